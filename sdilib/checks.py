@@ -1,0 +1,100 @@
+"""The one sentence a user reads when an argument is wrong: its name, its value, what is allowed."""
+
+import math
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+__all__ = ["NonFiniteError", "finite", "in_range", "one_of", "positive_int", "reject"]
+
+
+class NonFiniteError(ArithmeticError):
+    """A tensor met on the way holds nan or infinity; the message says which one and where."""
+
+
+def reject(parameter: str, value: Any, expected: str, *, known: Iterable[str] = ()) -> NoReturn:
+    """Refuse an argument with the house sentence.
+
+    Args:
+        parameter: name of the argument, as the caller wrote it.
+        value: what was given.
+        expected: what is allowed, in a few words.
+        known: the allowed names, if the argument is one; the closest is suggested.
+
+    Raises:
+        ValueError: always.
+    """
+    close = get_close_matches(str(value), list(known), n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise ValueError(f"{parameter}={value!r}: expected {expected}{hint}")
+
+
+def positive_int(parameter: str, value: Any, at_least: int = 1) -> int:
+    """Return `value` if it is an integer of at least `at_least`.
+
+    Args:
+        parameter: name of the argument.
+        value: what was given; bool is not an integer here.
+        at_least: the smallest allowed value.
+
+    Raises:
+        ValueError: not an integer, or too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        reject(parameter, value, f"an integer of at least {at_least}")
+    return value
+
+
+def finite(parameter: str, value: Any) -> float:
+    """Return `value` as a float if it is a finite number.
+
+    Args:
+        parameter: name of the argument.
+        value: what was given.
+
+    Raises:
+        ValueError: not a number, nan or infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        reject(parameter, value, "a finite number")
+    return float(value)
+
+
+def in_range(
+    parameter: str, value: Any, low: float, high: float, *, open_low: bool = False
+) -> float:
+    """Return `value` as a float if it lies in [low, high], or in (low, high] with `open_low`.
+
+    Args:
+        parameter: name of the argument.
+        value: what was given.
+        low: lower end.
+        high: upper end, included.
+        open_low: whether the lower end itself is excluded.
+
+    Raises:
+        ValueError: outside the range, nan or not a number.
+    """
+    allowed = f"a number in {'(' if open_low else '['}{low:g}, {high:g}]"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        reject(parameter, value, allowed)
+    if not (low < value <= high if open_low else low <= value <= high):
+        reject(parameter, value, allowed)
+    return float(value)
+
+
+def one_of(parameter: str, value: Any, known: Iterable[str]) -> str:
+    """Return `value` if it is one of the `known` names.
+
+    Args:
+        parameter: name of the argument.
+        value: what was given.
+        known: the allowed names.
+
+    Raises:
+        ValueError: not among them; the message lists them and suggests the closest.
+    """
+    names = list(known)
+    if value not in names:
+        reject(parameter, value, "one of " + ", ".join(names), known=names)
+    return value

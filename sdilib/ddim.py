@@ -1,0 +1,92 @@
+"""DDIM as Euler steps of eq. 1, forward (sampling); each step shows x0(t), the variable the paper rewrites it in.
+
+x_bar = x_t / sqrt(alpha_cumprod); eq. 2 is x_bar(t - tau) = x_bar(t) + eps · [sigma(t - tau) - sigma(t)].
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib.checks import reject
+from sdilib.denoiser import GuidedDenoiser
+from sdilib.schedule import NoiseSchedule, Time, spread
+
+__all__ = ["DDIMStep", "ddim", "ddim_step"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DDIMStep:
+    """One complete step from t to t_next.
+
+    Attributes:
+        t: time of `x_t`.
+        t_next: time of `x_next`.
+        x_t: where the step began.
+        eps: guided noise prediction at (x_t, t).
+        x0: single-step denoised image x0(t), eq. 5.
+        x_next: where it ended, at t_next.
+    """
+
+    t: float
+    t_next: float
+    x_t: Float[Tensor, "batch *shape"]
+    eps: Float[Tensor, "batch *shape"]
+    x0: Float[Tensor, "batch *shape"]
+    x_next: Float[Tensor, "batch *shape"]
+
+
+def ddim_step(
+    x_t: Float[Tensor, "batch *shape"],
+    eps: Float[Tensor, "batch *shape"],
+    *,
+    t: Time,
+    t_next: Time,
+    schedule: NoiseSchedule,
+) -> Float[Tensor, "batch *shape"]:
+    """Return x at t_next by one Euler step of eq. 1, in either direction (eq. 2).
+
+    Args:
+        x_t: noisy images at time t.
+        eps: prediction to step along.
+        t: where the step begins.
+        t_next: where it ends; above t when inverting.
+        schedule: of the noise.
+    """
+    x_bar = x_t / spread(schedule.alpha_cumprod(t).sqrt(), x_t)
+    x_bar = x_bar + spread(schedule.sigma(t_next) - schedule.sigma(t), x_t) * eps
+    return x_bar * spread(schedule.alpha_cumprod(t_next).sqrt(), x_t)
+
+
+def ddim(
+    x_t: Float[Tensor, "batch *shape"], denoise: GuidedDenoiser, *, times: Sequence[float]
+) -> Iterator[DDIMStep]:
+    """Sample by DDIM (eq. 2), one step a time interval.
+
+    The last step's `x_next` is the sample; at t_next = 0 it equals that step's `x0`. No graph is kept.
+
+    Args:
+        x_t: noise at times[0]; N(0, I) at t = 1.
+        denoise: guided denoiser, called once a step.
+        times: falling, as from `time_grid`.
+
+    Yields:
+        Each step once it is complete.
+
+    Raises:
+        ValueError: `times` has fewer than 2 entries or does not fall.
+        NonFiniteError: a prediction is not finite.
+    """
+    if len(times) < 2 or any(t <= t_next for t, t_next in pairwise(times)):
+        reject("times", list(times), "at least two falling times in [0, 1]")
+    schedule = denoise.schedule
+    for t, t_next in pairwise(times):
+        with torch.no_grad():
+            eps = denoise(x_t, t)
+            x_next = ddim_step(x_t, eps, t=t, t_next=t_next, schedule=schedule)
+            x0 = schedule.denoised(x_t, eps, t)
+        yield DDIMStep(t, t_next, x_t, eps, x0, x_next)
+        x_t = x_next

@@ -1,0 +1,184 @@
+"""SDS, SDI and ISM: each a formula over a denoiser.
+
+All have the shape w(t) (eps(x_t, t, y) - kappa) and differ in the noise kappa, which is both added and subtracted. With
+w = sigma(t), a step of size one takes x0 to its single-step denoised image.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib.checks import finite, one_of
+from sdilib.denoiser import Denoiser, GuidedDenoiser
+from sdilib.guidance.base import WEIGHTS, Update, View, weight_at
+from sdilib.inversion import DDIMInversion, KappaChoice
+from sdilib.schedule import spread
+from sdilib.seeds import Generators, normal
+
+__all__ = ["ISM", "SDI", "SDS"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SDS:
+    """Score distillation sampling: w(t) (eps(x_t, t, y) - noise), noise ~ N(0, I) at each update (eq. 4).
+
+    Costs 2 UNet sample-forwards an item. The noise is the first thing its generators draw.
+
+    Attributes:
+        denoiser: frozen.
+        guidance_scale: gamma; 100 is DreamFusion's, 7.5 what DDIM is sampled with.
+        weight: w(t), one of `WEIGHTS`.
+
+    Raises:
+        ValueError: gamma not finite, or an unknown weight.
+
+    Source: eq. 4; DreamFusion, 2209.14988.
+    """
+
+    denoiser: Denoiser
+    guidance_scale: float = 100.0
+    weight: str = "sigma"
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        finite("guidance_scale", self.guidance_scale)
+        one_of("weight", self.weight, WEIGHTS)
+
+    @torch.no_grad()
+    def __call__(
+        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], view: View, generator: Generators
+    ) -> Update:
+        """Return eq. 4's update; see `Rule`."""
+        schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
+        denoise = GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
+        noise = normal(x0, generator)
+        eps = denoise(schedule.add_noise(x0, noise, t), t)
+        return Update.from_noises(
+            x0,
+            kappa=noise,
+            eps=eps,
+            sigma=spread(schedule.sigma(t), x0),
+            weight=spread(weight_at(self.weight, t, schedule), x0),
+            num_forwards=self.denoiser.num_forwards - before,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SDI:
+    """Score distillation via inversion: w(t) (eps(x_t, t, y) - kappa), kappa solving eq. 8 as well as its choice can (eq. 10).
+
+    Here t is eq. 10's t - tau: the level that the image is noised to and denoised from.
+
+    Attributes:
+        denoiser: frozen.
+        guidance_scale: gamma_fwd.
+        kappa: how the noise is chosen, one of `sdilib.inversion`'s.
+        weight: w(t), one of `WEIGHTS`; "sigma" is eq. 10.
+        renoise: True is eq. 10 and Algorithm 2. False feeds the inversion's end, which lies at t + tau, to the network as if it
+            were at t, as the published code does: kappa is then never used, and with tau > 0 contrast is damped.
+
+    Raises:
+        ValueError: gamma not finite, or an unknown weight.
+
+    Source: eq. 10, Algorithm 2.
+    """
+
+    denoiser: Denoiser
+    guidance_scale: float = 7.5
+    kappa: KappaChoice = field(default_factory=DDIMInversion)
+    weight: str = "sigma"
+    renoise: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        finite("guidance_scale", self.guidance_scale)
+        one_of("weight", self.weight, WEIGHTS)
+
+    @torch.no_grad()
+    def __call__(
+        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], view: View, generator: Generators
+    ) -> Update:
+        """Return eq. 10's update; see `Rule`."""
+        schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
+        denoise = GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
+        kappa = self.kappa(x0, t, denoise, generator)
+        x_t = schedule.add_noise(x0, kappa.noise, t if self.renoise else kappa.t)
+        eps = denoise(x_t, t)
+        sigma = spread(schedule.sigma(t), x0)
+        self.kappa.observe(eps)
+        # With renoise this is kappa.noise; without, the noise that x_t would hold if it were at t.
+        subtracted = kappa.noise if self.renoise else (x_t / spread(schedule.alpha_cumprod(t).sqrt(), x0) - x0) / sigma
+        return Update.from_noises(
+            x0,
+            kappa=subtracted,
+            eps=eps,
+            sigma=sigma,
+            weight=spread(weight_at(self.weight, t, schedule), x0),
+            num_forwards=self.denoiser.num_forwards - before,
+        )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the noise choice's state."""
+        return self.kappa.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore it.
+
+        Args:
+            state: from `state_dict`.
+        """
+        self.kappa.load_state_dict(state)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ISM:
+    """Interval score matching: w(t) (eps(x_t, t, y) - the last interval's prediction of an unconditional inversion).
+
+    x_t is the inversion's end. With the full kappa instead of the interval's it is SDI with gamma_inv = 0; with an inversion
+    of one step the two coincide. Differences from the published code: the empty prompt in place of a long negative one, and
+    the inversion's equal grid in place of its own two strides.
+
+    Attributes:
+        denoiser: frozen.
+        guidance_scale: gamma.
+        num_inversion_steps: n, for the whole range.
+        weight: w(t), one of `WEIGHTS`.
+
+    Raises:
+        ValueError: gamma not finite, n below 1, or an unknown weight.
+
+    Source: LucidDreamer, 2311.11284.
+    """
+
+    denoiser: Denoiser
+    guidance_scale: float = 7.5
+    num_inversion_steps: int = 10
+    weight: str = "sigma"
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        finite("guidance_scale", self.guidance_scale)
+        one_of("weight", self.weight, WEIGHTS)
+        DDIMInversion(num_inversion_steps=self.num_inversion_steps)
+
+    @torch.no_grad()
+    def __call__(
+        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], view: View, generator: Generators
+    ) -> Update:
+        """Return ISM's update; see `Rule`."""
+        schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
+        denoise = GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
+        inversion = DDIMInversion(guidance_scale=0.0, num_inversion_steps=self.num_inversion_steps)
+        kappa = inversion(x0, t, denoise, generator)
+        eps = denoise(schedule.add_noise(x0, kappa.noise, t), t)
+        return Update.from_noises(
+            x0,
+            kappa=kappa.eps_last,
+            eps=eps,
+            sigma=spread(schedule.sigma(t), x0),
+            weight=spread(weight_at(self.weight, t, schedule), x0),
+            num_forwards=self.denoiser.num_forwards - before,
+        )

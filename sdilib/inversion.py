@@ -1,0 +1,405 @@
+"""Which noise kappa to add: the choices of section 6.2, and how far each is from solving eq. 8.
+
+kappa at (x0, t) is exact when it is the noise that the denoiser finds in x_t = sqrt(alpha) x0 + sqrt(1 - alpha) kappa, eq. 8:
+a fixed point. Each choice is a small object, called with the point, the time, the prompt's denoiser and generators.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sdilib.checks import finite, in_range, positive_int, reject
+from sdilib.ddim import ddim_step
+from sdilib.denoiser import GuidedDenoiser
+from sdilib.schedule import Time, spread, whole_steps
+from sdilib.seeds import Generators, normal, uniform
+
+__all__ = [
+    "Cached",
+    "DDIMInversion",
+    "FixedNoise",
+    "FixedPoint",
+    "GradientDescent",
+    "InversionStep",
+    "Kappa",
+    "KappaChoice",
+    "RandomNoise",
+    "full_kappa",
+    "invert",
+    "residual",
+    "unit_deviation",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kappa:
+    """A noise and the time it was found at.
+
+    Attributes:
+        noise: kappa.
+        t: the time up to which it was inverted; the rule's own t, or t + tau.
+        eps_last: the last interval's prediction, for ISM; kappa itself where there is none.
+    """
+
+    noise: Float[Tensor, "batch *shape"]
+    t: Float[Tensor, " batch"]
+    eps_last: Float[Tensor, "batch *shape"]
+
+
+class KappaChoice(Protocol):
+    """How kappa is chosen at (x0, t)."""
+
+    def __call__(
+        self,
+        x0: Float[Tensor, "batch *shape"],
+        t: Float[Tensor, " batch"],
+        denoise: GuidedDenoiser,
+        generator: Generators,
+    ) -> Kappa:
+        """Return kappa.
+
+        Args:
+            x0: clean latents.
+            t: one time an item, in (0, 1].
+            denoise: the rule's denoiser at gamma; a choice may take another gamma of it.
+            generator: for what is drawn; one for all, or one an item.
+        """
+        ...
+
+    def observe(self, eps: Float[Tensor, "batch *shape"]) -> None:
+        """Learn the prediction that the rule's step ended with.
+
+        Args:
+            eps: of the complete step.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what a resumed run must know."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore it.
+
+        Args:
+            state: from `state_dict`.
+        """
+        ...
+
+
+class _Memoryless:
+    """The part of the protocol that a choice without state shares."""
+
+    def observe(self, eps: Float[Tensor, "batch *shape"]) -> None:
+        """Ignore it."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore nothing.
+
+        Args:
+            state: empty.
+        """
+
+
+def residual(
+    x0: Float[Tensor, "batch *shape"], kappa: Float[Tensor, "batch *shape"], *, t: Time, denoise: GuidedDenoiser
+) -> Float[Tensor, " batch"]:
+    """Distance of `kappa` from solving eq. 8, in units of x0.
+
+    Args:
+        x0: clean latents, the point eq. 8 is solved at.
+        kappa: candidate noise.
+        t: in (0, 1]; near 0 the noise is ambiguous, hence the factor sigma(t).
+        denoise: guided denoiser; called once.
+
+    Returns:
+        Root mean square over elements, one number a sample; 0 where `kappa` is exact.
+
+    Source: eq. 8, as drawn in figs. 9 and 10.
+    """
+    with torch.no_grad():
+        wrong = kappa - denoise(denoise.schedule.add_noise(x0, kappa, t), t)
+    return denoise.schedule.sigma(t).to(x0) * wrong.flatten(1).square().mean(1).sqrt()
+
+
+def unit_deviation(kappa: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
+    """Return kappa scaled to unit root mean square, item by item: what a network saw noise to be in training.
+
+    Not in the paper; an option that keeps raw inversion from diverging on small models.
+
+    Args:
+        kappa: not all zero.
+    """
+    size = kappa.flatten(1).square().mean(1).sqrt()
+    return kappa / spread(size, kappa)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InversionStep:
+    """One complete step of an inversion, for the items that made it.
+
+    Attributes:
+        t: where each item's step began.
+        t_next: where it ended.
+        items: indices of the items that moved; others were done.
+        eps: prediction at the step's beginning, one row an entry of `items`.
+        x_next: all items at the step's end.
+    """
+
+    t: Float[Tensor, " batch"]
+    t_next: Float[Tensor, " batch"]
+    items: Int[Tensor, " items"]
+    eps: Float[Tensor, "items *shape"]
+    x_next: Float[Tensor, "batch *shape"]
+
+
+def invert(
+    x0: Float[Tensor, "batch *shape"], denoise: GuidedDenoiser, *, t: Time, num_inversion_steps: int = 10
+) -> Iterator[InversionStep]:
+    """Integrate eq. 1 from t = 0 up to t by forward Euler, evaluating at each step's *source* (DDIM inversion).
+
+    Each item makes int(num_inversion_steps · t) equal steps, at least one; items that are done cost nothing. The first
+    evaluation is of x0 itself at t = 0, given to the network as its timestep 0. (diffusers' `DDIMInverseScheduler` evaluates at
+    the destination's timestep instead.)
+
+    Args:
+        x0: clean latents.
+        denoise: guided denoiser at gamma_inv; called once a step.
+        t: where to, in (0, 1]; one time for all, or one an item.
+        num_inversion_steps: n, for the whole range.
+
+    Yields:
+        Each step once it is complete; no graph is kept.
+
+    Raises:
+        ValueError: n below 1, or t outside (0, 1].
+        NonFiniteError: a prediction is not finite.
+    """
+    positive_int("num_inversion_steps", num_inversion_steps)
+    ends = torch.as_tensor(t, dtype=torch.float64).cpu().expand(len(x0))
+    for end in ends.tolist():
+        in_range("t", end, 0, 1, open_low=True)
+    counts = torch.tensor([whole_steps(end, num_inversion_steps) for end in ends.tolist()])
+    x_t = x0.detach()
+    for step in range(int(counts.max())):
+        items = torch.nonzero(step < counts).flatten()
+        now, after = ends * (step / counts), ends * ((step + 1) / counts)
+        with torch.no_grad():
+            whole = len(items) == len(x0)
+            some = denoise if whole else denoise.select(items)
+            x_some = x_t if whole else x_t[items]
+            eps = some(x_some, now[items])
+            moved = ddim_step(x_some, eps, t=now[items], t_next=after[items], schedule=denoise.schedule)
+            x_t = moved if whole else x_t.index_copy(0, items.to(x_t.device), moved)
+        yield InversionStep(now, after, items, eps, x_t)
+
+
+def full_kappa(
+    x0: Float[Tensor, "batch *shape"], x_t: Float[Tensor, "batch *shape"], *, t: Time, denoise: GuidedDenoiser
+) -> Float[Tensor, "batch *shape"]:
+    """Return kappa = (x_bar(t) - x0) / sigma(t), the noise that takes x0 all the way to x_t.
+
+    Args:
+        x0: clean latents.
+        x_t: the same at time t.
+        t: in (0, 1].
+        denoise: whose schedule is meant.
+    """
+    schedule = denoise.schedule
+    x_bar = x_t / spread(schedule.alpha_cumprod(t).sqrt(), x_t)
+    return (x_bar - x0) / spread(schedule.sigma(t), x_t)
+
+
+class RandomNoise(_Memoryless):
+    """kappa ~ N(0, I) at each update; with it eq. 10 is SDS. Costs nothing."""
+
+    def __call__(
+        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+    ) -> Kappa:
+        """Return fresh noise; see `KappaChoice`."""
+        noise = normal(x0, generator)
+        return Kappa(noise, t, noise)
+
+
+class FixedNoise(_Memoryless):
+    """kappa ~ N(0, I), drawn at the first update and kept. Costs nothing."""
+
+    def __init__(self) -> None:
+        """Begin with none drawn."""
+        self._noise: Tensor | None = None
+
+    def __call__(
+        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+    ) -> Kappa:
+        """Return the kept noise; see `KappaChoice`."""
+        if self._noise is None:
+            self._noise = normal(x0, generator)
+        return Kappa(self._noise, t, self._noise)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the kept noise."""
+        return {} if self._noise is None else {"noise": self._noise}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore it.
+
+        Args:
+            state: from `state_dict`.
+        """
+        self._noise = state.get("noise")
+
+
+class Cached:
+    """kappa = the noise predicted at the previous update (2D only): exact where nothing but eq. 10 moves the image.
+
+    Costs nothing. The first kappa is `start`, or drawn. With it SDI is DDIM, eq. 6 ≡ eq. 2.
+    """
+
+    def __init__(self, start: Float[Tensor, "batch *shape"] | None = None) -> None:
+        """Choose the first kappa.
+
+        Args:
+            start: the noise at the first update; N(0, I) if None.
+        """
+        self._noise = start
+
+    def __call__(
+        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+    ) -> Kappa:
+        """Return the previous prediction; see `KappaChoice`."""
+        noise = normal(x0, generator) if self._noise is None else self._noise
+        return Kappa(noise, t, noise)
+
+    def observe(self, eps: Float[Tensor, "batch *shape"]) -> None:
+        """Keep the prediction for the next update.
+
+        Args:
+            eps: of the complete step.
+        """
+        self._noise = eps
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the prediction kept."""
+        return {} if self._noise is None else {"noise": self._noise}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore it.
+
+        Args:
+            state: from `state_dict`.
+        """
+        self._noise = state.get("noise")
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPoint(_Memoryless):
+    """Iterate eq. 8's right-hand side from N(0, I); one call of the denoiser an iteration.
+
+    Attributes:
+        num_iterations: 10 in the paper.
+    """
+
+    num_iterations: int = 10
+
+    def __call__(
+        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+    ) -> Kappa:
+        """Return the last iterate; see `KappaChoice`."""
+        positive_int("num_iterations", self.num_iterations)
+        noise = normal(x0, generator)
+        with torch.no_grad():
+            for _ in range(self.num_iterations):
+                noise = denoise(denoise.schedule.add_noise(x0, noise, t), t)
+        return Kappa(noise, t, noise)
+
+
+@dataclass(frozen=True, slots=True)
+class GradientDescent(_Memoryless):
+    """Descend on eq. 8's squared residual from N(0, I), through the denoiser.
+
+    One call and one backward pass of it a step. The objective is ½ Σ |kappa - eps|² an item, so the rate has no unit.
+
+    Attributes:
+        num_iterations: 10 in the paper.
+        learning_rate: the paper states none.
+    """
+
+    num_iterations: int = 10
+    learning_rate: float = 0.3
+
+    def __call__(
+        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+    ) -> Kappa:
+        """Return the last iterate; see `KappaChoice`."""
+        positive_int("num_iterations", self.num_iterations)
+        finite("learning_rate", self.learning_rate)
+        noise = normal(x0, generator)
+        for _ in range(self.num_iterations):
+            with torch.enable_grad():
+                variable = noise.detach().requires_grad_()
+                wrong = variable - denoise(denoise.schedule.add_noise(x0.detach(), variable, t), t)
+                (gradient,) = torch.autograd.grad(wrong.square().sum() / 2, variable)
+            noise = noise - self.learning_rate * gradient
+        return Kappa(noise, t, noise)
+
+
+@dataclass(frozen=True, slots=True)
+class DDIMInversion(_Memoryless):
+    """The paper's choice: integrate eq. 1 from the clean image up to t (+ tau) with gamma_inv.
+
+    Costs about n · t calls of the denoiser at gamma_inv.
+
+    Attributes:
+        guidance_scale: gamma_inv, -7.5 in the paper; at 0 with the full kappa it is ISM's unconditional inversion.
+        num_inversion_steps: n = 10 for the whole range.
+        tau_max: invert up to t + tau, tau ~ U(0, tau_max), 1/30 in appendix A.1; capped at 1. Off by default.
+        entropy: adds H(t) = entropy · sqrt(1 - alpha(t)) · N(0, I) once, at the end (eq. 11, 0.3 there). Off by default.
+        unit: scale kappa to unit deviation (`unit_deviation`). Off by default, not in the paper.
+        with_negatives: let the prompt's Perp-Neg negatives enter the inversion, where a negative gamma attracts them.
+    """
+
+    guidance_scale: float = -7.5
+    num_inversion_steps: int = 10
+    tau_max: float = 0.0
+    entropy: float = 0.0
+    unit: bool = False
+    with_negatives: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ValueError: a setting outside its range.
+        """
+        finite("inversion_guidance_scale", self.guidance_scale)
+        positive_int("num_inversion_steps", self.num_inversion_steps)
+        in_range("tau_max", self.tau_max, 0, 1)
+        if finite("entropy", self.entropy) < 0:
+            reject("entropy", self.entropy, "a number of at least 0")
+
+    def __call__(
+        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+    ) -> Kappa:
+        """Return the full kappa; see `KappaChoice`."""
+        schedule = denoise.schedule
+        if self.tau_max:
+            t = (t + self.tau_max * uniform(len(x0), generator)).clamp(max=1)
+        prompt = denoise.prompt if self.with_negatives else denoise.prompt.without_negatives()
+        inverse = GuidedDenoiser(denoise.denoiser, prompt, self.guidance_scale)
+        x_t, eps_last = x0, torch.zeros_like(x0)
+        for step in invert(x0, inverse, t=t, num_inversion_steps=self.num_inversion_steps):
+            x_t, eps_last = step.x_next, eps_last.index_copy(0, step.items.to(x0.device), step.eps)
+        kappa = full_kappa(x0, x_t, t=t, denoise=denoise)
+        if self.unit:
+            kappa = unit_deviation(kappa)
+        if self.entropy:
+            kappa = kappa + self.entropy * spread((1 - schedule.alpha_cumprod(t)).sqrt(), x0) * normal(x0, generator)
+        return Kappa(kappa, t, eps_last)

@@ -1,0 +1,201 @@
+"""Where a model comes from: the bundled one, a folder, a hub id, or random weights in a known shape.
+
+Everything is a stock `diffusers.StableDiffusionPipeline`; nothing but the name differs.
+"""
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from transformers.utils import logging as transformers_logging
+
+# On import transformers warns that image processors want torchvision; nothing here processes images.
+_verbosity = transformers_logging.get_verbosity()
+transformers_logging.set_verbosity_error()
+from diffusers import (  # noqa: E402
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel  # noqa: E402
+
+transformers_logging.set_verbosity(_verbosity)
+
+from sdilib.checks import reject  # noqa: E402
+
+__all__ = ["BUNDLED", "RANDOM", "StableDiffusionPipeline", "load_pipeline", "model_folder", "random_pipeline"]
+
+BUNDLED = ("mini",)
+"""Models shipped with the package."""
+
+RANDOM: dict[str, dict[str, dict[str, Any]]] = {
+    # Milliseconds a call, for tests; as many levels as the real thing has kinds of blocks.
+    "tiny": {
+        "unet": {
+            "sample_size": 8,
+            "block_out_channels": (8, 16),
+            "layers_per_block": 1,
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+            "cross_attention_dim": 16,
+            "attention_head_dim": 2,
+            "norm_num_groups": 4,
+        },
+        "vae": {
+            "block_out_channels": (8, 8),
+            "down_block_types": ("DownEncoderBlock2D",) * 2,
+            "up_block_types": ("UpDecoderBlock2D",) * 2,
+            "norm_num_groups": 4,
+            "sample_size": 16,
+        },
+        "text_encoder": {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2},
+        "scheduler": {},
+    },
+    # The shapes of Stable Diffusion 2.1, for timing and memory.
+    "sd21": {
+        "unet": {
+            "sample_size": 64,
+            "cross_attention_dim": 1024,
+            "attention_head_dim": (5, 10, 20, 20),
+            "use_linear_projection": True,
+        },
+        "vae": {
+            "block_out_channels": (128, 256, 512, 512),
+            "down_block_types": ("DownEncoderBlock2D",) * 4,
+            "up_block_types": ("UpDecoderBlock2D",) * 4,
+            "layers_per_block": 2,
+            "sample_size": 768,
+        },
+        "text_encoder": {
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_hidden_layers": 23,
+            "num_attention_heads": 16,
+            "vocab_size": 49408,
+            "max_position_embeddings": 77,
+            "hidden_act": "gelu",
+        },
+        "scheduler": {"prediction_type": "v_prediction"},
+    },
+}
+"""Configurations of randomly initialised models, by name."""
+
+SUPPORTED = "StableDiffusionPipeline"
+PARTS = ("unet", "vae", "text_encoder")
+
+
+def load_pipeline(model: str, *, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
+    """Return the stock pipeline of a model, on CPU.
+
+    Args:
+        model: "mini" (bundled), "tiny" or "sd21" (random weights), a folder, or a hub id "owner/name". Only a hub id that is
+            not in the local cache uses the network.
+        dtype: of the weights.
+
+    Raises:
+        ValueError: no such model, a folder without `model_index.json` or with weights missing, a model of another family.
+        OSError: a hub id that cannot be fetched.
+    """
+    if not model:
+        reject("model", model, "a name: mini, tiny, sd21, a folder, or a hub id")
+    if model in RANDOM:
+        pipeline = random_pipeline(model)
+        return pipeline if dtype == torch.float32 else pipeline.to(dtype)
+    folder = model_folder(model)
+    if folder is not None:
+        check_folder(model, folder)
+    elif model.count("/") != 1 or model.startswith((".", "/", "~")):
+        reject("model", model, "mini, tiny, sd21, an existing folder, or a hub id owner/name", known=[*BUNDLED, *RANDOM])
+    else:
+        check_family(model, StableDiffusionPipeline.load_config(model))
+    source = str(folder or model)
+    return StableDiffusionPipeline.from_pretrained(
+        source,
+        torch_dtype=dtype,
+        use_safetensors=True,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+        local_files_only=folder is not None,
+    )
+
+
+def model_folder(model: str) -> Path | None:
+    """Return the folder of a bundled model or of a path, None for any other name.
+
+    Args:
+        model: as for `load_pipeline`.
+    """
+    if model in BUNDLED:
+        return Path(str(files("sdilib") / "models" / model))
+    return Path(model).expanduser() if Path(model).expanduser().is_dir() else None
+
+
+def check_folder(model: str, folder: Path) -> None:
+    """Refuse a folder that is not a whole Stable Diffusion model.
+
+    Args:
+        model: the name as given, for the message.
+        folder: its folder.
+
+    Raises:
+        ValueError: no `model_index.json`, another family, or weights missing.
+    """
+    index = folder / "model_index.json"
+    if not index.is_file():
+        reject("model", model, "a folder in diffusers' format, with a model_index.json")
+    check_family(model, json.loads(index.read_text(encoding="utf-8")))
+    for part in PARTS:
+        if not any((folder / part).glob("*.safetensors")):
+            reject("model", model, f"a folder with weights in {part}{os.sep}*.safetensors")
+
+
+def check_family(model: str, index: Any) -> None:
+    """Refuse pipelines of another family by the class that `model_index.json` names.
+
+    Args:
+        model: the name as given, for the message.
+        index: the parsed `model_index.json`.
+
+    Raises:
+        ValueError: not a `StableDiffusionPipeline`.
+    """
+    family = index.get("_class_name", "no class")
+    if family != SUPPORTED:
+        reject("model", model, f"a {SUPPORTED} (Stable Diffusion 1.x or 2.x), not a {family}")
+
+
+def random_pipeline(name: str, *, seed: int = 0) -> StableDiffusionPipeline:
+    """Return a randomly initialised pipeline, the same for the same seed.
+
+    It tokenizes with the bundled model's tokenizer, since a random text encoder has no words of its own.
+
+    Args:
+        name: a key of `RANDOM`.
+        seed: of the weights.
+    """
+    config = RANDOM[name]
+    tokenizer = AutoTokenizer.from_pretrained(str(files("sdilib") / "models" / "mini" / "tokenizer"))
+    text = {"vocab_size": len(tokenizer), "max_position_embeddings": tokenizer.model_max_length} | config["text_encoder"]
+    tokenizer.model_max_length = text["max_position_embeddings"]
+    text |= {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    with torch.random.fork_rng(devices=[]):  # the modules' own initialisation draws from torch's global stream
+        torch.random.default_generator.manual_seed(seed)
+        unet, vae = UNet2DConditionModel(**config["unet"]), AutoencoderKL(**config["vae"])
+        text_encoder = CLIPTextModel(CLIPTextConfig(**text))
+    scheduler = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False, "steps_offset": 1}
+    return StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_encoder.eval(),
+        tokenizer=tokenizer,
+        unet=unet.eval(),
+        scheduler=DDIMScheduler(**scheduler | config["scheduler"]),
+        safety_checker=None,  # type: ignore[arg-type]  # diffusers allows None, its annotation does not
+        feature_extractor=None,  # type: ignore[arg-type]
+        requires_safety_checker=False,
+    )

@@ -1,0 +1,293 @@
+"""The noise schedule, continuous in t, and the ways t runs down during a distillation.
+
+Letters, as in the paper: t in [0, 1] is the time, 1 the noisiest; alpha_cumprod(t) is the paper's alpha(t), the cumulative
+product that falls from 1 to nearly 0; sigma = sqrt(1 - alpha_cumprod) / sqrt(alpha_cumprod); x0 a clean image or latent;
+x_t = sqrt(alpha_cumprod) x0 + sqrt(1 - alpha_cumprod) noise; x_bar = x_t / sqrt(alpha_cumprod) = x0 + sigma noise.
+
+A model's integer timestep k of T is t = (k + 1) / T: timestep 999 is t = 1, and t = 0 is the clean image, where sigma = 0.
+Between timesteps log sigma is interpolated, below the first sigma itself.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib.checks import in_range, one_of, positive_int, reject
+from sdilib.seeds import Generators, uniform
+
+__all__ = ["T_SCHEDULES", "NoiseSchedule", "Time", "annealed_t", "time_grid", "whole_steps"]
+
+Time = float | Float[Tensor, " batch"]
+"""A time in [0, 1]: one number for all, or one for each item of a batch."""
+
+PREDICTION_TYPES = ("epsilon", "v_prediction")
+BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
+T_SCHEDULES = ("linear", "sqrt", "dreamtime", "random")
+
+
+def _betas(name: str, start: float, end: float, count: int) -> Float[Tensor, " timesteps"]:
+    if name == "linear":
+        return torch.linspace(start, end, count, dtype=torch.float64)
+    if name == "scaled_linear":
+        return torch.linspace(start**0.5, end**0.5, count, dtype=torch.float64) ** 2
+    # Nichol & Dhariwal's cosine (2102.09672), with the cap diffusers puts on each beta.
+    edges = torch.arange(count + 1, dtype=torch.float64) / count
+    bar = torch.cos((edges + 0.008) / 1.008 * math.pi / 2) ** 2
+    return (1 - bar[1:] / bar[:-1]).clamp(max=0.999)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseSchedule:
+    """The noise level of each time t, and what a network's output means at it.
+
+    Attributes:
+        alphas_cumprod: cumulative products of 1 - beta, one a timestep, float64 on CPU, in (0, 1) and falling.
+        prediction_type: what the network predicts: "epsilon" or "v_prediction".
+
+    Raises:
+        ValueError: an unknown prediction type, or a table that is not strictly falling inside (0, 1). A zero terminal
+            signal-to-noise ratio is refused: there sigma(1) is infinite and x0 no longer enters eq. 8.
+    """
+
+    alphas_cumprod: Float[Tensor, " timesteps"]
+    prediction_type: str = "epsilon"
+
+    def __post_init__(self) -> None:
+        """Check the table; see the class."""
+        one_of("prediction_type", self.prediction_type, PREDICTION_TYPES)
+        table = self.alphas_cumprod
+        if not (table[-1] > 0 and table[0] < 1 and bool((table.diff() < 0).all())):
+            reject(
+                "alphas_cumprod",
+                f"{float(table[0]):g} … {float(table[-1]):g}",
+                "values falling strictly from below 1 to above 0 (zero terminal SNR is not supported)",
+            )
+
+    @classmethod
+    def scaled_linear(cls, prediction_type: str = "epsilon", num_timesteps: int = 1000) -> Self:
+        """Return Stable Diffusion's schedule: sqrt(beta) linear from sqrt(0.00085) to sqrt(0.012).
+
+        Args:
+            prediction_type: "epsilon" or "v_prediction".
+            num_timesteps: of the network.
+        """
+        betas = _betas("scaled_linear", 0.00085, 0.012, num_timesteps)
+        return cls((1 - betas).cumprod(0), prediction_type)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Return the schedule of a diffusers scheduler's configuration (`scheduler_config.json`).
+
+        Args:
+            config: its keys; those left out have diffusers' defaults.
+
+        Raises:
+            ValueError: a beta schedule or prediction type that is not supported, or zero terminal SNR.
+        """
+        if config.get("rescale_betas_zero_snr"):
+            reject("rescale_betas_zero_snr", True, "false (zero terminal SNR makes sigma(1) infinite)")
+        count = positive_int("num_train_timesteps", config.get("num_train_timesteps", 1000), at_least=2)
+        betas = config.get("trained_betas")
+        if betas is None:
+            name = one_of("beta_schedule", config.get("beta_schedule", "linear"), BETA_SCHEDULES)
+            betas = _betas(name, config.get("beta_start", 0.0001), config.get("beta_end", 0.02), count)
+        else:
+            betas = torch.tensor(betas, dtype=torch.float64)
+        return cls((1 - betas).cumprod(0), config.get("prediction_type", "epsilon"))
+
+    @property
+    def num_timesteps(self) -> int:
+        """Number of timesteps the network was trained with."""
+        return len(self.alphas_cumprod)
+
+    def timestep(self, t: Time) -> Float[Tensor, "*batch"]:
+        """Return the network's timestep T t - 1, a real number; times below the first one are given it.
+
+        Args:
+            t: time in [0, 1].
+        """
+        return (_times(t) * self.num_timesteps - 1).clamp(min=0)
+
+    def sigma(self, t: Time) -> Float[Tensor, "*batch"]:
+        """Return the noise level sigma(t), float64, 0 at t = 0.
+
+        Args:
+            t: time in [0, 1].
+
+        Raises:
+            ValueError: `t` outside [0, 1].
+        """
+        place = _times(t) * self.num_timesteps - 1
+        log_sigmas = (1 / self.alphas_cumprod - 1).log() / 2
+        low = place.floor().clamp(0, self.num_timesteps - 2).long()
+        between = torch.lerp(log_sigmas[low], log_sigmas[low + 1], place - low).exp()
+        return torch.where(place < 0, log_sigmas[0].exp() * (place + 1), between)
+
+    def alpha_cumprod(self, t: Time) -> Float[Tensor, "*batch"]:
+        """Return the paper's alpha(t) = 1 / (1 + sigma(t)²), float64, 1 at t = 0.
+
+        Args:
+            t: time in [0, 1].
+
+        Raises:
+            ValueError: `t` outside [0, 1].
+        """
+        return 1 / (1 + self.sigma(t) ** 2)
+
+    def add_noise(
+        self, x0: Float[Tensor, "batch *shape"], noise: Float[Tensor, "batch *shape"], t: Time
+    ) -> Float[Tensor, "batch *shape"]:
+        """Return x_t = sqrt(alpha_cumprod) x0 + sqrt(1 - alpha_cumprod) noise (eq. 7 with noise = eps).
+
+        Args:
+            x0: clean images or latents.
+            noise: of the same shape.
+            t: time in [0, 1].
+        """
+        alpha = self.alpha_cumprod(t)
+        return spread(alpha.sqrt(), x0) * x0 + spread((1 - alpha).sqrt(), x0) * noise
+
+    def denoised(
+        self, x_t: Float[Tensor, "batch *shape"], eps: Float[Tensor, "batch *shape"], t: Time
+    ) -> Float[Tensor, "batch *shape"]:
+        """Return the single-step denoised image x0(t) = x_bar - sigma eps (eq. 5).
+
+        Args:
+            x_t: noisy images at time t.
+            eps: the noise predicted in them.
+            t: time in [0, 1].
+        """
+        return x_t / spread(self.alpha_cumprod(t).sqrt(), x_t) - spread(self.sigma(t), x_t) * eps
+
+    def eps(
+        self, output: Float[Tensor, "batch *shape"], x_t: Float[Tensor, "batch *shape"], t: Time
+    ) -> Float[Tensor, "batch *shape"]:
+        """Turn a network's output into the noise prediction eps.
+
+        Args:
+            output: of the network at (x_t, t): eps itself, or v = sqrt(alpha) eps - sqrt(1 - alpha) x0.
+            x_t: noisy images at time t.
+            t: time in [0, 1].
+
+        Source: v-prediction is Salimans & Ho, 2202.00512.
+        """
+        if self.prediction_type == "epsilon":
+            return output
+        alpha = self.alpha_cumprod(t)
+        return spread(alpha.sqrt(), x_t) * output + spread((1 - alpha).sqrt(), x_t) * x_t
+
+
+def _times(t: Time) -> Float[Tensor, "*batch"]:
+    times = torch.as_tensor(t, dtype=torch.float64).cpu()
+    if not bool(((times >= 0) & (times <= 1)).all()):
+        reject("t", t if isinstance(t, float | int) else times.tolist(), "times in [0, 1]")
+    return times
+
+
+def spread(
+    coefficient: Float[Tensor, "*batch"], like: Float[Tensor, "batch *shape"]
+) -> Float[Tensor, "..."]:
+    """Return per-item numbers in a shape, type and device that multiply `like`.
+
+    Args:
+        coefficient: one number for all, or one an item.
+        like: batch of images or latents.
+    """
+    shaped = coefficient.reshape(-1, *[1] * (like.ndim - 1)) if coefficient.ndim else coefficient
+    return shaped.to(like)
+
+
+def time_grid(num_steps: int, t_start: float = 1.0, t_end: float = 0.0) -> list[float]:
+    """Return `num_steps` + 1 equally spaced times, both ends included.
+
+    Args:
+        num_steps: at least 1.
+        t_start: first time, in [0, 1].
+        t_end: last time, in [0, 1]; above `t_start` for an inversion.
+
+    Raises:
+        ValueError: an argument outside its range.
+
+    Examples:
+        >>> time_grid(4)
+        [1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+    positive_int("num_steps", num_steps)
+    in_range("t_start", t_start, 0, 1)
+    in_range("t_end", t_end, 0, 1)
+    return [t_start + (t_end - t_start) * (i / num_steps) for i in range(num_steps)] + [t_end]
+
+
+def whole_steps(t: float, num_steps: int) -> int:
+    """Return int(num_steps · t), at least 1, safe from rounding: 10 · (1 - 0.8) is 2 steps, though in floats it is 1.999….
+
+    Args:
+        t: time in [0, 1].
+        num_steps: number of steps for the whole range.
+
+    Examples:
+        >>> whole_steps(1 - 0.8, 10), int(10 * (1 - 0.8))
+        (2, 1)
+    """
+    return max(1, math.floor(num_steps * t + 1e-6))
+
+
+def _dreamtime(fraction: float) -> float:
+    """Invert the cumulative weight of DreamTime: flat in [0.4, 0.8], Gaussian tails (0.1 above, 0.15 below)."""
+    times = torch.linspace(0, 1, 10_001, dtype=torch.float64)
+    weight = torch.where(times > 0.8, torch.exp(-((times - 0.8) ** 2) / (2 * 0.1**2)), 1.0)
+    weight = torch.where(times < 0.4, torch.exp(-((times - 0.4) ** 2) / (2 * 0.15**2)), weight)
+    done = weight.flip(0).cumsum(0) - weight[-1]
+    return 1.0 - float(torch.searchsorted(done / done[-1], fraction)) / 10_000
+
+
+def annealed_t(
+    t_schedule: str,
+    step: int,
+    num_steps: int,
+    *,
+    t_start: float = 1.0,
+    t_end: float = 0.0,
+    generator: Generators | None = None,
+    batch: int = 1,
+) -> Float[Tensor, " batch"]:
+    """Return the time of one distillation step, float64, one an item.
+
+    The end of the annealing follows from `num_steps` alone: after the last step t would be `t_end`.
+
+    Args:
+        t_schedule: "linear" (Algorithm 2), "sqrt" (HiFA, 2305.18766), "dreamtime" (2306.12422: most steps at middle
+            times), or "random": uniform and independent for each item (Algorithm 1).
+        step: 0 … num_steps - 1.
+        num_steps: length of the run.
+        t_start: highest time.
+        t_end: lowest time.
+        generator: for "random" only; one for all, or one an item.
+        batch: number of items.
+
+    Raises:
+        ValueError: an argument outside its range, or "random" without a generator.
+
+    Examples:
+        >>> [float(annealed_t("linear", i, 4)) for i in range(4)]
+        [1.0, 0.75, 0.5, 0.25]
+    """
+    one_of("t_schedule", t_schedule, T_SCHEDULES)
+    positive_int("num_steps", num_steps)
+    in_range("step", step, 0, num_steps - 1)
+    in_range("t_start", t_start, 0, 1, open_low=True)
+    in_range("t_end", t_end, 0, t_start)
+    fraction = step / num_steps
+    if t_schedule == "random":
+        if generator is None:
+            reject("generator", None, 'a generator, or one an item, for t_schedule="random"')
+        # 1 - U lies in (0, 1]: t = 0, where nothing is left to denoise, is never drawn.
+        return t_end + (t_start - t_end) * (1 - uniform(batch, generator))
+    shape = {"linear": lambda: fraction, "sqrt": lambda: math.sqrt(fraction)}
+    gone = shape[t_schedule]() if t_schedule in shape else 1 - _dreamtime(fraction)
+    return torch.full((batch,), t_start + (t_end - t_start) * gone, dtype=torch.float64)

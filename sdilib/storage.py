@@ -1,0 +1,150 @@
+"""Files that are whole or absent: written under a temporary name, flushed, then renamed. No pickle.
+
+Tensors are kept as safetensors, everything else as JSON.
+"""
+
+import hashlib
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+__all__ = [
+    "atomic_write",
+    "hash_files",
+    "hash_json",
+    "load_tensors",
+    "read_json",
+    "save_tensors",
+    "slug",
+    "write_json",
+]
+
+
+def slug(text: str, length: int = 60) -> str:
+    """Return a safe file name: lower-case ASCII letters, digits and single hyphens.
+
+    Args:
+        text: any text, e.g. a prompt.
+        length: most characters kept.
+
+    Examples:
+        >>> slug("A DSLR photo of a café, ../side view")
+        'a-dslr-photo-of-a-cafe-side-view'
+    """
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:length].rstrip("-") or "untitled"
+
+
+def atomic_write(path: str | Path, content: bytes | str) -> Path:
+    """Write a file so that a reader sees the old one or the new one, never a half.
+
+    Args:
+        path: where; missing folders are made.
+        content: the whole content; text is written as UTF-8.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: disk full, or the folder is not writable; the temporary file is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_json(path: str | Path, content: Any) -> Path:
+    """Write JSON atomically, keys as given, one more line at the end.
+
+    Args:
+        path: where.
+        content: what `json` can write; nan and infinity are refused, they are not JSON.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: nan or infinity in `content`.
+    """
+    return atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: where.
+
+    Raises:
+        FileNotFoundError: no such file.
+        json.JSONDecodeError: not JSON.
+    """
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def hash_json(content: Any) -> str:
+    """Return 16 hexadecimal digits that name a configuration; the order of keys does not matter.
+
+    Args:
+        content: what `json` can write.
+
+    Examples:
+        >>> hash_json({"a": 1, "b": 2}) == hash_json({"b": 2, "a": 1})
+        True
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
+
+
+def hash_files(folder: str | Path, pattern: str = "**/*.safetensors") -> str:
+    """Return 16 hexadecimal digits that name the files of a folder: their relative names and bytes.
+
+    Args:
+        folder: where to look.
+        pattern: which files; the default takes a model's weights.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).glob(pattern)):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor]) -> Path:
+    """Write tensors as safetensors, atomically.
+
+    Args:
+        path: where.
+        tensors: by name.
+
+    Returns:
+        The path.
+    """
+    return atomic_write(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+
+
+def load_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Read tensors written by `save_tensors`, onto the CPU.
+
+    Args:
+        path: where.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    return load_file(str(path))
