@@ -1,0 +1,59 @@
+"""Numbers of images that need no network: colour saturation, fine detail, distance."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["high_frequency_energy", "psnr", "saturation"]
+
+Images = Float[Tensor, "batch 3 height width"]
+
+
+def saturation(images: Images) -> Float[Tensor, " batch"]:
+    """Mean HSV saturation of each image, weighted by chroma, in [0, 1].
+
+    The weight leaves grey backgrounds out without having to know where the object is.
+
+    Args:
+        images: in [0, 1]; clamped.
+
+    Returns:
+        One number an image; 0 where everything is grey.
+    """
+    images = images.clamp(0, 1)
+    value = images.amax(1)
+    chroma = value - images.amin(1)
+    weighted = chroma * chroma / value.clamp_min(1e-6)
+    return weighted.sum((1, 2)) / chroma.sum((1, 2)).clamp_min(1e-6)
+
+
+def high_frequency_energy(images: Images) -> Float[Tensor, " batch"]:
+    """Root mean square of what a 3×3 binomial blur takes away: fine detail, but dirt as well.
+
+    A low number beside a reference's is blur; a high one may be noise, so read it together with the images.
+
+    Args:
+        images: in [0, 1]; clamped.
+
+    Returns:
+        One number an image, in units of brightness.
+    """
+    images = images.clamp(0, 1)
+    row = torch.tensor([0.25, 0.5, 0.25], dtype=images.dtype, device=images.device)
+    kernel = (row[:, None] * row).expand(3, 1, 3, 3)
+    blurred = functional.conv2d(
+        functional.pad(images, (1, 1, 1, 1), mode="replicate"), kernel, groups=3
+    )
+    return (images - blurred).flatten(1).square().mean(1).sqrt()
+
+
+def psnr(images: Images, references: Images) -> Float[Tensor, " batch"]:
+    """Peak signal-to-noise ratio in dB, of values in [0, 1]; infinite for equal images.
+
+    Args:
+        images: clamped to [0, 1].
+        references: likewise, of the same shape.
+    """
+    error = (images.clamp(0, 1) - references.clamp(0, 1)).flatten(1).square().mean(1)
+    return -10 * error.log10()
