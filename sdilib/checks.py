@@ -61,7 +61,7 @@ def finite(parameter: str, value: Any) -> float:
 
 
 def in_range(
-    parameter: str, value: Any, low: float, high: float, *, open_low: bool = False
+    parameter: str, value: Any, low: int | float, high: int | float, *, open_low: bool = False
 ) -> float:
     """Return `value` as a float if it lies in [low, high], or in (low, high] with `open_low`.
 

@@ -1,6 +1,7 @@
-"""DDIM as Euler steps of eq. 1, forward (sampling); each step shows x0(t), the variable the paper rewrites it in.
+"""DDIM sampling as Euler steps of eq. 1; each shows x0(t), the variable the paper rewrites it in.
 
-x_bar = x_t / sqrt(alpha_cumprod); eq. 2 is x_bar(t - tau) = x_bar(t) + eps · [sigma(t - tau) - sigma(t)].
+x_bar = x_t / sqrt(alpha_cumprod), and eq. 2 is
+x_bar(t - tau) = x_bar(t) + eps · [sigma(t - tau) - sigma(t)].
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,20 +34,20 @@ class DDIMStep:
 
     t: float
     t_next: float
-    x_t: Float[Tensor, "batch *shape"]
-    eps: Float[Tensor, "batch *shape"]
-    x0: Float[Tensor, "batch *shape"]
-    x_next: Float[Tensor, "batch *shape"]
+    x_t: Float[Tensor, " batch *shape"]
+    eps: Float[Tensor, " batch *shape"]
+    x0: Float[Tensor, " batch *shape"]
+    x_next: Float[Tensor, " batch *shape"]
 
 
 def ddim_step(
-    x_t: Float[Tensor, "batch *shape"],
-    eps: Float[Tensor, "batch *shape"],
+    x_t: Float[Tensor, " batch *shape"],
+    eps: Float[Tensor, " batch *shape"],
     *,
     t: Time,
     t_next: Time,
     schedule: NoiseSchedule,
-) -> Float[Tensor, "batch *shape"]:
+) -> Float[Tensor, " batch *shape"]:
     """Return x at t_next by one Euler step of eq. 1, in either direction (eq. 2).
 
     Args:
@@ -62,11 +63,12 @@ def ddim_step(
 
 
 def ddim(
-    x_t: Float[Tensor, "batch *shape"], denoise: GuidedDenoiser, *, times: Sequence[float]
+    x_t: Float[Tensor, " batch *shape"], denoise: GuidedDenoiser, *, times: Sequence[float]
 ) -> Iterator[DDIMStep]:
     """Sample by DDIM (eq. 2), one step a time interval.
 
-    The last step's `x_next` is the sample; at t_next = 0 it equals that step's `x0`. No graph is kept.
+    The last step's `x_next` is the sample; at t_next = 0 it equals that step's `x0`. No graph is
+    kept.
 
     Args:
         x_t: noise at times[0]; N(0, I) at t = 1.

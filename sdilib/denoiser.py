@@ -1,13 +1,14 @@
 """The frozen denoiser: raw noise predictions, classifier-free guidance (eq. 3), and Perp-Neg.
 
-Letters: eps is a noise prediction, y the prompt, ∅ the empty prompt, gamma = `guidance_scale`: 0 is unconditional, 1 is
-conditional, 7.5 the usual. One network call serves all the branches a step needs, and none is made for a branch whose
-weight is zero. What is counted everywhere is UNet sample-forwards: one sample through the network once.
+Letters: eps is a noise prediction, y the prompt, ∅ the empty prompt, gamma = `guidance_scale`: 0 is
+unconditional, 1 is conditional, 7.5 the usual. One network call serves all the branches a step
+needs, and none is made for a branch whose weight is zero. What is counted everywhere is UNet
+sample-forwards: one sample through the network once.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """A noise predictor with its schedule.
 
@@ -38,10 +40,10 @@ class Denoiser(Protocol):
 
     def branches(
         self,
-        x_t: Float[Tensor, "batch *shape"],
+        x_t: Float[Tensor, " batch *shape"],
         t: Time,
-        conditions: Sequence[Float[Tensor, "batch *condition"]],
-    ) -> tuple[Float[Tensor, "batch *shape"], ...]:
+        conditions: Sequence[Float[Tensor, " batch *condition"]],
+    ) -> tuple[Float[Tensor, " batch *shape"], ...]:
         """Return eps under each condition, by one call of len(conditions) · batch samples.
 
         Args:
@@ -68,15 +70,16 @@ def classifier_free_guidance(
 
 
 def perp_neg(
-    conditional: Float[Tensor, "batch *shape"],
-    unconditional: Float[Tensor, "batch *shape"],
-    negatives: Sequence[Float[Tensor, "batch *shape"]],
+    conditional: Float[Tensor, " batch *shape"],
+    unconditional: Float[Tensor, " batch *shape"],
+    negatives: Sequence[Float[Tensor, " batch *shape"]],
     weights: Sequence[float],
     guidance_scale: float,
-) -> Float[Tensor, "batch *shape"]:
+) -> Float[Tensor, " batch *shape"]:
     """Return eq. 3 with the negatives' part perpendicular to the prompt's direction taken away.
 
-    e_∅ + gamma (d_y - Σ w_i (d_i - its projection on d_y)), d = e - e_∅. Without negatives it is eq. 3.
+    e_∅ + gamma (d_y - Σ w_i (d_i - its projection on d_y)), d = e - e_∅. Without negatives it is
+    eq. 3.
 
     Args:
         conditional: e_y.
@@ -93,7 +96,9 @@ def perp_neg(
     length = (direction**2).sum(dims, keepdim=True).clamp_min(torch.finfo(direction.dtype).tiny)
     for negative, weight in zip(negatives, weights, strict=True):
         away = negative - unconditional
-        guided = guided - weight * (away - (away * direction).sum(dims, keepdim=True) / length * direction)
+        guided = guided - weight * (
+            away - (away * direction).sum(dims, keepdim=True) / length * direction
+        )
     return unconditional + guidance_scale * guided
 
 
@@ -123,18 +128,21 @@ class GuidedDenoiser:
         """The denoiser's schedule."""
         return self.denoiser.schedule
 
-    def select(self, items: Int[Tensor, " items"]) -> Self:
+    def select(self, items: Int[Tensor, " items"]) -> "GuidedDenoiser":
         """Return the same for some items of the batch.
 
         Args:
             items: indices into the batch.
         """
-        return type(self)(self.denoiser, self.prompt.select(items), self.guidance_scale)
+        return GuidedDenoiser(self.denoiser, self.prompt.select(items), self.guidance_scale)
 
-    def __call__(self, x_t: Float[Tensor, "batch *shape"], t: Time) -> Float[Tensor, "batch *shape"]:
+    def __call__(
+        self, x_t: Float[Tensor, " batch *shape"], t: Time
+    ) -> Float[Tensor, " batch *shape"]:
         """Return the guided eps.
 
-        It costs 1 sample-forward an item for gamma = 0, 1 for gamma = 1 without negatives, else 2 + the number of negatives.
+        It costs 1 sample-forward an item for gamma = 0, 1 for gamma = 1 without negatives, else 2 +
+        the number of negatives.
 
         Args:
             x_t: noisy images at time t.
@@ -160,7 +168,8 @@ class GuidedDenoiser:
         if not bool(eps.isfinite().all()):
             broken = int((~eps.isfinite()).sum())
             raise NonFiniteError(
-                f"eps={broken} of {eps.numel()} values not finite at t={t}: expected finite noise predictions "
-                f"(guidance_scale={gamma:g}, largest |x_t| {float(x_t.abs().max()):.3g}, {x_t.dtype})"
+                f"eps={broken} of {eps.numel()} values not finite at t={t}: expected finite noise "
+                f"predictions (guidance_scale={gamma:g}, "
+                f"largest |x_t| {float(x_t.abs().max()):.3g}, {x_t.dtype})"
             )
         return eps

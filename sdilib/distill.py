@@ -1,8 +1,8 @@
-"""The one loop: render, encode, ask the rule, push its gradient into the scene. All else consumes its steps."""
+"""The one loop: render, encode, ask the rule, push its gradient into the scene."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,10 +20,13 @@ __all__ = ["Codec", "Step", "distill"]
 THROUGH = ("encoder", "decoder")
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Between pixels and latents; `StableDiffusion` is one."""
 
-    def encode(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
+    def encode(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channels h w"]:
         """Return latents; gradients pass.
 
         Args:
@@ -31,7 +34,9 @@ class Codec(Protocol):
         """
         ...
 
-    def decode(self, latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 height width"]:
+    def decode(
+        self, latents: Float[Tensor, "batch channels h w"]
+    ) -> Float[Tensor, "batch 3 height width"]:
         """Return images.
 
         Args:
@@ -50,12 +55,13 @@ class Step:
         x0: the latents the rule saw, before the step.
         update: the rule's answer.
         gradient_norm: root mean square of the update's gradient, one number an item.
-        render: gives the scene's render *now*, after the step, detached; called only where an image is wanted.
+        render: gives the scene's render *now*, after the step, detached; called only where an image
+            is wanted.
     """
 
     step: int
     t: Float[Tensor, " batch"]
-    x0: Float[Tensor, "batch *shape"]
+    x0: Float[Tensor, " batch *shape"]
     update: Update
     gradient_norm: Float[Tensor, " batch"]
     render: Callable[[], Tensor]
@@ -78,23 +84,25 @@ def distill(
 ) -> Iterator[Step]:
     """Distill a rule's denoiser into a scene, one optimiser step an iteration (Algorithms 1 and 2).
 
-    A step is yielded after it is complete, so that stopping there, or saving scene, optimiser and rule, is consistent; what it
-    draws depends on its number and the seeds alone.
+    A step is yielded after it is complete, so that stopping there, or saving scene, optimiser and
+    rule, is consistent; what it draws depends on its number and the seeds alone.
 
     Args:
         scene: what is optimised, in place.
         rule: guidance; any callable of `Rule`'s shape.
         prompt: embeddings, one row an item of the scene's batch.
         num_steps: length of the whole run; annealing ends with it.
-        optimizer: over the scene's parameters, kept by the caller. None is a plain step of size one: with w(t) = sigma(t) and a
-            latent scene each render becomes its single-step denoised image (eq. 10).
+        optimizer: over the scene's parameters, kept by the caller. None is a plain step of size
+            one: with w(t) = sigma(t) and a latent scene each render becomes its single-step
+            denoised image (eq. 10).
         t_schedule: how t runs, see `annealed_t`; "random" draws it for each item.
         t_start: highest t.
         t_end: lowest t; the paper anneals from 1 to 0.2.
         seeds: one for each item, or one number: then item i has that number plus i.
         codec: between pixels and latents, for scenes in pixels.
-        through: for scenes in pixels, how the update reaches them: its gradient through the "encoder", or regression of the
-            render onto the update's target run through the "decoder" and clamped to [0, 1].
+        through: for scenes in pixels, how the update reaches them: its gradient through the
+            "encoder", or regression of the render onto the update's target run through the
+            "decoder" and clamped to [0, 1].
         first_step: where to go on in a resumed run.
 
     Yields:
@@ -102,7 +110,8 @@ def distill(
 
     Raises:
         ValueError: an argument outside its range, or a scene in pixels without a codec.
-        NonFiniteError: the rule's gradient or the scene's parameters are not finite; names the step.
+        NonFiniteError: the latents, a prediction, the rule's gradient or the scene's parameters are
+            not finite; names the tensor and the step.
     """
     positive_int("num_steps", num_steps)
     positive_int("first_step", first_step, at_least=0)
@@ -111,7 +120,11 @@ def distill(
     in_range("t_end", t_end, 0, t_start)
     one_of("through", through, THROUGH)
     if scene.space == "pixels" and codec is None:
-        reject("codec", codec, "an object with encode and decode, such as the model, for a scene in pixels")
+        reject(
+            "codec",
+            codec,
+            "an object with encode and decode, such as the model, for a scene in pixels",
+        )
     batch = len(prompt)
     each = list(range(seeds, seeds + batch)) if isinstance(seeds, int) else list(seeds)
     if len(each) != batch:
@@ -120,7 +133,13 @@ def distill(
     for step in range(first_step, num_steps):
         draws = {p: [generator(seed, step, p) for seed in each] for p in ("time", "guidance")}
         t = annealed_t(
-            t_schedule, step, num_steps, t_start=t_start, t_end=t_end, generator=draws["time"], batch=batch
+            t_schedule,
+            step,
+            num_steps,
+            t_start=t_start,
+            t_end=t_end,
+            generator=draws["time"],
+            batch=batch,
         )
         yield _one_step(scene, rule, prompt, optimizer, step, t, draws["guidance"], codec, through)
 
@@ -139,7 +158,11 @@ def _one_step(
     with torch.enable_grad():
         render = scene.render()
         if len(render) != len(prompt):
-            reject("prompt", f"{len(prompt)} prompts", f"one for each of the scene's {len(render)} images")
+            reject(
+                "prompt",
+                f"{len(prompt)} prompts",
+                f"one for each of the scene's {len(render)} images",
+            )
         in_pixels = scene.space == "pixels" and codec is not None
         by_encoder = in_pixels and through == "encoder"
         # Without the encoder's graph where its gradient is not wanted.
@@ -147,7 +170,11 @@ def _one_step(
         latents = codec.encode(source) if in_pixels and codec is not None else render
     x0 = latents.detach()
     view = View(prompt, image=render.detach() if in_pixels else None)
-    update = rule(x0, t, view, draws)
+    _require_finite("x0", x0, step, t)
+    try:
+        update = rule(x0, t, view, draws)
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{error} at step {step}") from error
     _require_finite("gradient", update.gradient, step, t)
     optimizer.zero_grad(set_to_none=True)
     if in_pixels and not by_encoder and codec is not None:
@@ -168,6 +195,7 @@ def _require_finite(name: str, tensor: Tensor, step: int, t: Tensor) -> None:
         broken = int((~tensor.isfinite()).sum())
         times = f"{float(t.min()):.3g}" + (f" … {float(t.max()):.3g}" if len(t) > 1 else "")
         raise NonFiniteError(
-            f"{name}={broken} of {tensor.numel()} values not finite at step {step} (t = {times}): expected finite numbers; "
-            "a smaller guidance scale, a smaller learning rate or float32 may help"
+            f"{name}={broken} of {tensor.numel()} values not finite at step {step} (t = {times}): "
+            "expected finite numbers; a smaller guidance scale, a smaller learning rate or float32 "
+            "may help"
         )

@@ -1,12 +1,13 @@
 """Which noise kappa to add: the choices of section 6.2, and how far each is from solving eq. 8.
 
-kappa at (x0, t) is exact when it is the noise that the denoiser finds in x_t = sqrt(alpha) x0 + sqrt(1 - alpha) kappa, eq. 8:
-a fixed point. Each choice is a small object, called with the point, the time, the prompt's denoiser and generators.
+kappa at (x0, t) is exact when it is the noise that the denoiser finds in x_t = sqrt(alpha) x0 +
+sqrt(1 - alpha) kappa, eq. 8: a fixed point. Each choice is a small object, called with the point,
+the time, the prompt's denoiser and generators.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -34,6 +35,12 @@ __all__ = [
     "unit_deviation",
 ]
 
+Latents = Float[Tensor, " batch *shape"]
+"""Images, latents or points: clean, noisy, or a noise of their shape."""
+
+Times = Float[Tensor, " batch"]
+"""One time an item."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kappa:
@@ -45,20 +52,17 @@ class Kappa:
         eps_last: the last interval's prediction, for ISM; kappa itself where there is none.
     """
 
-    noise: Float[Tensor, "batch *shape"]
-    t: Float[Tensor, " batch"]
-    eps_last: Float[Tensor, "batch *shape"]
+    noise: Latents
+    t: Times
+    eps_last: Latents
 
 
+@runtime_checkable
 class KappaChoice(Protocol):
     """How kappa is chosen at (x0, t)."""
 
     def __call__(
-        self,
-        x0: Float[Tensor, "batch *shape"],
-        t: Float[Tensor, " batch"],
-        denoise: GuidedDenoiser,
-        generator: Generators,
+        self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return kappa.
 
@@ -70,7 +74,7 @@ class KappaChoice(Protocol):
         """
         ...
 
-    def observe(self, eps: Float[Tensor, "batch *shape"]) -> None:
+    def observe(self, eps: Latents) -> None:
         """Learn the prediction that the rule's step ended with.
 
         Args:
@@ -94,7 +98,7 @@ class KappaChoice(Protocol):
 class _Memoryless:
     """The part of the protocol that a choice without state shares."""
 
-    def observe(self, eps: Float[Tensor, "batch *shape"]) -> None:
+    def observe(self, eps: Latents) -> None:
         """Ignore it."""
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -109,8 +113,35 @@ class _Memoryless:
         """
 
 
+class _OneNoise:
+    """The part of the protocol that a choice with one noise to remember shares."""
+
+    def __init__(self, start: Latents | None = None) -> None:
+        """Begin.
+
+        Args:
+            start: the noise at the first update; N(0, I) if None.
+        """
+        self._noise = start
+
+    def observe(self, eps: Latents) -> None:
+        """Ignore it."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the noise, if there is one."""
+        return {} if self._noise is None else {"noise": self._noise}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore it.
+
+        Args:
+            state: from `state_dict`.
+        """
+        self._noise = state.get("noise")
+
+
 def residual(
-    x0: Float[Tensor, "batch *shape"], kappa: Float[Tensor, "batch *shape"], *, t: Time, denoise: GuidedDenoiser
+    x0: Latents, kappa: Latents, *, t: Time, denoise: GuidedDenoiser
 ) -> Float[Tensor, " batch"]:
     """Distance of `kappa` from solving eq. 8, in units of x0.
 
@@ -130,15 +161,16 @@ def residual(
     return denoise.schedule.sigma(t).to(x0) * wrong.flatten(1).square().mean(1).sqrt()
 
 
-def unit_deviation(kappa: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
-    """Return kappa scaled to unit root mean square, item by item: what a network saw noise to be in training.
+def unit_deviation(kappa: Latents) -> Latents:
+    """Return kappa scaled to unit root mean square, item by item.
 
-    Not in the paper; an option that keeps raw inversion from diverging on small models.
+    That is what a network saw noise to be in training. Not in the paper; an option that keeps raw
+    inversion from diverging on small models.
 
     Args:
-        kappa: not all zero.
+        kappa: an item that is all zero stays zero.
     """
-    size = kappa.flatten(1).square().mean(1).sqrt()
+    size = kappa.flatten(1).square().mean(1).sqrt().clamp_min(torch.finfo(kappa.dtype).tiny)
     return kappa / spread(size, kappa)
 
 
@@ -154,21 +186,22 @@ class InversionStep:
         x_next: all items at the step's end.
     """
 
-    t: Float[Tensor, " batch"]
-    t_next: Float[Tensor, " batch"]
+    t: Times
+    t_next: Times
     items: Int[Tensor, " items"]
-    eps: Float[Tensor, "items *shape"]
-    x_next: Float[Tensor, "batch *shape"]
+    eps: Float[Tensor, " items *shape"]
+    x_next: Latents
 
 
 def invert(
-    x0: Float[Tensor, "batch *shape"], denoise: GuidedDenoiser, *, t: Time, num_inversion_steps: int = 10
+    x0: Latents, denoise: GuidedDenoiser, *, t: Time, num_inversion_steps: int = 10
 ) -> Iterator[InversionStep]:
-    """Integrate eq. 1 from t = 0 up to t by forward Euler, evaluating at each step's *source* (DDIM inversion).
+    """Integrate eq. 1 from t = 0 up to t by forward Euler: DDIM inversion.
 
-    Each item makes int(num_inversion_steps · t) equal steps, at least one; items that are done cost nothing. The first
-    evaluation is of x0 itself at t = 0, given to the network as its timestep 0. (diffusers' `DDIMInverseScheduler` evaluates at
-    the destination's timestep instead.)
+    Each step evaluates at its *source*. Each item makes int(num_inversion_steps · t) equal steps,
+    at least one; items that are done cost nothing. The first evaluation is of x0 itself at t = 0,
+    given to the network as its timestep 0. (diffusers' `DDIMInverseScheduler` evaluates at the
+    destination's timestep instead.)
 
     Args:
         x0: clean latents.
@@ -197,14 +230,14 @@ def invert(
             some = denoise if whole else denoise.select(items)
             x_some = x_t if whole else x_t[items]
             eps = some(x_some, now[items])
-            moved = ddim_step(x_some, eps, t=now[items], t_next=after[items], schedule=denoise.schedule)
+            moved = ddim_step(
+                x_some, eps, t=now[items], t_next=after[items], schedule=denoise.schedule
+            )
             x_t = moved if whole else x_t.index_copy(0, items.to(x_t.device), moved)
         yield InversionStep(now, after, items, eps, x_t)
 
 
-def full_kappa(
-    x0: Float[Tensor, "batch *shape"], x_t: Float[Tensor, "batch *shape"], *, t: Time, denoise: GuidedDenoiser
-) -> Float[Tensor, "batch *shape"]:
+def full_kappa(x0: Latents, x_t: Latents, *, t: Time, denoise: GuidedDenoiser) -> Latents:
     """Return kappa = (x_bar(t) - x0) / sigma(t), the noise that takes x0 all the way to x_t.
 
     Args:
@@ -222,81 +255,46 @@ class RandomNoise(_Memoryless):
     """kappa ~ N(0, I) at each update; with it eq. 10 is SDS. Costs nothing."""
 
     def __call__(
-        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+        self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return fresh noise; see `KappaChoice`."""
         noise = normal(x0, generator)
         return Kappa(noise, t, noise)
 
 
-class FixedNoise(_Memoryless):
-    """kappa ~ N(0, I), drawn at the first update and kept. Costs nothing."""
-
-    def __init__(self) -> None:
-        """Begin with none drawn."""
-        self._noise: Tensor | None = None
+class FixedNoise(_OneNoise):
+    """kappa ~ N(0, I), drawn at the first update, or given, and kept. Costs nothing."""
 
     def __call__(
-        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+        self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return the kept noise; see `KappaChoice`."""
         if self._noise is None:
             self._noise = normal(x0, generator)
         return Kappa(self._noise, t, self._noise)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the kept noise."""
-        return {} if self._noise is None else {"noise": self._noise}
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore it.
+class Cached(_OneNoise):
+    """kappa = the noise predicted at the previous update (2D only).
 
-        Args:
-            state: from `state_dict`.
-        """
-        self._noise = state.get("noise")
-
-
-class Cached:
-    """kappa = the noise predicted at the previous update (2D only): exact where nothing but eq. 10 moves the image.
-
-    Costs nothing. The first kappa is `start`, or drawn. With it SDI is DDIM, eq. 6 ≡ eq. 2.
+    Exact where nothing but eq. 10 moves the image; with it SDI is DDIM, eq. 6 ≡ eq. 2. Costs
+    nothing.
     """
 
-    def __init__(self, start: Float[Tensor, "batch *shape"] | None = None) -> None:
-        """Choose the first kappa.
-
-        Args:
-            start: the noise at the first update; N(0, I) if None.
-        """
-        self._noise = start
-
     def __call__(
-        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+        self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return the previous prediction; see `KappaChoice`."""
         noise = normal(x0, generator) if self._noise is None else self._noise
         return Kappa(noise, t, noise)
 
-    def observe(self, eps: Float[Tensor, "batch *shape"]) -> None:
+    def observe(self, eps: Latents) -> None:
         """Keep the prediction for the next update.
 
         Args:
             eps: of the complete step.
         """
         self._noise = eps
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the prediction kept."""
-        return {} if self._noise is None else {"noise": self._noise}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore it.
-
-        Args:
-            state: from `state_dict`.
-        """
-        self._noise = state.get("noise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +308,7 @@ class FixedPoint(_Memoryless):
     num_iterations: int = 10
 
     def __call__(
-        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+        self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return the last iterate; see `KappaChoice`."""
         positive_int("num_iterations", self.num_iterations)
@@ -325,7 +323,8 @@ class FixedPoint(_Memoryless):
 class GradientDescent(_Memoryless):
     """Descend on eq. 8's squared residual from N(0, I), through the denoiser.
 
-    One call and one backward pass of it a step. The objective is ½ Σ |kappa - eps|² an item, so the rate has no unit.
+    One call and one backward pass of it a step. The objective is ½ Σ |kappa - eps|² an item, so the
+    rate has no unit.
 
     Attributes:
         num_iterations: 10 in the paper.
@@ -336,7 +335,7 @@ class GradientDescent(_Memoryless):
     learning_rate: float = 0.3
 
     def __call__(
-        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+        self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return the last iterate; see `KappaChoice`."""
         positive_int("num_iterations", self.num_iterations)
@@ -358,12 +357,16 @@ class DDIMInversion(_Memoryless):
     Costs about n · t calls of the denoiser at gamma_inv.
 
     Attributes:
-        guidance_scale: gamma_inv, -7.5 in the paper; at 0 with the full kappa it is ISM's unconditional inversion.
+        guidance_scale: gamma_inv, -7.5 in the paper; at 0 with the full kappa it is ISM's
+            unconditional inversion.
         num_inversion_steps: n = 10 for the whole range.
-        tau_max: invert up to t + tau, tau ~ U(0, tau_max), 1/30 in appendix A.1; capped at 1. Off by default.
-        entropy: adds H(t) = entropy · sqrt(1 - alpha(t)) · N(0, I) once, at the end (eq. 11, 0.3 there). Off by default.
+        tau_max: invert up to t + tau, tau ~ U(0, tau_max), 1/30 in appendix A.1; capped at 1. Off
+            by default.
+        entropy: adds H(t) = entropy · sqrt(1 - alpha(t)) · N(0, I) once, at the end (eq. 11, 0.3
+            there). Off by default.
         unit: scale kappa to unit deviation (`unit_deviation`). Off by default, not in the paper.
-        with_negatives: let the prompt's Perp-Neg negatives enter the inversion, where a negative gamma attracts them.
+        with_negatives: let the prompt's Perp-Neg negatives enter the inversion, where a negative
+            gamma attracts them.
     """
 
     guidance_scale: float = -7.5
@@ -386,7 +389,7 @@ class DDIMInversion(_Memoryless):
             reject("entropy", self.entropy, "a number of at least 0")
 
     def __call__(
-        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], denoise: GuidedDenoiser, generator: Generators
+        self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return the full kappa; see `KappaChoice`."""
         schedule = denoise.schedule
@@ -401,5 +404,6 @@ class DDIMInversion(_Memoryless):
         if self.unit:
             kappa = unit_deviation(kappa)
         if self.entropy:
-            kappa = kappa + self.entropy * spread((1 - schedule.alpha_cumprod(t)).sqrt(), x0) * normal(x0, generator)
+            deviation = self.entropy * (1 - schedule.alpha_cumprod(t)).sqrt()
+            kappa = kappa + spread(deviation, x0) * normal(x0, generator)
         return Kappa(kappa, t, eps_last)

@@ -1,8 +1,9 @@
-"""A Gaussian mixture whose noise prediction is known in closed form, in any dimension: the oracle of the tests, and of
-the first notebook.
+"""A Gaussian mixture: its noise prediction is known in closed form, in any dimension.
 
-Noised to time t, a component N(mean, std² I) becomes N(sqrt(alpha) mean, (alpha std² + 1 - alpha) I), so the density p_t, its
-score, and eps = -sqrt(1 - alpha) ∇ log p_t are exact. A prompt picks components: conditions are log weights.
+It is the oracle of the tests and the subject of the first notebook. Noised to time t, a component
+N(mean, std² I) becomes N(sqrt(alpha) mean, (alpha std² + 1 - alpha) I), so the density p_t, its
+score, and eps = -sqrt(1 - alpha) ∇ log p_t are exact. A prompt picks components: conditions are log
+weights.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ class GaussianMixture:
 
     def __init__(
         self,
-        means: Float[Tensor, "components *shape"],
+        means: Float[Tensor, " components *shape"],
         stds: Float[Tensor, " components"],
         weights: Float[Tensor, " components"],
         *,
@@ -87,7 +88,10 @@ class GaussianMixture:
         return GuidedDenoiser(self, prompt, guidance_scale)
 
     def log_density(
-        self, x_t: Float[Tensor, "batch *shape"], t: Time, log_weights: Float[Tensor, "batch components"]
+        self,
+        x_t: Float[Tensor, " batch *shape"],
+        t: Time,
+        log_weights: Float[Tensor, "batch components"],
     ) -> Float[Tensor, " batch"]:
         """Return log p_t(x_t), up to a constant of the dimension.
 
@@ -99,7 +103,7 @@ class GaussianMixture:
         return torch.logsumexp(self._log_terms(x_t, t, log_weights), dim=1)
 
     def _moments(self, x_t: Tensor, t: Time) -> tuple[Tensor, Tensor]:
-        """Differences to the noised means (batch, components, *shape) and variances (batch or 1, components)."""
+        """x_t - noised means (batch, components, *shape); variances (batch or 1, components)."""
         alpha = self.schedule.alpha_cumprod(t).reshape(-1, 1).to(x_t)
         means, stds = self.means.to(x_t)[None], self.stds.to(x_t)[None]
         root = alpha.sqrt().reshape(-1, *[1] * (means.ndim - 1))
@@ -112,8 +116,11 @@ class GaussianMixture:
         return log_weights.to(x_t) - squared / (2 * variance) - dimension / 2 * variance.log()
 
     def branches(
-        self, x_t: Float[Tensor, "batch *shape"], t: Time, conditions: Sequence[Float[Tensor, "batch components"]]
-    ) -> tuple[Float[Tensor, "batch *shape"], ...]:
+        self,
+        x_t: Float[Tensor, " batch *shape"],
+        t: Time,
+        conditions: Sequence[Float[Tensor, "batch components"]],
+    ) -> tuple[Float[Tensor, " batch *shape"], ...]:
         """Return the exact eps under each condition; see `Denoiser`.
 
         Args:
@@ -133,13 +140,14 @@ class GaussianMixture:
 
     def sample(
         self, labels: Int[Tensor, " batch"], t: Time, noise: Float[Tensor, "batch 2 *shape"]
-    ) -> Float[Tensor, "batch *shape"]:
-        """Return points of the exact marginal p_t, from given components and standard normal numbers.
+    ) -> Float[Tensor, " batch *shape"]:
+        """Return points of the exact marginal p_t, from components and standard normal numbers.
 
         Args:
             labels: the component of each point.
             t: one time for all, or one an item.
             noise: two draws of N(0, I) a point: for the component and for the noising.
         """
-        x0 = self.means.to(noise)[labels] + spread(self.stds.to(noise)[labels], noise[:, 0]) * noise[:, 0]
+        stds = spread(self.stds.to(noise)[labels], noise[:, 0])
+        x0 = self.means.to(noise)[labels] + stds * noise[:, 0]
         return self.schedule.add_noise(x0, noise[:, 1], t)

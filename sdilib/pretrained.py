@@ -1,34 +1,44 @@
-"""Where a model comes from: the bundled one, a folder, a hub id, or random weights in a known shape.
+"""Where a model comes from: the package, a folder, a hub id, or random weights in a known shape.
 
 Everything is a stock `diffusers.StableDiffusionPipeline`; nothing but the name differs.
 """
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-
 from transformers.utils import logging as transformers_logging
 
-# On import transformers warns that image processors want torchvision; nothing here processes images.
+# On import transformers warns that image processors want torchvision; nothing here processes
+# images.
 _verbosity = transformers_logging.get_verbosity()
 transformers_logging.set_verbosity_error()
-from diffusers import (  # noqa: E402
-    AutoencoderKL,
-    DDIMScheduler,
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL  # noqa: E402
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel  # noqa: E402
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (  # noqa: E402
     StableDiffusionPipeline,
-    UNet2DConditionModel,
 )
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler  # noqa: E402
+from diffusers.utils import logging as diffusers_logging  # noqa: E402
 from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel  # noqa: E402
 
 transformers_logging.set_verbosity(_verbosity)
 
 from sdilib.checks import reject  # noqa: E402
 
-__all__ = ["BUNDLED", "RANDOM", "StableDiffusionPipeline", "load_pipeline", "model_folder", "random_pipeline"]
+__all__ = [
+    "BUNDLED",
+    "RANDOM",
+    "StableDiffusionPipeline",
+    "load_pipeline",
+    "model_folder",
+    "random_pipeline",
+]
 
 BUNDLED = ("mini",)
 """Models shipped with the package."""
@@ -53,7 +63,12 @@ RANDOM: dict[str, dict[str, dict[str, Any]]] = {
             "norm_num_groups": 4,
             "sample_size": 16,
         },
-        "text_encoder": {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2},
+        "text_encoder": {
+            "hidden_size": 16,
+            "intermediate_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+        },
         "scheduler": {},
     },
     # The shapes of Stable Diffusion 2.1, for timing and memory.
@@ -93,12 +108,13 @@ def load_pipeline(model: str, *, dtype: torch.dtype = torch.float32) -> StableDi
     """Return the stock pipeline of a model, on CPU.
 
     Args:
-        model: "mini" (bundled), "tiny" or "sd21" (random weights), a folder, or a hub id "owner/name". Only a hub id that is
-            not in the local cache uses the network.
+        model: "mini" (bundled), "tiny" or "sd21" (random weights), a folder, or a hub id
+            "owner/name". Only a hub id that is not in the local cache uses the network.
         dtype: of the weights.
 
     Raises:
-        ValueError: no such model, a folder without `model_index.json` or with weights missing, a model of another family.
+        ValueError: no such model, a folder without `model_index.json` or with weights missing, a
+            model of another family.
         OSError: a hub id that cannot be fetched.
     """
     if not model:
@@ -110,19 +126,38 @@ def load_pipeline(model: str, *, dtype: torch.dtype = torch.float32) -> StableDi
     if folder is not None:
         check_folder(model, folder)
     elif model.count("/") != 1 or model.startswith((".", "/", "~")):
-        reject("model", model, "mini, tiny, sd21, an existing folder, or a hub id owner/name", known=[*BUNDLED, *RANDOM])
+        reject(
+            "model",
+            model,
+            "mini, tiny, sd21, an existing folder, or a hub id owner/name",
+            known=[*BUNDLED, *RANDOM],
+        )
     else:
         check_family(model, StableDiffusionPipeline.load_config(model))
     source = str(folder or model)
-    return StableDiffusionPipeline.from_pretrained(
-        source,
-        torch_dtype=dtype,
-        use_safetensors=True,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-        local_files_only=folder is not None,
-    )
+    with _without_progress_bars():
+        return StableDiffusionPipeline.from_pretrained(
+            source,
+            dtype=dtype,
+            use_safetensors=True,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+            local_files_only=folder is not None,
+        )
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Keep the libraries' bars for reading files out of notebooks; downloads have their own."""
+    loggers = (diffusers_logging, transformers_logging)
+    for each in loggers:
+        each.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for each in loggers:
+            each.enable_progress_bar()
 
 
 def model_folder(model: str) -> Path | None:
@@ -173,29 +208,42 @@ def check_family(model: str, index: Any) -> None:
 def random_pipeline(name: str, *, seed: int = 0) -> StableDiffusionPipeline:
     """Return a randomly initialised pipeline, the same for the same seed.
 
-    It tokenizes with the bundled model's tokenizer, since a random text encoder has no words of its own.
+    It tokenizes with the bundled model's tokenizer: a random text encoder has no words of its own.
 
     Args:
         name: a key of `RANDOM`.
         seed: of the weights.
     """
     config = RANDOM[name]
-    tokenizer = AutoTokenizer.from_pretrained(str(files("sdilib") / "models" / "mini" / "tokenizer"))
-    text = {"vocab_size": len(tokenizer), "max_position_embeddings": tokenizer.model_max_length} | config["text_encoder"]
+    tokenizer = AutoTokenizer.from_pretrained(
+        str(files("sdilib") / "models" / "mini" / "tokenizer")
+    )
+    text = {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": tokenizer.model_max_length,
+    } | config["text_encoder"]
     tokenizer.model_max_length = text["max_position_embeddings"]
     text |= {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    with torch.random.fork_rng(devices=[]):  # the modules' own initialisation draws from torch's global stream
-        torch.random.default_generator.manual_seed(seed)
+    # The modules' own initialisation draws from torch's global stream.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         unet, vae = UNet2DConditionModel(**config["unet"]), AutoencoderKL(**config["vae"])
         text_encoder = CLIPTextModel(CLIPTextConfig(**text))
-    scheduler = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False, "steps_offset": 1}
+    scheduler = {
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "clip_sample": False,
+        "steps_offset": 1,
+    }
+    # Its annotations are narrower than what it takes.
     return StableDiffusionPipeline(
         vae=vae,
         text_encoder=text_encoder.eval(),
         tokenizer=tokenizer,
         unet=unet.eval(),
-        scheduler=DDIMScheduler(**scheduler | config["scheduler"]),
-        safety_checker=None,  # type: ignore[arg-type]  # diffusers allows None, its annotation does not
+        scheduler=DDIMScheduler(**scheduler | config["scheduler"]),  # type: ignore[arg-type]
+        safety_checker=None,  # type: ignore[arg-type]
         feature_extractor=None,  # type: ignore[arg-type]
         requires_safety_checker=False,
     )

@@ -1,13 +1,14 @@
-"""Prompts become embeddings once: the text y, the empty prompt, and any negative prompts, kept apart.
+"""Prompts become embeddings once: the text y, the empty prompt, and negative prompts, kept apart.
 
-y is what the network is conditioned on, the empty prompt is eq. 3's unconditional branch, and a negative prompt is a third
-thing: it enters by Perp-Neg (see `denoiser.perp_neg`) and never takes the empty prompt's place.
+y is what the network is conditioned on, the empty prompt is eq. 3's unconditional branch, and a
+negative prompt is a third thing: it enters by Perp-Neg (see `denoiser.perp_neg`) and never takes
+the empty prompt's place.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -15,7 +16,15 @@ from torch import Tensor
 
 from sdilib.checks import finite, reject
 
-__all__ = ["VIEWS", "PromptEmbeddings", "check_words", "encode_text", "view_prompt"]
+__all__ = [
+    "PAPER_PROMPTS",
+    "VIEWS",
+    "WORLD_PROMPTS",
+    "PromptEmbeddings",
+    "check_words",
+    "encode_text",
+    "view_prompt",
+]
 
 VIEWS = ("front view", "side view", "back view", "overhead view")
 """The words that name a view, appended to a prompt as DreamFusion (2209.14988) does."""
@@ -25,7 +34,8 @@ VIEWS = ("front view", "side view", "back view", "overhead view")
 class PromptEmbeddings:
     """What a denoiser is conditioned on, one row an item of the batch.
 
-    For Stable Diffusion a condition is (tokens, width), for the Gaussian mixture the log weights (components).
+    For Stable Diffusion a condition is (tokens, width), for the Gaussian mixture the log weights
+    (components).
 
     Attributes:
         conditional: y.
@@ -34,9 +44,9 @@ class PromptEmbeddings:
         negative_weights: one number of at least 0 a negative.
     """
 
-    conditional: Float[Tensor, "batch *condition"]
-    unconditional: Float[Tensor, "batch *condition"]
-    negatives: tuple[Float[Tensor, "batch *condition"], ...] = ()
+    conditional: Float[Tensor, " batch *condition"]
+    unconditional: Float[Tensor, " batch *condition"]
+    negatives: tuple[Float[Tensor, " batch *condition"], ...] = ()
     negative_weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -46,7 +56,11 @@ class PromptEmbeddings:
             ValueError: their numbers differ, or a weight is negative or not finite.
         """
         if len(self.negatives) != len(self.negative_weights):
-            reject("negative_weights", self.negative_weights, f"{len(self.negatives)} numbers, one a negative prompt")
+            reject(
+                "negative_weights",
+                self.negative_weights,
+                f"{len(self.negatives)} numbers, one a negative prompt",
+            )
         for weight in self.negative_weights:
             if finite("negative_weights", weight) < 0:
                 reject("negative_weights", weight, "numbers of at least 0")
@@ -55,23 +69,23 @@ class PromptEmbeddings:
         """Return the batch size."""
         return len(self.conditional)
 
-    def select(self, items: Int[Tensor, " items"]) -> Self:
+    def select(self, items: Int[Tensor, " items"]) -> "PromptEmbeddings":
         """Return some rows, in the order asked for; a row may be asked for twice.
 
         Args:
             items: indices into the batch.
         """
         items = items.to(self.conditional.device)
-        return type(self)(
+        return PromptEmbeddings(
             self.conditional[items],
             self.unconditional[items],
             tuple(negative[items] for negative in self.negatives),
             self.negative_weights,
         )
 
-    def without_negatives(self) -> Self:
+    def without_negatives(self) -> "PromptEmbeddings":
         """Return the prompt and the empty prompt alone."""
-        return type(self)(self.conditional, self.unconditional)
+        return PromptEmbeddings(self.conditional, self.unconditional)
 
 
 def view_prompt(prompt: str, view: str) -> str:
@@ -96,7 +110,8 @@ def check_words(prompt: str, words: Sequence[str]) -> None:
     """
     for word in re.findall(r"\w+", prompt.lower()):
         if word not in words:
-            expected = "the bundled model's words only (" + ", ".join(sorted(words)) + f"); {word!r} is unknown"
+            listed = ", ".join(sorted(words))
+            expected = f"the bundled model's words only ({listed}); {word!r} is unknown"
             reject("prompt", word, expected, known=words)
 
 
@@ -111,13 +126,61 @@ def encode_text(
         prompts: at least one; "" is the empty prompt.
 
     Raises:
-        ValueError: a prompt has more tokens than the text encoder can read; nothing is cut silently.
+        ValueError: a prompt has more tokens than the text encoder can read; nothing is cut
+            silently.
     """
     longest = tokenizer.model_max_length
-    tokens = tokenizer(list(prompts), padding="max_length", max_length=longest, truncation=False, return_tensors=None)
+    tokens = tokenizer(
+        list(prompts),
+        padding="max_length",
+        max_length=longest,
+        truncation=False,
+        return_tensors=None,
+    )
     for prompt, ids in zip(prompts, tokens.input_ids, strict=True):
         if len(ids) > longest:
             reject("prompt", prompt, f"at most {longest - 2} tokens (this one has {len(ids) - 2})")
     device = next(text_encoder.parameters()).device
     with torch.no_grad():
         return text_encoder(torch.tensor(tokens.input_ids, device=device)).last_hidden_state
+
+
+WORLD_PROMPTS = (
+    "a red spotted mushroom",
+    "an orange striped cottage",
+    "a blue rocket",
+    "a green cactus",
+    "a pink ice cream",
+    "a yellow burger",
+    "a teal checkered mug",
+    "a purple snowman",
+    "a yellow spotted mug",
+    "a blue checkered cottage",
+    "a pink striped rocket",
+    "a red striped cactus",
+    "a green spotted burger",
+    "an orange ice cream",
+    "a purple striped mushroom",
+    "a red checkered snowman",
+)
+"""Prompts in the bundled model's words."""
+
+PAPER_PROMPTS = (
+    "A photograph of a ninja",
+    "A DSLR photograph of a hamburger",
+    "A 3D model of an adorable cottage with a thatched roof",
+    "An ice cream sundae",
+    "Bagel filled with cream cheese and lox",
+    "A small saguaro cactus planted in a clay pot",
+    "A ripe strawberry",
+    "A ceramic lion",
+    "An iguana holding a balloon",
+    "A DSLR photo of a white fluffy cat",
+    "A sea turtle",
+    "A photograph of a knight",
+    "A plush dragon toy",
+    "A car made out of sushi",
+    "A cauldron full of gold coins",
+    "An astronaut",
+)
+"""Some of the paper's prompts (figures 1 and 6 to 11, and Table 1)."""

@@ -1,7 +1,7 @@
-"""What is distilled into: a `Scene` renders, and its parameters are optimised. Here the simplest, an image of its own."""
+"""What is distilled into: a `Scene` renders, and its parameters are optimised."""
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -14,11 +14,13 @@ __all__ = ["ImageScene", "Scene"]
 SPACES = ("latents", "pixels")
 
 
+@runtime_checkable
 class Scene(Protocol):
     """A differentiable renderer with parameters.
 
     Attributes:
-        space: "latents", if it renders what the denoiser takes, or "pixels", if its renders must be encoded.
+        space: "latents", if it renders what the denoiser takes, or "pixels", if its renders must be
+            encoded.
     """
 
     space: str
@@ -54,7 +56,9 @@ class ImageScene:
         values: the parameters; pixels are in [0, 1] where the optimiser leaves them there.
     """
 
-    def __init__(self, values: Float[Tensor, "batch channels height width"], *, space: str = "latents") -> None:
+    def __init__(
+        self, values: Float[Tensor, "batch channels height width"], *, space: str = "latents"
+    ) -> None:
         """Begin with some images.
 
         Args:

@@ -1,17 +1,19 @@
 """The noise schedule, continuous in t, and the ways t runs down during a distillation.
 
-Letters, as in the paper: t in [0, 1] is the time, 1 the noisiest; alpha_cumprod(t) is the paper's alpha(t), the cumulative
-product that falls from 1 to nearly 0; sigma = sqrt(1 - alpha_cumprod) / sqrt(alpha_cumprod); x0 a clean image or latent;
-x_t = sqrt(alpha_cumprod) x0 + sqrt(1 - alpha_cumprod) noise; x_bar = x_t / sqrt(alpha_cumprod) = x0 + sigma noise.
+Letters, as in the paper: t in [0, 1] is the time, 1 the noisiest; alpha_cumprod(t) is the paper's
+alpha(t), the cumulative product that falls from 1 to nearly 0;
+sigma = sqrt(1 - alpha_cumprod) / sqrt(alpha_cumprod); x0 a clean image or latent;
+x_t = sqrt(alpha_cumprod) x0 + sqrt(1 - alpha_cumprod) noise;
+x_bar = x_t / sqrt(alpha_cumprod) = x0 + sigma noise.
 
-A model's integer timestep k of T is t = (k + 1) / T: timestep 999 is t = 1, and t = 0 is the clean image, where sigma = 0.
-Between timesteps log sigma is interpolated, below the first sigma itself.
+A model's integer timestep k of T is t = (k + 1) / T: timestep 999 is t = 1, and t = 0 is the clean
+image, where sigma = 0. Between timesteps log sigma is interpolated, below the first sigma itself.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -46,12 +48,14 @@ class NoiseSchedule:
     """The noise level of each time t, and what a network's output means at it.
 
     Attributes:
-        alphas_cumprod: cumulative products of 1 - beta, one a timestep, float64 on CPU, in (0, 1) and falling.
+        alphas_cumprod: cumulative products of 1 - beta, one a timestep, float64 on CPU, in (0, 1)
+            and falling.
         prediction_type: what the network predicts: "epsilon" or "v_prediction".
 
     Raises:
-        ValueError: an unknown prediction type, or a table that is not strictly falling inside (0, 1). A zero terminal
-            signal-to-noise ratio is refused: there sigma(1) is infinite and x0 no longer enters eq. 8.
+        ValueError: an unknown prediction type, or a table that is not strictly falling inside
+            (0, 1). A zero terminal signal-to-noise ratio is refused: there sigma(1) is infinite and
+            x0 no longer enters eq. 8.
     """
 
     alphas_cumprod: Float[Tensor, " timesteps"]
@@ -65,11 +69,12 @@ class NoiseSchedule:
             reject(
                 "alphas_cumprod",
                 f"{float(table[0]):g} … {float(table[-1]):g}",
-                "values falling strictly from below 1 to above 0 (zero terminal SNR is not supported)",
+                "values falling strictly from below 1 to above 0 "
+                "(zero terminal SNR is not supported)",
             )
 
     @classmethod
-    def scaled_linear(cls, prediction_type: str = "epsilon", num_timesteps: int = 1000) -> Self:
+    def scaled_linear(cls, prediction_type: str = "epsilon", num_timesteps: int = 1000) -> "NoiseSchedule":
         """Return Stable Diffusion's schedule: sqrt(beta) linear from sqrt(0.00085) to sqrt(0.012).
 
         Args:
@@ -80,22 +85,29 @@ class NoiseSchedule:
         return cls((1 - betas).cumprod(0), prediction_type)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any]) -> "NoiseSchedule":
         """Return the schedule of a diffusers scheduler's configuration (`scheduler_config.json`).
 
         Args:
             config: its keys; those left out have diffusers' defaults.
 
         Raises:
-            ValueError: a beta schedule or prediction type that is not supported, or zero terminal SNR.
+            ValueError: a beta schedule or prediction type that is not supported, or zero terminal
+                SNR.
         """
         if config.get("rescale_betas_zero_snr"):
-            reject("rescale_betas_zero_snr", True, "false (zero terminal SNR makes sigma(1) infinite)")
-        count = positive_int("num_train_timesteps", config.get("num_train_timesteps", 1000), at_least=2)
+            reject(
+                "rescale_betas_zero_snr", True, "false (zero terminal SNR makes sigma(1) infinite)"
+            )
+        count = positive_int(
+            "num_train_timesteps", config.get("num_train_timesteps", 1000), at_least=2
+        )
         betas = config.get("trained_betas")
         if betas is None:
             name = one_of("beta_schedule", config.get("beta_schedule", "linear"), BETA_SCHEDULES)
-            betas = _betas(name, config.get("beta_start", 0.0001), config.get("beta_end", 0.02), count)
+            betas = _betas(
+                name, config.get("beta_start", 0.0001), config.get("beta_end", 0.02), count
+            )
         else:
             betas = torch.tensor(betas, dtype=torch.float64)
         return cls((1 - betas).cumprod(0), config.get("prediction_type", "epsilon"))
@@ -106,7 +118,7 @@ class NoiseSchedule:
         return len(self.alphas_cumprod)
 
     def timestep(self, t: Time) -> Float[Tensor, "*batch"]:
-        """Return the network's timestep T t - 1, a real number; times below the first one are given it.
+        """Return the network's timestep T t - 1, a real number, at least 0.
 
         Args:
             t: time in [0, 1].
@@ -140,9 +152,9 @@ class NoiseSchedule:
         return 1 / (1 + self.sigma(t) ** 2)
 
     def add_noise(
-        self, x0: Float[Tensor, "batch *shape"], noise: Float[Tensor, "batch *shape"], t: Time
-    ) -> Float[Tensor, "batch *shape"]:
-        """Return x_t = sqrt(alpha_cumprod) x0 + sqrt(1 - alpha_cumprod) noise (eq. 7 with noise = eps).
+        self, x0: Float[Tensor, " batch *shape"], noise: Float[Tensor, " batch *shape"], t: Time
+    ) -> Float[Tensor, " batch *shape"]:
+        """Return x_t = sqrt(alpha_cumprod) x0 + sqrt(1 - alpha_cumprod) noise (eq. 7).
 
         Args:
             x0: clean images or latents.
@@ -153,8 +165,8 @@ class NoiseSchedule:
         return spread(alpha.sqrt(), x0) * x0 + spread((1 - alpha).sqrt(), x0) * noise
 
     def denoised(
-        self, x_t: Float[Tensor, "batch *shape"], eps: Float[Tensor, "batch *shape"], t: Time
-    ) -> Float[Tensor, "batch *shape"]:
+        self, x_t: Float[Tensor, " batch *shape"], eps: Float[Tensor, " batch *shape"], t: Time
+    ) -> Float[Tensor, " batch *shape"]:
         """Return the single-step denoised image x0(t) = x_bar - sigma eps (eq. 5).
 
         Args:
@@ -165,12 +177,13 @@ class NoiseSchedule:
         return x_t / spread(self.alpha_cumprod(t).sqrt(), x_t) - spread(self.sigma(t), x_t) * eps
 
     def eps(
-        self, output: Float[Tensor, "batch *shape"], x_t: Float[Tensor, "batch *shape"], t: Time
-    ) -> Float[Tensor, "batch *shape"]:
+        self, output: Float[Tensor, " batch *shape"], x_t: Float[Tensor, " batch *shape"], t: Time
+    ) -> Float[Tensor, " batch *shape"]:
         """Turn a network's output into the noise prediction eps.
 
         Args:
-            output: of the network at (x_t, t): eps itself, or v = sqrt(alpha) eps - sqrt(1 - alpha) x0.
+            output: of the network at (x_t, t): eps itself, or v = sqrt(alpha) eps - sqrt(1 - alpha)
+                x0.
             x_t: noisy images at time t.
             t: time in [0, 1].
 
@@ -190,7 +203,7 @@ def _times(t: Time) -> Float[Tensor, "*batch"]:
 
 
 def spread(
-    coefficient: Float[Tensor, "*batch"], like: Float[Tensor, "batch *shape"]
+    coefficient: Float[Tensor, "*batch"], like: Float[Tensor, " batch *shape"]
 ) -> Float[Tensor, "..."]:
     """Return per-item numbers in a shape, type and device that multiply `like`.
 
@@ -224,7 +237,9 @@ def time_grid(num_steps: int, t_start: float = 1.0, t_end: float = 0.0) -> list[
 
 
 def whole_steps(t: float, num_steps: int) -> int:
-    """Return int(num_steps · t), at least 1, safe from rounding: 10 · (1 - 0.8) is 2 steps, though in floats it is 1.999….
+    """Return int(num_steps · t), at least 1, safe from rounding.
+
+    10 · (1 - 0.8) is 2 steps, though in floats it is 1.999….
 
     Args:
         t: time in [0, 1].
@@ -238,7 +253,7 @@ def whole_steps(t: float, num_steps: int) -> int:
 
 
 def _dreamtime(fraction: float) -> float:
-    """Invert the cumulative weight of DreamTime: flat in [0.4, 0.8], Gaussian tails (0.1 above, 0.15 below)."""
+    """Invert DreamTime's cumulative weight: flat in [0.4, 0.8], tails of 0.1 above, 0.15 below."""
     times = torch.linspace(0, 1, 10_001, dtype=torch.float64)
     weight = torch.where(times > 0.8, torch.exp(-((times - 0.8) ** 2) / (2 * 0.1**2)), 1.0)
     weight = torch.where(times < 0.4, torch.exp(-((times - 0.4) ** 2) / (2 * 0.15**2)), weight)
@@ -261,8 +276,9 @@ def annealed_t(
     The end of the annealing follows from `num_steps` alone: after the last step t would be `t_end`.
 
     Args:
-        t_schedule: "linear" (Algorithm 2), "sqrt" (HiFA, 2305.18766), "dreamtime" (2306.12422: most steps at middle
-            times), or "random": uniform and independent for each item (Algorithm 1).
+        t_schedule: "linear" (Algorithm 2), "sqrt" (HiFA, 2305.18766), "dreamtime" (2306.12422: most
+            steps at middle times), or "random": uniform and independent for each item
+            (Algorithm 1).
         step: 0 … num_steps - 1.
         num_steps: length of the run.
         t_start: highest time.

@@ -1,7 +1,7 @@
-"""Randomness by address: a stream is named by (seed, step, purpose, item) and never by what ran before it.
+"""Randomness by address: a stream is named by (seed, step, purpose, item), not by what ran before.
 
-So step 137 of a resumed run draws what step 137 of the unbroken run drew, and an item of a batch draws
-what it would draw alone. Nothing here touches the global streams of torch, numpy or Python.
+So step 137 of a resumed run draws what step 137 of the unbroken run drew, and an item of a batch
+draws what it would draw alone. Nothing here touches the global streams of torch, numpy or Python.
 """
 
 import hashlib
@@ -44,12 +44,12 @@ def _one_each(generators: Sequence[torch.Generator], batch: int) -> Sequence[tor
 
 
 def normal(
-    like: Float[Tensor, "batch *shape"], generator: Generators
-) -> Float[Tensor, "batch *shape"]:
+    like: Float[Tensor, " batch *shape"], generator: Generators
+) -> Float[Tensor, " batch *shape"]:
     """Draw N(0, I) of the shape, type and device of `like`.
 
-    The numbers are drawn on the generator's own device (CPU for those made here) and then moved, so that CPU and CUDA
-    runs start from the same noise.
+    The numbers are drawn on the generator's own device (CPU for those made here) and then moved, so
+    that CPU and CUDA runs start from the same noise.
 
     Args:
         like: tensor whose shape (batch, ...), dtype and device are taken.

@@ -1,8 +1,7 @@
-"""Stable Diffusion as a `Denoiser` of latents, with its VAE and text encoder; the bundled model is one too."""
+"""Stable Diffusion, and the bundled model, as a `Denoiser` of latents with VAE and text encoder."""
 
 import hashlib
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -10,8 +9,20 @@ from torch import Tensor
 
 from sdilib.checks import reject
 from sdilib.denoiser import GuidedDenoiser
-from sdilib.pretrained import StableDiffusionPipeline, load_pipeline, model_folder
-from sdilib.prompts import PromptEmbeddings, check_words, encode_text
+from sdilib.pretrained import (
+    BUNDLED,
+    RANDOM,
+    StableDiffusionPipeline,
+    load_pipeline,
+    model_folder,
+)
+from sdilib.prompts import (
+    PAPER_PROMPTS,
+    WORLD_PROMPTS,
+    PromptEmbeddings,
+    check_words,
+    encode_text,
+)
 from sdilib.schedule import NoiseSchedule, Time
 from sdilib.storage import hash_files, read_json
 
@@ -19,9 +30,10 @@ __all__ = ["StableDiffusion"]
 
 
 class StableDiffusion:
-    """Stable Diffusion 1.x or 2.x, or the bundled model: a frozen denoiser of latents, with its VAE and text encoder.
+    """Stable Diffusion 1.x or 2.x, or the bundled model: frozen, with its VAE and text encoder.
 
-    Weights are frozen; gradients pass through to inputs. Computation is deterministic: the VAE's mean is used, never a sample.
+    Weights are frozen; gradients pass through to inputs. Computation is deterministic: the VAE's
+    mean is used, never a sample.
 
     Attributes:
         name: the model's name as given.
@@ -29,7 +41,13 @@ class StableDiffusion:
         num_forwards: sample-forwards of the UNet so far.
     """
 
-    def __init__(self, pipeline: StableDiffusionPipeline, *, name: str = "pipeline", words: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        pipeline: StableDiffusionPipeline,
+        *,
+        name: str = "pipeline",
+        words: Sequence[str] = (),
+    ) -> None:
         """Take the parts of a loaded pipeline.
 
         Args:
@@ -44,17 +62,24 @@ class StableDiffusion:
         self._unet = pipeline.unet.eval().requires_grad_(False)
         self._vae = pipeline.vae.eval().requires_grad_(False)
         self._tokenizer = pipeline.tokenizer
-        self._text_encoder: torch.nn.Module | None = pipeline.text_encoder.eval().requires_grad_(False)
+        self._text_encoder: torch.nn.Module | None = pipeline.text_encoder.eval().requires_grad_(
+            False
+        )
         self._embedded: dict[str, Tensor] = {}
 
     @classmethod
     def from_pretrained(
-        cls, model: str = "mini", *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-    ) -> Self:
+        cls,
+        model: str = "mini",
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> "StableDiffusion":
         """Load a model.
 
         Args:
-            model: "mini" (bundled), "tiny" or "sd21" (random weights), a folder in diffusers' format, or a hub id.
+            model: "mini" (bundled), "tiny" or "sd21" (random weights), a folder in diffusers'
+                format, or a hub id.
             device: where it runs.
             dtype: of weights and network calls; everything outside them stays in the caller's type.
 
@@ -70,7 +95,7 @@ class StableDiffusion:
 
     @property
     def hash(self) -> str:
-        """16 hexadecimal digits that name the weights: of a folder's files, else of the tensors in memory."""
+        """16 hexadecimal digits naming the weights: a folder's files, else those in memory."""
         folder = model_folder(self.name)
         if folder is not None:
             return hash_files(folder)
@@ -79,6 +104,11 @@ class StableDiffusion:
             for name, tensor in sorted(part.state_dict().items()):
                 digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    @property
+    def example_prompts(self) -> tuple[str, ...]:
+        """Prompts to try: in the bundled model's words, or the paper's."""
+        return WORLD_PROMPTS if self.name in (*BUNDLED, *RANDOM) else PAPER_PROMPTS
 
     @property
     def device(self) -> torch.device:
@@ -111,14 +141,19 @@ class StableDiffusion:
             negative_weights: one number of at least 0 a negative prompt; 1 each if None.
 
         Raises:
-            ValueError: an empty or too long prompt, a word the bundled model does not know, or a text not seen before
-                `release_text_encoder`.
+            ValueError: an empty or too long prompt, a word the bundled model does not know, or a
+                text not seen before `release_text_encoder`.
         """
+        if isinstance(prompts, str):
+            reject("prompts", prompts, "a list of texts, one an item")
         texts = list(prompts)
-        if not texts or any(not text.strip() for text in texts):
-            reject("prompt", texts[0] if texts else "", "a text with at least one word")
+        empty = [text for text in texts or [""] if not text.strip()]
+        if empty:
+            reject("prompt", empty[0], "a text with at least one word")
         rows = self._encode(dict.fromkeys([*texts, "", *negative_prompts]))
-        weights = negative_weights if negative_weights is not None else [1.0] * len(negative_prompts)
+        weights = (
+            negative_weights if negative_weights is not None else [1.0] * len(negative_prompts)
+        )
         every = len(texts)
         return PromptEmbeddings(
             torch.stack([rows[text] for text in texts]),
@@ -135,7 +170,9 @@ class StableDiffusion:
         if new and self._text_encoder is None:
             reject("prompt", new[0], "a text embedded before release_text_encoder() was called")
         if new and self._text_encoder is not None:
-            self._embedded |= zip(new, encode_text(self._tokenizer, self._text_encoder, new), strict=True)
+            self._embedded |= zip(
+                new, encode_text(self._tokenizer, self._text_encoder, new), strict=True
+            )
         return self._embedded
 
     def release_text_encoder(self) -> None:
@@ -152,8 +189,11 @@ class StableDiffusion:
         return GuidedDenoiser(self, prompt, guidance_scale)
 
     def branches(
-        self, x_t: Float[Tensor, "batch *shape"], t: Time, conditions: Sequence[Float[Tensor, "batch *condition"]]
-    ) -> tuple[Float[Tensor, "batch *shape"], ...]:
+        self,
+        x_t: Float[Tensor, " batch *shape"],
+        t: Time,
+        conditions: Sequence[Float[Tensor, " batch *condition"]],
+    ) -> tuple[Float[Tensor, " batch *shape"], ...]:
         """Return eps under each condition, by one UNet call; see `Denoiser`.
 
         Args:
@@ -172,7 +212,9 @@ class StableDiffusion:
         self.num_forwards += copies * len(x_t)
         return tuple(self.schedule.eps(part.to(x_t), x_t, t) for part in output.chunk(copies))
 
-    def encode(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels h w"]:
+    def encode(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channels h w"]:
         """Return the scaled mean latents of images; gradients pass.
 
         Args:
@@ -188,8 +230,12 @@ class StableDiffusion:
         mean = self._vae.encode((2 * images - 1).to(parameter)).latent_dist.mean
         return (mean * self._vae.config.scaling_factor).to(images)
 
-    def decode(self, latents: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 3 height width"]:
-        """Return the images of scaled latents, about in [0, 1] but not clamped, so that gradients pass everywhere.
+    def decode(
+        self, latents: Float[Tensor, "batch channels h w"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Return the images of scaled latents, about in [0, 1].
+
+        They are not clamped, so that gradients pass everywhere.
 
         Args:
             latents: as from `encode`.

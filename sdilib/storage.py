@@ -82,7 +82,9 @@ def write_json(path: str | Path, content: Any) -> Path:
     Raises:
         ValueError: nan or infinity in `content`.
     """
-    return atomic_write(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return atomic_write(
+        path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
 def read_json(path: str | Path) -> Any:
@@ -108,7 +110,9 @@ def hash_json(content: Any) -> str:
         >>> hash_json({"a": 1, "b": 2}) == hash_json({"b": 2, "a": 1})
         True
     """
-    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        json.dumps(content, sort_keys=True, allow_nan=False).encode()
+    ).hexdigest()[:16]
 
 
 def hash_files(folder: str | Path, pattern: str = "**/*.safetensors") -> str:
@@ -135,7 +139,9 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor]) -> Path:
     Returns:
         The path.
     """
-    return atomic_write(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+    return atomic_write(
+        path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    )
 
 
 def load_tensors(path: str | Path) -> dict[str, Tensor]:

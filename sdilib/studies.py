@@ -132,7 +132,9 @@ def teaser_claims(made: Mapping[str, Generated], prompts: Sequence[str]) -> list
                     groups=prompts,
                 )
             )
-    distance = {name: psnr(run.images, made[ddim].images).clamp(max=200) for name, run in made.items()}
+    distance = {
+        name: psnr(run.images, made[ddim].images).clamp(max=200) for name, run in made.items()
+    }
     claims.append(
         paired_claim(
             "SDI comes closer to DDIM's image of the same noise than SDS at γ = 7.5 does (PSNR, dB)",

@@ -1,4 +1,4 @@
-"""What a guidance rule is: a callable that sees clean latents and a time, and answers with an `Update`."""
+"""A guidance rule is a callable that sees clean latents and a time and answers an `Update`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,30 +34,32 @@ class Update:
     Attributes:
         gradient: to descend along in x0, weight w(t) included.
         target: x0 - gradient; what x0 becomes by a step of size one.
-        denoised: the single-step denoised image of x_t, eq. 5; equals `target` where w(t) = sigma(t).
+        denoised: the single-step denoised image of x_t, eq. 5; equals `target` where w(t) =
+            sigma(t).
         kappa: the noise added.
         eps: guided prediction at the noised x0.
-        residual: of eq. 8 at (x0, t) for kappa: sigma(t) times the root mean square of kappa - eps, one number an item.
+        residual: of eq. 8 at (x0, t) for kappa: sigma(t) times the root mean square of kappa - eps,
+            one number an item.
         num_forwards: UNet sample-forwards this update cost.
     """
 
-    gradient: Float[Tensor, "batch *shape"]
-    target: Float[Tensor, "batch *shape"]
-    denoised: Float[Tensor, "batch *shape"]
-    kappa: Float[Tensor, "batch *shape"]
-    eps: Float[Tensor, "batch *shape"]
+    gradient: Float[Tensor, " batch *shape"]
+    target: Float[Tensor, " batch *shape"]
+    denoised: Float[Tensor, " batch *shape"]
+    kappa: Float[Tensor, " batch *shape"]
+    eps: Float[Tensor, " batch *shape"]
     residual: Float[Tensor, " batch"]
     num_forwards: int
 
     @classmethod
     def from_noises(
         cls,
-        x0: Float[Tensor, "batch *shape"],
+        x0: Float[Tensor, " batch *shape"],
         *,
-        kappa: Float[Tensor, "batch *shape"],
-        eps: Float[Tensor, "batch *shape"],
-        sigma: Float[Tensor, "batch *ones"],
-        weight: Float[Tensor, "batch *ones"],
+        kappa: Float[Tensor, " batch *shape"],
+        eps: Float[Tensor, " batch *shape"],
+        sigma: Float[Tensor, " batch *ones"],
+        weight: Float[Tensor, " batch *ones"],
         num_forwards: int,
     ) -> "Update":
         """Return the update along w(t) (eps - kappa), the shape that SDS, SDI and ISM share.
@@ -84,11 +86,16 @@ class Update:
         )
 
 
+@runtime_checkable
 class Rule(Protocol):
     """A guidance rule: any callable of this shape can be given to `distill`."""
 
     def __call__(
-        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], view: View, generator: Generators
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
     ) -> Update:
         """Return the update.
 
@@ -119,10 +126,13 @@ class StatefulRule(Protocol):
 
 
 WEIGHTS = ("sigma", "1-alpha", "1")
-"""Names of w(t): sigma(t) as in Algorithms 1 and 2, 1 - alpha(t) as in most code, or 1 as in SJC (2212.00774)."""
+"""Names of w(t): sigma(t) as in Algorithms 1 and 2, 1 - alpha(t) as in most code, or 1 as in SJC
+(2212.00774)."""
 
 
-def weight_at(name: str, t: Float[Tensor, " batch"], schedule: NoiseSchedule) -> Float[Tensor, " batch"]:
+def weight_at(
+    name: str, t: Float[Tensor, " batch"], schedule: NoiseSchedule
+) -> Float[Tensor, " batch"]:
     """Return w(t), one number an item.
 
     Args:

@@ -1,7 +1,7 @@
 """SDS, SDI and ISM: each a formula over a denoiser.
 
-All have the shape w(t) (eps(x_t, t, y) - kappa) and differ in the noise kappa, which is both added and subtracted. With
-w = sigma(t), a step of size one takes x0 to its single-step denoised image.
+All have the shape w(t) (eps(x_t, t, y) - kappa) and differ in the noise kappa, which is both added
+and subtracted. With w = sigma(t), a step of size one takes x0 to its single-step denoised image.
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,10 @@ __all__ = ["ISM", "SDI", "SDS"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SDS:
-    """Score distillation sampling: w(t) (eps(x_t, t, y) - noise), noise ~ N(0, I) at each update (eq. 4).
+    """Score distillation sampling: w(t) (eps(x_t, t, y) - noise) (eq. 4).
 
-    Costs 2 UNet sample-forwards an item. The noise is the first thing its generators draw.
+    The noise ~ N(0, I) is drawn at each update, the first thing its generators draw. Costs 2 UNet
+    sample-forwards an item.
 
     Attributes:
         denoiser: frozen.
@@ -49,7 +50,11 @@ class SDS:
 
     @torch.no_grad()
     def __call__(
-        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], view: View, generator: Generators
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
     ) -> Update:
         """Return eq. 4's update; see `Rule`."""
         schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
@@ -68,17 +73,19 @@ class SDS:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SDI:
-    """Score distillation via inversion: w(t) (eps(x_t, t, y) - kappa), kappa solving eq. 8 as well as its choice can (eq. 10).
+    """Score distillation via inversion: w(t) (eps(x_t, t, y) - kappa) (eq. 10).
 
-    Here t is eq. 10's t - tau: the level that the image is noised to and denoised from.
+    kappa solves eq. 8 as well as its choice can. Here t is eq. 10's t - tau: the level that the
+    image is noised to and denoised from.
 
     Attributes:
         denoiser: frozen.
         guidance_scale: gamma_fwd.
         kappa: how the noise is chosen, one of `sdilib.inversion`'s.
         weight: w(t), one of `WEIGHTS`; "sigma" is eq. 10.
-        renoise: True is eq. 10 and Algorithm 2. False feeds the inversion's end, which lies at t + tau, to the network as if it
-            were at t, as the published code does: kappa is then never used, and with tau > 0 contrast is damped.
+        renoise: True is eq. 10 and Algorithm 2. False feeds the inversion's end, which lies at t +
+            tau, to the network as if it were at t, as the published code does: kappa is then never
+            used, and with tau > 0 contrast is damped.
 
     Raises:
         ValueError: gamma not finite, or an unknown weight.
@@ -99,7 +106,11 @@ class SDI:
 
     @torch.no_grad()
     def __call__(
-        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], view: View, generator: Generators
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
     ) -> Update:
         """Return eq. 10's update; see `Rule`."""
         schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
@@ -110,7 +121,11 @@ class SDI:
         sigma = spread(schedule.sigma(t), x0)
         self.kappa.observe(eps)
         # With renoise this is kappa.noise; without, the noise that x_t would hold if it were at t.
-        subtracted = kappa.noise if self.renoise else (x_t / spread(schedule.alpha_cumprod(t).sqrt(), x0) - x0) / sigma
+        subtracted = (
+            kappa.noise
+            if self.renoise
+            else (x_t / spread(schedule.alpha_cumprod(t).sqrt(), x0) - x0) / sigma
+        )
         return Update.from_noises(
             x0,
             kappa=subtracted,
@@ -135,11 +150,13 @@ class SDI:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ISM:
-    """Interval score matching: w(t) (eps(x_t, t, y) - the last interval's prediction of an unconditional inversion).
+    """Interval score matching: w(t) (eps(x_t, t, y) - an inversion's last interval's prediction).
 
-    x_t is the inversion's end. With the full kappa instead of the interval's it is SDI with gamma_inv = 0; with an inversion
-    of one step the two coincide. Differences from the published code: the empty prompt in place of a long negative one, and
-    the inversion's equal grid in place of its own two strides.
+    The inversion is unconditional; x_t is the inversion's end. With the full kappa instead of the
+    interval's it is SDI with gamma_inv = 0; with an inversion of one step the two coincide.
+    Differences from the published code: the empty prompt in place of a long negative one, and the
+    inversion's equal grid in place
+        of its own two strides.
 
     Attributes:
         denoiser: frozen.
@@ -166,7 +183,11 @@ class ISM:
 
     @torch.no_grad()
     def __call__(
-        self, x0: Float[Tensor, "batch *shape"], t: Float[Tensor, " batch"], view: View, generator: Generators
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
     ) -> Update:
         """Return ISM's update; see `Rule`."""
         schedule, before = self.denoiser.schedule, self.denoiser.num_forwards

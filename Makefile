@@ -1,0 +1,112 @@
+# One line a recipe: the work is in `python -m sdilib`. `make` lists the targets.
+
+PRESET ?= laptop
+MODEL  ?=
+FIG    ?=
+THREADS ?=
+AGAIN  ?=
+TORCH_ARGS ?=
+SYSTEM_PYTHON ?= python3
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+export SDILIB_THREADS := $(THREADS)
+
+# The active environment, or else our own. conda's base is everybody's, so it counts as none.
+ifneq ($(VIRTUAL_ENV)$(filter-out base,$(if $(CONDA_PREFIX),$(or $(CONDA_DEFAULT_ENV),conda))),)
+PYTHON := python
+READY  := active
+else
+PYTHON := .venv/bin/python
+READY  := .venv/ready
+endif
+
+# Figures of another model than the preset's go beside those of the preset's.
+space := $(subst ,, )
+SET     := $(PRESET)$(if $(MODEL),-$(subst $(space),-,$(subst /,-,$(MODEL))))
+BUILD   := build/figures/$(SET)
+FOLDER  := paper_figures/$(SET)
+SOURCES := $(filter-out notebooks/table%,$(wildcard notebooks/*.py))
+ifneq ($(FIG),)
+KEY     := $(patsubst tab0%,table%,$(FIG))
+SOURCES := $(wildcard notebooks/fig$(KEY)_*.py notebooks/$(KEY)_*.py notebooks/$(KEY).py)
+endif
+STAMPS  := $(SOURCES:notebooks/%.py=$(BUILD)/%.stamp)
+
+help: ## list the targets
+	@grep -hE '^[a-z1-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
+
+env: $(filter .venv/ready,$(READY)) ## set up .venv, or install into the active environment (TORCH_ARGS="..." goes to pip for torch)
+ifeq ($(READY),active)
+	$(call install)
+endif
+
+define install
+$(PYTHON) -m pip install --quiet $(TORCH_ARGS) "$$(grep '^torch==' constraints.txt)"
+$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[notebooks,dev]'
+endef
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(SYSTEM_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one by SYSTEM_PYTHON=..." >&2; exit 2; }
+	@test -n "$(TORCH_ARGS)" || test "$$(uname -s)" != Linux || echo "Without TORCH_ARGS, pip takes the torch of its own index: see 'What is installed' in README.md." >&2
+	$(SYSTEM_PYTHON) -m venv .venv
+	$(call install)
+	@touch $@
+
+# What an active environment has to have; installing into it is left to `make env`.
+active:
+	@$(PYTHON) -c 'from importlib.util import find_spec as f; import sys; sys.exit(not all(map(f, "torch diffusers papermill jupytext pytest".split())))' || { echo "The active environment lacks what sdilib needs: 'make env' installs it there, 'deactivate' makes way for our own." >&2; exit 2; }
+
+figures: $(READY) ## make the paper's figures (FIG=09|A14|tab01 PRESET=smoke|laptop|full|gpu MODEL=... THREADS=... AGAIN=1)
+	@test -n "$(STAMPS)" || { echo "FIG=$(FIG): expected one of $(basename $(notdir $(wildcard notebooks/*.py)))" >&2; exit 2; }
+	@+$(MAKE) --no-print-directory --keep-going stamps; status=$$?; $(MAKE) --no-print-directory gallery && exit $$status
+
+stamps: $(STAMPS)
+
+$(BUILD)/%.stamp: notebooks/%.py
+	$(PYTHON) -m sdilib notebook $< --preset $(PRESET) --model "$(MODEL)" --folder $(FOLDER) --build $(BUILD) --stamp $@
+
+# What a notebook imports, and the weights, as the run before found them; a figure that someone deleted is made again.
+-include $(wildcard $(BUILD)/*.d)
+$(foreach stamp,$(wildcard $(STAMPS)),$(foreach file,$(shell cat $(stamp)),$(if $(wildcard $(file)),,$(eval $(stamp): FORCE))))
+$(if $(AGAIN),$(eval $(STAMPS): FORCE))
+FORCE:
+
+gallery: $(if $(wildcard $(FOLDER)/*.json),$(BUILD)/gallery.stamp)
+
+$(BUILD)/gallery.stamp: $(wildcard $(FOLDER)/*.json)
+	$(PYTHON) -m sdilib gallery $(FOLDER)
+	@mkdir -p $(@D) && touch $@
+
+check-figures: $(READY) ## fail on a figure that the present code, settings or weights did not make, or that is a smoke run
+	$(PYTHON) -m sdilib check-figures $(FOLDER)
+
+test: $(READY) ## run the tests
+	$(PYTHON) -m pytest $(ARGS)
+
+lint: $(READY) ## check style, types and layers
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m pyright
+	$(dir $(PYTHON))lint-imports
+
+notebooks: $(READY) ## derive each notebook's .ipynb from its .py
+	$(PYTHON) -m sdilib notebooks
+
+train: $(READY) ## train the bundled model anew (ARGS="..." goes to `sdilib train`)
+	$(PYTHON) -m sdilib train $(ARGS)
+
+table1: ## the benchmark of all rules: not in this version
+app: ## the explorer in a browser: not in this version
+model-card: ## measure the bundled model and write its card: not in this version
+bench: ## measure speed and memory: not in this version
+gpu-check: ## check a GPU and what runs on it: not in this version
+table1 app model-card bench gpu-check:
+	@echo "make $@: not in this version; 'make' lists what is." >&2; exit 2
+
+clean: ## remove build/ and the figures that git ignores; .venv stays
+	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
+
+.PHONY: help env figures active stamps gallery check-figures test lint notebooks train table1 app model-card bench gpu-check clean FORCE
+.DEFAULT_GOAL := help

@@ -1,0 +1,251 @@
+"""Claims: sentences that a program checks against numbers, and the statistics that may decide them.
+
+An item is one measured number, usually of one (prompt, seed). Items of one prompt are not independent of each other, so
+they form a group and the group is the unit that n counts: its mean is one observation. With fewer groups than a test
+needs the verdict is "not tested", never a guess.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import permutation_test
+
+from sdilib.checks import in_range, positive_int, reject
+
+__all__ = ["Claim", "Table", "bound_claim", "exact_claim", "paired_claim", "table"]
+
+_RESAMPLES = 9999
+_MINIMUM_N = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One statement of the paper and what was measured about it.
+
+    Attributes:
+        claim: the statement, a sentence.
+        measured: numbers by name.
+        n: independent observations: groups (prompts) if items were grouped, else items.
+        test: which statistic decided, in words.
+        holds: whether it holds here; None is "not tested".
+        note: what a reader should know beside the numbers.
+    """
+
+    claim: str
+    measured: dict[str, float]
+    n: int
+    test: str
+    holds: bool | None
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields by name, as they stand in the figure's JSON."""
+        return asdict(self)
+
+
+def _items(parameter: str, values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not array.size:
+        reject(parameter, array.shape, "a sequence of numbers, one an item")
+    if not np.isfinite(array).all():
+        reject(parameter, "nan or infinity", "finite numbers")
+    return array
+
+
+def _grouped(values: NDArray[np.float64], groups: Sequence[Hashable] | None) -> NDArray[np.float64]:
+    if groups is None:
+        return values
+    if len(groups) != len(values):
+        reject("groups", len(groups), f"one group an item, {len(values)} in all")
+    members: dict[Hashable, list[float]] = {}
+    for group, value in zip(groups, values, strict=True):
+        members.setdefault(group, []).append(float(value))
+    return np.array([np.mean(each) for each in members.values()], dtype=np.float64)
+
+
+def _interval(values: NDArray[np.float64], seed: int, level: float = 0.95) -> tuple[float, float]:
+    """Bootstrap interval of the mean, by percentiles."""
+    draws = np.random.default_rng(seed).integers(len(values), size=(_RESAMPLES, len(values)))
+    low, high = np.quantile(values[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def paired_claim(
+    claim: str,
+    *,
+    smaller: ArrayLike,
+    larger: ArrayLike,
+    names: tuple[str, str] = ("smaller", "larger"),
+    groups: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    significance: float = 0.05,
+    minimum_n: int = _MINIMUM_N,
+    note: str = "",
+) -> Claim:
+    """Test that one quantity is smaller than another on the same items.
+
+    The test flips the sign of each group's mean difference, in all ways if there are at most 13 groups and in 9999 random
+    ways otherwise, and asks how often the mean comes out as low as measured (one-sided). It assumes only that without an
+    effect a difference is as likely positive as negative.
+
+    Args:
+        claim: the statement, a sentence.
+        smaller: (items,) the numbers claimed to be smaller.
+        larger: (items,) the numbers claimed to be larger, of the same items.
+        names: what the two are called among the measured numbers.
+        groups: (items,) the group of each item, e.g. its prompt; None makes each item its own.
+        seed: of the random sign flips and of the bootstrap.
+        significance: p at or below which the claim holds, in (0, 1].
+        minimum_n: fewest groups; below, the claim is not tested.
+        note: kept, with the verdict's reason added where it does not hold.
+
+    Returns:
+        The claim; `measured` holds both means, the mean difference (smaller minus larger), its 95 % bootstrap
+        interval over groups, p, and the share of groups that agree.
+
+    Raises:
+        ValueError: lengths differ, or numbers that are not finite.
+    """
+    a, b = _items("smaller", smaller), _items("larger", larger)
+    if len(a) != len(b):
+        reject("larger", len(b), f"as many numbers as smaller has, {len(a)}")
+    in_range("significance", significance, 0.0, 1.0, open_low=True)
+    positive_int("minimum_n", minimum_n)
+    difference = _grouped(a - b, groups)
+    low, high = _interval(difference, seed)
+    measured = {f"{names[0]} (mean)": float(a.mean()), f"{names[1]} (mean)": float(b.mean())}
+    measured |= {"difference": float(difference.mean()), "from": low, "to": high}
+    measured["agree"] = float((difference < 0).mean())
+    n = len(difference)
+    test = "one-sided paired sign-flip permutation test of the mean difference"
+    if n < minimum_n:
+        return Claim(claim, measured, n, test, None, _join(note, f"fewer than {minimum_n} groups"))
+    p = float(
+        permutation_test(
+            (difference, np.zeros(n)),
+            lambda x, y, axis: np.mean(x - y, axis=axis),
+            permutation_type="samples",
+            alternative="less",
+            n_resamples=_RESAMPLES,
+            rng=np.random.default_rng(seed),
+            vectorized=True,
+        ).pvalue
+    )
+    measured["p"] = p
+    if p <= significance:
+        return Claim(claim, measured, n, test, True, note)
+    shown = "the opposite was measured" if low > 0 else "no difference was shown"
+    return Claim(claim, measured, n, test, False, _join(note, shown))
+
+
+def bound_claim(
+    claim: str,
+    values: ArrayLike,
+    *,
+    at_least: float = -np.inf,
+    at_most: float = np.inf,
+    name: str = "mean",
+    groups: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    minimum_n: int = _MINIMUM_N,
+    note: str = "",
+) -> Claim:
+    """Test that a mean lies within bounds: the whole of its 95 % bootstrap interval has to.
+
+    "a within x % of b" is this claim on the items' |a - b| / |b| with `at_most=x / 100`, or on a / b with both bounds.
+
+    Args:
+        claim: the statement, a sentence.
+        values: (items,) the numbers.
+        at_least: lower bound of the mean.
+        at_most: upper bound of the mean.
+        name: what the mean is called among the measured numbers.
+        groups: (items,) the group of each item, e.g. its prompt; None makes each item its own.
+        seed: of the bootstrap.
+        minimum_n: fewest groups; below, the claim is not tested.
+        note: kept, with the verdict's reason added where it does not hold.
+
+    Raises:
+        ValueError: no bound or an empty range, or numbers that are not finite.
+    """
+    if at_least > at_most or not np.isfinite([at_least, at_most]).any():
+        reject("at_least, at_most", (at_least, at_most), "a bound or two, the lower one first")
+    positive_int("minimum_n", minimum_n)
+    means = _grouped(_items("values", values), groups)
+    low, high = _interval(means, seed)
+    measured = {name: float(means.mean()), "from": low, "to": high}
+    measured |= {"at least": at_least} if np.isfinite(at_least) else {}
+    measured |= {"at most": at_most} if np.isfinite(at_most) else {}
+    n, test = len(means), "95 % bootstrap interval of the mean within the bounds"
+    if n < minimum_n:
+        return Claim(claim, measured, n, test, None, _join(note, f"fewer than {minimum_n} groups"))
+    if at_least <= low and high <= at_most:
+        return Claim(claim, measured, n, test, True, note)
+    outside = high < at_least or low > at_most
+    reason = "the mean lies outside" if outside else "the interval reaches over a bound"
+    return Claim(claim, measured, n, test, False, _join(note, reason))
+
+
+def exact_claim(
+    claim: str,
+    deviations: ArrayLike,
+    *,
+    at_most: float,
+    name: str = "largest deviation",
+    note: str = "",
+) -> Claim:
+    """Check an identity: no deviation may exceed the tolerance. No statistics, so one item is enough.
+
+    Args:
+        claim: the statement, a sentence.
+        deviations: (items,) absolute deviations.
+        at_most: the tolerance, e.g. what rounding explains.
+        name: what the largest of them is called among the measured numbers.
+        note: kept as it is.
+
+    Raises:
+        ValueError: numbers that are not finite.
+    """
+    items = np.abs(_items("deviations", deviations))
+    measured = {name: float(items.max()), "at most": float(at_most)}
+    holds = bool(items.max() <= at_most)
+    return Claim(claim, measured, len(items), "largest deviation within the tolerance", holds, note)
+
+
+def _join(note: str, reason: str) -> str:
+    return f"{note}; {reason}" if note else reason
+
+
+VERDICTS = {True: "holds", False: "does not hold", None: "not tested"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Claims as a notebook shows them.
+
+    Attributes:
+        claims: one a row.
+    """
+
+    claims: tuple[Claim, ...]
+
+    def _repr_markdown_(self) -> str:
+        lines = ["| claim | verdict | measured | n | note |", "|---|---|---|---|---|"]
+        for claim in self.claims:
+            measured = ", ".join(f"{name} {value:.3g}" for name, value in claim.measured.items())
+            lines.append(
+                f"| {claim.claim} | **{VERDICTS[claim.holds]}** | {measured} | {claim.n} | {claim.note} |"
+            )
+        return "\n".join(lines)
+
+
+def table(claims: Sequence[Claim]) -> Table:
+    """Return claims as a table that a notebook displays.
+
+    Args:
+        claims: any number.
+    """
+    return Table(tuple(claims))

@@ -1,0 +1,301 @@
+"""The command line, `sdilib` or `python -m sdilib`: arguments are read and checked first, then torch is imported.
+
+Bad input is one sentence on standard error and exit code 2, and nothing is written; what fails later exits 1. (argparse rather
+than tyro, whose boxed reports are several lines and which imports for as long as `make figures` may take to find nothing to do.)
+"""
+
+import argparse
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sdilib.checks import NonFiniteError, finite, one_of, positive_int, reject
+
+__all__ = ["main"]
+
+_THREADS = ("MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_RULES = ("sdi", "sds", "ism")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        if unknown := re.match(r"unrecognized arguments: (--[\w-]+)", message):
+            close = get_close_matches(unknown[1], list(self._option_string_actions), n=1)
+            message += f"; did you mean {close[0]}?" if close else ""
+        sys.stderr.write(f"{self.prog}: {message}\n")
+        raise SystemExit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: the words after the program's name; None takes the process's own.
+
+    Returns:
+        The exit code: 0, 1 for a failure on the way, 2 for bad input.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _limit_threads(os.environ.get("SDILIB_THREADS", ""))
+        if words[:1] == ["train"]:
+            return _train(words[1:])
+        options = _parser().parse_args(words)
+        return options.command(options)
+    except SystemExit as stop:  # argparse's own, after --help or its sentence
+        return int(stop.code or 0)
+    except (ValueError, OSError) as error:
+        return _say(error, 2)
+    except (ImportError, NonFiniteError, RuntimeError) as error:
+        return _say(error, 1)
+
+
+def _say(error: Exception, code: int) -> int:
+    sys.stderr.write(f"sdilib: {' '.join(str(error).split())}\n")
+    return code
+
+
+def _limit_threads(text: str) -> None:
+    if text:
+        threads = str(positive_int("SDILIB_THREADS", int(text) if text.isdecimal() else text))
+        os.environ.update(dict.fromkeys(_THREADS, threads))
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="sdilib", description="Score distillation as reparametrised DDIM.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(required=True, metavar="command", parser_class=_Parser)
+
+    def command(name: str, function: Callable[[Any], int], help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        added.set_defaults(command=function)
+        return added
+
+    _add_run(command("run", _run, "distil one image from a prompt"))
+    notebook = command("notebook", _notebook, "run a notebook and keep the figures it makes")
+    notebook.add_argument("name", help="a notebook's path, name or figure number")
+    notebook.add_argument("parameters", nargs="*", metavar="name=value", help="the notebook's own")
+    _add_preset_and_model(notebook)
+    notebook.add_argument(
+        "--folder", default="", help="of the figures; default paper_figures/PRESET"
+    )
+    notebook.add_argument("--build", default="build/notebooks", help="of the executed copy")
+    notebook.add_argument("--stamp", default="", help="file to write when done, for make")
+    notebooks = command("notebooks", _derive, "derive each notebook's .ipynb from its .py")
+    notebooks.add_argument("folder", nargs="?", default="notebooks")
+    gallery = command("gallery", _gallery, "write the README.md of a folder of figures")
+    gallery.add_argument("folder")
+    check = command("check-figures", _check_figures, "name the figures that are not up to date")
+    check.add_argument("folder")
+    commands.add_parser("train", help="train the bundled model; see sdilib train --help")
+    return parser
+
+
+def _add_preset_and_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", default="laptop", help="smoke, laptop (default), full or gpu")
+    parser.add_argument(
+        "--model", default="", help="mini, a folder or a hub id; default: the preset's"
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prompt", required=True)
+    parser.add_argument("--rule", default="sdi", help="sdi (default), sds or ism")
+    _add_preset_and_model(parser)
+    parser.add_argument("--steps", type=_integer, default=0, help="0: the preset's")
+    parser.add_argument("--guidance-scale", type=_number, default=7.5, help="gamma of eq. 3")
+    parser.add_argument(
+        "--inversion-guidance-scale",
+        type=_number,
+        default=-7.5,
+        help="gamma of the inversion; sdi only",
+    )
+    parser.add_argument("--seed", type=_integer, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", default="", help="run folder; default runs/RULE-PROMPT-SEED")
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a finite number") from None
+
+
+def _run(options: argparse.Namespace) -> int:
+    from sdilib.presets import resolve
+
+    one_of("rule", options.rule, _RULES)
+    if not options.prompt.strip():
+        reject("prompt", options.prompt, "a text with at least one word")
+    positive_int("steps", options.steps, at_least=0)
+    finite("guidance_scale", options.guidance_scale)
+    finite("inversion_guidance_scale", options.inversion_guidance_scale)
+    steps = {f"{options.rule}_steps": options.steps}
+    settings = resolve("run", options.preset, model=options.model, **steps)
+    settings = {
+        "preset": options.preset,
+        "model": settings["model"],
+        "steps": settings[f"{options.rule}_steps"],
+    }
+    for name in ("prompt", "rule", "guidance_scale", "inversion_guidance_scale", "seed", "device"):
+        settings[name] = getattr(options, name)
+
+    from sdilib.storage import slug
+
+    name = f"{options.rule}-{slug(options.prompt)}-{options.seed}"
+    folder = Path(options.out or Path("runs") / name)
+    if folder.exists():
+        reject("out", str(folder), "a folder that does not exist yet")
+    _write_run(folder, settings)
+    sys.stdout.write(f"{folder / 'image.png'}\n")
+    return 0
+
+
+def _write_run(folder: Path, settings: dict[str, Any]) -> None:
+    """Compute, write beside, rename: the folder is there only when it is whole."""
+    from PIL import Image
+
+    from sdilib.figures import versions
+    from sdilib.generate import distilled_images
+    from sdilib.stable_diffusion import StableDiffusion
+    from sdilib.storage import write_json
+
+    model = StableDiffusion.from_pretrained(settings["model"], device=_device(settings["device"]))
+    # SDS draws t anew at each step and needs a small step to average; the others anneal t and take eq. 10's whole step.
+    annealed = settings["rule"] != "sds"
+    made = distilled_images(
+        model,
+        [settings["prompt"]],
+        [settings["seed"]],
+        rule=lambda model, _: _make_rule(model, settings),
+        num_steps=settings["steps"],
+        t_schedule="linear" if annealed else "random",
+        t_end=0.0 if annealed else 0.02,
+        learning_rate=None if annealed else 0.05,
+        name=settings["rule"],
+    )
+    pixels = (made.images[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    record = settings | {
+        "model_hash": model.hash,
+        "num_forwards": made.num_forwards,
+        "seconds": round(made.seconds, 2),
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        staging.mkdir()
+        Image.fromarray(pixels).save(staging / "image.png")
+        write_json(staging / "run.json", record | {"versions": versions()})
+        staging.rename(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        reject("device", name, "a device that torch has here, such as cpu or cuda")
+    return device
+
+
+def _make_rule(model: Any, settings: dict[str, Any]) -> Any:
+    from sdilib.guidance import ISM, SDI, SDS
+    from sdilib.inversion import DDIMInversion
+
+    scale = settings["guidance_scale"]
+    if settings["rule"] == "sds":
+        return SDS(model, scale)
+    if settings["rule"] == "ism":
+        return ISM(model, scale)
+    return SDI(
+        model, scale, kappa=DDIMInversion(guidance_scale=settings["inversion_guidance_scale"])
+    )
+
+
+def _notebook(options: argparse.Namespace) -> int:
+    from sdilib.figures import figure_folder
+    from sdilib.notebooks import find_notebook, run_notebook, sources_used
+
+    given = {}
+    for word in options.parameters:
+        name, equals, value = word.partition("=")
+        if not equals:
+            reject("parameters", word, "name=value")
+        given[name] = value
+    if options.model and not options.folder:
+        reject("folder", options.folder, "a folder, so that another model's figures replace none")
+    source = find_notebook(options.name)
+    files = run_notebook(
+        source,
+        preset=options.preset,
+        folder=options.folder or figure_folder(options.preset),
+        build=options.build,
+        model=options.model,
+        given=given,
+    )
+    if options.stamp:
+        _write_stamp(Path(options.stamp), files, sources_used(source))
+    return 0
+
+
+def _write_stamp(stamp: Path, made: Sequence[Path], used: Sequence[Path]) -> None:
+    """Write what make reads: the files made, and beside it the rule that names the files used."""
+    from sdilib.storage import atomic_write
+
+    names = [os.path.relpath(path).replace(" ", "\\ ") for path in used]
+    # A target for each, so that a file that is gone makes the notebook run and not make stop.
+    rules = [f"{stamp}: {' '.join(names)}", *(f"{name}:" for name in names)]
+    atomic_write(stamp.with_suffix(".d"), "\n".join(rules) + "\n")
+    atomic_write(stamp, "".join(f"{os.path.relpath(path)}\n" for path in made))
+
+
+def _derive(options: argparse.Namespace) -> int:
+    from sdilib.notebooks import write_derived
+
+    sys.stdout.write("".join(f"{path}\n" for path in write_derived(options.folder)))
+    return 0
+
+
+def _gallery(options: argparse.Namespace) -> int:
+    from sdilib.figures import gallery
+
+    sys.stdout.write(f"{gallery(options.folder)}\n")
+    return 0
+
+
+def _check_figures(options: argparse.Namespace) -> int:
+    from sdilib.figures import check
+
+    problems = check(options.folder)
+    sys.stdout.write(
+        "".join(f"{problem}\n" for problem in problems) or "all figures are up to date\n"
+    )
+    return 1 if problems else 0
+
+
+def _train(words: Sequence[str]) -> int:
+    from sdilib.train.__main__ import main as train
+
+    sys.argv = ["sdilib train", *words]  # where its own parser looks
+    train()
+    return 0

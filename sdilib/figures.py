@@ -1,0 +1,322 @@
+"""A figure on disk: PNG, PDF and a JSON record that says what made it, and the gallery page over a folder of them.
+
+The three files of a figure are written together. The record holds the hashes of the other two, so that a figure of which a
+killed process renamed only a part is told from a whole one.
+"""
+
+import hashlib
+import io
+import math
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from sdilib import __version__
+from sdilib.checks import reject
+from sdilib.claims import Claim
+from sdilib.percent import cells, code_hash
+from sdilib.presets import NOTEBOOKS, resolve
+from sdilib.storage import atomic_write, hash_files, read_json, slug, write_json
+
+__all__ = ["Problem", "Savable", "check", "figure_folder", "gallery", "save_figure", "versions"]
+
+_LIBRARIES = ("diffusers", "matplotlib", "numpy", "scipy", "torch", "transformers")
+
+
+@runtime_checkable
+class Savable(Protocol):
+    """What can be written as an image: `matplotlib.figure.Figure` is one."""
+
+    def savefig(self, fname: Any, *, format: str, dpi: int, metadata: dict[str, Any]) -> None:
+        """Write the image in the given format ("png" or "pdf") into an open binary file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a figure on disk.
+
+    Attributes:
+        figure: its name.
+        reason: in words.
+        repair: the command that makes it anew.
+    """
+
+    figure: str
+    reason: str
+    repair: str
+
+    def __str__(self) -> str:
+        """Return it as one line."""
+        return f"{self.figure}: {self.reason}; repair: {self.repair}"
+
+
+def figure_folder(preset: str, folder: str | Path = "") -> Path:
+    """Return the folder that a notebook's figures go to.
+
+    Args:
+        preset: the preset they are made at.
+        folder: if given, it is returned. Otherwise it is `paper_figures/<preset>` of the repository that the working
+            directory lies in, or of the working directory itself.
+    """
+    if str(folder):
+        return Path(folder)
+    here = Path.cwd()
+    root = next((p for p in [here, *here.parents] if (p / "paper_figures").is_dir()), here)
+    return root / "paper_figures" / preset
+
+
+def save_figure(
+    figure: Savable,
+    name: str,
+    folder: str | Path,
+    *,
+    numbers: Mapping[str, Any],
+    config: Mapping[str, Any],
+    seed: int,
+    claims: Sequence[Claim],
+    notebook_source: str | Path,
+    model_hash: str,
+    seconds: float,
+    dpi: int = 150,
+) -> Path:
+    """Write a figure as PNG, PDF and JSON, together or not at all.
+
+    Args:
+        figure: a matplotlib figure.
+        name: file name without an ending, e.g. "fig01_teaser".
+        folder: where; made if missing (see `figure_folder`).
+        numbers: what is plotted, by name; arrays and tensors become lists.
+        config: the settings it was made with (see `presets.resolve`).
+        seed: the seed all of it was drawn from.
+        claims: what the figure says about the paper, checked.
+        notebook_source: the notebook's `.py` file; a relative path is taken from the working directory.
+        model_hash: names the model's weights (see `StableDiffusion.hash`).
+        seconds: time it took to compute.
+        dpi: of the PNG.
+
+    Returns:
+        Path of the JSON file.
+
+    Raises:
+        ValueError: a name that is not a safe file name, or nan or infinity among the numbers.
+        FileNotFoundError: no such notebook.
+    """
+    if slug(name, 200).replace("-", "_") != name:
+        reject("name", name, "lower-case letters, digits and _")
+    record = {
+        "figure": name,
+        "title": _title(notebook_source),
+        "notebook": Path(notebook_source).stem,
+        "code": code_hash(notebook_source),
+        "config": _plain("config", config),
+        "model_hash": model_hash,
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "versions": versions(),
+        "claims": _plain("claims", [claim.to_json() for claim in claims]),
+        "numbers": _plain("numbers", numbers),
+    }
+    images = {kind: _render(figure, kind, dpi) for kind in ("png", "pdf")}
+    record["files"] = {kind: _digest(image) for kind, image in images.items()}
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
+    try:
+        for kind, image in images.items():
+            atomic_write(staging / f"{name}.{kind}", image)
+        write_json(staging / f"{name}.json", record)
+        for kind in ("png", "pdf", "json"):  # the record last: it vouches for the other two
+            (staging / f"{name}.{kind}").replace(folder / f"{name}.{kind}")
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return folder / f"{name}.json"
+
+
+def _render(figure: Savable, kind: str, dpi: int) -> bytes:
+    buffer = io.BytesIO()
+    # No dates: the same numbers give the same bytes.
+    undated = {"CreationDate": None} if kind == "pdf" else {"Software": None}
+    figure.savefig(buffer, format=kind, dpi=dpi, metadata=undated)
+    return buffer.getvalue()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _plain(path: str, value: Any) -> Any:
+    """Return a value as JSON can hold it; arrays, tensors and numpy's scalars have `tolist`."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(f"{path}.{key}", item) for key, item in value.items()}
+    if isinstance(value, str | bool | int | None):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else reject(path, value, "a finite number")
+    if hasattr(value, "tolist"):
+        return _plain(path, value.tolist())
+    if isinstance(value, Sequence):
+        return [_plain(f"{path}[{i}]", item) for i, item in enumerate(value)]
+    return str(value)
+
+
+def _title(notebook_source: str | Path) -> str:
+    text = "\n".join(c.source for c in cells(notebook_source) if c.kind == "markdown")
+    headings = [line.lstrip("# ") for line in text.splitlines() if line.startswith("# # ")]
+    return headings[0] if headings else Path(notebook_source).stem
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of this library and of those it computes with, and the number of threads."""
+    found = {"python": platform.python_version(), "sdilib": __version__}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found | {"threads": os.environ.get("OMP_NUM_THREADS", "")}
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    if not folder.is_dir():
+        reject("folder", str(folder), "a folder of figures")
+    return [read_json(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _row(record: Mapping[str, Any], claim: Mapping[str, Any]) -> str:
+    verdict = {True: "yes", False: "**no**", None: "not tested"}[claim["holds"]]
+    measured = ", ".join(f"{k} {_number(v)}" for k, v in claim["measured"].items())
+    note = f"{claim['test']}{'. ' + claim['note'] if claim['note'] else ''}"
+    figure = f"[{record['figure']}](#{record['figure']})"
+    fields = [claim["claim"], figure, verdict, measured, str(claim["n"]), note]
+    return (
+        "| " + " | ".join(field.replace("|", "\\|").replace("\n", " ") for field in fields) + " |"
+    )
+
+
+def gallery(folder: str | Path) -> Path:
+    """Write the `README.md` of a folder of figures: the claims in a table, then each figure.
+
+    The page depends on the records alone, so that equal figures give an equal page; it is written only if it changes.
+
+    Args:
+        folder: where the figures are.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        ValueError: no such folder.
+    """
+    folder = Path(folder)
+    records = _records(folder)
+    claims = [(record, claim) for record in records for claim in record["claims"]]
+    holds = [claim["holds"] for _, claim in claims]
+    lines = [
+        f"# Figures at preset `{folder.name}`",
+        "",
+        "Generated by `python -m sdilib gallery`; nothing here is written by hand. A claim is checked each time its",
+        'figure is made: "no" means that the numbers measured here do not show it, "not tested" that there were too',
+        "few of them to say. n counts independent observations.",
+        "",
+        f"{len(claims)} claims: {holds.count(True)} hold, {holds.count(False)} do not, {holds.count(None)} not tested.",
+    ]
+    if claims:
+        lines += [
+            "",
+            "| Claim | Figure | Holds | Measured | n | How tested |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += [_row(record, claim) for record, claim in claims]
+    for record in records:
+        name, config = record["figure"], record["config"]
+        settings = ", ".join(f"{k} {_number(v)}" for k, v in config.items())
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            record["title"],
+            "",
+            f"![{record['title']}]({name}.png)",
+            "",
+        ]
+        lines += [
+            f"[PDF]({name}.pdf) · [numbers]({name}.json) · "
+            f"[notebook](../../notebooks/{record['notebook']}.ipynb) · {record['seconds']:g} s, "
+            f"seed {record['seed']}, {settings}."
+        ]
+    text, page = "\n".join(lines) + "\n", folder / "README.md"
+    if not page.is_file() or page.read_text(encoding="utf-8") != text:
+        atomic_write(page, text)
+    return page
+
+
+def check(folder: str | Path, *, notebooks: str | Path = "notebooks") -> list[Problem]:
+    """Return what is wrong with the figures of a folder: not whole, made by other code, settings or weights, or by `smoke`.
+
+    Args:
+        folder: where the figures are.
+        notebooks: folder of the notebooks' `.py` files.
+
+    Returns:
+        One problem for each figure that is not what the present code would make; empty is good.
+
+    Raises:
+        ValueError: no such folder.
+    """
+    problems = []
+    for record in _records(Path(folder)):
+        reason = _staleness(record, Path(folder), Path(notebooks))
+        if reason:
+            key = record["notebook"].split("_")[0].removeprefix("fig")
+            preset = record["config"].get("preset", "laptop")
+            preset = "laptop" if preset == "smoke" else preset
+            repair = f"make figures FIG={key} PRESET={preset} AGAIN=1"
+            problems.append(Problem(record["figure"], reason, repair))
+    return problems
+
+
+def _staleness(record: Mapping[str, Any], folder: Path, notebooks: Path) -> str:
+    name, notebook, config = record["figure"], record["notebook"], record["config"]
+    for kind, digest in record["files"].items():
+        image = folder / f"{name}.{kind}"
+        if not image.is_file() or _digest(image.read_bytes()) != digest:
+            return f"{image.name} is missing or is not the file that the record belongs to"
+    source = notebooks / f"{notebook}.py"
+    if not source.is_file():
+        return f"its notebook {source} is gone"
+    if code_hash(source) != record["code"]:
+        return f"the code of {source} has changed since"
+    if config.get("preset") == "smoke":
+        return "it is a smoke run, which proves that the notebook runs and nothing else"
+    if notebook in NOTEBOOKS and "preset" in config:
+        expected = resolve(notebook, config["preset"])
+        changed = [
+            key
+            for key in expected
+            if key != "model" and key in config and config[key] != expected[key]
+        ]
+        if changed:
+            return f"the preset {config['preset']} has another {', '.join(changed)} now"
+    weights = _weights(str(config.get("model", "")))
+    if weights and weights != record["model_hash"]:
+        return f"the weights of {config['model']} have changed since"
+    return ""
+
+
+def _weights(model: str) -> str:
+    """Return the hash of a model's files, or "" for one that has none here: random weights, a hub id."""
+    from sdilib.pretrained import model_folder  # diffusers takes seconds to import
+
+    folder = model_folder(model) if model else None
+    return hash_files(folder) if folder is not None else ""

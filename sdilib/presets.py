@@ -1,0 +1,81 @@
+"""Presets: the literal values that set how much each notebook computes, in one place.
+
+`smoke` proves that a notebook runs (seconds) · `laptop` is the default, few samples · `full` is the same code with the
+sample sizes that the claims need (hours on a CPU) · `gpu` is Stable Diffusion with the paper's settings.
+The code that runs is the same at each of them.
+"""
+
+from typing import Any
+
+from sdilib.checks import one_of, reject
+
+__all__ = ["NOTEBOOKS", "PRESETS", "resolve"]
+
+PRESETS = ("smoke", "laptop", "full", "gpu")
+
+_STABLE_DIFFUSION = "stabilityai/stable-diffusion-2-1-base"
+
+MODELS = {"smoke": "mini", "laptop": "mini", "full": "mini", "gpu": _STABLE_DIFFUSION}
+"""The model of each preset: the bundled one, and the paper's, which has to be on disk or on the hub."""
+
+NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
+    "00_start_here": {
+        "num_prompts": {"smoke": 1, "laptop": 4, "full": 8, "gpu": 4},
+        "num_points": {"smoke": 8, "laptop": 64, "full": 256, "gpu": 64},
+        "num_steps": {"smoke": 5, "laptop": 30, "full": 50, "gpu": 50},
+        "sds_steps": {"smoke": 4, "laptop": 100, "full": 300, "gpu": 1000},
+    },
+    # 1,700 sample-forwards an image from laptop on, SDS and SDI at about the same: 27,000 at laptop.
+    "fig01_teaser": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
+        "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
+        "sds_steps": {"smoke": 4, "laptop": 200, "full": 200, "gpu": 1000},
+    },
+    "run": {
+        "sds_steps": {"smoke": 4, "laptop": 150, "full": 300, "gpu": 1000},
+        "sdi_steps": {"smoke": 3, "laptop": 50, "full": 50, "gpu": 50},
+        "ism_steps": {"smoke": 3, "laptop": 50, "full": 50, "gpu": 50},
+    },
+}
+"""Values by notebook, parameter and preset. "run" is the command line's `sdilib run`."""
+
+
+def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
+    """Return a notebook's settings: what was given, and the preset's values for the rest.
+
+    Args:
+        notebook: name of the notebook, e.g. "fig01_teaser".
+        preset: one of smoke, laptop, full, gpu.
+        **given: parameters of the notebook, or `model`. An empty text or a zero means "from the preset".
+
+    Returns:
+        The values by name, `preset` and `model` among them.
+
+    Raises:
+        ValueError: unknown notebook, preset or parameter.
+        TypeError: a value of another type than the preset's.
+
+    Examples:
+        >>> resolve("fig01_teaser", "smoke", num_prompts=2, sds_steps=0)
+        ... # doctest: +NORMALIZE_WHITESPACE
+        {'preset': 'smoke', 'model': 'mini', 'num_prompts': 2, 'num_seeds': 1, 'ddim_steps': 3,
+         'sds_steps': 4, 'sdi_steps': 3}
+    """
+    one_of("notebook", notebook, NOTEBOOKS)
+    one_of("preset", preset, PRESETS)
+    values: dict[str, Any] = {"preset": preset, "model": MODELS[preset]}
+    values |= {name: choices[preset] for name, choices in NOTEBOOKS[notebook].items()}
+    for name, value in given.items():
+        if name not in values or name == "preset":
+            known = [known for known in values if known != "preset"]
+            reject("parameter", name, f"one of {notebook}'s: {', '.join(known)}", known=known)
+        kind = type(values[name])
+        if isinstance(value, int) and not isinstance(value, bool) and kind is float:
+            value = float(value)
+        if value == "" or (value == 0 and not isinstance(value, bool)):
+            continue
+        if type(value) is not kind:
+            raise TypeError(f"{name}={value!r}: expected {kind.__name__}, as in the presets")
+        values[name] = value
+    return values

@@ -1,0 +1,1 @@
+"""Training of the bundled model: tokenizer, VAE, UNet with its text encoder."""

@@ -1,0 +1,50 @@
+"""`python -m sdilib.train vae|unet --out FOLDER`: train the bundled model, or go on where it stopped."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from sdilib.train.unet import UNetConfig, train_unet
+from sdilib.train.vae import VAEConfig, train_vae
+from sdilib.world.dataset import make_dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to train and where to keep it.
+
+    Args:
+        part: the autoencoder first, then the network with its text encoder.
+        out: folder for data, checkpoints, logs and the finished pipeline.
+        count: number of training pictures.
+        vae: settings of the autoencoder.
+        unet: settings of the network.
+    """
+
+    part: tyro.conf.Positional[Literal["vae", "unet"]]
+    out: Path = Path("runs/train")
+    count: int = 40_000
+    vae: VAEConfig = field(default_factory=VAEConfig)
+    unet: UNetConfig = field(default_factory=UNetConfig)
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    options = tyro.cli(Options)
+    data = make_dataset(options.out / "data", count=options.count)
+    if options.part == "vae":
+        train_vae(options.vae, data, out=options.out / "vae")
+    else:
+        train_unet(
+            options.unet,
+            data,
+            vae=options.out / "vae" / "vae",
+            out=options.out / "unet",
+            pipeline=options.out / "mini",
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""One training loop: it resumes to the same bits, because step i depends on (seed, i) alone.
+
+Letters: i is the step, from 0; the learning rate is a function of i, the batch is drawn from the
+stream (seed, i), and everything else (weights, their moving average, the optimiser) is in the
+checkpoint, a single file that is replaced by renaming.
+"""
+
+import copy
+import json
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from sdilib.storage import load_tensors, save_tensors
+
+Model = TypeVar("Model", bound=nn.Module)
+
+_log = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class LoopConfig:
+    """What every training has in common.
+
+    Args:
+        steps: number of optimiser steps in all.
+        learning_rate: the highest one, reached after the warm-up.
+        warmup: steps in which it rises from 0; then it falls to 0 along half a cosine.
+        weight_decay: of AdamW.
+        average: decay of the weights' moving average, in [0, 1).
+        clip: largest norm of the gradient.
+        save_seconds: time between two checkpoints.
+        export_seconds: time between two calls of `export`.
+    """
+
+    steps: int
+    learning_rate: float
+    warmup: int = 100
+    weight_decay: float = 0.01
+    average: float = 0.999
+    clip: float = 1.0
+    save_seconds: float = 60.0
+    export_seconds: float = 600.0
+
+
+def learning_rate(config: LoopConfig, step: int) -> float:
+    """Return the learning rate of a step: linear warm-up, then half a cosine down to 0."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def bfloat16_in_hardware() -> bool:
+    """Whether this CPU multiplies bfloat16 itself; elsewhere autocast would be slower, not faster."""
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
+def train_loop(
+    model: Model,
+    loss: Callable[[int], dict[str, Tensor]],
+    config: LoopConfig,
+    *,
+    out: Path,
+    export: Callable[[Model], None] | None = None,
+    stop_after: int | None = None,
+) -> Model:
+    """Train until `config.steps`, from the checkpoint in `out` if there is one.
+
+    Args:
+        model: trained in place.
+        loss: the step's loss under "loss", and further numbers to log; must depend on the step's
+            number and the model only.
+        config: see there.
+        out: folder of the checkpoint and of `log.jsonl`.
+        export: called with the averaged weights now and then, and at the end.
+        stop_after: leave, with a checkpoint, when this step is done (for tests and time limits).
+
+    Returns:
+        A model of the averaged weights.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    state = _State(model, config)
+    first = state.load(out / CHECKPOINT)
+    last = config.steps if stop_after is None else min(stop_after, config.steps)
+    saved = time.monotonic()
+    exported = saved - config.export_seconds + 120.0  # the first export comes after two minutes
+    with (out / "log.jsonl").open("a") as log, tqdm(total=config.steps, initial=first) as bar:
+        for step in range(first, last):
+            numbers = state.advance(step, loss)
+            bar.update()
+            now = time.monotonic()
+            if (step + 1) % 50 == 0 or step + 1 == last:
+                bar.set_postfix(loss=f"{numbers['loss']:.4f}")
+                log.write(json.dumps({"step": step + 1, **numbers}) + "\n")
+                log.flush()
+            if now - saved > config.save_seconds:
+                state.save(out / CHECKPOINT, step + 1)
+                saved = now
+            if export is not None and now - exported > config.export_seconds:
+                export(state.averaged)
+                exported = time.monotonic()
+    state.save(out / CHECKPOINT, max(first, last))
+    if export is not None:
+        export(state.averaged)
+    return state.averaged
+
+
+class _State(Generic[Model]):
+    """Model, moving average and optimiser, and their way to and from one file."""
+
+    def __init__(self, model: Model, config: LoopConfig):
+        self.model, self.config = model, config
+        self.averaged: Model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.optimiser = torch.optim.AdamW(
+            model.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+
+    def advance(self, step, loss):
+        """One optimiser step; returns the numbers to log."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.config, step)
+        numbers = loss(step)
+        numbers["loss"].backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        # Early on the average must follow faster, or it would keep the random start for long.
+        decay = min(self.config.average, (1.0 + step) / (10.0 + step))
+        pairs = zip(self.averaged.parameters(), self.model.parameters(), strict=True)
+        with torch.no_grad():
+            for mine, theirs in pairs:
+                mine.lerp_(theirs, 1.0 - decay)
+        return {**{key: value.item() for key, value in numbers.items()}, "norm": norm.item()}
+
+    def save(self, path, step):
+        """Write everything the next step depends on."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.averaged.state_dict().items()}
+        for number, moments in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{k}": v for k, v in moments.items()}
+        tensors["step"] = torch.tensor(step)
+        # Tensors that share memory would be refused, so each is its own copy.
+        save_tensors(path, {k: v.clone().contiguous() for k, v in tensors.items()})
+
+    def load(self, path):
+        """Return the number of finished steps, 0 without a checkpoint."""
+        if not path.exists():
+            return 0
+        tensors = load_tensors(path)
+        self.model.load_state_dict(_under(tensors, "model."))
+        self.averaged.load_state_dict(_under(tensors, "average."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(tensors, "optimiser.").items():
+            number, name = key.split(".")
+            moments.setdefault(int(number), {})[name] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        _log.info("resumed from %s at step %d", path, int(tensors["step"]))
+        return int(tensors["step"])
+
+
+def _under(tensors, prefix):
+    """The entries whose key starts with a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

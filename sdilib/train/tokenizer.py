@@ -1,0 +1,85 @@
+"""The bundled model's tokenizer: CLIP's format, with a vocabulary that is the world's words.
+
+Byte-pair encoding is trained on the words until each is one token; any other text still becomes
+tokens, byte by byte, as CLIP's alphabet holds every byte twice (inside and at the end of a word).
+"""
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+from transformers import CLIPTokenizer
+
+from sdilib.storage import atomic_write, write_json
+
+START, END = "<|startoftext|>", "<|endoftext|>"
+MAX_TOKENS = 16
+_WORD_END = "</w>"
+
+
+def byte_alphabet() -> list[str]:
+    """Return the 256 printable characters that stand for the bytes, in the order of CLIP's file.
+
+    Source: the byte-level byte-pair encoding of GPT-2, whose map CLIP uses.
+    """
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return [chr(byte) for byte in shown] + [chr(256 + i) for i in range(len(hidden))]
+
+
+def learn_merges(words: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the merges, in order, after which every word is one token.
+
+    Args:
+        words: lower-case words.
+    """
+    pieces = {word: [*word[:-1], word[-1] + _WORD_END] for word in words}
+    merges = []
+    while pairs := Counter(p for w in pieces.values() for p in pairwise(w)):
+        # The most frequent pair; of equals the first in the alphabet, so the file never changes.
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        pieces = {word: _merge(parts, best) for word, parts in pieces.items()}
+    return merges
+
+
+def write_tokenizer(folder: str | Path, words: tuple[str, ...]) -> CLIPTokenizer:
+    """Write a tokenizer that `CLIPTokenizer.from_pretrained` loads, and return it loaded.
+
+    Args:
+        folder: where its files go.
+        words: lower-case words, each of which becomes one token.
+    """
+    folder = Path(folder)
+    merges = learn_merges(words)
+    alphabet = byte_alphabet()
+    tokens = [*alphabet, *(c + _WORD_END for c in alphabet), *("".join(m) for m in merges)]
+    vocabulary = {token: i for i, token in enumerate([*dict.fromkeys(tokens), START, END])}
+    write_json(folder / "vocab.json", vocabulary)
+    lines = ["#version: 0.2", *(" ".join(merge) for merge in merges)]
+    atomic_write(folder / "merges.txt", "\n".join(lines) + "\n")
+    special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END}
+    write_json(folder / "special_tokens_map.json", special)
+    config = {
+        **special,
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": MAX_TOKENS,
+        "do_lower_case": True,
+        "errors": "replace",
+        "add_prefix_space": False,
+    }
+    write_json(folder / "tokenizer_config.json", config)
+    return CLIPTokenizer.from_pretrained(str(folder))
+
+
+def _merge(parts, pair):
+    """Join every occurrence of a pair of neighbours, from the left."""
+    merged, i = [], 0
+    while i < len(parts):
+        if tuple(parts[i : i + 2]) == pair:
+            merged.append(parts[i] + parts[i + 1])
+            i += 2
+        else:
+            merged.append(parts[i])
+            i += 1
+    return merged

@@ -1,0 +1,236 @@
+"""The denoiser: a UNet and its text encoder, trained together by v-prediction on fixed latents.
+
+Letters: z is a latent of unit deviation, a the schedule's cumulated alpha at a random timestep,
+x_t = sqrt(a) z + sqrt(1 - a) noise, and v = sqrt(a) noise - sqrt(1 - a) z is what the UNet predicts.
+
+Source: v-prediction, Salimans and Ho (2202.00512); the schedule is Stable Diffusion 2.1's.
+"""
+
+import copy
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from sdilib.seeds import generator
+from sdilib.storage import load_tensors, save_tensors, write_json
+from sdilib.train.loop import LoopConfig, bfloat16_in_hardware, train_loop
+from sdilib.train.tokenizer import MAX_TOKENS, write_tokenizer
+from sdilib.train.vae import latents_of
+from sdilib.world.captions import VIEWS, WORDS
+from sdilib.world.dataset import WorldData
+
+
+@dataclass(frozen=True, slots=True)
+class UNetConfig:
+    """How the denoiser is built and trained.
+
+    Args:
+        channels: of its levels; the first has no attention, and each but the first halves the size.
+        groups: of the normalisations; divides every number of channels.
+        heads: of every attention.
+        text_width: of the text encoder's states.
+        text_layers: of the text encoder.
+        batch: latents a step.
+        dropped: share of captions replaced by the empty one, for classifier-free guidance.
+        seed: of weights, batches, timesteps and noise.
+        loop: steps, learning rate and so on.
+    """
+
+    channels: tuple[int, ...] = (64, 128, 128)
+    groups: int = 32
+    heads: int = 4
+    text_width: int = 64
+    text_layers: int = 2
+    batch: int = 32
+    dropped: float = 0.1
+    seed: int = 0
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=4200, learning_rate=1e-3, warmup=200)
+    )
+
+
+def make_scheduler() -> DDIMScheduler:
+    """Return the noise schedule: Stable Diffusion 2.1's, v-prediction."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        steps_offset=1,
+        timestep_spacing="trailing",
+    )
+
+
+def make_networks(
+    config: UNetConfig, tokenizer: CLIPTokenizer, *, latent_size: int = 16
+) -> nn.ModuleDict:
+    """Return the untrained "unet" and "text_encoder"; their weights depend on the seed alone."""
+    deeper = len(config.channels) - 1
+    text: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": config.text_width,
+        "intermediate_size": 4 * config.text_width,
+        "num_hidden_layers": config.text_layers,
+        "num_attention_heads": 4,
+        "max_position_embeddings": MAX_TOKENS,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "projection_dim": config.text_width,
+    }
+    with torch.random.fork_rng(devices=[]):
+        # The modules' own initialisation draws from torch's global stream.
+        torch.random.manual_seed(config.seed)
+        unet = UNet2DConditionModel(
+            sample_size=latent_size,
+            in_channels=4,
+            out_channels=4,
+            block_out_channels=config.channels,
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * deeper),
+            up_block_types=(*("CrossAttnUpBlock2D",) * deeper, "UpBlock2D"),
+            cross_attention_dim=config.text_width,
+            attention_head_dim=config.heads,
+            norm_num_groups=config.groups,
+        )
+        return nn.ModuleDict({"unet": unet, "text_encoder": CLIPTextModel(CLIPTextConfig(**text))})
+
+
+def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Int[Tensor, "batch tokens"]:
+    """Return token numbers, padded as `StableDiffusionPipeline` pads."""
+    padded = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
+    return padded.input_ids
+
+
+def v_loss(
+    networks: nn.ModuleDict,
+    z: Float[Tensor, "batch 4 height width"],
+    tokens: Int[Tensor, "batch tokens"],
+    random: torch.Generator,
+    *,
+    alphas_cumprod: Float[Tensor, " timesteps"],
+) -> Float[Tensor, ""]:
+    """Mean squared error of the predicted v at random timesteps.
+
+    Args:
+        networks: "unet" and "text_encoder".
+        z: clean latents of unit deviation.
+        tokens: of their captions.
+        random: draws timesteps and noise.
+        alphas_cumprod: the schedule's.
+    """
+    timesteps = torch.randint(len(alphas_cumprod), (len(z),), generator=random)
+    noise = torch.randn(z.shape, generator=random)
+    a = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    x_t = a.sqrt() * z + (1 - a).sqrt() * noise
+    v = a.sqrt() * noise - (1 - a).sqrt() * z
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_in_hardware()):
+        states = networks["text_encoder"](tokens).last_hidden_state
+        predicted = networks["unet"](x_t, timesteps, encoder_hidden_states=states).sample
+    return functional.mse_loss(predicted.float(), v)
+
+
+def train_unet(
+    config: UNetConfig,
+    data: WorldData,
+    *,
+    vae: str | Path,
+    out: str | Path,
+    pipeline: str | Path,
+    stop_after: int | None = None,
+) -> nn.ModuleDict:
+    """Train the denoiser, or go on where a checkpoint in `out` stops.
+
+    Args:
+        config: architecture and training.
+        data: pictures and captions.
+        vae: folder of the trained autoencoder.
+        out: folder for latents, checkpoint and log.
+        pipeline: folder that becomes a `StableDiffusionPipeline`, again and again while training.
+        stop_after: leave after this step.
+    """
+    out = Path(out)
+    autoencoder = AutoencoderKL.from_pretrained(str(vae)).eval().requires_grad_(False)
+    tokenizer = write_tokenizer(out / "tokenizer", WORDS)
+    latents = _cached_latents(out / "latents.safetensors", autoencoder, data)
+    tokens, empty = tokenize(tokenizer, list(data.captions)), tokenize(tokenizer, [""])[0]
+    networks = make_networks(config, tokenizer, latent_size=latents.shape[-1])
+    alphas_cumprod = make_scheduler().alphas_cumprod
+    write_json(out / "config.json", asdict(config))
+
+    def loss(step: int) -> dict[str, Tensor]:
+        random = generator(config.seed, step, "unet")
+        rows = torch.randint(len(latents), (config.batch,), generator=random)
+        dropped = torch.rand(config.batch, generator=random) < config.dropped
+        said = torch.where(dropped[:, None], empty, tokens[rows])
+        error = v_loss(networks, latents[rows], said, random, alphas_cumprod=alphas_cumprod)
+        return {"loss": error}
+
+    def export(averaged: nn.ModuleDict) -> None:
+        save_pipeline(pipeline, averaged, autoencoder, tokenizer, data.images.shape[1])
+
+    return train_loop(networks, loss, config.loop, out=out, export=export, stop_after=stop_after)
+
+
+def save_pipeline(
+    folder: str | Path,
+    networks: nn.ModuleDict,
+    vae: AutoencoderKL,
+    tokenizer: CLIPTokenizer,
+    image_size: int = 64,
+) -> None:
+    """Write a folder that `StableDiffusionPipeline.from_pretrained` loads, in half precision.
+
+    Args:
+        folder: replaced as a whole, once the new one is complete.
+        networks: "unet" and "text_encoder".
+        vae: the autoencoder.
+        tokenizer: the text encoder's.
+        image_size: written into `world.json`, with the words and views.
+    """
+    folder = Path(folder)
+    fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    parts: dict[str, Any] = {
+        "vae": copy.deepcopy(vae).half(),
+        # Transformers loads what it finds, diffusers float32: halved, the two would not fit.
+        "text_encoder": networks["text_encoder"],
+        "tokenizer": tokenizer,
+        "unet": copy.deepcopy(networks["unet"]).half(),
+        "scheduler": make_scheduler(),
+        "safety_checker": None,
+        "feature_extractor": None,
+    }
+    whole = StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    whole.save_pretrained(fresh)
+    # The library writes its own one-file format only; the stock pair is kept beside it.
+    write_tokenizer(fresh / "tokenizer", WORDS)
+    words = [word for word in WORDS if word.isalpha()]
+    views = [f"{view} view" for view in VIEWS]
+    write_json(fresh / "world.json", {"words": words, "views": views, "image_size": image_size})
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _cached_latents(path, vae, data):
+    """All latents of the data, computed once and kept in a file."""
+    if not path.exists():
+        save_tensors(path, {"latents": latents_of(vae, data, len(data.images))})
+    return load_tensors(path)["latents"]

@@ -1,0 +1,73 @@
+"""How much of a distillation step is the UNet: the floor that everything else is measured against.
+
+Run by `make bench`; prints milliseconds and shares of one process, no judgement.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from sdilib.distill import distill
+from sdilib.guidance import ISM, SDI, SDS
+from sdilib.inversion import FixedPoint
+from sdilib.scenes import ImageScene
+from sdilib.stable_diffusion import StableDiffusion
+
+RULES = {
+    "SDS": SDS,
+    "SDI, inversion": SDI,
+    "SDI, fixed point": lambda model: SDI(model, kappa=FixedPoint()),
+    "ISM": ISM,
+}
+
+
+def timed(call: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
+    """Return `call`, adding the seconds of each use to `spent`."""
+
+    def timing(*args: Any, **kwargs: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return call(*args, **kwargs)
+        finally:
+            spent.append(time.perf_counter() - began)
+
+    return timing
+
+
+def main() -> None:
+    """Time ten steps of each rule, after a warm-up of two."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--batch", type=int, default=8)
+    options = parser.parse_args()
+    model = StableDiffusion.from_pretrained(options.model)
+    prompt = model.embed([model.example_prompts[0]] * options.batch)
+    spent: list[float] = []
+    model._unet.forward = timed(model._unet.forward, spent)
+    sys.stdout.write(
+        f"{options.model}, batch {options.batch}, {torch.get_num_threads()} threads\n"
+        f"{'rule':18}{'step ms':>9}{'UNet ms':>9}{'share':>7}{'sample-forwards':>17}\n"
+    )
+    for name, rule in RULES.items():
+        scene = ImageScene.zeros(options.batch, model.latent_shape)
+        run = distill(scene, rule(model), prompt=prompt, num_steps=12)
+        forwards = 0
+        for step in run:
+            if step.step == 1:
+                spent.clear()
+                began = time.perf_counter()
+            elif step.step > 1:
+                forwards += step.update.num_forwards
+        whole = time.perf_counter() - began
+        sys.stdout.write(
+            f"{name:18}{100 * whole:9.1f}{100 * sum(spent):9.1f}{sum(spent) / whole:7.0%}"
+            f"{forwards / 10 / options.batch:17.1f}\n"
+        )
+
+
+if __name__ == "__main__":
+    main()

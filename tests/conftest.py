@@ -1,0 +1,98 @@
+"""Fixtures that the tests share: an oracle, a model of milliseconds, and randomness by name."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test reaches for the network
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from sdilib.oracle import GaussianMixture
+from sdilib.pretrained import random_pipeline
+from sdilib.prompts import PromptEmbeddings
+from sdilib.schedule import NoiseSchedule
+from sdilib.seeds import generator as generator_at
+from sdilib.stable_diffusion import StableDiffusion
+
+torch.set_num_threads(1)  # the same bits on every machine, and no contention between workers
+
+
+class ScriptedDenoiser:
+    """A denoiser that answers a given function of (x_t, t, condition) and records what it is asked.
+
+    Conditions are rows of any numbers.
+    """
+
+    def __init__(self, answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+        self.schedule = NoiseSchedule.scaled_linear()
+        self.num_forwards = 0
+        self.asked: list[tuple[Tensor, Tensor]] = []
+        self._answer = answer
+
+    def branches(self, x_t, t, conditions):
+        times = torch.as_tensor(t, dtype=torch.float64).expand(len(x_t))
+        self.asked.append((x_t, times))
+        self.num_forwards += len(conditions) * len(x_t)
+        return tuple(self._answer(x_t, times, condition) for condition in conditions)
+
+
+@pytest.fixture
+def scripted() -> type[ScriptedDenoiser]:
+    return ScriptedDenoiser
+
+
+@pytest.fixture
+def rows() -> Callable[..., PromptEmbeddings]:
+    """Conditions of a scripted denoiser: 1 for the prompt, 0 for the empty one, given negatives."""
+
+    def make(batch: int, negatives: tuple[float, ...] = ()) -> PromptEmbeddings:
+        one = torch.ones(batch, 1)
+        return PromptEmbeddings(
+            one, 0 * one, tuple(value * one for value in negatives), (1.0,) * len(negatives)
+        )
+
+    return make
+
+
+@pytest.fixture
+def generator(request: pytest.FixtureRequest) -> torch.Generator:
+    return generator_at(0, 0, request.node.name)
+
+
+@pytest.fixture
+def oracle() -> GaussianMixture:
+    """Three blobs in latents of 4x2x2, float64."""
+    means = 1.5 * torch.randn(
+        3, 4, 2, 2, dtype=torch.float64, generator=generator_at(7, 0, "oracle")
+    )
+    stds = torch.tensor([0.3, 0.5, 0.2], dtype=torch.float64)
+    return GaussianMixture(means, stds, torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64))
+
+
+@pytest.fixture
+def planar() -> GaussianMixture:
+    """Three well separated blobs in the plane, float64."""
+    return GaussianMixture(
+        torch.tensor([[-2.0, 0.0], [1.5, 1.5], [1.0, -2.0]], dtype=torch.float64),
+        torch.tensor([0.3, 0.3, 0.3], dtype=torch.float64),
+        torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny() -> StableDiffusion:
+    """Stable Diffusion in miniature, random weights; latents of 4x8x8, a factor of 2."""
+    return StableDiffusion.from_pretrained("tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny64() -> StableDiffusion:
+    return StableDiffusion(random_pipeline("tiny").to(torch.float64), name="tiny")
+
+
+@pytest.fixture(scope="session")
+def two(tiny: StableDiffusion) -> PromptEmbeddings:
+    return tiny.embed(["a red mug", "a blue rocket"])

@@ -1,0 +1,347 @@
+"""Every message a user can meet, word for word: parameter, value, what is allowed, the closest.
+
+A row is the call that goes wrong and the whole sentence, … standing for a part that varies.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from sdilib.ddim import ddim
+from sdilib.distill import distill
+from sdilib.guidance import ISM, SDI, SDS, View
+from sdilib.inversion import DDIMInversion, FixedPoint, GradientDescent, invert
+from sdilib.oracle import GaussianMixture
+from sdilib.pretrained import random_pipeline
+from sdilib.prompts import PromptEmbeddings
+from sdilib.scenes import ImageScene
+from sdilib.schedule import NoiseSchedule, annealed_t, time_grid
+from sdilib.seeds import generator as generator_at
+from sdilib.seeds import normal, uniform
+from sdilib.stable_diffusion import StableDiffusion
+
+MIXTURE = GaussianMixture(torch.zeros(2, 4, 2, 2), torch.ones(2), torch.ones(2))
+PROMPT = MIXTURE.prompt([[0]])
+X0 = torch.zeros(1, 4, 2, 2)
+SCHEDULE = NoiseSchedule.scaled_linear()
+
+
+def at(t: float) -> torch.Tensor:
+    return torch.tensor([t], dtype=torch.float64)
+
+
+def run(scene: ImageScene | None = None, **changed) -> None:
+    scene = scene or ImageScene.zeros(1, (4, 2, 2))
+    settings = {"prompt": PROMPT, "num_steps": 2} | changed
+    list(distill(scene, SDS(MIXTURE), **settings))
+
+
+def fresh() -> list[torch.Generator]:
+    return [generator_at(0, 0, "x", i) for i in range(2)]
+
+
+FINITE = "expected a finite number"
+WEIGHT = "expected one of sigma, 1-alpha, 1"
+COUNT = "expected an integer of at least 1"
+
+TABLE: dict[str, tuple[Callable[[], object], str]] = {
+    # gamma
+    "gamma nan": (lambda: SDS(MIXTURE, math.nan), f"guidance_scale=nan: {FINITE}"),
+    "gamma inf": (lambda: SDI(MIXTURE, math.inf), f"guidance_scale=inf: {FINITE}"),
+    "gamma of ISM": (lambda: ISM(MIXTURE, -math.inf), f"guidance_scale=-inf: {FINITE}"),
+    "gamma fixed": (lambda: MIXTURE.guided(PROMPT, math.nan), f"guidance_scale=nan: {FINITE}"),
+    "gamma_inv": (
+        lambda: DDIMInversion(guidance_scale=math.nan),
+        f"inversion_guidance_scale=nan: {FINITE}",
+    ),
+    # t
+    "t above 1": (lambda: SCHEDULE.sigma(1.5), "t=1.5: expected times in [0, 1]"),
+    "t negative": (lambda: SCHEDULE.timestep(-0.1), "t=-0.1: expected times in [0, 1]"),
+    "t nan": (lambda: SCHEDULE.alpha_cumprod(math.nan), "t=nan: expected times in [0, 1]"),
+    "t of an item": (lambda: SCHEDULE.sigma(at(2.0)), "t=[2.0]: expected times in [0, 1]"),
+    "t of a rule": (
+        lambda: SDS(MIXTURE)(X0, at(1.1), View(PROMPT), generator_at(0, 0, "x")),
+        "t=[1.1]: expected times in [0, 1]",
+    ),
+    "inverting to 0": (
+        lambda: next(invert(X0, MIXTURE.guided(PROMPT), t=0.0)),
+        "t=0.0: expected a number in (0, 1]",
+    ),
+    "t_start": (lambda: run(t_start=1.2), "t_start=1.2: expected a number in (0, 1]"),
+    "t_end": (
+        lambda: run(t_start=0.5, t_end=0.6),
+        "t_end=0.6: expected a number in [0, 0.5]",
+    ),
+    "grid": (lambda: time_grid(3, 1.0, -0.5), "t_end=-0.5: expected a number in [0, 1]"),
+    "times rise": (
+        lambda: next(ddim(X0, MIXTURE.guided(PROMPT), times=[0.1, 0.5])),
+        "times=[0.1, 0.5]: expected at least two falling times in [0, 1]",
+    ),
+    "step after the end": (
+        lambda: annealed_t("linear", 5, 5),
+        "step=5: expected a number in [0, 4]",
+    ),
+    "random without generator": (
+        lambda: annealed_t("random", 0, 5),
+        'generator=None: expected a generator, or one an item, for t_schedule="random"',
+    ),
+    # counts
+    "n of inversion": (
+        lambda: DDIMInversion(num_inversion_steps=0),
+        f"num_inversion_steps=0: {COUNT}",
+    ),
+    "n of ISM": (lambda: ISM(MIXTURE, num_inversion_steps=0), f"num_inversion_steps=0: {COUNT}"),
+    "n of invert": (
+        lambda: next(invert(X0, MIXTURE.guided(PROMPT), t=1.0, num_inversion_steps=-1)),
+        f"num_inversion_steps=-1: {COUNT}",
+    ),
+    "n of fixed point": (
+        lambda: FixedPoint(0)(X0, at(1.0), MIXTURE.guided(PROMPT), generator_at(0, 0, "x")),
+        f"num_iterations=0: {COUNT}",
+    ),
+    "n of descent": (
+        lambda: GradientDescent(0)(X0, at(1.0), MIXTURE.guided(PROMPT), generator_at(0, 0, "x")),
+        f"num_iterations=0: {COUNT}",
+    ),
+    "rate of descent": (
+        lambda: GradientDescent(1, math.nan)(
+            X0, at(1.0), MIXTURE.guided(PROMPT), generator_at(0, 0, "x")
+        ),
+        f"learning_rate=nan: {FINITE}",
+    ),
+    "num_steps": (lambda: run(num_steps=0), f"num_steps=0: {COUNT}"),
+    "first_step": (
+        lambda: run(first_step=-1),
+        "first_step=-1: expected an integer of at least 0",
+    ),
+    "grid of none": (lambda: time_grid(0), f"num_steps=0: {COUNT}"),
+    # options of the inversion
+    "tau": (lambda: DDIMInversion(tau_max=2.0), "tau_max=2.0: expected a number in [0, 1]"),
+    "entropy": (
+        lambda: DDIMInversion(entropy=-0.3),
+        "entropy=-0.3: expected a number of at least 0",
+    ),
+    "entropy nan": (lambda: DDIMInversion(entropy=math.nan), f"entropy=nan: {FINITE}"),
+    # names
+    "weight": (
+        lambda: SDS(MIXTURE, weight="sgima"),
+        f"weight='sgima': {WEIGHT}; did you mean sigma?",
+    ),
+    "weight of SDI": (lambda: SDI(MIXTURE, weight="w"), f"weight='w': {WEIGHT}"),
+    "weight of ISM": (lambda: ISM(MIXTURE, weight="w"), f"weight='w': {WEIGHT}"),
+    "t_schedule": (
+        lambda: run(t_schedule="lineer"),
+        "t_schedule='lineer': expected one of linear, sqrt, dreamtime, random; "
+        "did you mean linear?",
+    ),
+    "through": (
+        lambda: run(through="encode"),
+        "through='encode': expected one of encoder, decoder; did you mean encoder?",
+    ),
+    "space": (
+        lambda: ImageScene(X0, space="pixel"),
+        "space='pixel': expected one of latents, pixels; did you mean pixels?",
+    ),
+    # scene, prompts, seeds
+    "pixels without codec": (
+        lambda: run(ImageScene(torch.zeros(1, 3, 4, 4), space="pixels")),
+        "codec=None: expected an object with encode and decode, such as the model, "
+        "for a scene in pixels",
+    ),
+    "fewer prompts": (
+        lambda: run(ImageScene.zeros(2, (4, 2, 2))),
+        "prompt='1 prompts': expected one for each of the scene's 2 images",
+    ),
+    "seeds": (
+        lambda: run(seeds=[1, 2]),
+        "seeds=[1, 2]: expected one number, or one for each of the 1 prompts",
+    ),
+    "generators": (
+        lambda: normal(torch.zeros(3, 1), fresh()),
+        "generator=2: expected one generator, or one for each of 3 items",
+    ),
+    "generators of uniform": (
+        lambda: uniform(1, fresh()),
+        "generator=2: expected one generator, or one for each of 1 items",
+    ),
+    "weights of negatives": (
+        lambda: PromptEmbeddings(X0, X0, (X0,)),
+        "negative_weights=(): expected 1 numbers, one a negative prompt",
+    ),
+    "negative weight": (
+        lambda: PromptEmbeddings(X0, X0, (X0,), (-1.0,)),
+        "negative_weights=-1.0: expected numbers of at least 0",
+    ),
+    "weight of a negative": (
+        lambda: PromptEmbeddings(X0, X0, (X0,), (math.nan,)),
+        f"negative_weights=nan: {FINITE}",
+    ),
+    # the schedule's configuration
+    "zero terminal SNR": (
+        lambda: NoiseSchedule.from_config({"rescale_betas_zero_snr": True}),
+        "rescale_betas_zero_snr=True: expected false (zero terminal SNR makes sigma(1) infinite)",
+    ),
+    "zero terminal SNR in betas": (
+        lambda: NoiseSchedule.from_config({"trained_betas": [0.1, 0.5, 1.0]}),
+        "alphas_cumprod='0.9 … 0': expected values falling strictly from below 1 to above 0 "
+        "(…zero terminal SNR…)",
+    ),
+    "beta schedule": (
+        lambda: NoiseSchedule.from_config({"beta_schedule": "scaled_linea"}),
+        "beta_schedule='scaled_linea': expected one of linear, scaled_linear, squaredcos_cap_v2; "
+        "did you mean scaled_linear?",
+    ),
+    "prediction type": (
+        lambda: NoiseSchedule.from_config({"prediction_type": "sample"}),
+        "prediction_type='sample': expected one of epsilon, v_prediction",
+    ),
+    "timesteps": (
+        lambda: NoiseSchedule.from_config({"num_train_timesteps": 1}),
+        "num_train_timesteps=1: expected an integer of at least 2",
+    ),
+    # the mixture
+    "deviation": (
+        lambda: GaussianMixture(torch.zeros(1, 1), -torch.ones(1), torch.ones(1)),
+        "stds=[-1.0]: expected numbers of at least 0",
+    ),
+    "mixture weight": (
+        lambda: GaussianMixture(torch.zeros(1, 1), torch.ones(1), torch.zeros(1)),
+        "weights=[0.0]: expected positive numbers",
+    ),
+    "no component": (
+        lambda: MIXTURE.prompt([[]]),
+        "components=[]: expected at least one index from 0 to 1",
+    ),
+    # models that do not exist
+    "no model": (
+        lambda: StableDiffusion.from_pretrained(""),
+        "model='': expected a name: mini, tiny, sd21, a folder, or a hub id",
+    ),
+    "misspelt model": (
+        lambda: StableDiffusion.from_pretrained("tinny"),
+        "model='tinny': expected mini, tiny, sd21, an existing folder, or a hub id owner/name; "
+        "did you mean tiny?",
+    ),
+    "folder that is not there": (
+        lambda: StableDiffusion.from_pretrained("./models/none"),
+        "model='./models/none': expected mini, tiny, sd21, an existing folder, "
+        "or a hub id owner/name",
+    ),
+}
+
+
+def pattern(sentence: str) -> str:
+    return "^" + ".*".join(re.escape(part) for part in sentence.split("…")) + "$"
+
+
+def check(call: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # its whole text is compared
+        call()
+    text = str(caught.value)
+    if sentence not in text or sentence != text:
+        assert re.match(pattern(sentence), text), f"{text!r} is not {sentence!r}"
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(("call", "sentence"), TABLE.values(), ids=TABLE)
+def test_message(call, sentence):
+    check(call, sentence)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    random_pipeline("tiny").save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_folder_without_an_index(folder):
+    (folder / "model_index.json").unlink()
+    check(
+        lambda: StableDiffusion.from_pretrained(str(folder)),
+        f"model='{folder}': expected a folder in diffusers' format, with a model_index.json",
+    )
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_folder_with_weights_missing(folder, part):
+    for file in (folder / part).glob("*.safetensors"):
+        file.unlink()
+    check(
+        lambda: StableDiffusion.from_pretrained(str(folder)),
+        f"model='{folder}': expected a folder with weights in {part}/*.safetensors",
+    )
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline", "IFPipeline"],
+)
+def test_a_folder_of_another_family(folder, family):
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": family}))
+    check(
+        lambda: StableDiffusion.from_pretrained(str(folder)),
+        f"model='{folder}': expected a StableDiffusionPipeline (Stable Diffusion 1.x or 2.x), "
+        f"not a {family}",
+    )
+
+
+def test_a_model_with_zero_terminal_snr(folder):
+    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    config["rescale_betas_zero_snr"] = True
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
+    check(
+        lambda: StableDiffusion.from_pretrained(str(folder)),
+        "rescale_betas_zero_snr=True: expected false (zero terminal SNR makes sigma(1) infinite)",
+    )
+
+
+@pytest.mark.parametrize("prompts", [[""], ["a mug", "  "], []])
+def test_an_empty_prompt(tiny, prompts):
+    empty = prompts[-1] if prompts else ""
+    check(lambda: tiny.embed(prompts), f"prompt={empty!r}: expected a text with at least one word")
+
+
+def test_a_text_in_place_of_a_list(tiny):
+    check(
+        lambda: tiny.embed("a red mug"),
+        "prompts='a red mug': expected a list of texts, one an item",
+    )
+
+
+def test_a_prompt_that_is_too_long(tiny):
+    text = " ".join(["mug"] * 40)
+    check(
+        lambda: tiny.embed([text]),
+        f"prompt='{text}': expected at most … tokens (this one has 40)",
+    )
+
+
+def test_a_word_the_model_does_not_know():
+    model = StableDiffusion(random_pipeline("tiny"), words=["a", "mug", "red"])
+    check(
+        lambda: model.embed(["a red mugg"]),
+        "prompt='mugg': expected the bundled model's words only (a, mug, red); "
+        "'mugg' is unknown; did you mean mug?",
+    )
+
+
+def test_a_text_after_the_text_encoder_is_gone():
+    model = StableDiffusion(random_pipeline("tiny"))
+    model.release_text_encoder()
+    check(
+        lambda: model.embed(["a mug"]),
+        "prompt='a mug': expected a text embedded before release_text_encoder() was called",
+    )
+
+
+def test_a_size_the_vae_cannot_divide(tiny):
+    check(
+        lambda: tiny.encode(torch.zeros(1, 3, 16, 15)),
+        "images='16x15': expected height and width divisible by 2",
+    )

@@ -1,0 +1,53 @@
+import math
+
+import pytest
+
+from sdilib.checks import finite, in_range, one_of, positive_int, reject
+
+
+def test_sentence_names_parameter_value_and_what_is_allowed():
+    with pytest.raises(ValueError, match=r"^n=0: expected an integer of at least 1$"):
+        reject("n", 0, "an integer of at least 1")
+
+
+def test_the_closest_known_name_is_suggested_and_a_far_one_is_not():
+    with pytest.raises(
+        ValueError, match=r"^rule='sdj': expected one of sds, ism; did you mean sds"
+    ):
+        one_of("rule", "sdj", ["sds", "ism"])
+    with pytest.raises(ValueError, match=r"^rule='zzzz': expected one of sds, ism$"):
+        one_of("rule", "zzzz", ["sds", "ism"])
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 1.0, "1", None])
+def test_positive_int_refuses(value):
+    with pytest.raises(ValueError, match=r"^n=.*: expected an integer of at least 1$"):
+        positive_int("n", value)
+
+
+def test_positive_int_returns_its_value_from_the_lowest_allowed_on():
+    assert positive_int("n", 1) == 1
+    assert positive_int("n", 0, at_least=0) == 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True, "7.5", None])
+def test_finite_refuses(value):
+    with pytest.raises(ValueError, match=r"^gamma=.*: expected a finite number$"):
+        finite("gamma", value)
+
+
+def test_finite_returns_a_float():
+    assert isinstance(finite("gamma", 7), float)
+
+
+@pytest.mark.parametrize("value", [-0.001, 1.001, math.nan, True, "0.5", None])
+def test_in_range_refuses(value):
+    with pytest.raises(ValueError, match=r"^t=.*: expected a number in \[0, 1\]$"):
+        in_range("t", value, 0, 1)
+
+
+def test_in_range_includes_both_ends_unless_the_lower_is_open():
+    assert in_range("t", 0, 0, 1) == 0
+    assert in_range("t", 1, 0, 1, open_low=True) == 1
+    with pytest.raises(ValueError, match=r"^t=0: expected a number in \(0, 1\]$"):
+        in_range("t", 0, 0, 1, open_low=True)

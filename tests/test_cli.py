@@ -1,0 +1,106 @@
+"""The command line: bad input is one sentence and exit code 2, and writes nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import sdilib.generate
+import sdilib.stable_diffusion
+from sdilib.cli import main
+
+ROOT = Path(sdilib.__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
+def test_run_writes_an_image_and_its_record(rule, tmp_path, capsys):
+    words = ["run", "--prompt", "a red mug", "--rule", rule, "--model", "tiny", "--preset", "smoke"]
+    assert main(words) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["image.png", "run.json"]
+    assert capsys.readouterr().out == f"runs/{folder.name}/image.png\n"
+    record = json.loads((folder / "run.json").read_text())
+    assert record["rule"] == rule
+    assert record["prompt"] == "a red mug"
+    assert record["num_forwards"] > 0
+    with Image.open(folder / "image.png") as image:
+        assert image.size == (16, 16)
+
+
+def test_a_run_folder_is_never_written_twice(tmp_path, capsys):
+    words = ["run", "--prompt", "a mug", "--model", "tiny", "--preset", "smoke", "--out", "mine"]
+    assert main(words) == 0
+    before = (tmp_path / "mine" / "image.png").read_bytes()
+    assert main(words) == 2
+    assert "out='mine': expected a folder that does not exist yet" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "image.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "required: command"),
+        ("rum", "invalid choice: 'rum'"),
+        ("run", "required: --prompt"),
+        ("run --prompt x --sed 1", "unrecognized arguments: --sed"),
+        ("run --prompt= --rule sdi", "prompt='': expected a text with at least one word"),
+        ("run --prompt x --rule sdx", "rule='sdx': expected one of sdi, sds, ism"),
+        ("run --prompt x --preset big", "preset='big': expected one of smoke, laptop, full, gpu"),
+        ("run --prompt x --steps many", "--steps: 'many': expected an integer"),
+        ("run --prompt x --steps -1", "steps=-1: expected an integer of at least 0"),
+        ("run --prompt x --guidance-scale nan", "guidance_scale=nan: expected a finite number"),
+        ("run --prompt x --inversion-guidance-scale inf", "inversion_guidance_scale=inf"),
+        ("run --prompt x --model nonsense", "model='nonsense': expected mini, tiny"),
+        ("run --prompt x --model tiny --device tpu9", "device='tpu9': expected a device"),
+        ("notebook fig99", "notebook='fig99': expected one of none"),
+        ("notebook fig99 steps", "parameters='steps': expected name=value"),
+        ("notebook fig99 --model tiny", "folder='': expected a folder, so that"),
+        ("gallery nowhere", "folder='nowhere': expected a folder of figures"),
+        ("check-figures nowhere", "folder='nowhere': expected a folder of figures"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_writes_nothing(words, message, tmp_path, capsys):
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_number_of_threads_is_a_setting(monkeypatch, capsys):
+    monkeypatch.setenv("SDILIB_THREADS", "none")
+    assert main(["gallery", "."]) == 2
+    assert "SDILIB_THREADS='none': expected an integer of at least 1" in capsys.readouterr().err
+    for name in ("MKL", "NUMBA", "OMP", "OPENBLAS"):
+        monkeypatch.setenv(f"{name}_NUM_THREADS", "7")
+    monkeypatch.setenv("SDILIB_THREADS", "2")
+    main(["gallery", "nowhere"])
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_bad_arguments_are_refused_without_importing_torch():
+    code = (
+        "import sys; from sdilib.cli import main\n"
+        "assert main(['run', '--prompt', 'x', '--rule', 'sdx']) == 2\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
+    )
+
+
+def test_sdilib_is_a_module_to_run():
+    done = subprocess.run(
+        [sys.executable, "-m", "sdilib", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "check-figures" in done.stdout

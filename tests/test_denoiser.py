@@ -1,0 +1,95 @@
+import math
+
+import pytest
+import torch
+
+from sdilib.checks import NonFiniteError
+from sdilib.denoiser import GuidedDenoiser, classifier_free_guidance, perp_neg
+
+
+def test_guidance_is_equation_3(generator):
+    e_y, e_0 = torch.randn(2, 3, 4, 2, 2, dtype=torch.float64, generator=generator)
+    for gamma in (-7.5, 0.0, 1.0, 7.5, 100.0):
+        torch.testing.assert_close(
+            classifier_free_guidance(e_y, e_0, gamma), (1 - gamma) * e_0 + gamma * e_y
+        )
+
+
+def test_perp_neg_without_negatives_is_equation_3(generator):
+    e_y, e_0 = torch.randn(2, 3, 4, 2, 2, dtype=torch.float64, generator=generator)
+    torch.testing.assert_close(
+        perp_neg(e_y, e_0, [], [], 7.5), classifier_free_guidance(e_y, e_0, 7.5)
+    )
+
+
+def test_perp_neg_takes_away_only_what_is_perpendicular_to_the_prompt(generator):
+    e_y, e_0, e_n = torch.randn(3, 3, 4, 2, 2, dtype=torch.float64, generator=generator)
+    gamma, weight = 7.5, 0.7
+    taken = classifier_free_guidance(e_y, e_0, gamma) - perp_neg(e_y, e_0, [e_n], [weight], gamma)
+    direction, away = (e_y - e_0).flatten(1), (e_n - e_0).flatten(1)
+    zeros = torch.zeros(3, dtype=torch.float64)
+    torch.testing.assert_close((taken.flatten(1) * direction).sum(1), zeros, atol=1e-12, rtol=0)
+    # What is taken is the negative's direction less a multiple of the prompt's, times gamma · w.
+    rest = taken.flatten(1) / (gamma * weight) - away
+    share = (away * direction).sum(1) / (direction**2).sum(1)
+    torch.testing.assert_close(rest, -share[:, None] * direction)
+
+
+def test_a_negative_parallel_to_the_prompt_changes_nothing(generator):
+    e_y, e_0 = torch.randn(2, 3, 4, 2, 2, dtype=torch.float64, generator=generator)
+    for factor in (-2.0, 0.5):
+        parallel = e_0 + factor * (e_y - e_0)
+        torch.testing.assert_close(
+            perp_neg(e_y, e_0, [parallel], [1.0], 7.5), classifier_free_guidance(e_y, e_0, 7.5)
+        )
+
+
+def test_perp_neg_is_finite_where_the_prompt_has_no_direction(generator):
+    e_0, e_n = torch.randn(2, 3, 4, 2, 2, generator=generator)
+    assert bool(perp_neg(e_0, e_0, [e_n], [1.0], 7.5).isfinite().all())
+
+
+@pytest.mark.parametrize(
+    ("gamma", "negatives", "expected"),
+    [
+        (0.0, (), 1),
+        (1.0, (), 1),
+        (7.5, (), 2),
+        (-7.5, (), 2),
+        (0.0, (2.0,), 1),
+        (1.0, (2.0,), 3),
+        (7.5, (2.0, 3.0), 4),
+    ],
+)
+def test_no_branch_of_weight_zero_is_computed(gamma, negatives, expected, scripted, rows):
+    denoiser = scripted(lambda x_t, t, condition: x_t * condition[:, :1])
+    x_t = torch.ones(5, 1)
+    eps = GuidedDenoiser(denoiser, rows(5, negatives), gamma)(x_t, 0.5)
+    assert denoiser.num_forwards == 5 * expected
+    assert len(denoiser.asked) == 1  # one call for all the branches
+    if not negatives:
+        torch.testing.assert_close(eps, gamma * x_t)  # e_∅ = 0, e_y = x_t
+
+
+@pytest.mark.parametrize("negatives", [(), (2.0,)])
+def test_gamma_means_the_same_with_and_without_negatives(negatives, scripted, rows):
+    # The published code multiplies from the prompt's prediction without Perp-Neg: gamma + 1 there.
+    denoiser = scripted(lambda x_t, t, condition: condition[:, :1] * torch.ones_like(x_t))
+    eps = GuidedDenoiser(denoiser, rows(2, negatives), 7.5)(torch.ones(2, 3), 0.5)
+    torch.testing.assert_close(eps, torch.full((2, 3), 7.5))  # this negative is parallel
+
+
+def test_a_prediction_that_is_not_finite_is_named(scripted, rows):
+    denoiser = scripted(lambda x_t, t, condition: x_t * math.nan)
+    with pytest.raises(NonFiniteError, match=r"^eps=3 of 3 values not finite at t=0\.5: expected"):
+        GuidedDenoiser(denoiser, rows(1), 1.0)(torch.ones(1, 3), 0.5)
+
+
+def test_some_items_are_selected_with_their_prompts(tiny, two, generator):
+    x_t = torch.randn(2, *tiny.latent_shape, generator=generator)
+    t = torch.tensor([0.3, 0.9], dtype=torch.float64)
+    both = tiny.guided(two, 7.5)
+    one = torch.tensor([1])
+    torch.testing.assert_close(
+        both.select(one)(x_t[one], t[one]), both(x_t, t)[one], rtol=1e-4, atol=1e-5
+    )

@@ -1,0 +1,232 @@
+import pytest
+import torch
+
+from sdilib.denoiser import GuidedDenoiser
+from sdilib.guidance import ISM, SDI, SDS, WEIGHTS, Rule, StatefulRule, Update, View
+from sdilib.inversion import (
+    Cached,
+    DDIMInversion,
+    FixedPoint,
+    GradientDescent,
+    RandomNoise,
+    invert,
+    residual,
+)
+from sdilib.seeds import generator as generator_at
+
+TIMES = torch.tensor([1.0, 0.52, 0.13], dtype=torch.float64)
+
+
+def each() -> list[torch.Generator]:
+    return [generator_at(0, 0, "guidance", item) for item in range(3)]
+
+
+@pytest.fixture
+def x0(generator) -> torch.Tensor:
+    return torch.randn(3, 4, 2, 2, dtype=torch.float64, generator=generator)
+
+
+@pytest.fixture
+def view(oracle) -> View:
+    return View(oracle.prompt([[0], [1], [2]]))
+
+
+RULES = {
+    "SDS": SDS,
+    "SDI": SDI,
+    "SDI, random": lambda d: SDI(d, kappa=RandomNoise()),
+    "SDI, fixed point": lambda d: SDI(d, 1.0, kappa=FixedPoint()),
+    "SDI, descent": lambda d: SDI(d, 1.0, kappa=GradientDescent()),
+    "SDI, tau and entropy": lambda d: SDI(d, kappa=DDIMInversion(tau_max=1 / 30, entropy=0.3)),
+    "SDI, published": lambda d: SDI(d, kappa=DDIMInversion(tau_max=1 / 30), renoise=False),
+    "ISM": ISM,
+}
+
+
+@pytest.mark.parametrize("weight", WEIGHTS)
+@pytest.mark.parametrize("gamma", [1.0, 7.5, 100.0])
+def test_sdi_with_random_kappa_is_sds(gamma, weight, oracle, x0, view):
+    sds = SDS(oracle, gamma, weight=weight)(x0, TIMES, view, each())
+    sdi = SDI(oracle, gamma, kappa=RandomNoise(), weight=weight)(x0, TIMES, view, each())
+    assert torch.equal(sdi.gradient, sds.gradient)
+    assert torch.equal(sdi.denoised, sds.denoised)
+    assert sdi.num_forwards == sds.num_forwards
+
+
+def test_sds_is_equation_4(oracle, x0, view):
+    update = SDS(oracle, 7.5)(x0, TIMES, view, each())
+    schedule = oracle.schedule
+    alpha = schedule.alpha_cumprod(TIMES).reshape(-1, 1, 1, 1)
+    noise = torch.stack([torch.randn(4, 2, 2, dtype=torch.float64, generator=g) for g in each()])
+    eps = oracle.guided(view.prompt, 7.5)(alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise, TIMES)
+    torch.testing.assert_close(update.gradient, ((1 - alpha) / alpha).sqrt() * (eps - noise))
+
+
+def test_weights_are_what_they_are_called(oracle, x0, view):
+    alpha = oracle.schedule.alpha_cumprod(TIMES).reshape(-1, 1, 1, 1)
+    expected = {"sigma": ((1 - alpha) / alpha).sqrt(), "1-alpha": 1 - alpha, "1": 1 + 0 * alpha}
+    for name in WEIGHTS:
+        update = SDS(oracle, 7.5, weight=name)(x0, TIMES, view, each())
+        torch.testing.assert_close(update.gradient, expected[name] * (update.eps - update.kappa))
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_target_and_denoised_are_one_step_and_one_look_away(rule, oracle, x0, view):
+    update = rule(oracle)(x0, TIMES, view, each())
+    schedule = oracle.schedule
+    torch.testing.assert_close(update.target, x0 - update.gradient)
+    # "Denoise, then regress onto it" and "subtract the guidance" are one update (w = sigma).
+    torch.testing.assert_close(update.target, update.denoised)
+    x_t = schedule.add_noise(x0, update.kappa, TIMES)
+    torch.testing.assert_close(update.denoised, schedule.denoised(x_t, update.eps, TIMES))
+
+
+@pytest.mark.parametrize(
+    "rule", [r for name, r in RULES.items() if name != "ISM"], ids=[n for n in RULES if n != "ISM"]
+)
+def test_the_residual_is_equation_8s(rule, oracle, x0, view):
+    made = rule(oracle)
+    update = made(x0, TIMES, view, each())
+    denoise = oracle.guided(view.prompt, made.guidance_scale)
+    expected = residual(x0, update.kappa, t=TIMES, denoise=denoise)
+    torch.testing.assert_close(update.residual, expected)
+    assert float(expected.min()) > 0
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_an_item_gets_what_it_would_get_alone(rule, oracle, x0, view):
+    # The published code fails for a batch: it takes the last item's time for all.
+    together = rule(oracle)(x0, TIMES, view, each())
+    forwards = 0
+    for i in range(3):
+        one = torch.tensor([i])
+        alone = rule(oracle)(x0[one], TIMES[one], View(view.prompt.select(one)), [each()[i]])
+        # float64: the same sums in another order, times sigma(1) = 14.6 and gamma = 100.
+        for name in ("gradient", "denoised", "kappa", "eps", "residual"):
+            torch.testing.assert_close(
+                getattr(together, name)[one], getattr(alone, name), rtol=1e-8, atol=1e-8
+            )
+        forwards += alone.num_forwards
+    assert together.num_forwards <= forwards
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_a_rule_fits_the_protocol_and_its_update_has_no_graph(rule, oracle, x0, view):
+    made = rule(oracle)
+    assert isinstance(made, Rule)
+    assert isinstance(made, StatefulRule) is isinstance(made, SDI)
+    update = made(x0, TIMES, view, each())
+    assert not any(
+        getattr(update, name).requires_grad
+        for name in ("gradient", "target", "denoised", "kappa", "eps", "residual")
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (lambda d: SDS(d, 100.0), 2),
+        (lambda d: SDS(d, 1.0), 1),
+        (lambda d: SDI(d, kappa=RandomNoise()), 2),
+        (lambda d: SDI(d, kappa=Cached()), 2),
+        (SDI, 5 * 2 + 2),
+        (lambda d: SDI(d, kappa=DDIMInversion(guidance_scale=0.0)), 5 * 1 + 2),
+        (lambda d: SDI(d, kappa=DDIMInversion(num_inversion_steps=30)), 15 * 2 + 2),
+        (lambda d: SDI(d, kappa=FixedPoint()), 10 * 2 + 2),
+        (lambda d: SDI(d, kappa=GradientDescent()), 10 * 2 + 2),
+        (ISM, 5 * 1 + 2),
+    ],
+)
+def test_what_an_update_costs(rule, expected, oracle, x0, view):
+    t = torch.full((3,), 0.5, dtype=torch.float64)
+    assert rule(oracle)(x0, t, view, each()).num_forwards == 3 * expected
+
+
+def test_ism_with_one_interval_is_sdi_with_the_empty_prompts_inversion(oracle, tiny64, generator):
+    for model, prompt, shape in (
+        (oracle, oracle.prompt([[0], [1], [2]]), (4, 2, 2)),
+        (tiny64, tiny64.embed(["a mug", "a rocket", "a cactus"]), tiny64.latent_shape),
+    ):
+        x0 = torch.randn(3, *shape, dtype=torch.float64, generator=generator)
+        kappa = DDIMInversion(guidance_scale=0.0, num_inversion_steps=1)
+        sdi = SDI(model, 7.5, kappa=kappa)(x0, TIMES, View(prompt), each())
+        ism = ISM(model, 7.5, num_inversion_steps=1)(x0, TIMES, View(prompt), each())
+        torch.testing.assert_close(ism.gradient, sdi.gradient, rtol=1e-8, atol=1e-8)
+
+
+def test_ism_subtracts_the_last_intervals_prediction_at_the_inversions_end(oracle, x0, view):
+    update = ISM(oracle, 7.5)(x0, TIMES, view, each())
+    for i in range(3):
+        one = torch.tensor([i])
+        empty = oracle.guided(view.prompt.select(one), 0.0)
+        *_, last = invert(x0[one], empty, t=TIMES[one])
+        torch.testing.assert_close(update.kappa[one], last.eps)
+        eps = oracle.guided(view.prompt.select(one), 7.5)(last.x_next, TIMES[one])
+        torch.testing.assert_close(update.eps[one], eps)
+
+
+def test_ism_with_the_full_kappa_is_sdi_and_its_own_form_is_not(oracle, x0, view):
+    # At the same noisy image and prediction they subtract another noise.
+    t = torch.full((3,), 0.6, dtype=torch.float64)
+    ism = ISM(oracle, 7.5)(x0, t, view, each())
+    sdi = SDI(oracle, 7.5, kappa=DDIMInversion(guidance_scale=0.0))(x0, t, view, each())
+    torch.testing.assert_close(ism.eps, sdi.eps)
+    sigma = oracle.schedule.sigma(0.6)
+    torch.testing.assert_close(sdi.gradient - ism.gradient, sigma * (ism.kappa - sdi.kappa))
+    assert float((ism.kappa - sdi.kappa).abs().max()) > 0.1
+
+
+def test_the_published_variant_is_ours_where_tau_is_zero(oracle, x0, view):
+    ours, published = (
+        SDI(oracle, renoise=renoise)(x0, TIMES, view, each()) for renoise in (True, False)
+    )
+    torch.testing.assert_close(published.gradient, ours.gradient, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(published.kappa, ours.kappa, rtol=1e-8, atol=1e-8)
+
+
+def test_the_published_variant_damps_the_image_and_ours_does_not(scripted, rows, x0):
+    # A denoiser that finds no noise: ours returns the image, the other takes the inversion's end at
+    # t + tau for one at t, so that its image is sqrt(alpha(t + tau) / alpha(t)) of it.
+    denoiser = scripted(lambda x_t, t, condition: torch.zeros_like(x_t))
+    schedule, kappa = denoiser.schedule, DDIMInversion(tau_max=0.1)
+    t = torch.tensor([0.8, 0.6, 0.25], dtype=torch.float64)
+    view, denoise = View(rows(3)), GuidedDenoiser(denoiser, rows(3), 7.5)
+    ours, published = (
+        SDI(denoiser, kappa=kappa, renoise=renoise)(x0, t, view, each())
+        for renoise in (True, False)
+    )
+    torch.testing.assert_close(ours.denoised, x0)
+    ends = kappa(x0, t, denoise, each()).t
+    scale = (schedule.alpha_cumprod(ends) / schedule.alpha_cumprod(t)).sqrt()
+    torch.testing.assert_close(published.denoised, scale.reshape(-1, 1, 1, 1) * x0)
+    assert bool((scale < 0.99).all())
+
+
+def test_no_grain_is_left_at_small_t_whatever_tau_is(scripted, rows, x0):
+    # A denoiser that finds the same noise everywhere: inversion, noising and denoising must agree
+    # on its level. The published code leaves up to 0.2 of it at t = 0.02.
+    noise = torch.ones_like(x0)
+    denoiser = scripted(lambda x_t, t, condition: noise)
+    t = torch.full((3,), 0.021, dtype=torch.float64)
+    for renoise in (True, False):
+        rule = SDI(denoiser, kappa=DDIMInversion(tau_max=0.1), renoise=renoise)
+        left = (rule(x0, t, View(rows(3)), each()).denoised - x0).abs().max()
+        assert (float(left) < 1e-12) is renoise
+
+
+def test_kappa_is_used_the_image_is_noised_with_it_to_t(scripted, rows, x0):
+    denoiser = scripted(lambda x_t, t, condition: 0.1 * x_t)
+    rule = SDI(denoiser, kappa=DDIMInversion(tau_max=1 / 30, entropy=0.3))
+    update = rule(x0, TIMES, View(rows(3)), each())
+    x_t, t = denoiser.asked[-1]
+    torch.testing.assert_close(t, TIMES)
+    torch.testing.assert_close(x_t, denoiser.schedule.add_noise(x0, update.kappa, TIMES))
+
+
+def test_an_update_from_noises_is_linear_in_their_difference(generator):
+    x0, kappa, eps = torch.randn(3, 2, 4, dtype=torch.float64, generator=generator)
+    two = torch.full((2, 1), 2.0, dtype=torch.float64)
+    update = Update.from_noises(x0, kappa=kappa, eps=eps, sigma=two, weight=3 * two, num_forwards=5)
+    torch.testing.assert_close(update.gradient, 6 * (eps - kappa))
+    torch.testing.assert_close(update.denoised, x0 - 2 * (eps - kappa))
+    torch.testing.assert_close(update.residual, 2 * (eps - kappa).square().mean(1).sqrt())

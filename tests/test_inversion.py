@@ -1,0 +1,233 @@
+import pytest
+import torch
+
+from sdilib.denoiser import GuidedDenoiser
+from sdilib.inversion import (
+    Cached,
+    DDIMInversion,
+    FixedNoise,
+    FixedPoint,
+    GradientDescent,
+    RandomNoise,
+    full_kappa,
+    invert,
+    residual,
+    unit_deviation,
+)
+from sdilib.seeds import generator as generator_at
+from sdilib.seeds import normal
+
+TIMES = torch.tensor([1.0, 0.52, 0.13], dtype=torch.float64)
+
+
+def each(step: int = 0) -> list[torch.Generator]:
+    return [generator_at(0, step, "kappa", item) for item in range(3)]
+
+
+@pytest.fixture
+def x0(generator) -> torch.Tensor:
+    return torch.randn(3, 4, 2, 2, dtype=torch.float64, generator=generator)
+
+
+@pytest.fixture
+def denoise(oracle) -> GuidedDenoiser:
+    return oracle.guided(oracle.prompt([[0], [1], [2]]), 7.5)
+
+
+def test_the_full_kappa_takes_x0_to_the_inversions_end(x0, denoise):
+    *_, last = invert(x0, denoise, t=TIMES)
+    kappa = full_kappa(x0, last.x_next, t=TIMES, denoise=denoise)
+    torch.testing.assert_close(denoise.schedule.add_noise(x0, kappa, TIMES), last.x_next)
+
+
+def test_the_full_kappa_is_the_mean_prediction_weighted_by_the_steps_in_sigma(x0, denoise):
+    # Telescoping eq. 2: sigma(t) kappa = Σ eps_i (sigma_{i+1} - sigma_i); the last eps alone is ISM.
+    sigma, total = denoise.schedule.sigma, torch.zeros_like(x0)
+    for step in invert(x0, denoise, t=0.8):
+        total += (sigma(step.t_next) - sigma(step.t)).reshape(-1, 1, 1, 1) * step.eps
+    kappa = full_kappa(x0, step.x_next, t=0.8, denoise=denoise)
+    torch.testing.assert_close(kappa, total / sigma(0.8))
+    assert not torch.allclose(kappa, step.eps, rtol=0.1)
+
+
+def test_each_interval_is_evaluated_at_its_source_and_never_outside_the_range(scripted, rows):
+    # The published code's first call is at t = -0.099; diffusers evaluates at the destination.
+    denoiser = scripted(lambda x_t, t, condition: torch.ones_like(x_t))
+    list(invert(torch.zeros(1, 3), GuidedDenoiser(denoiser, rows(1), 1.0), t=0.5))
+    times = torch.cat([t for _, t in denoiser.asked])
+    torch.testing.assert_close(times, torch.arange(5).double() / 10)
+    assert float(denoiser.schedule.timestep(times).min()) >= 0
+
+
+def test_inversion_makes_int_n_t_steps_for_each_item_and_at_least_one(scripted, rows):
+    denoiser = scripted(lambda x_t, t, condition: torch.ones_like(x_t))
+    t = torch.tensor([1.0, 1 - 0.8, 0.59, 0.01], dtype=torch.float64)
+    steps = list(invert(torch.zeros(4, 3), GuidedDenoiser(denoiser, rows(4), 1.0), t=t))
+    made = torch.cat([step.items for step in steps]).bincount()
+    assert made.tolist() == [10, 2, 5, 1]
+    assert denoiser.num_forwards == 10 + 2 + 5 + 1
+    torch.testing.assert_close(steps[-1].t_next[0], t[0])
+
+
+def test_items_that_are_done_stay_where_they_are(x0, denoise):
+    steps = list(invert(x0, denoise, t=TIMES))
+    for item, count in enumerate((10, 5, 1)):
+        for step in steps[count:]:
+            assert torch.equal(step.x_next[item], steps[count - 1].x_next[item])
+
+
+CHOICES = {
+    "random": RandomNoise,
+    "fixed": FixedNoise,
+    "cached": Cached,
+    "fixed point": FixedPoint,
+    "descent": GradientDescent,
+    "inversion": DDIMInversion,
+    "inversion at 0": lambda: DDIMInversion(guidance_scale=0.0, num_inversion_steps=7),
+    "inversion, tau, entropy": lambda: DDIMInversion(tau_max=1 / 30, entropy=0.3, unit=True),
+}
+
+
+@pytest.mark.parametrize("make", CHOICES.values(), ids=CHOICES)
+def test_an_item_gets_the_kappa_it_would_get_alone(make, x0, denoise):
+    together = make()
+    alone = [make() for _ in range(3)]
+    for step in range(2):
+        kappa = together(x0, TIMES, denoise, each(step))
+        together.observe(kappa.noise)
+        for i in range(3):
+            one = torch.tensor([i])
+            single = alone[i](x0[one], TIMES[one], denoise.select(one), [each(step)[i]])
+            alone[i].observe(single.noise)
+            # float64 on the mixture: the same sums in another order.
+            torch.testing.assert_close(kappa.noise[one], single.noise, rtol=1e-9, atol=1e-9)
+            torch.testing.assert_close(kappa.eps_last[one], single.eps_last, rtol=1e-9, atol=1e-9)
+            torch.testing.assert_close(kappa.t[one], single.t)
+
+
+@pytest.mark.parametrize("make", CHOICES.values(), ids=CHOICES)
+def test_an_item_gets_alone_what_it_gets_in_the_tiny_models_batch(make, tiny64, generator):
+    # float64: convolutions of another batch size differ in their last bits, and ten calls at
+    # gamma = 7.5 carry that on ten-thousandfold. (In float32 it is 1e-6 a call.)
+    prompt = tiny64.embed(["a red mug", "a blue rocket", "a cactus"])
+    denoise = tiny64.guided(prompt, 7.5)
+    x0 = torch.randn(3, *tiny64.latent_shape, dtype=torch.float64, generator=generator)
+    together = make()(x0, TIMES, denoise, each()).noise
+    for i in range(3):
+        one = torch.tensor([i])
+        alone = make()(x0[one], TIMES[one], denoise.select(one), [each()[i]]).noise
+        torch.testing.assert_close(together[one], alone, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("make", CHOICES.values(), ids=CHOICES)
+def test_a_choice_resumes_from_its_state(make, x0, denoise):
+    first = make()
+    first.observe(first(x0, TIMES, denoise, each(0)).noise + 1)
+    second = make()
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(
+        first(x0, TIMES, denoise, each(1)).noise, second(x0, TIMES, denoise, each(1)).noise
+    )
+
+
+@pytest.mark.parametrize("make", CHOICES.values(), ids=CHOICES)
+def test_the_same_generators_give_the_same_bits_and_no_graph(make, x0, denoise):
+    one, two = (make()(x0, TIMES, denoise, each()) for _ in range(2))
+    assert torch.equal(one.noise, two.noise)
+    assert not one.noise.requires_grad
+
+
+def test_random_noise_is_new_at_each_update_and_fixed_noise_is_not(x0, denoise):
+    for choice, same in ((RandomNoise(), False), (FixedNoise(), True)):
+        noises = [choice(x0, TIMES, denoise, each(step)).noise for step in range(2)]
+        assert torch.equal(*noises) is same
+    assert torch.equal(noises[0], normal(x0, each(0)))
+
+
+def test_cached_gives_back_what_it_was_shown(x0, denoise):
+    choice = Cached(x0)
+    assert choice(x0, TIMES, denoise, each()).noise is x0
+    choice.observe(2 * x0)
+    torch.testing.assert_close(choice(x0, TIMES, denoise, each()).noise, 2 * x0)
+
+
+def test_residual_is_zero_for_a_noise_the_denoiser_finds(scripted, rows, x0):
+    denoise = GuidedDenoiser(
+        scripted(lambda x_t, t, condition: 3 * torch.ones_like(x_t)), rows(3), 1.0
+    )
+    right = torch.full_like(x0, 3.0)
+    torch.testing.assert_close(
+        residual(x0, right, t=TIMES, denoise=denoise), torch.zeros(3, dtype=torch.float64)
+    )
+    # Off by 2 in half of the elements: root mean square 2/sqrt(2), in units of x0.
+    wrong = right.clone()
+    wrong[:, :2] += 2
+    torch.testing.assert_close(
+        residual(x0, wrong, t=TIMES, denoise=denoise), denoise.schedule.sigma(TIMES) * 2**0.5
+    )
+
+
+def test_fixed_point_iterates_equation_8_from_noise(x0, denoise):
+    noise = normal(x0, each())
+    for _ in range(3):
+        noise = denoise(denoise.schedule.add_noise(x0, noise, TIMES), TIMES)
+    torch.testing.assert_close(FixedPoint(3)(x0, TIMES, denoise, each()).noise, noise)
+
+
+def test_descent_lowers_the_residual_through_the_denoiser(x0, oracle):
+    denoise = oracle.guided(oracle.prompt([[0], [1], [2]]), 1.0)
+    start = residual(x0, normal(x0, each()), t=TIMES, denoise=denoise)
+    found = GradientDescent()(x0, TIMES, denoise, each())
+    assert bool((residual(x0, found.noise, t=TIMES, denoise=denoise) < start).all())
+
+
+def test_entropy_is_added_once_at_the_end_and_off_by_default(x0, denoise):
+    # The published code adds noise at each step, where it enters the network.
+    plain = DDIMInversion()(x0, TIMES, denoise, each())
+    noisy = DDIMInversion(entropy=0.3)(x0, TIMES, denoise, each())
+    deviation = 0.3 * (1 - denoise.schedule.alpha_cumprod(TIMES)).sqrt()
+    added = deviation.reshape(-1, 1, 1, 1) * normal(x0, each())
+    torch.testing.assert_close(noisy.noise - plain.noise, added)
+    torch.testing.assert_close(noisy.eps_last, plain.eps_last)
+    *_, last = invert(
+        x0, GuidedDenoiser(denoise.denoiser, denoise.prompt, -7.5), t=TIMES, num_inversion_steps=10
+    )
+    torch.testing.assert_close(plain.noise, full_kappa(x0, last.x_next, t=TIMES, denoise=denoise))
+
+
+def test_tau_is_uniform_capped_and_off_by_default(scripted, rows):
+    denoise = GuidedDenoiser(scripted(lambda x_t, t, c: torch.zeros_like(x_t)), rows(1000), 1.0)
+    x0, t = torch.zeros(1000, 1), torch.full((1000,), 0.5, dtype=torch.float64)
+    assert torch.equal(DDIMInversion()(x0, t, denoise, generator_at(0, 0, "tau")).t, t)
+    tau = DDIMInversion(tau_max=1 / 30)(x0, t, denoise, generator_at(0, 0, "tau")).t - t
+    assert 0 <= float(tau.min()) < 0.001
+    assert 1 / 30 - 0.001 < float(tau.max()) <= 1 / 30
+    # Uniform: mean 1/60 ± 0.0003; five times that.
+    assert float(tau.mean()) == pytest.approx(1 / 60, abs=0.0015)
+    late = DDIMInversion(tau_max=0.5)(x0, t + 0.4, denoise, generator_at(0, 0, "tau")).t
+    assert float(late.max()) == 1
+
+
+def test_negatives_do_not_enter_the_inversion_unless_asked(scripted, rows):
+    # A negative gamma would attract them.
+    denoiser = scripted(lambda x_t, t, condition: condition[:, :1] * x_t)
+    x0, t = torch.ones(1, 3), torch.ones(1, dtype=torch.float64)
+    with_negatives = GuidedDenoiser(denoiser, rows(1, (5.0,)), 7.5)
+    without = GuidedDenoiser(denoiser, rows(1), 7.5)
+    generator = generator_at(0, 0, "unused")
+    torch.testing.assert_close(
+        DDIMInversion()(x0, t, with_negatives, generator).noise,
+        DDIMInversion()(x0, t, without, generator).noise,
+    )
+    before = denoiser.num_forwards
+    DDIMInversion(with_negatives=True)(x0, t, with_negatives, generator)
+    assert denoiser.num_forwards - before == 10 * 3
+
+
+def test_unit_deviation_is_item_by_item(x0):
+    scaled = unit_deviation(x0 * torch.tensor([1.0, 10.0, 0.01]).reshape(-1, 1, 1, 1))
+    torch.testing.assert_close(
+        scaled.flatten(1).square().mean(1), torch.ones(3, dtype=torch.float64)
+    )
+    torch.testing.assert_close(scaled, unit_deviation(x0))
+    torch.testing.assert_close(unit_deviation(0 * x0), 0 * x0)

@@ -1,0 +1,183 @@
+"""make: the list of targets, incremental figures, failures that stop nothing else; and the README's snippets."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOK = """# ---
+# jupyter:
+#   kernelspec:
+#     name: python3
+#     display_name: Python 3
+#     language: python
+# ---
+# %% [markdown]
+# # A title
+# %% tags=["parameters"]
+folder: str = ""  # where
+# %%
+from pathlib import Path
+from matplotlib.figure import Figure
+from sdilib.figures import save_figure
+name = Path("NAME.py")
+# %%
+save_figure(Figure(), "NAME", folder, numbers={}, config={"preset": "laptop"}, seed=0, claims=[],
+            notebook_source=name, model_hash="", seconds=0.0)
+"""
+
+
+def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    ours = {
+        "VIRTUAL_ENV": sys.prefix,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    kept = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.run(
+        ["make", *words], cwd=folder, env=kept | ours, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def clone(tmp_path) -> Path:
+    """A clone with two notebooks of its own, of which the second can be broken."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "sdilib").symlink_to(ROOT / "sdilib")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "paper_figures").mkdir()
+    for name in ("fig97_one", "fig98_two"):
+        (tmp_path / f"notebooks/{name}.py").write_text(NOTEBOOK.replace("NAME", name))
+    return tmp_path
+
+
+def test_make_alone_lists_every_target():
+    listed = make(ROOT).stdout
+    targets = "env figures table1 check-figures test lint notebooks app train model-card bench gpu-check clean"
+    for target in targets.split():
+        assert re.search(rf"^{target} ", listed, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("target", ["table1", "app", "model-card", "bench", "gpu-check"])
+def test_a_target_that_is_not_there_yet_says_so(target):
+    done = make(ROOT, target)
+    assert done.returncode == 2
+    assert f"make {target}: not in this version" in done.stderr
+
+
+def test_an_unknown_figure_is_refused(clone):
+    done = make(clone, "figures", "FIG=77")
+    assert done.returncode == 2
+    assert "FIG=77: expected one of fig97_one fig98_two" in done.stderr
+
+
+def test_figures_are_made_once_and_again_only_if_something_changed(clone):
+    figures = clone / "paper_figures/laptop"
+    assert make(clone, "figures").returncode == 0
+    for name in ("fig97_one", "fig98_two"):
+        for kind in ("json", "pdf", "png"):
+            assert (figures / f"{name}.{kind}").is_file()
+    assert "fig98_two" in (figures / "README.md").read_text()
+    before = time.perf_counter()
+    assert "sdilib" not in make(clone, "figures").stdout
+    assert time.perf_counter() - before < 5
+    (figures / "fig97_one.png").unlink()  # a figure that is gone is made again, the other is not
+    done = make(clone, "figures").stdout
+    assert "notebook notebooks/fig97_one.py" in done
+    assert "fig98_two.py" not in done
+    used = (clone / "build/figures/laptop/fig97_one.d").read_text()
+    assert "sdilib/figures.py" in used
+    assert "sdilib/cli.py" not in used
+
+
+def test_a_failed_notebook_stops_no_other_and_leaves_no_figure(clone):
+    broken = clone / "notebooks/fig97_one.py"
+    broken.write_text(broken.read_text() + "# %%\nraise RuntimeError('on purpose')\n")
+    done = make(clone, "figures")
+    assert done.returncode == 2
+    assert "RuntimeError: on purpose" in done.stderr
+    assert [path.stem for path in sorted((clone / "paper_figures/laptop").glob("*.png"))] == [
+        "fig98_two"
+    ]
+    assert (clone / "build/figures/laptop/fig97_one.failed.ipynb").is_file()
+    assert not (clone / "build/figures/laptop/fig97_one.stamp").exists()
+
+
+def test_check_figures_fails_on_changed_code(clone):
+    make(clone, "figures", "FIG=98")
+    assert make(clone, "check-figures").returncode == 0
+    source = clone / "notebooks/fig98_two.py"
+    source.write_text(source.read_text() + "# %%\n0\n")
+    done = make(clone, "check-figures")
+    assert done.returncode == 2
+    assert "repair: make figures FIG=98 PRESET=laptop AGAIN=1" in done.stdout
+
+
+def test_without_an_active_environment_make_sets_up_its_own(clone):
+    ours = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("VIRTUAL_ENV", "CONDA_PREFIX", "MAKEFLAGS", "MAKELEVEL")
+    }
+    for more in ({}, {"CONDA_PREFIX": "/conda", "CONDA_DEFAULT_ENV": "base"}):
+        words = ["make", "-n", "env"]
+        plan = subprocess.run(
+            words, cwd=clone, env=ours | more, capture_output=True, text=True
+        ).stdout
+        assert "-m venv .venv" in plan
+        first, second = re.findall(r"^\.venv/bin/python -m pip install.*$", plan, re.MULTILINE)
+        assert "torch==" in first
+        assert "constraints.txt" in second
+    plan = make(clone, "-n", "env").stdout
+    assert "venv .venv" not in plan
+
+
+def test_a_wheel_holds_the_package_and_its_models(tmp_path):
+    words = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+    ]
+    subprocess.run([*words, str(tmp_path), str(ROOT)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    files = [
+        p for p in (ROOT / "sdilib").rglob("*") if p.is_file() and "__pycache__" not in p.parts
+    ]
+    assert {p.relative_to(ROOT).as_posix() for p in files} <= names
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "unpacked")
+    words = "-m sdilib run --prompt mug --model tiny --preset smoke".split()
+    clean = os.environ | {"PYTHONPATH": str(tmp_path / "unpacked")}
+    subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, env=clean, check=True, capture_output=True
+    )
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_the_readme_runs(capsys):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(snippet, {})  # the README's own code
+    assert capsys.readouterr().out.strip() == re.findall(r"print\(.*\)  # (.*)", snippet)[0]
+
+
+def test_every_make_target_in_the_texts_exists():
+    targets = set(re.findall(r"^([\w-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        used = set(re.findall(r"(?:`|^)make ([\w-]+)", text, re.MULTILINE))
+        assert used <= targets
+        assert used

@@ -1,0 +1,50 @@
+"""A preset is a set of literal values; what is given goes before it."""
+
+import pytest
+
+from sdilib.presets import NOTEBOOKS, PRESETS, resolve
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_every_parameter_has_a_value_of_one_type_at_every_preset(notebook):
+    for choices in NOTEBOOKS[notebook].values():
+        assert tuple(choices) == PRESETS
+        assert len({type(value) for value in choices.values()}) == 1
+        assert all(value not in ("", 0) for value in choices.values())  # they stand for the preset
+
+
+def test_given_goes_before_the_preset():
+    assert resolve("fig01_teaser", "smoke", num_prompts=7)["num_prompts"] == 7
+
+
+@pytest.mark.parametrize("nothing", ["", 0])
+def test_empty_and_zero_stand_for_the_preset(nothing):
+    assert resolve("fig01_teaser", "smoke", num_seeds=nothing) == resolve("fig01_teaser", "smoke")
+
+
+def test_the_model_comes_from_the_preset_too():
+    assert resolve("fig01_teaser", "laptop", model="")["model"] == "mini"
+    assert resolve("fig01_teaser", "laptop", model="a/folder")["model"] == "a/folder"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "message"),
+    [
+        (("fig01_tease", "smoke"), {}, "notebook='fig01_tease'.*did you mean fig01_teaser?"),
+        (("fig01_teaser", "smok"), {}, "preset='smok'.*did you mean smoke?"),
+        (
+            ("fig01_teaser", "smoke"),
+            {"num_prompt": 2},
+            "parameter='num_prompt': expected one of fig01_teaser's: .*did you mean num_prompts?",
+        ),
+    ],
+)
+def test_unknown_names_are_refused_and_the_known_ones_said(arguments, given, message):
+    with pytest.raises(ValueError, match=message):
+        resolve(*arguments, **given)
+
+
+@pytest.mark.parametrize("value", ["8", 8.0, True, None])
+def test_another_type_is_refused(value):
+    with pytest.raises(TypeError, match=r"num_prompts=.*: expected int"):
+        resolve("fig01_teaser", "smoke", num_prompts=value)
