@@ -40,7 +40,7 @@ from sdilib import generate, plotting, presets, studies
 from sdilib.claims import table
 from sdilib.figures import figure_folder, save_figure
 from sdilib.guidance import SDI, SDS
-from sdilib.inversion import Cached, DDIMInversion
+from sdilib.inversion import Cached, DDIMInversion, RandomNoise
 from sdilib.stable_diffusion import StableDiffusion
 
 # %%
@@ -56,7 +56,8 @@ prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
 #
 # - **DDIM**, eq. 2, and **SDI with the cached κ**, eq. 10 with the previous prediction: one sampler,
 #   in two variables.
-# - **SDS**, Algorithm 1: t uniformly random, κ random, Adam; at γ = 7.5 and at γ = 100.
+# - **SDS**, Algorithm 1: t uniformly random, κ random, Adam; at γ = 7.5 and at γ = 100. And with
+#   SDI's own steps and annealed t at γ = 7.5, so that κ alone differs from SDI.
 # - **SDI by inversion**, eq. 10 with κ from DDIM inversion at $\gamma_\mathrm{inv} = -7.5$ (n = 10,
 #   no $H(t)$, τ = 0); and with that κ scaled to unit deviation, which the paper does not do.
 
@@ -66,9 +67,12 @@ sample = partial(generate.ddim_images, diffusion, prompts, seeds, num_steps=conf
 distill = partial(generate.distilled_images, diffusion, prompts, seeds)
 sds = partial(distill, num_steps=config["sds_steps"], t_schedule="random", learning_rate=0.1)
 sdi = partial(distill, num_steps=config["num_steps"])
+
+# %%
 made = {"DDIM": sample()}
 made["SDS, γ = 7.5"] = sds(rule=lambda m, _: SDS(m, 7.5))
 made["SDS, γ = 100"] = sds(rule=lambda m, _: SDS(m, 100.0))
+made["SDS, annealed t"] = sdi(rule=lambda m, _: SDI(m, kappa=RandomNoise()))
 made["SDI, inverted κ"] = sdi(rule=lambda m, _: SDI(m))
 made["SDI, inverted unit κ"] = sdi(rule=lambda m, _: SDI(m, kappa=DDIMInversion(unit=True)))
 made["SDI, cached κ"] = sdi(rule=lambda m, eps: SDI(m, kappa=Cached(eps)))

@@ -168,7 +168,7 @@ def _one_step(
         # Without the encoder's graph where its gradient is not wanted.
         source = render if by_encoder else render.detach()
         latents = codec.encode(source) if in_pixels and codec is not None else render
-    x0 = latents.detach()
+    x0 = latents.detach().clone()  # a latent scene's own parameters change in place
     view = View(prompt, image=render.detach() if in_pixels else None)
     _require_finite("x0", x0, step, t)
     try:
@@ -187,7 +187,7 @@ def _one_step(
     for parameter in scene.parameters():
         _require_finite("parameters", parameter, step, t)
     norm = update.gradient.flatten(1).square().mean(1).sqrt()
-    return Step(step, t, x0.clone(), update, norm, lambda: scene.render().detach().clone())
+    return Step(step, t, x0, update, norm, lambda: scene.render().detach().clone())
 
 
 def _require_finite(name: str, tensor: Tensor, step: int, t: Tensor) -> None:

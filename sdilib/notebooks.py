@@ -22,6 +22,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from sdilib.checks import one_of, reject
 from sdilib.percent import checked, parameters
@@ -48,13 +49,7 @@ class NotebookError(RuntimeError):
 
 
 class _Kernel(AsyncKernelManager):
-    """This interpreter as a kernel, over ipc: needs no installed kernel and opens no port."""
-
-    def __init__(self, **settings: Any) -> None:
-        # A short path of its own: a socket's path may have 104 characters at most.
-        self._sockets = tempfile.TemporaryDirectory(prefix="sdi")
-        connection = str(Path(self._sockets.name) / "k")
-        super().__init__(transport="ipc", connection_file=connection, **settings)
+    """This interpreter as a kernel, over ipc: needs no kernel to be installed."""
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -148,6 +143,8 @@ def _execute(source: Path, values: Mapping[str, Any], build: Path) -> None:
     good, failed = build / f"{source.stem}.ipynb", build / f"{source.stem}.failed.ipynb"
     good.unlink(missing_ok=True)
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a warning about the debugger
+    # A short path of its own for the sockets: it may have 104 characters at most.
+    sockets = tempfile.TemporaryDirectory(prefix="sdi")
     try:
         papermill.execute_notebook(
             jupytext.read(source),
@@ -158,6 +155,9 @@ def _execute(source: Path, values: Mapping[str, Any], build: Path) -> None:
             progress_bar=False,
             cwd=str(source.resolve().parent),
             kernel_manager_class=_Kernel,
+            config=Config(
+                KernelManager={"transport": "ipc", "connection_file": f"{sockets.name}/k"}
+            ),
         )
     except PapermillExecutionError as error:
         cell = error.source.strip().splitlines()[0] if error.source.strip() else ""
@@ -168,6 +168,8 @@ def _execute(source: Path, values: Mapping[str, Any], build: Path) -> None:
     except DeadKernelError as error:
         message = f"{source.stem}: its kernel was killed (out of memory?); executed copy: {failed}"
         raise NotebookError(message) from error
+    finally:
+        sockets.cleanup()
     failed.replace(good)
 
 
