@@ -88,8 +88,8 @@ test: $(READY) ## run the tests
 lint: $(READY) ## check style, types and layers
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m pyright
-	$(dir $(PYTHON))lint-imports
+	$(PYTHON) -m pyright --pythonpath "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	$(PYTHON) -c 'from importlinter.cli import lint_imports_command as run; run()'
 
 notebooks: $(READY) ## derive each notebook's .ipynb from its .py
 	$(PYTHON) -m sdilib notebooks

@@ -1,7 +1,8 @@
 """Notebooks run by a program: parameters checked before a kernel starts, figures kept only if all cells passed.
 
 A notebook's source is its `.py` (py:percent); the `.ipynb` beside it is derived from it. A run executes the source with this
-very interpreter, in the notebook's own folder, and talks to the kernel through files, not through open ports.
+very interpreter, in the notebook's own folder, and talks to the kernel through socket files. (ipykernel itself listens on one
+loopback port, for what its own child processes print.)
 """
 
 import ast

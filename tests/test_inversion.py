@@ -210,7 +210,8 @@ def test_tau_is_uniform_capped_and_off_by_default(scripted, rows):
 
 def test_negatives_do_not_enter_the_inversion_unless_asked(scripted, rows):
     # A negative gamma would attract them.
-    denoiser = scripted(lambda x_t, t, condition: condition[:, :1] * x_t)
+    # sin: each condition has a direction of its own.
+    denoiser = scripted(lambda x_t, t, c: torch.sin(c[:, :1] * torch.arange(1, 4)) * x_t)
     x0, t = torch.ones(1, 3), torch.ones(1, dtype=torch.float64)
     with_negatives = GuidedDenoiser(denoiser, rows(1, (5.0,)), 7.5)
     without = GuidedDenoiser(denoiser, rows(1), 7.5)
@@ -220,8 +221,11 @@ def test_negatives_do_not_enter_the_inversion_unless_asked(scripted, rows):
         DDIMInversion()(x0, t, without, generator).noise,
     )
     before = denoiser.num_forwards
-    DDIMInversion(with_negatives=True)(x0, t, with_negatives, generator)
+    attracted = DDIMInversion(with_negatives=True)(x0, t, with_negatives, generator).noise
     assert denoiser.num_forwards - before == 10 * 3
+    assert not torch.allclose(
+        attracted, DDIMInversion()(x0, t, without, generator).noise, rtol=0.01
+    )
 
 
 def test_unit_deviation_is_item_by_item(x0):

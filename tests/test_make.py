@@ -135,6 +135,13 @@ def test_without_an_active_environment_make_sets_up_its_own(clone):
     assert "venv .venv" not in plan
 
 
+def test_every_constraint_is_a_name_and_a_version():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = [line for line in lines if not line.startswith("#")]
+    assert [line for line in pinned if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+    assert any(line.startswith("torch==") for line in pinned)
+
+
 def test_a_wheel_holds_the_package_and_its_models(tmp_path):
     words = [
         sys.executable,

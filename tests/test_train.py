@@ -194,11 +194,12 @@ def test_bundled_model_loads_offline_with_the_stock_pipeline(monkeypatch):
     assert all(len(pipeline.tokenizer.tokenize(word)) == 1 for word in WORDS)
     generator = torch.Generator().manual_seed(0)
     image = pipeline(
-        "a red mug, front view", num_inference_steps=8, generator=generator, output_type="np"
+        "a red mug, front view", num_inference_steps=25, generator=generator, output_type="np"
     ).images[0]
     assert image.shape == (64, 64, 3)
     # Light grey around, red in the middle.
-    np.testing.assert_allclose(image[:4, :4], 0.92, atol=0.06)
+    border = np.concatenate([image[:4].reshape(-1, 3), image[-4:].reshape(-1, 3)])
+    np.testing.assert_allclose(np.median(border, axis=0), 0.92, atol=0.04)
     red, green, blue = np.median(image[24:40, 22:38].reshape(-1, 3), axis=0)
     assert red > 2 * max(green, blue)
 

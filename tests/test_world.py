@@ -96,6 +96,12 @@ def test_objects_lie_inside_their_ball_and_the_distance_is_a_lower_bound(name):
     assert np.quantile(change[outside] / 0.02, 0.999) < 1.06
 
 
+def test_stretch_scales_the_object_along_y():
+    points = np.random.default_rng(1).uniform(-1.1, 1.1, size=(3000, 3))
+    tall = signed_distance("snowman", points * [1.0, 1.3, 1.0], stretch=1.3)
+    np.testing.assert_allclose(tall, signed_distance("snowman", points), atol=1e-12)
+
+
 def test_drawing_together_is_drawing_alone():
     scenes = [random_scene(3, i)[0] for i in range(5)]
     together, _, _ = render_batch(scenes, height=32, width=32)
@@ -124,6 +130,8 @@ def test_front_view_shows_the_front():
     [
         (0, 10, "front"),
         (-44, 10, "front"),
+        (46, 10, "side"),
+        (-134, 10, "side"),
         (90, 0, "side"),
         (-100, 20, "side"),
         (180, 0, "back"),
