@@ -29,6 +29,10 @@ LABELS, TITLES = 0.95, 0.5
 """Room left of rows of images and above them, in inches."""
 
 
+MOST_COLUMNS = 8
+"""More would leave no room to read their titles."""
+
+
 def _quiet(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7)
@@ -151,7 +155,9 @@ def _draw_rows(figure: FigureBase, rows: Mapping[str, Tensor], columns: Sequence
             axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="lanczos")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-        line[0].set_ylabel(label.replace(", ", "\n"), rotation=0, ha="right", va="center", labelpad=6, fontsize=8)
+        line[0].set_ylabel(
+            label.replace(", ", "\n"), rotation=0, ha="right", va="center", labelpad=6, fontsize=8
+        )
     for axes, title in zip(grid[0], columns, strict=True):
         axes.set_title(_broken(title), fontsize=6.5, pad=3)
 
@@ -173,10 +179,12 @@ def teaser(
     """Draw figure 1 in 2D: rows of images by method, and below them the numbers of all items.
 
     Args:
-        rows: one image a prompt, by method.
+        rows: one image a prompt, by method; the first eight are drawn.
         columns: the prompts.
         measured: by metric, then method, the number of each item; a tick each, and a dot for the mean.
     """
+    columns = columns[:MOST_COLUMNS]
+    rows = {name: images[:MOST_COLUMNS] for name, images in rows.items()}
     upper, lower = _rows_height(rows, columns), 0.35 + 0.17 * len(rows) + 0.3
     figure = Figure(figsize=(WIDTH, upper + lower))
     above, below = figure.subfigures(2, 1, height_ratios=(upper, lower))

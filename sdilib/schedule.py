@@ -74,7 +74,9 @@ class NoiseSchedule:
             )
 
     @classmethod
-    def scaled_linear(cls, prediction_type: str = "epsilon", num_timesteps: int = 1000) -> "NoiseSchedule":
+    def scaled_linear(
+        cls, prediction_type: str = "epsilon", num_timesteps: int = 1000
+    ) -> "NoiseSchedule":
         """Return Stable Diffusion's schedule: sqrt(beta) linear from sqrt(0.00085) to sqrt(0.012).
 
         Args:

@@ -171,6 +171,8 @@ def test_exported_folder_is_a_stock_pipeline(data, vae_folder, tmp_path):
     config = replace(TINY_UNET, loop=replace(LOOP, steps=1))
     folders = {"vae": vae_folder, "out": tmp_path / "unet", "pipeline": tmp_path / "mini"}
     networks = train_unet(config, data, **folders)
+    for path in (tmp_path / "mini").rglob("*.json"):
+        assert str(tmp_path) not in path.read_text(), path
     pipeline = load_stock(tmp_path / "mini")
     tokens = tokenize(pipeline.tokenizer, ["a red mug"])
     ours = networks["text_encoder"](tokens).last_hidden_state

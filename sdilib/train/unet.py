@@ -165,6 +165,8 @@ def train_unet(
     """
     out = Path(out)
     autoencoder = AutoencoderKL.from_pretrained(str(vae)).eval().requires_grad_(False)
+    # The library keeps the folder a part was read from, and would write it into every export.
+    autoencoder.register_to_config(_name_or_path="")
     tokenizer = write_tokenizer(out / "tokenizer", WORDS)
     latents = _cached_latents(out / "latents.safetensors", autoencoder, data)
     tokens, empty = tokenize(tokenizer, list(data.captions)), tokenize(tokenizer, [""])[0]
