@@ -97,12 +97,14 @@ notebooks: $(READY) ## derive each notebook's .ipynb from its .py
 train: $(READY) ## train the bundled model anew (ARGS="..." goes to `sdilib train`)
 	$(PYTHON) -m sdilib train $(ARGS)
 
+bench: $(READY) ## time a step of each rule, and its share in the UNet (ARGS="--model ... --batch ...")
+	$(PYTHON) tests/benchmarks/bench_step.py $(ARGS)
+
 table1: ## the benchmark of all rules: not in this version
 app: ## the explorer in a browser: not in this version
 model-card: ## measure the bundled model and write its card: not in this version
-bench: ## measure speed and memory: not in this version
 gpu-check: ## check a GPU and what runs on it: not in this version
-table1 app model-card bench gpu-check:
+table1 app model-card gpu-check:
 	@echo "make $@: not in this version; 'make' lists what is." >&2; exit 2
 
 clean: ## remove build/ and the figures that git ignores; .venv stays

@@ -12,7 +12,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # Start here: SDS is DDIM with the wrong noise
 #
 # **The paper's claim.** Score distillation (SDS) takes the same step as the sampler DDIM, written in

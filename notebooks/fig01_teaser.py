@@ -12,7 +12,6 @@
 # ---
 
 # %% [markdown]
-# %% [markdown]
 # # Figure 1: in 2D, SDS blurs or burns; SDI matches DDIM
 #
 # **The paper's claim.** The same frozen model draws sharp images by DDIM (a) and blurry ones by

@@ -187,7 +187,8 @@ def teaser(
     rows = {name: images[:MOST_COLUMNS] for name, images in rows.items()}
     upper, lower = _rows_height(rows, columns), 0.35 + 0.17 * len(rows) + 0.3
     figure = Figure(figsize=(WIDTH, upper + lower))
-    above, below = figure.subfigures(2, 1, height_ratios=(upper, lower))
+    halves = figure.add_gridspec(2, 1, height_ratios=(upper, lower), hspace=0)
+    above, below = (figure.add_subfigure(half) for half in halves)
     _draw_rows(above, rows, columns)
     panels = below.subplots(1, len(measured), squeeze=False)[0]
     left = 1.4 * LABELS / WIDTH

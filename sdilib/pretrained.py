@@ -115,7 +115,7 @@ def load_pipeline(model: str, *, dtype: torch.dtype = torch.float32) -> StableDi
     Raises:
         ValueError: no such model, a folder without `model_index.json` or with weights missing, a
             model of another family.
-        OSError: a hub id that cannot be fetched.
+        OSError: weights of a hub id that cannot be fetched.
     """
     if not model:
         reject("model", model, "a name: mini, tiny, sd21, a folder, or a hub id")
@@ -133,7 +133,11 @@ def load_pipeline(model: str, *, dtype: torch.dtype = torch.float32) -> StableDi
             known=[*BUNDLED, *RANDOM],
         )
     else:
-        check_family(model, StableDiffusionPipeline.load_config(model))
+        try:
+            index = StableDiffusionPipeline.load_config(model)
+        except OSError:
+            reject("model", model, "a hub id that can be fetched or is in the cache, or a folder")
+        check_family(model, index)
     source = str(folder or model)
     with _without_progress_bars():
         return StableDiffusionPipeline.from_pretrained(

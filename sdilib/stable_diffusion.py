@@ -85,7 +85,7 @@ class StableDiffusion:
 
         Raises:
             ValueError: unknown model, incomplete folder, another family, zero terminal SNR.
-            OSError: a hub id that cannot be fetched.
+            OSError: weights of a hub id that cannot be fetched.
         """
         pipeline = load_pipeline(model, dtype=dtype).to(device)
         folder = model_folder(model)

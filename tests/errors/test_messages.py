@@ -232,6 +232,11 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         "model='./models/none': expected mini, tiny, sd21, an existing folder, "
         "or a hub id owner/name",
     ),
+    "hub id that cannot be fetched": (
+        lambda: StableDiffusion.from_pretrained("nobody/nothing"),
+        "model='nobody/nothing': expected a hub id that can be fetched or is in the cache, "
+        "or a folder",
+    ),
 }
 
 
