@@ -68,7 +68,8 @@ plane
 
 # %%
 in_plane = studies.plane_claims(mixture, paths, late, practised, errors)
-numbers = {"x0": paths.x0, "late": late.x0, "practised": practised, "errors": errors}
+numbers = {"times": times, "mean_error": {name: values.mean(1) for name, values in errors.items()}}
+numbers |= {"ends": {name: x0[-1] for name, x0 in paths.x0.items()}, "practised": practised}
 origin = {"notebook_source": "00_start_here.py", "model_hash": ""}
 elapsed = time.perf_counter() - began
 save(plane, "start_here_plane", numbers=numbers, claims=in_plane, seconds=elapsed, **origin)
