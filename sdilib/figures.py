@@ -97,7 +97,7 @@ def save_figure(
         seed: the seed all of it was drawn from.
         claims: what the figure says about the paper, checked.
         notebook_source: the notebook's `.py` file; a relative path is taken from the working directory.
-        model_hash: names the model's weights (see `StableDiffusion.hash`).
+        model_hash: names the model's weights (see `StableDiffusion.hash`); "" if none were used.
         seconds: time it took to compute.
         dpi: of the PNG.
 
@@ -308,7 +308,8 @@ def _staleness(record: Mapping[str, Any], folder: Path, notebooks: Path) -> str:
         ]
         if changed:
             return f"the preset {config['preset']} has another {', '.join(changed)} now"
-    weights = _weights(str(config.get("model", "")))
+    # A figure of formulas alone records no weights, and none make it stale.
+    weights = _weights(str(config.get("model", ""))) if record["model_hash"] else ""
     if weights and weights != record["model_hash"]:
         return f"the weights of {config['model']} have changed since"
     return ""

@@ -123,7 +123,10 @@ def test_other_settings_smoke_runs_missing_parts_and_weights_are_problems(save, 
     weights = tmp_path / "model"
     weights.mkdir()
     (weights / "a.safetensors").write_bytes(b"")
-    assert "weights of" in reason(config=resolve("fig01_teaser", "laptop", model=str(weights)))
+    config = resolve("fig01_teaser", "laptop", model=str(weights))
+    assert "weights of" in reason(config=config)
+    save(config=config, model_hash="")  # formulas alone: no weights can make it stale
+    assert check(save.folder, notebooks=save.notebooks) == []
     save()
     (save.folder / "fig01_teaser.pdf").write_bytes(b"another")
     (problem,) = check(save.folder, notebooks=save.notebooks)
