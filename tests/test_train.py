@@ -76,13 +76,20 @@ def test_empty_prompt_is_padded_as_the_stock_pipeline_pads(tmp_path):
     assert tokenize(tokenizer, [""]).tolist() == [[start] + [end] * 15]
 
 
-def test_learning_rate_warms_up_and_falls_to_nothing():
-    config = LoopConfig(steps=110, learning_rate=1.0, warmup=10)
-    rates = [learning_rate(config, i) for i in range(110)]
+def test_learning_rate_warms_up_stays_and_falls_to_nothing():
+    config = LoopConfig(steps=100, learning_rate=1.0, warmup=10, cooldown=0.4)
+    rates = [learning_rate(config, i) for i in range(100)]
     assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == rates[9] == rates[10] == 1.0
-    assert rates[60] == pytest.approx(0.5)
-    assert rates[-1] < 0.001
+    assert rates[9:61] == [1.0] * 52
+    assert rates[80] == pytest.approx(0.5)
+    assert 0 < rates[-1] < 0.03
+
+
+def test_a_longer_run_begins_like_a_shorter_one():
+    short = LoopConfig(steps=100, learning_rate=1.0, cooldown=0.3)
+    assert all(
+        learning_rate(short, i) == learning_rate(replace(short, steps=900), i) for i in range(71)
+    )
 
 
 def test_v_loss_is_zero_for_the_true_v():

@@ -33,11 +33,11 @@ def rays(camera, size):
 
 
 def march(name, camera, size, stretch):
-    """Depth of the first point inside, by equal steps along each ray; inf if there is none."""
+    """Depth of the first point within the tracer's tolerance, by equal steps along each ray; inf if there is none."""
     origin, directions = rays(camera, size)
     depth = np.full(len(directions), np.inf)
-    for z in np.arange(camera.distance - 1.4, camera.distance + 1.4, 0.01):
-        inside = signed_distance(name, origin + z * directions, stretch=stretch) < 0
+    for z in np.arange(camera.distance - 1.4, camera.distance + 1.4, 0.004):
+        inside = signed_distance(name, origin + z * directions, stretch=stretch) < 5e-4
         depth = np.where(inside & np.isinf(depth), z, depth)
     return depth.reshape(size, size)
 
@@ -47,7 +47,7 @@ def test_silhouette_and_depth_are_those_of_the_signed_distance(name):
     camera = WorldCamera(35.0, 25.0, distance=3.4, fov_degrees=41.0)
     drawn = render(WorldScene(name, "red", "plain", camera, stretch=1.05), height=24, width=24)
     truth = march(name, camera, 24, 1.05)
-    # Steps of 0.01 miss what a ray only grazes: a pixel or so of 576.
+    # Steps of 0.004 miss what a ray only grazes: a pixel or two of 576.
     assert (np.isfinite(drawn.depth) != np.isfinite(truth)).mean() < 0.004
     both = np.isfinite(drawn.depth) & np.isfinite(truth)
     assert both.mean() > 0.1
@@ -163,7 +163,7 @@ def test_captions_use_the_vocabulary_and_sometimes_leave_things_out():
     texts = [text for _, text in drawn]
     used = {word for text in texts for word in text.replace(",", " ,").split()}
     assert used == set(WORDS)
-    assert 0.45 < np.mean([" view" in text for text in texts]) < 0.55
+    assert 0.55 < np.mean([" view" in text for text in texts]) < 0.65
     assert (
         0.10 < np.mean([s.colour not in t or s.pattern not in t + "plain" for s, t in drawn]) < 0.20
     )

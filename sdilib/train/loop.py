@@ -8,7 +8,6 @@ checkpoint, a single file that is replaced by renaming.
 import copy
 import json
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,10 +34,13 @@ class LoopConfig:
     Args:
         steps: number of optimiser steps in all.
         learning_rate: the highest one, reached after the warm-up.
-        warmup: steps in which it rises from 0; then it falls to 0 along half a cosine.
+        warmup: steps in which it rises from 0.
+        cooldown: share of the steps, the last ones, in which it falls to 0 in a straight line. Before them
+            nothing depends on `steps`, so that a run can be prolonged from a checkpoint that lies there.
         weight_decay: of AdamW.
         average: decay of the weights' moving average, in [0, 1).
         clip: largest norm of the gradient.
+        device: where the model is; "" is CUDA where there is one, else the CPU.
         save_seconds: time between two checkpoints.
         export_seconds: time between two calls of `export`.
     """
@@ -46,25 +48,46 @@ class LoopConfig:
     steps: int
     learning_rate: float
     warmup: int = 100
+    cooldown: float = 0.3
     weight_decay: float = 0.01
     average: float = 0.999
     clip: float = 1.0
+    device: str = ""
     save_seconds: float = 60.0
     export_seconds: float = 600.0
 
 
 def learning_rate(config: LoopConfig, step: int) -> float:
-    """Return the learning rate of a step: linear warm-up, then half a cosine down to 0."""
-    if step < config.warmup:
-        return config.learning_rate * (step + 1) / config.warmup
-    done = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
+    """Return the learning rate of a step: linear warm-up, constant, linear down to 0.
+
+    Source: warm-up, stable, decay: MiniCPM (2404.06395), section 4.
+    """
+    risen = (step + 1) / max(1, config.warmup)
+    falling = max(1.0, config.cooldown * config.steps)
+    return config.learning_rate * min(1.0, risen, (config.steps - step) / falling)
 
 
-def bfloat16_in_hardware() -> bool:
-    """Whether this CPU multiplies bfloat16 itself; elsewhere autocast would be slower, not faster."""
-    found = torch.cpu.get_capabilities()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+def training_device(name: str = "") -> torch.device:
+    """Return the device that a name stands for.
+
+    Args:
+        name: as torch names it; "" is CUDA where there is one, else the CPU.
+    """
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Compute in bfloat16 where the hardware multiplies it; elsewhere that would be slower, not faster.
+
+    Args:
+        device: of the model.
+    """
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        found = torch.cpu.get_capabilities()
+        fast = bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
 def train_loop(
@@ -79,7 +102,7 @@ def train_loop(
     """Train until `config.steps`, from the checkpoint in `out` if there is one.
 
     Args:
-        model: trained in place.
+        model: trained in place, where it is.
         loss: the step's loss under "loss", and further numbers to log; must depend on the step's
             number and the model only.
         config: see there.

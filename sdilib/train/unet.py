@@ -24,7 +24,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from sdilib.seeds import generator
 from sdilib.storage import load_tensors, save_tensors, write_json
-from sdilib.train.loop import LoopConfig, bfloat16_in_hardware, train_loop
+from sdilib.train.loop import LoopConfig, autocast, train_loop, training_device
 from sdilib.train.tokenizer import MAX_TOKENS, write_tokenizer
 from sdilib.train.vae import latents_of
 from sdilib.world.captions import VIEWS, WORDS
@@ -47,7 +47,7 @@ class UNetConfig:
         loop: steps, learning rate and so on.
     """
 
-    channels: tuple[int, ...] = (64, 128, 128)
+    channels: tuple[int, ...] = (64, 128, 192)
     groups: int = 32
     heads: int = 4
     text_width: int = 64
@@ -56,7 +56,7 @@ class UNetConfig:
     dropped: float = 0.1
     seed: int = 0
     loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=4200, learning_rate=1e-3, warmup=200)
+        default_factory=lambda: LoopConfig(steps=10_000, learning_rate=1e-3, warmup=200)
     )
 
 
@@ -136,10 +136,12 @@ def v_loss(
     timesteps = torch.randint(len(alphas_cumprod), (len(z),), generator=random)
     noise = torch.randn(z.shape, generator=random)
     a = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
-    x_t = a.sqrt() * z + (1 - a).sqrt() * noise
-    v = a.sqrt() * noise - (1 - a).sqrt() * z
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_in_hardware()):
-        states = networks["text_encoder"](tokens).last_hidden_state
+    device = next(networks.parameters(), z).device
+    x_t = (a.sqrt() * z + (1 - a).sqrt() * noise).to(device)
+    v = (a.sqrt() * noise - (1 - a).sqrt() * z).to(device)
+    timesteps = timesteps.to(device)
+    with autocast(device):
+        states = networks["text_encoder"](tokens.to(device)).last_hidden_state
         predicted = networks["unet"](x_t, timesteps, encoder_hidden_states=states).sample
     return functional.mse_loss(predicted.float(), v)
 
@@ -170,7 +172,8 @@ def train_unet(
     tokenizer = write_tokenizer(out / "tokenizer", WORDS)
     latents = _cached_latents(out / "latents.safetensors", autoencoder, data)
     tokens, empty = tokenize(tokenizer, list(data.captions)), tokenize(tokenizer, [""])[0]
-    networks = make_networks(config, tokenizer, latent_size=latents.shape[-1])
+    device = training_device(config.loop.device)
+    networks = make_networks(config, tokenizer, latent_size=latents.shape[-1]).to(device)
     alphas_cumprod = make_scheduler().alphas_cumprod
     write_json(out / "config.json", asdict(config))
 
@@ -210,9 +213,9 @@ def save_pipeline(
     parts: dict[str, Any] = {
         "vae": copy.deepcopy(vae).half(),
         # Transformers loads what it finds, diffusers float32: halved, the two would not fit.
-        "text_encoder": networks["text_encoder"],
+        "text_encoder": copy.deepcopy(networks["text_encoder"]).cpu(),
         "tokenizer": tokenizer,
-        "unet": copy.deepcopy(networks["unet"]).half(),
+        "unet": copy.deepcopy(networks["unet"]).half().cpu(),
         "scheduler": make_scheduler(),
         "safety_checker": None,
         "feature_extractor": None,

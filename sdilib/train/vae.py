@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sdilib.seeds import generator
 from sdilib.storage import write_json
-from sdilib.train.loop import LoopConfig, bfloat16_in_hardware, train_loop
+from sdilib.train.loop import LoopConfig, autocast, train_loop, training_device
 from sdilib.world.dataset import WorldData
 
 LATENT_NOISE = 0.1
@@ -41,7 +41,7 @@ class VAEConfig:
     batch: int = 8
     seed: int = 0
     loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=4000, learning_rate=2e-3, average=0.995)
+        default_factory=lambda: LoopConfig(steps=6000, learning_rate=2e-3, average=0.995)
     )
 
 
@@ -79,25 +79,26 @@ def train_vae(
         stop_after: leave after this step.
     """
     out = Path(out)
+    device = training_device(config.loop.device)
     vae = make_vae(config, image_size=data.images.shape[1])
+    vae.to(device)
     write_json(out / "config.json", asdict(config))
-    autocast = bfloat16_in_hardware()
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "vae")
         rows = torch.randint(len(data.images), (config.batch,), generator=random)
-        x = pictures(data, rows.numpy())
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        x = pictures(data, rows.numpy()).to(device)
+        with autocast(device):
             posterior = encode(vae, x)
             z = posterior.mean.float()
-            noise = torch.randn(z.shape, generator=random)
+            noise = torch.randn(z.shape, generator=random).to(device)
             y = decode(vae, z + LATENT_NOISE * noise)
         return reconstruction_loss(x, y.float(), z, posterior.logvar.float())
 
     averaged = train_loop(vae, loss, config.loop, out=out, stop_after=stop_after)
     deviation = latents_of(averaged, data, min(2000, len(data.images))).std()
     averaged.register_to_config(scaling_factor=float(1.0 / deviation))
-    averaged.save_pretrained(out / "vae")
+    averaged.cpu().save_pretrained(out / "vae")
     return averaged
 
 
@@ -152,8 +153,8 @@ def latents_of(
 ) -> Float[Tensor, "count 4 height width"]:
     """Return the latents (posterior means, times the scaling factor) of the first `count` pictures."""
     blocks = np.array_split(np.arange(count), max(1, count // 64))
-    means = []
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_in_hardware()):
+    means, device = [], vae.device
+    with autocast(device):
         for rows in blocks:
-            means.append(encode(vae, pictures(data, rows)).mean.float())
+            means.append(encode(vae, pictures(data, rows).to(device)).mean.float().cpu())
     return torch.cat(means).contiguous() * float(vae.config["scaling_factor"])

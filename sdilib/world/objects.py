@@ -11,6 +11,7 @@ from jaxtyping import Float
 from numba import njit, prange
 
 from sdilib.checks import one_of
+from sdilib.world.bodies import distance_and_part
 from sdilib.world.kinds import (
     COLOURS,
     OBJECT_NAMES,
@@ -20,7 +21,6 @@ from sdilib.world.kinds import (
     PATTERNS,
     RADIUS,
     WHITE,
-    distance_and_part,
 )
 
 __all__ = [

@@ -79,3 +79,18 @@ def capsule(x, y, z, ax, ay, az, bx, by, bz, radius):
     h = min(max(h, 0.0), 1.0)
     px, py, pz = px - h * dx, py - h * dy, pz - h * dz
     return np.sqrt(px * px + py * py + pz * pz) - radius
+
+
+@njit(cache=True, inline="always")
+@no_type_check
+def round_cone(x, y, z, bottom, top, bottom_radius, top_radius):
+    """Hull of two balls on the y axis, with their centres at the heights `bottom` and `top`."""
+    radial, height = np.sqrt(x * x + z * z), top - bottom
+    slope = (bottom_radius - top_radius) / height
+    along = np.sqrt(1.0 - slope * slope)
+    k = along * (y - bottom) - slope * radial
+    if k < 0.0:
+        return np.sqrt(radial * radial + (y - bottom) ** 2) - bottom_radius
+    if k > along * height:
+        return np.sqrt(radial * radial + (y - top) ** 2) - top_radius
+    return along * radial + slope * (y - bottom) - bottom_radius
