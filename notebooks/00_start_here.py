@@ -35,12 +35,16 @@ seed: int = 0  # of everything random
 import time
 from functools import partial
 
-from sdilib import generate, plotting, presets, studies, toy
+from sdilib import generate, presets, toy
 from sdilib.claims import table
 from sdilib.figures import figure_folder, save_figure
 from sdilib.guidance import SDI, SDS
 from sdilib.inversion import Cached
+from sdilib.plotting.plane import toy_argument
+from sdilib.plotting.style import image_rows
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.studies.plane import plane_claims
+from sdilib.studies.teaser import same_sampler
 
 # %%
 sizes = {"num_points": num_points, "num_prompts": num_prompts, "num_steps": num_steps}
@@ -63,11 +67,11 @@ along = {**points, "num_steps": config["num_steps"]}
 paths, late = (toy.toy_paths(mixture, t_from=t_from, **along) for t_from in (1.0, 0.2))
 practised = toy.practised_sds(mixture, num_steps=10 * config["sds_steps"], **points)
 times, errors = toy.update_errors(mixture, **along)
-plane = plotting.toy_argument(paths, late, practised, times, errors)
+plane = toy_argument(paths, late, practised, times, errors)
 plane
 
 # %%
-in_plane = studies.plane_claims(mixture, paths, late, practised, errors)
+in_plane = plane_claims(mixture, paths, late, practised, errors)
 numbers = {"times": times, "mean_error": {name: values.mean(1) for name, values in errors.items()}}
 numbers |= {"ends": {name: x0[-1] for name, x0 in paths.x0.items()}, "practised": practised}
 origin = {"notebook_source": "00_start_here.py", "model_hash": ""}
@@ -99,8 +103,8 @@ made["SDI, cached κ"] = generate.distilled_images(
 made["SDS, γ = 7.5"] = generate.distilled_images(*work, rule=lambda m, _: SDS(m, 7.5), **practice)
 
 # %%
-pictures = plotting.image_rows({name: run.images for name, run in made.items()}, chosen)
-claims = [studies.same_sampler(made["DDIM"], made["SDI, cached κ"])]
+pictures = image_rows({name: run.images for name, run in made.items()}, chosen)
+claims = [same_sampler(made["DDIM"], made["SDI, cached κ"])]
 numbers = {"cost": {name: [run.num_forwards, run.seconds] for name, run in made.items()}}
 elapsed = time.perf_counter() - began
 origin["model_hash"] = diffusion.hash

@@ -35,12 +35,14 @@ seed: int = 0  # the first of each prompt's seeds
 import time
 from functools import partial
 
-from sdilib import generate, plotting, presets, studies
+from sdilib import generate, presets
 from sdilib.claims import table
 from sdilib.figures import figure_folder, save_figure
 from sdilib.guidance import SDI, SDS
 from sdilib.inversion import Cached, DDIMInversion, RandomNoise
+from sdilib.plotting.teaser import teaser
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.studies.teaser import teaser_claims, teaser_measures
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
@@ -79,12 +81,12 @@ seconds = time.perf_counter() - began
 
 # %%
 rows = {name: run.images[:: config["num_seeds"]] for name, run in made.items()}
-measures = studies.teaser_measures(made)
-figure = plotting.teaser(rows, chosen, measures)
+measures = teaser_measures(made)
+figure = teaser(rows, chosen, measures)
 figure
 
 # %%
-claims = studies.teaser_claims(made, prompts)
+claims = teaser_claims(made, measures, prompts)
 table(claims)
 
 # %%

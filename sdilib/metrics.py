@@ -5,27 +5,35 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from sdilib.checks import in_range
+
 __all__ = ["high_frequency_energy", "psnr", "saturation"]
 
 Images = Float[Tensor, "batch 3 height width"]
 
 
-def saturation(images: Images) -> Float[Tensor, " batch"]:
-    """Mean HSV saturation of each image, weighted by chroma, in [0, 1].
+def saturation(images: Images, *, share: float = 0.1) -> Float[Tensor, " batch"]:
+    """Mean HSV saturation of each image's most colourful pixels, in [0, 1].
 
-    The weight leaves grey backgrounds out without having to know where the object is.
+    A share of the pixels, so that neither a grey background nor pale dirt on it dilutes the number, and nobody
+    has to know where the object is.
 
     Args:
         images: in [0, 1]; clamped.
+        share: of the pixels, those of largest chroma (maximum minus minimum of red, green and blue), in (0, 1].
 
     Returns:
         One number an image; 0 where everything is grey.
+
+    Raises:
+        ValueError: `share` out of range.
     """
+    in_range("share", share, 0, 1, open_low=True)
     images = images.clamp(0, 1)
-    value = images.amax(1)
-    chroma = value - images.amin(1)
-    weighted = chroma * chroma / value.clamp_min(1e-6)
-    return weighted.sum((1, 2)) / chroma.sum((1, 2)).clamp_min(1e-6)
+    value = images.amax(1).flatten(1)
+    chroma = value - images.amin(1).flatten(1)
+    top, where = chroma.topk(max(1, round(share * chroma.shape[1])), dim=1)
+    return (top / value.gather(1, where).clamp_min(1e-6)).mean(1)
 
 
 def high_frequency_energy(images: Images) -> Float[Tensor, " batch"]:

@@ -2,9 +2,21 @@
 
 import math
 
+import pytest
 import torch
 
 from sdilib.metrics import high_frequency_energy, psnr, saturation
+
+
+def test_saturation_ignores_pale_dirt_and_refuses_no_share():
+    image = torch.full((1, 3, 10, 10), 0.9)
+    image[:, :, :2] = torch.tensor([0.8, 0.2, 0.4])[:, None, None]
+    clean = saturation(image)
+    image[:, 0, 5:] = 0.8
+    torch.testing.assert_close(saturation(image), clean)
+    assert saturation(image, share=1.0) < clean
+    with pytest.raises(ValueError, match="share"):
+        saturation(image, share=0.0)
 
 
 def test_saturation_of_a_flat_colour_is_its_hsv_saturation_and_grey_background_does_not_count():

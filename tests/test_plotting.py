@@ -2,7 +2,9 @@
 
 import torch
 
-from sdilib.plotting import image_rows, teaser, toy_argument
+from sdilib.plotting.plane import toy_argument
+from sdilib.plotting.style import image_rows
+from sdilib.plotting.teaser import teaser
 from sdilib.toy import practised_sds, ring, toy_paths, update_errors
 
 

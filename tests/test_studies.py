@@ -6,18 +6,20 @@ import pytest
 import torch
 
 from sdilib.generate import Generated
-from sdilib.studies import plane_claims, same_sampler, teaser_claims
+from sdilib.studies.plane import plane_claims
+from sdilib.studies.teaser import same_sampler, teaser_claims, teaser_measures
 from sdilib.toy import practised_sds, ring, toy_paths, update_errors
 
 PROMPTS = [f"prompt {i}" for i in range(8)]
 
 
 def pictures(generator: torch.Generator, *, detail: float, colour: float) -> Generated:
-    """Eight images with a checkerboard of some amplitude and a red of some saturation."""
+    """Eight images: left a checkerboard of some amplitude, right a red of some saturation."""
     board = detail * (-1.0) ** (torch.arange(16)[:, None] + torch.arange(16))
     tint = torch.tensor([0.0, 1.0, 1.0])[:, None, None] * colour * 0.5
     jitter = 0.01 * torch.rand(8, 1, 1, 1, generator=generator)
-    images = (0.6 + board - tint + jitter).clamp(0, 1)
+    right = torch.arange(16) >= 8
+    images = (0.6 + board * ~right - tint * right + jitter).clamp(0, 1)
     none = torch.zeros(8, 0)
     return Generated(images, images, 2.0, 0.1, none, none)
 
@@ -37,7 +39,9 @@ def made(generator) -> dict[str, Generated]:
 
 
 def test_images_as_the_paper_has_them_hold_all_claims(made):
-    verdicts = {claim.claim: claim.holds for claim in teaser_claims(made, PROMPTS)}
+    verdicts = {
+        claim.claim: claim.holds for claim in teaser_claims(made, teaser_measures(made), PROMPTS)
+    }
     assert set(verdicts.values()) == {True}
     assert len(verdicts) == 8
 
@@ -50,7 +54,9 @@ def test_the_opposite_images_hold_none(made, generator):
         "SDI, inverted κ": made["SDS, γ = 100"],
         "SDI, inverted unit κ": made["SDS, γ = 100"],
     }
-    assert {claim.holds for claim in teaser_claims(swapped, PROMPTS)} == {False}
+    assert {claim.holds for claim in teaser_claims(swapped, teaser_measures(swapped), PROMPTS)} == {
+        False
+    }
 
 
 def test_one_prompt_decides_nothing(made):
@@ -59,7 +65,7 @@ def test_one_prompt_decides_nothing(made):
         name: Generated(run.images[:1], run.latents[:1], 2.0, 0.1, run.residuals[:1], none)
         for name, run in made.items()
     }
-    *claims, identity = teaser_claims(one, PROMPTS[:1])
+    *claims, identity = teaser_claims(one, teaser_measures(one), PROMPTS[:1])
     assert {claim.holds for claim in claims} == {None}
     assert identity.holds  # an identity needs no statistics
 

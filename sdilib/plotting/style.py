@@ -1,0 +1,108 @@
+"""What all figures share: colours, sizes, and rows of images."""
+
+from collections.abc import Mapping, Sequence
+
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from torch import Tensor
+
+__all__ = ["COLOURS", "WIDTH", "colour_of", "draw_rows", "image_rows", "quiet", "rows_height"]
+
+COLOURS = {
+    "DDIM": "#1b1b1b",
+    "SDI, cached κ": "#e08214",
+    "SDI, inversion": "#1b7837",
+    "SDS, random κ": "#762a83",
+    "SDS": "#762a83",
+    "SDI": "#1b7837",
+}
+"""One colour a method, the same in every figure."""
+
+WIDTH = 7.2
+"""Of every figure, in inches: two columns of a paper."""
+
+LABELS, TITLES = 0.95, 0.5
+"""Room left of rows of images and above them, in inches."""
+
+
+MOST_COLUMNS = 8
+"""More would leave no room to read their titles."""
+
+
+def quiet(axes: Axes) -> None:
+    """Take away what a panel does not need: two of its frame's sides, large numbers.
+
+    Args:
+        axes: changed in place.
+    """
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=7)
+
+
+def image_rows(
+    rows: Mapping[str, Float[Tensor, "columns 3 height width"]], columns: Sequence[str]
+) -> Figure:
+    """Draw rows of images, a label at each row's left and a title over each column.
+
+    Args:
+        rows: images in [0, 1] by label.
+        columns: titles; long ones are broken into lines.
+    """
+    figure = Figure(figsize=(WIDTH, rows_height(rows, columns)))
+    draw_rows(figure, rows, columns)
+    return figure
+
+
+def rows_height(rows: Mapping[str, Tensor], columns: Sequence[str]) -> float:
+    """Return the height in inches that rows of square images need at full width.
+
+    Args:
+        rows: by label.
+        columns: titles.
+    """
+    return (WIDTH - LABELS) / len(columns) * len(rows) + TITLES
+
+
+def draw_rows(figure: FigureBase, rows: Mapping[str, Tensor], columns: Sequence[str]) -> None:
+    """Draw rows of images into a figure or a part of one; see `image_rows`.
+
+    Args:
+        figure: of the width `WIDTH` and the height `rows_height`.
+        rows: images in [0, 1] by label.
+        columns: titles.
+    """
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    top = 1 - TITLES / rows_height(rows, columns)
+    figure.subplots_adjust(
+        left=LABELS / WIDTH, right=1, bottom=0, top=top, wspace=0.03, hspace=0.03
+    )
+    for line, (label, images) in zip(grid, rows.items(), strict=True):
+        for axes, image in zip(line, images, strict=True):
+            axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="lanczos")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        line[0].set_ylabel(
+            label.replace(", ", "\n"), rotation=0, ha="right", va="center", labelpad=6, fontsize=8
+        )
+    for axes, title in zip(grid[0], columns, strict=True):
+        axes.set_title(_broken(title), fontsize=6.5, pad=3)
+
+
+def _broken(title: str, length: int = 14) -> str:
+    lines = [""]
+    for word in title.split():
+        if lines[-1] and len(lines[-1]) + len(word) >= length:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)
+
+
+def colour_of(method: str) -> str:
+    """Return a method's colour: its own, or that of the family it begins with.
+
+    Args:
+        method: e.g. "SDS, γ = 7.5".
+    """
+    family = next(family for family in ("SDI", "SDS", "DDIM") if method.startswith(family))
+    return COLOURS.get(method, COLOURS[family])
