@@ -103,7 +103,7 @@ def distill(
         through: for scenes in pixels, how the update reaches them: its gradient through the
             "encoder", or regression of the render onto the update's target run through the
             "decoder" and clamped to [0, 1].
-        first_step: where to go on in a resumed run.
+        first_step: where to go on in a resumed run; `num_steps` is a finished one, with no step left.
 
     Yields:
         Each step, detached.
@@ -114,7 +114,8 @@ def distill(
             not finite; names the tensor and the step.
     """
     positive_int("num_steps", num_steps)
-    positive_int("first_step", first_step, at_least=0)
+    if positive_int("first_step", first_step, at_least=0) > num_steps:
+        reject("first_step", first_step, f"a number of at most num_steps={num_steps}")
     one_of("t_schedule", t_schedule, T_SCHEDULES)
     in_range("t_start", t_start, 0, 1, open_low=True)
     in_range("t_end", t_end, 0, t_start)

@@ -272,6 +272,13 @@ def test_a_gradient_that_is_not_finite_is_named_with_its_step(oracle, prompt):
     assert float(scene.values.detach().abs().max()) == 0  # the bad step was not taken
 
 
+def test_a_finished_run_has_no_step_left_and_none_begins_after_the_end(oracle, prompt):
+    run = {"prompt": prompt, "num_steps": 4}
+    assert list(distill(scene_of(), SDS(oracle), first_step=4, **run)) == []
+    with pytest.raises(ValueError, match=r"^first_step=5: .*num_steps=4"):
+        list(distill(scene_of(), SDS(oracle), first_step=5, **run))
+
+
 def test_parameters_that_overflow_are_named_with_their_step(oracle, prompt):
     scene = ImageScene(torch.zeros(3, 4, 2, 2))
     gradient = torch.full((3, 4, 2, 2), 1e30)

@@ -155,8 +155,7 @@ class ISM:
     The inversion is unconditional; x_t is the inversion's end. With the full kappa instead of the
     interval's it is SDI with gamma_inv = 0; with an inversion of one step the two coincide.
     Differences from the published code: the empty prompt in place of a long negative one, and the
-    inversion's equal grid in place
-        of its own two strides.
+    inversion's equal grid in place of its own two strides.
 
     Attributes:
         denoiser: frozen.
