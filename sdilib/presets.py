@@ -32,6 +32,34 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
         "sds_steps": {"smoke": 4, "laptop": 200, "full": 200, "gpu": 1000},
     },
+    # Algorithms 1 and 2: 4 sample-forwards a prompt.
+    "figA12_algorithms": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 4},
+    },
+    # An image: 42 a step of ISM to SDI, all five together, and DDIM: 14,000 at laptop, 220,000 at
+    # full.
+    "figA14_from_ism": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
+        "ddim_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
+        "num_steps": {"smoke": 3, "laptop": 40, "full": 80, "gpu": 500},
+        "learning_rate": {"smoke": 0.2, "laptop": 0.2, "full": 0.1, "gpu": 0.1},
+    },
+    # An image: 13 a step of DDIM and SDI, 4 of SDS at both gammas: 31,000 at laptop, 136,000 at
+    # full.
+    "figA15_diversity": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 2, "laptop": 8, "full": 8, "gpu": 8},
+        "num_steps": {"smoke": 3, "laptop": 20, "full": 20, "gpu": 30},
+        "sds_steps": {"smoke": 3, "laptop": 55, "full": 200, "gpu": 1000},
+        "learning_rate": {"smoke": 0.2, "laptop": 0.2, "full": 0.1, "gpu": 0.1},
+    },
+    # An image: 47 a step of all five rows together: 10,000 at laptop, 92,000 at full.
+    "figX1_published_code": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
+        "num_steps": {"smoke": 3, "laptop": 25, "full": 30, "gpu": 30},
+    },
     "run": {
         "sds_steps": {"smoke": 4, "laptop": 150, "full": 300, "gpu": 1000},
         "sdi_steps": {"smoke": 3, "laptop": 50, "full": 50, "gpu": 50},
