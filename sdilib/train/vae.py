@@ -14,7 +14,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from sdilib.seeds import generator
 from sdilib.storage import write_json
@@ -81,7 +81,7 @@ def train_vae(
     out = Path(out)
     device = training_device(config.loop.device)
     vae = make_vae(config, image_size=data.images.shape[1])
-    vae.to(device)
+    nn.Module.to(vae, device)  # the library's own signature hides that it takes a device
     write_json(out / "config.json", asdict(config))
 
     def loss(step: int) -> dict[str, Tensor]:
