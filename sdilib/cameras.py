@@ -1,0 +1,208 @@
+"""Where a scene is seen from: a batch of cameras that look at the origin, and their rays.
+
+Letters: y is up, azimuth 0 is the object's front (+z), +90 its left (+x), elevation 90 above it;
+(u, v) are the coordinates of a pixel's centre on the plane at depth 1, u to the right, v up.
+The same convention as the world's renderer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib.checks import in_range, positive_int, reject
+from sdilib.seeds import Generators, uniform
+
+__all__ = ["OVERHEAD_DEGREES", "Camera", "Rays", "sample_cameras"]
+
+OVERHEAD_DEGREES = 60.0  # from this elevation on, a view is called overhead
+_FRONT_DEGREES, _BACK_DEGREES = 45.0, 135.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rays:
+    """One ray a pixel.
+
+    Attributes:
+        origins: where they start: the camera.
+        directions: unit vectors.
+        cosines: of the angle to the viewing direction; a point at length s along the ray has the
+            depth s times this.
+    """
+
+    origins: Float[Tensor, "batch height width 3"]
+    directions: Float[Tensor, "batch height width 3"]
+    cosines: Float[Tensor, "batch height width"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Camera:
+    """A batch of cameras that look at the origin.
+
+    Args:
+        azimuth_degrees: 0 in front of the object, 90 at its left (+x), 180 behind it.
+        elevation_degrees: in [-89, 89], 0 level, positive above.
+        distance: from the origin, above 0.
+        fov_degrees: full vertical field of view, in (0, 120].
+    """
+
+    azimuth_degrees: Float[Tensor, " batch"]
+    elevation_degrees: Float[Tensor, " batch"]
+    distance: Float[Tensor, " batch"]
+    fov_degrees: Float[Tensor, " batch"]
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn."""
+        for azimuth in self.azimuth_degrees.tolist():
+            in_range("azimuth_degrees", azimuth, -3600.0, 3600.0)
+        for elevation in self.elevation_degrees.tolist():
+            in_range("elevation_degrees", elevation, -89.0, 89.0)
+        for distance in self.distance.tolist():
+            in_range("distance", distance, 0.0, 1e3, open_low=True)
+        for fov in self.fov_degrees.tolist():
+            in_range("fov_degrees", fov, 0.0, 120.0, open_low=True)
+
+    @classmethod
+    def around(
+        cls,
+        azimuths: Sequence[int | float],
+        *,
+        elevation_degrees: int | float = 15.0,
+        distance: int | float = 3.6,
+        fov_degrees: int | float = 40.0,
+    ) -> "Camera":
+        """Return cameras at some azimuths and one elevation, distance and field of view.
+
+        Args:
+            azimuths: in degrees, one a camera.
+            elevation_degrees: of all.
+            distance: of all.
+            fov_degrees: of all.
+
+        Examples:
+            >>> Camera.around([0, 90, 180, 270]).views
+            ('front', 'side', 'back', 'side')
+        """
+        azimuth = torch.tensor(azimuths, dtype=torch.float64).reshape(-1)
+        rest = (torch.full_like(azimuth, x) for x in (elevation_degrees, distance, fov_degrees))
+        return cls(azimuth, *rest)
+
+    def __len__(self) -> int:
+        """Return the number of cameras."""
+        return len(self.azimuth_degrees)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The word for each view: front, side, back or overhead."""
+        turns = ((self.azimuth_degrees + 180) % 360 - 180).abs().tolist()
+        return tuple(
+            "overhead"
+            if elevation >= OVERHEAD_DEGREES
+            else "front"
+            if turn < _FRONT_DEGREES
+            else "back"
+            if turn > _BACK_DEGREES
+            else "side"
+            for turn, elevation in zip(turns, self.elevation_degrees.tolist(), strict=True)
+        )
+
+    @property
+    def axes(self) -> Float[Tensor, "batch 3 3"]:
+        """The camera's unit vectors in its rows: right, up, back (towards the viewer)."""
+        a, e = torch.deg2rad(self.azimuth_degrees), torch.deg2rad(self.elevation_degrees)
+        zero = torch.zeros_like(a)
+        right = torch.stack([a.cos(), zero, -a.sin()], -1)
+        back = torch.stack([a.sin() * e.cos(), e.sin(), a.cos() * e.cos()], -1)
+        return torch.stack([right, torch.linalg.cross(back, right), back], -2)
+
+    def rays(
+        self,
+        height: int,
+        width: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Rays:
+        """Return the rays through the centres of the pixels, the first pixel at the upper left.
+
+        Args:
+            height: of the images, in pixels.
+            width: of the images, in pixels.
+            dtype: of the rays; they are computed in float64.
+            device: of the rays.
+
+        Raises:
+            ValueError: a size below 1.
+        """
+        positive_int("height", height)
+        positive_int("width", width)
+        axes = self.axes.double()
+        scale = 2 * torch.tan(torch.deg2rad(self.fov_degrees.double()) / 2) / height
+        u = (torch.arange(width, dtype=torch.float64) + 0.5 - 0.5 * width) * scale[:, None]
+        v = (0.5 * height - 0.5 - torch.arange(height, dtype=torch.float64)) * scale[:, None]
+        along = torch.stack(
+            [
+                u[:, None, :].expand(-1, height, -1),
+                v[:, :, None].expand(-1, -1, width),
+                torch.full((len(self), height, width), -1.0, dtype=torch.float64),
+            ],
+            -1,
+        )
+        directions = along @ axes[:, None]  # rows of axes are the frame: (u, v, -1) in the world
+        length = directions.norm(dim=-1, keepdim=True)
+        origins = (self.distance.double()[:, None] * axes[:, 2])[:, None, None].expand_as(along)
+        return Rays(
+            origins.to(device, dtype).contiguous(),
+            (directions / length).to(device, dtype),
+            (1 / length[..., 0]).to(device, dtype),
+        )
+
+
+def sample_cameras(
+    batch: int,
+    generator: Generators,
+    *,
+    azimuth_degrees: tuple[float, float] = (-180.0, 180.0),
+    elevation_degrees: tuple[float, float] = (-8.0, 45.0),
+    distance: tuple[float, float] = (3.3, 3.9),
+    fov_degrees: tuple[float, float] = (37.0, 43.0),
+    overhead_share: float = 0.15,
+    overhead_degrees: tuple[float, float] = (60.0, 80.0),
+) -> Camera:
+    """Draw cameras, each quantity uniformly over its range; the defaults are the world's views.
+
+    Args:
+        batch: how many.
+        generator: one for all, or one an item.
+        azimuth_degrees: range.
+        elevation_degrees: range of the views that are not overhead.
+        distance: range.
+        fov_degrees: range.
+        overhead_share: probability of a view from above, in [0, 1].
+        overhead_degrees: range of elevations of those.
+
+    Raises:
+        ValueError: a range whose ends are in the wrong order, or a camera that cannot be.
+    """
+    positive_int("batch", batch)
+    in_range("overhead_share", overhead_share, 0.0, 1.0)
+
+    def draw(name: str, ends: tuple[float, float]) -> Tensor:
+        low, high = ends
+        if not low <= high:
+            reject(name, ends, "(lower end, upper end)")
+        return low + (high - low) * uniform(batch, generator)
+
+    above = uniform(batch, generator) < overhead_share
+    return Camera(
+        azimuth_degrees=draw("azimuth_degrees", azimuth_degrees),
+        elevation_degrees=torch.where(
+            above,
+            draw("overhead_degrees", overhead_degrees),
+            draw("elevation_degrees", elevation_degrees),
+        ),
+        distance=draw("distance", distance),
+        fov_degrees=draw("fov_degrees", fov_degrees),
+    )

@@ -1,0 +1,56 @@
+"""Deferred backpropagation: the memory of a render with a graph, made independent of its size.
+
+All rays are rendered without a graph, patch by patch. When the gradient with respect to the result
+comes, each patch is rendered again, with a graph, and the gradient pushed through it at once, so
+that only one patch's graph exists at a time (ARF, 2206.06360, section 4.3). The price is a second
+rendering; the gradients are the same.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from sdilib.checks import positive_int
+
+__all__ = ["in_patches"]
+
+_Result = TypeVar("_Result")
+
+
+def in_patches(
+    render_rays: Callable[..., _Result],
+    *rays: Float[Tensor, "rays ..."],
+    rays_per_patch: int,
+) -> _Result:
+    """Call `render_rays` patch after patch, keeping no graph inside.
+
+    What it reads (parameters, occupancy) must be the same until the gradient has passed, and it
+    must draw nothing: each patch is rendered twice.
+
+    Args:
+        render_rays: takes `rays` and returns a dataclass of tensors, their first axis the rays'.
+        rays: tensors, one row a ray.
+        rays_per_patch: so many rows at a time.
+
+    Returns:
+        The whole result, differentiable.
+
+    Raises:
+        ValueError: a patch of less than one ray.
+
+    Source: ARF, section 4.3.
+    """
+    positive_int("rays_per_patch", rays_per_patch)
+    patches: list[Any] = [
+        # Nothing is drawn, so the global random state need not be kept.
+        checkpoint(render_rays, *patch, use_reentrant=False, preserve_rng_state=False)
+        for patch in zip(*(values.split(rays_per_patch) for values in rays), strict=True)
+    ]
+    names = [field.name for field in fields(patches[0])]
+    whole = {name: torch.cat([getattr(patch, name) for patch in patches]) for name in names}
+    return type(patches[0])(**whole)

@@ -1,0 +1,163 @@
+"""What fills the volume: density and colour at a point, the same from every direction.
+
+Letters: points are (x, y, z) in the world's coordinates, inside a ball around the origin; density
+is absorption a unit length, at least 0.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sdilib.checks import in_range, one_of, positive_int
+from sdilib.nerf.hash_grid import HashGrid
+from sdilib.seeds import generator as generator_at
+
+__all__ = ["ACTIVATIONS", "BACKGROUNDS", "Field", "NeRF"]
+
+ACTIVATIONS = ("softplus", "exp")
+BACKGROUNDS = ("fixed", "learned", "random")
+_LARGEST_EXPONENT = 15.0
+
+
+@runtime_checkable
+class Field(Protocol):
+    """Anything that can be rendered."""
+
+    def density(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, " points"]:
+        """Return absorption a unit length.
+
+        Args:
+            points: positions in the world.
+        """
+        ...
+
+    def density_and_colour(
+        self, points: Float[Tensor, "points 3"]
+    ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points 3"]]:
+        """Return density, and colour in [0, 1].
+
+        Args:
+            points: positions in the world.
+        """
+        ...
+
+
+class NeRF(nn.Module):
+    """A radiance field: a hash grid, then one small network for density and colour.
+
+    It starts as a soft blob at the centre: a cone 10 (1 - |x| / r) is added to the density before
+    its activation (Magic3D, 2211.10440, with threestudio's numbers).
+
+    Attributes:
+        grid: the encoding.
+        radius: of the ball that holds everything.
+        background: "fixed", "learned" or "random".
+    """
+
+    def __init__(
+        self,
+        *,
+        grid: HashGrid | None = None,
+        radius: float = 1.22,
+        hidden: int = 32,
+        activation: str = "softplus",
+        blob_height: float = 10.0,
+        blob_radius: float = 0.5,
+        background: str = "fixed",
+        background_value: float = 0.92,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Draw the parameters.
+
+        Args:
+            grid: the encoding; None is `HashGrid` with its defaults.
+            radius: of the ball that holds everything; the world's objects lie inside 1.22 times
+                their stretch.
+            hidden: width of the network's one hidden layer.
+            activation: of the density, "softplus" or "exp" (its gradient truncated, as in
+                Instant-NGP).
+            blob_height: added to the density at the centre, before the activation.
+            blob_radius: where the blob falls to 0, as a share of `radius`.
+            background: "fixed", "learned" (one colour, starting from the fixed one) or "random"
+                (one a view).
+            background_value: of the fixed background, in [0, 1]; 0.92 is the world's.
+            generator: for the network, and the grid if none is given; None is that of seed 0.
+
+        Raises:
+            ValueError: a number outside its range, an unknown activation or background.
+        """
+        super().__init__()
+        self.radius = in_range("radius", radius, 0, 1e3, open_low=True)
+        positive_int("hidden", hidden)
+        self.activation = one_of("activation", activation, ACTIVATIONS)
+        self.background = one_of("background", background, BACKGROUNDS)
+        self._blob = (blob_height, in_range("blob_radius", blob_radius, 0, 10, open_low=True))
+        generator = generator or generator_at(0, 0, "nerf")
+        self.grid = HashGrid(generator=generator) if grid is None else grid
+        layers = [
+            nn.Linear(self.grid.num_features, hidden, bias=False),
+            nn.Linear(hidden, 4, bias=False),
+        ]
+        for layer in layers:  # as nn.Linear does, but from the generator
+            nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
+        self.network = nn.Sequential(layers[0], nn.ReLU(), layers[1])
+        self._fixed = in_range("background_value", background_value, 0, 1)
+        if self.background == "learned":
+            start = torch.tensor(background_value).logit(eps=1e-3)
+            self.background_logit = nn.Parameter(start.repeat(3))
+
+    def density(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, " points"]:
+        """Return absorption a unit length.
+
+        Args:
+            points: positions in the ball.
+        """
+        return self._density(points, self._raw(points)[:, 0])
+
+    def density_and_colour(
+        self, points: Float[Tensor, "points 3"]
+    ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points 3"]]:
+        """Return density, and colour in (0, 1).
+
+        Args:
+            points: positions in the ball.
+        """
+        raw = self._raw(points)
+        return self._density(points, raw[:, 0]), raw[:, 1:].sigmoid()
+
+    def background_colour(self, drawn: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
+        """Return what is behind the volume, one colour a view.
+
+        Args:
+            drawn: from U(0, 1): what a random background is; of the others only the shape is used.
+        """
+        if self.background == "learned":
+            return self.background_logit.sigmoid().expand(len(drawn), 3)
+        return drawn if self.background == "random" else torch.full_like(drawn, self._fixed)
+
+    def _raw(self, points: Tensor) -> Tensor:
+        return self.network(self.grid(0.5 + points / (2 * self.radius)))
+
+    def _density(self, points: Tensor, raw: Tensor) -> Tensor:
+        height, radius = self._blob
+        distance = points.norm(dim=-1) / self.radius
+        raw = raw + height * (1 - distance / radius)
+        if self.activation == "exp":
+            return _TruncatedExp.apply(raw)
+        return nn.functional.softplus(raw)
+
+
+class _TruncatedExp(torch.autograd.Function):
+    """exp, whose gradient stops growing where density is beyond any use."""
+
+    @staticmethod
+    def forward(ctx: Any, raw: Tensor) -> Tensor:
+        ctx.save_for_backward(raw)
+        return raw.exp()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (raw,) = ctx.saved_tensors
+        return gradients[0] * raw.clamp(max=_LARGEST_EXPONENT).exp()

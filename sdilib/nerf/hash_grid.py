@@ -1,0 +1,230 @@
+"""Multiresolution hash encoding (Instant-NGP, 2201.05989, section 3): positions to features.
+
+Letters: level l is a grid of N_l cells a side over the unit cube, N_l = floor(N_min b^l), with
+(N_l + 1)^3 vertices; each vertex has an entry of F numbers in the level's table of at most T
+entries: its own where they fit, else the one that its hash names. A point's features are those of
+the eight vertices around it, interpolated trilinearly, level after level.
+"""
+
+import importlib.util
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sdilib.checks import one_of, positive_int, reject
+from sdilib.nerf import _hash_kernels
+from sdilib.seeds import generator as generator_at
+
+__all__ = ["BACKENDS", "HashGrid"]
+
+BACKENDS = ("numba", "torch", "tinycudann")
+_PRIMES = (1, 2_654_435_761, 805_459_861)
+
+
+class HashGrid(nn.Module):
+    """A trainable encoding of positions in the unit cube.
+
+    The backends "numba" and "torch" have the same parameters, initialisation and values; on a CUDA
+    device both are the torch reference. "tinycudann" is NVIDIA's library: faster there, but with
+    half a cell's offset between levels, a layout of its own, and not reproducible to the bit.
+
+    Attributes:
+        num_features: length of the encoding, levels times features of a level.
+        resolutions: N_l.
+        active_levels: levels from this one on give zeros, for training from coarse to fine. Not
+            part of the state: whoever trains sets it from the step.
+        backend: the one in use.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_levels: int = 12,
+        features_per_level: int = 2,
+        log2_table_size: int = 15,
+        base_resolution: int = 8,
+        finest_resolution: int = 128,
+        backend: str = "numba",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Draw the entries from U(-1e-4, 1e-4).
+
+        Args:
+            num_levels: L, at least 1.
+            features_per_level: F.
+            log2_table_size: of T, the largest number of entries of a level.
+            base_resolution: N_min.
+            finest_resolution: N_max, that of the last level.
+            backend: "numba", "torch" or "tinycudann"; the last falls back to "numba", with a
+                warning, where the library or a CUDA device is missing.
+            generator: for the entries; None is that of seed 0. tinycudann draws its own.
+
+        Raises:
+            ValueError: a number below 1, a finest resolution below the base, an unknown backend.
+        """
+        super().__init__()
+        positive_int("num_levels", num_levels)
+        positive_int("features_per_level", features_per_level)
+        positive_int("log2_table_size", log2_table_size)
+        positive_int("base_resolution", base_resolution)
+        positive_int("finest_resolution", finest_resolution, at_least=base_resolution)
+        self.backend = _available(one_of("backend", backend, BACKENDS))
+        self.num_features = num_levels * features_per_level
+        self.features_per_level = features_per_level
+        self.active_levels = num_levels
+        growth = math.log(finest_resolution / base_resolution) / max(num_levels - 1, 1)
+        # The small term keeps floor() from losing the last level's exact value to rounding.
+        self.resolutions = tuple(
+            math.floor(base_resolution * math.exp(growth * level) + 1e-6)
+            for level in range(num_levels)
+        )
+        if self.backend == "tinycudann":
+            self._library = _tiny_cuda_encoding(
+                num_levels, features_per_level, log2_table_size, base_resolution, math.exp(growth)
+            )
+            return
+        vertices = torch.tensor([(n + 1) ** 3 for n in self.resolutions])
+        sizes = vertices.clamp(max=2**log2_table_size)
+        layout = {
+            "_resolutions": torch.tensor(self.resolutions),
+            "_sizes": sizes,
+            "_offsets": sizes.cumsum(0) - sizes,
+            "_hashed": vertices > sizes,
+        }
+        for name, values in layout.items():
+            self.register_buffer(name, values, persistent=False)
+        shape = (int(sizes.sum()), features_per_level)
+        generator = generator or generator_at(0, 0, "hash grid")
+        self.table = nn.Parameter((2 * torch.rand(shape, generator=generator) - 1) * 1e-4)
+
+    def forward(self, positions: Float[Tensor, "points 3"]) -> Float[Tensor, "points features"]:
+        """Encode positions.
+
+        Args:
+            positions: in the unit cube, clamped to it; they get no gradient (normals are by finite
+                differences of the density).
+
+        Returns:
+            Features, level after level, coarse first.
+
+        Raises:
+            ValueError: positions that want a gradient.
+        """
+        if positions.requires_grad:
+            reject("positions", "a tensor with a graph", "positions without one")
+        if self.backend == "tinycudann":
+            features = self._library(positions).to(positions.dtype)
+            features = features.unflatten(-1, (-1, self.features_per_level))
+            return _masked(features, self.active_levels).flatten(1)
+        levels = min(self.active_levels, len(self.resolutions))
+        layout = [
+            getattr(self, name)[:levels]
+            for name in ("_resolutions", "_offsets", "_sizes", "_hashed")
+        ]
+        if self.backend == "numba" and not positions.is_cuda:
+            features = _Compiled.apply(self.table, positions, *layout)
+        else:
+            features = _reference(self.table, positions, *layout)
+        missing = len(self.resolutions) - levels
+        if missing:
+            features = nn.functional.pad(features, (0, 0, 0, missing))
+        return features.flatten(1)
+
+
+def _masked(features: Tensor, levels: int) -> Tensor:
+    kept = torch.arange(features.shape[1], device=features.device) < levels
+    return features * kept[:, None]
+
+
+def _reference(
+    table: Tensor, positions: Tensor, resolutions: Tensor, offsets: Tensor, sizes: Tensor, hashed
+) -> Tensor:
+    """The formula in plain torch, for autograd: (points, levels, features of a level)."""
+    scaled = positions.clamp(0, 1)[:, None] * resolutions.to(positions.dtype)[:, None]
+    cell = torch.minimum(scaled.long(), resolutions[:, None] - 1)
+    within = scaled - cell
+    features = torch.zeros((), dtype=table.dtype, device=table.device)
+    for corner in range(8):
+        step = torch.tensor([corner & 1, (corner >> 1) & 1, corner >> 2], device=cell.device)
+        x, y, z = (cell + step).unbind(-1)
+        weight = torch.where(step.bool(), within, 1 - within).prod(-1)
+        own = x + (resolutions + 1) * (y + (resolutions + 1) * z)
+        named = (x * _PRIMES[0] ^ y * _PRIMES[1] ^ z * _PRIMES[2]) & (sizes - 1)
+        entry = offsets + torch.where(hashed, named, own)
+        features = features + weight[..., None] * table[entry]
+    return features
+
+
+class _Compiled(torch.autograd.Function):
+    """The same by `_hash_kernels`."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, positions: Tensor, *layout: Tensor) -> Tensor:
+        positions = positions.to(table.dtype).contiguous()
+        ctx.save_for_backward(positions, *layout)
+        ctx.table = table.shape
+        features = table.new_empty(len(positions), len(layout[0]), table.shape[1])
+        _hash_kernels.encode(
+            positions.numpy(),
+            table.detach().numpy(),
+            *_as_numpy(layout, table),
+            features.numpy(),
+        )
+        return features
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        positions, *layout = ctx.saved_tensors
+        into = gradient.new_zeros(ctx.table)
+        _hash_kernels.scatter(
+            positions.numpy(),
+            gradient.contiguous().numpy(),
+            *_as_numpy(layout, gradient),
+            into.numpy(),
+        )
+        return (into, *[None] * (1 + len(layout)))
+
+
+def _as_numpy(layout: Sequence[Tensor], like: Tensor) -> tuple[Any, Any, Any, Any, Any]:
+    resolutions, offsets, sizes, hashed = layout
+    # In the table's own precision, so that scaling a coordinate rounds as in the reference.
+    scale = resolutions.to(like.dtype).numpy()
+    starts, sizes = (values.numpy().view(np.uint64) for values in (offsets, sizes))
+    return scale, starts, sizes, hashed.numpy(), (0,) * like.shape[-1]
+
+
+def _available(backend: str) -> str:
+    usable = importlib.util.find_spec("tinycudann") is not None and torch.cuda.is_available()
+    if backend == "tinycudann" and not usable:
+        warnings.warn(
+            "backend='tinycudann' needs the package tinycudann and a CUDA device; using 'numba', "
+            "whose parameters are laid out differently",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return "numba"
+    return backend
+
+
+def _tiny_cuda_encoding(levels: int, features: int, log2_size: int, base: int, growth: float):
+    import tinycudann  # pyright: ignore[reportMissingImports]
+
+    return tinycudann.Encoding(
+        n_input_dims=3,
+        encoding_config={
+            "otype": "HashGrid",
+            "n_levels": levels,
+            "n_features_per_level": features,
+            "log2_hashmap_size": log2_size,
+            "base_resolution": base,
+            "per_level_scale": growth,
+        },
+        dtype=torch.float32,
+    )

@@ -1,0 +1,93 @@
+"""What keeps a volume a plausible object: each a mean over pixels, 0 where there is nothing to say.
+
+Each takes a `Render` and returns one number to be weighted and added to the loss. None divides by a
+count or an opacity that can be 0: an empty volume gets finite gradients, and can recover.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from sdilib.nerf.render import Render
+
+__all__ = ["convexity", "opaqueness", "orientation", "sparsity", "z_variance"]
+
+_COVERED = 0.5  # opacity from which a pixel belongs to the object
+_CONVEXITY_SIZE = 8
+
+
+def sparsity(render: Render) -> Float[Tensor, ""]:
+    """Mean of sqrt(opacity^2 + 0.01): as little as possible in the way of light.
+
+    Args:
+        render: any.
+
+    Source: threestudio's sparsity loss, as in the official SDI settings.
+    """
+    return (render.opacity.square() + 0.01).sqrt().mean()
+
+
+def opaqueness(render: Render) -> Float[Tensor, ""]:
+    """Mean binary entropy of the opacity, in nats: each pixel object or background, nothing between.
+
+    Args:
+        render: any.
+
+    Source: threestudio's opaque loss.
+    """
+    o = render.opacity.clamp(1e-3, 1 - 1e-3)
+    return -(o * o.log() + (1 - o) * (1 - o).log()).mean()
+
+
+def orientation(render: Render) -> Float[Tensor, ""]:
+    """Mean penalty, over the pixels that see anything, of visible normals that face away.
+
+    Args:
+        render: with normals.
+
+    Source: Ref-NeRF, 2112.03907, eq. 11, the weights detached as in DreamFusion.
+    """
+    seen = (render.opacity.detach() > 0).sum().clamp_min(1)
+    return render.backfacing.sum() / seen
+
+
+def z_variance(render: Render) -> Float[Tensor, ""]:
+    """Mean variance of the distance along the ray, over the object's pixels: thin surfaces.
+
+    Args:
+        render: any.
+
+    Source: HiFA, 2305.18766, section 3.3; the mean over pixels of opacity above 1/2, as threestudio
+    has it.
+    """
+    covered = render.opacity.detach() > _COVERED
+    return (render.variance * covered).sum() / covered.sum().clamp_min(1)
+
+
+def convexity(render: Render) -> Float[Tensor, ""]:
+    """Mean of max(0, -sine) between neighbouring normals of an 8 x 8 image, both ways.
+
+    Where a surface bulges towards the camera its normal turns to the right from left to right, and
+    down from top to bottom: the sine of that turn is positive. In hollows it is negative. A pair
+    counts as much as both its cells are covered.
+
+    Args:
+        render: with normals.
+
+    Source: appendix A.2 of the paper, on camera-space normals.
+    """
+    size = (_CONVEXITY_SIZE, _CONVEXITY_SIZE)
+    right, up, back = _unit(functional.adaptive_avg_pool2d(render.normal, size)).unbind(1)
+    cover = functional.adaptive_avg_pool2d(render.opacity.detach()[:, None], size)[:, 0]
+    # The component along the image's other axis of the cross product of first and second normal.
+    across = back[:, :, :-1] * right[:, :, 1:] - right[:, :, :-1] * back[:, :, 1:]
+    down = up[:, :-1] * back[:, 1:] - back[:, :-1] * up[:, 1:]
+    return (
+        (cover[:, :, :-1] * cover[:, :, 1:] * (-across).clamp_min(0)).mean()
+        + (cover[:, :-1] * cover[:, 1:] * (-down).clamp_min(0)).mean()
+    ) / 2
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Vectors in channels, made unit; those much shorter than 0.01 stay short."""
+    return vectors / (vectors.square().sum(1, keepdim=True) + 1e-4).sqrt()

@@ -1,0 +1,348 @@
+"""Volume rendering: samples along rays where something is, composited by nerfacc.
+
+Letters: a ray meets the ball of the scene from `near` to `far`; its samples are intervals of equal
+length there, the first shifted by `jitter`. The weight of a sample, w = T (1 - exp(-density dt)),
+is what it adds to the pixel, T the share of light that reaches it.
+
+On CPU the samples form a dense table (rays, samples), and the field is asked only where the
+occupancy grid says so; on CUDA nerfacc marches and packs them. From there on both are one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import nerfacc
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from sdilib.cameras import Camera
+from sdilib.checks import in_range, positive_int
+from sdilib.nerf.deferred import in_patches
+from sdilib.nerf.field import Field
+
+__all__ = ["Marcher", "OccupancyGrid", "RayRender", "Render", "render"]
+
+_VISIBLE = 1e-4  # a sample that less light than this reaches is left out on CUDA
+_NORMAL_WEIGHT = 1e-3  # normals are computed where a sample has at least this weight
+_TINY = 1e-6
+_FLAT = 0.1  # a slope of the density below which a normal means nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RayRender:
+    """What rays see; everything carries a graph to the field.
+
+    Attributes:
+        colour: of the volume, the background not yet added.
+        opacity: share of light that the volume takes, in [0, 1].
+        length: mean distance along the ray, weighted; 0 where there is nothing.
+        variance: of that distance, weighted.
+        normal: mean normal times the opacity; empty in its last axis unless asked for.
+        backfacing: sum of the (detached) weights times max(0, normal . direction)^2 (Ref-NeRF,
+            2112.03907); 0 unless normals are asked for.
+    """
+
+    colour: Float[Tensor, "rays 3"]
+    opacity: Float[Tensor, " rays"]
+    length: Float[Tensor, " rays"]
+    variance: Float[Tensor, " rays"]
+    normal: Float[Tensor, "rays axes"]
+    backfacing: Float[Tensor, " rays"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Render:
+    """A batch of views, and what the regularisers look at.
+
+    Attributes:
+        image: colours in [0, 1], background included.
+        opacity: share of light that the volume takes, in [0, 1].
+        depth: distance along the viewing direction; 0 where there is nothing.
+        variance: of the distance along the ray, within each pixel.
+        normal: mean normal times opacity, in the camera's axes right, up, back; no channels unless
+            asked for.
+        backfacing: Ref-NeRF's penalty a pixel; 0 unless normals are asked for.
+    """
+
+    image: Float[Tensor, "batch 3 height width"]
+    opacity: Float[Tensor, "batch height width"]
+    depth: Float[Tensor, "batch height width"]
+    variance: Float[Tensor, "batch height width"]
+    normal: Float[Tensor, "batch axes height width"]
+    backfacing: Float[Tensor, "batch height width"]
+
+
+class OccupancyGrid(nn.Module):
+    """Which cells of the cube around the ball hold anything; nerfacc's grid, updated by address.
+
+    nerfacc's own update draws from torch's global stream and visits some cells twice; this one
+    looks into every cell, at a point drawn from the generator given.
+
+    Attributes:
+        radius: of the ball.
+    """
+
+    def __init__(self, radius: float, *, resolution: int = 32) -> None:
+        """Begin full.
+
+        Args:
+            radius: of the ball.
+            resolution: cells a side of the cube.
+
+        Raises:
+            ValueError: a resolution below 1.
+        """
+        super().__init__()
+        self.radius = radius
+        box = torch.tensor([-radius] * 3 + [radius] * 3)
+        self._estimator = nerfacc.OccGridEstimator(box, positive_int("resolution", resolution))
+        self._estimator.get_buffer("binaries").fill_(True)
+
+    @torch.no_grad()
+    def update(
+        self,
+        field: Field,
+        *,
+        generator: torch.Generator | None = None,
+        decay: float = 0.95,
+        threshold: float = 0.1,
+    ) -> None:
+        """Look into each cell; keep those where density was, and their neighbours.
+
+        Args:
+            field: what is rendered.
+            generator: where in a cell to look; None is its centre.
+            decay: of what was seen before, in [0, 1]; 0 forgets it.
+            threshold: density below which a cell counts as empty, unless the mean is lower.
+
+        Raises:
+            ValueError: a number outside its range.
+        """
+        in_range("decay", decay, 0, 1)
+        in_range("threshold", threshold, 0, 1e6)
+        grid = self._estimator
+        seen, cells = grid.get_buffer("occs"), grid.get_buffer("binaries")
+        corner = grid.get_buffer("grid_coords").to(seen)
+        within = torch.full(corner.shape, 0.5)
+        if generator is not None:
+            within = torch.rand(corner.shape, generator=generator)
+        points = (2 * (corner + within.to(corner)) / cells.shape[-1] - 1) * self.radius
+        seen.copy_(torch.maximum(decay * seen, field.density(points).to(seen)))
+        # A volume that is almost empty keeps its densest parts, or it could never fill again.
+        found = (seen > seen.mean().clamp(max=threshold)).view(cells.shape).to(seen)
+        # What one point of a cell does not show may reach in from the next: one ring more.
+        cells.copy_(nn.functional.max_pool3d(found, 3, stride=1, padding=1) > 0)
+
+    @property
+    def sampling(self) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+        """nerfacc's march, on CUDA only."""
+        return self._estimator.sampling
+
+    @property
+    def share(self) -> float:
+        """Share of the cells that are looked into."""
+        return float(self._estimator.get_buffer("binaries").float().mean())
+
+    def occupied(self, points: Float[Tensor, "*shape 3"]) -> Bool[Tensor, "*shape"]:
+        """Return whether there may be anything at some points.
+
+        Args:
+            points: positions in the world.
+        """
+        cells = self._estimator.get_buffer("binaries")[0]
+        count = cells.shape[0]
+        at = ((points / self.radius + 1) * (0.5 * count)).long().clamp_(0, count - 1)
+        return cells.view(-1)[(at[..., 0] * count + at[..., 1]) * count + at[..., 2]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Samples:
+    """Intervals along rays, packed: one after the other."""
+
+    ray: Int[Tensor, " samples"]
+    start: Float[Tensor, " samples"]
+    end: Float[Tensor, " samples"]
+    weights: Callable[[Tensor], Tensor]  # from densities
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marcher:
+    """How rays are sampled.
+
+    Args:
+        occupancy: where to look, and the ball's radius.
+        num_samples: intervals along a ray through the centre; at least 1.
+        normals: whether to compute normals, by differences: six more densities a visible sample.
+    """
+
+    occupancy: OccupancyGrid
+    num_samples: int = 64
+    normals: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what gives no image."""
+        positive_int("num_samples", self.num_samples)
+
+    def render_rays(
+        self,
+        field: Field,
+        origins: Float[Tensor, "rays 3"],
+        directions: Float[Tensor, "rays 3"],
+        jitter: Float[Tensor, " rays"],
+    ) -> RayRender:
+        """Render rays.
+
+        Args:
+            field: what is rendered.
+            origins: where they start.
+            directions: unit vectors.
+            jitter: in [0, 1), by how much of an interval the samples are shifted.
+        """
+        march = _march_packed if origins.is_cuda else _march_dense
+        samples = march(field, self, origins, directions, jitter)
+        middle = 0.5 * (samples.start + samples.end)
+        direction = directions[samples.ray]
+        points = origins[samples.ray] + middle[:, None] * direction
+        density, colour = field.density_and_colour(points)
+        weights = samples.weights(density)
+
+        def total(values: Tensor | None) -> Tensor:
+            return nerfacc.accumulate_along_rays(weights, values, samples.ray, len(origins))
+
+        opacity = total(None)[:, 0]
+        share = weights / opacity[samples.ray].clamp_min(_TINY)
+        column = nerfacc.accumulate_along_rays(share, middle[:, None], samples.ray, len(origins))
+        off = (middle - column[samples.ray, 0]) ** 2
+        variance = nerfacc.accumulate_along_rays(share, off[:, None], samples.ray, len(origins))
+        normal, backfacing = origins.new_zeros(len(origins), 0), origins.new_zeros(len(origins))
+        if self.normals:
+            seen = weights.detach() > _NORMAL_WEIGHT
+            ray, seen_weights = samples.ray[seen], weights[seen]
+            facing = _normals(field, points[seen], 1e-2 * self.occupancy.radius)
+            away = (facing * direction[seen]).sum(-1).clamp_min(0) ** 2
+            normal = nerfacc.accumulate_along_rays(seen_weights, facing, ray, len(origins))
+            backfacing = nerfacc.accumulate_along_rays(
+                seen_weights.detach(), away[:, None], ray, len(origins)
+            )[:, 0]
+        return RayRender(total(colour), opacity, column[:, 0], variance[:, 0], normal, backfacing)
+
+
+def render(
+    field: Field,
+    camera: Camera,
+    marcher: Marcher,
+    *,
+    height: int,
+    width: int,
+    background: Float[Tensor, "batch 3"],
+    jitter: Float[Tensor, "batch height width"] | None = None,
+    rays_per_patch: int | None = None,
+) -> Render:
+    """Render views with a graph to the field.
+
+    Args:
+        field: what is rendered.
+        camera: where from; the images are on the background's device, in its precision.
+        marcher: how rays are sampled.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
+        background: colour behind the volume, one a view.
+        jitter: in [0, 1) a pixel; None samples at fixed places.
+        rays_per_patch: None keeps the graph of all rays; a number renders so many rays at a time
+            without one, and again with one when the gradient comes (see `deferred`).
+    """
+    rays = camera.rays(height, width, dtype=background.dtype, device=background.device)
+    shape = (len(camera), height, width)
+    jitter = background.new_zeros(shape) if jitter is None else jitter
+    flat = (rays.origins.view(-1, 3), rays.directions.view(-1, 3), jitter.reshape(-1))
+    render_rays = partial(marcher.render_rays, field)
+    if rays_per_patch is None:
+        seen = render_rays(*flat)
+    else:
+        seen = in_patches(render_rays, *flat, rays_per_patch=rays_per_patch)
+    opacity = seen.opacity.view(shape)
+    behind = (1 - opacity)[..., None] * background[:, None, None]
+    axes = camera.axes.to(background)
+    normal = seen.normal.view(*shape, -1)
+    if marcher.normals:
+        normal = torch.einsum("bij,bhwj->bhwi", axes, normal)
+    return Render(
+        image=(seen.colour.view(*shape, 3) + behind).movedim(-1, 1),
+        opacity=opacity,
+        depth=seen.length.view(shape) * rays.cosines,
+        variance=seen.variance.view(shape),
+        normal=normal.movedim(-1, 1),
+        backfacing=seen.backfacing.view(shape),
+    )
+
+
+def _in_ball(origins: Tensor, directions: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """Lengths at which rays enter and leave the ball; equal where they miss it."""
+    middle = -(origins * directions).sum(-1)
+    gap = radius**2 - (origins.square().sum(-1) - middle**2)
+    half = gap.clamp_min(0).sqrt()
+    near = (middle - half).clamp_min(0)
+    return near, torch.maximum(middle + half, near)
+
+
+@torch.no_grad()
+def _march_dense(
+    field: Field, marcher: Marcher, origins: Tensor, directions: Tensor, jitter: Tensor
+) -> _Samples:
+    """On CPU: a table of intervals, thinned out by the occupancy grid."""
+    radius = marcher.occupancy.radius
+    near, far = (ends[:, None] for ends in _in_ball(origins, directions, radius))
+    count = torch.arange(marcher.num_samples + 2).to(near)  # one more, for those shifted
+    edges = near + (count - jitter[:, None]) * (2 * radius / marcher.num_samples)
+    edges = torch.minimum(torch.maximum(edges, near), far)
+    start, end = edges[:, :-1], edges[:, 1:]
+    points = origins[:, None] + (0.5 * (start + end))[..., None] * directions[:, None]
+    kept = marcher.occupancy.occupied(points) & (end > start)
+
+    def weights(packed: Tensor) -> Tensor:
+        table = torch.zeros_like(start).masked_scatter(kept, packed)
+        return nerfacc.render_weight_from_density(start, end, table)[0][kept]
+
+    return _Samples(kept.nonzero()[:, 0], start[kept], end[kept], weights)
+
+
+@torch.no_grad()
+def _march_packed(
+    field: Field, marcher: Marcher, origins: Tensor, directions: Tensor, jitter: Tensor
+) -> _Samples:
+    """On CUDA: nerfacc's march, which also leaves out what (almost) no light reaches."""
+    radius = marcher.occupancy.radius
+    step = 2 * radius / marcher.num_samples
+    near, far = _in_ball(origins, directions, radius)
+
+    def density(start: Tensor, end: Tensor, ray: Tensor) -> Tensor:
+        return field.density(origins[ray] + (0.5 * (start + end))[:, None] * directions[ray])
+
+    ray, start, end = marcher.occupancy.sampling(
+        origins,
+        directions,
+        sigma_fn=density,
+        t_min=torch.where(far > near, near - jitter * step, far),
+        t_max=far,
+        render_step_size=step,
+        early_stop_eps=_VISIBLE,
+    )
+
+    def weights(packed: Tensor) -> Tensor:
+        rays = len(origins)
+        return nerfacc.render_weight_from_density(start, end, packed, ray_indices=ray, n_rays=rays)[
+            0
+        ]
+
+    return _Samples(ray, start, end, weights)
+
+
+def _normals(field: Field, points: Tensor, distance: float) -> Tensor:
+    """Direction in which density falls, by central differences; short where it hardly changes."""
+    steps = distance * torch.eye(3).to(points)
+    around = torch.stack([points[:, None] + steps, points[:, None] - steps])
+    ahead, behind = field.density(around.view(-1, 3)).view(2, -1, 3)
+    slope = (ahead - behind) / (2 * distance)
+    return -slope / (slope.square().sum(-1, keepdim=True) + _FLAT**2).sqrt()

@@ -1,0 +1,156 @@
+"""The hash grid: one formula, slow and obvious, in torch and compiled; values and gradients."""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from sdilib.nerf import hash_grid
+from sdilib.nerf.hash_grid import HashGrid
+from sdilib.seeds import generator as generator_at
+
+# Levels of 2, 3, 5 and 8 cells: 27 and 64 vertices fit a table of 2^7, 216 and 729 are hashed.
+SMALL = {"num_levels": 4, "log2_table_size": 7, "base_resolution": 2, "finest_resolution": 8}
+
+
+def grid(backend, dtype=torch.float32, **changed):
+    settings = {**SMALL, "generator": generator_at(0, 0, "grid"), **changed}
+    made = HashGrid(backend=backend, **settings).to(dtype)
+    with torch.no_grad():  # of order one, so that tolerances mean something
+        made.table.mul_(1e4)
+    return made
+
+
+def points(count, dtype=torch.float32):
+    inside = torch.rand(count, 3, dtype=dtype, generator=generator_at(0, 0, "points"))
+    corners = torch.tensor(list(itertools.product([0.0, 0.5, 1.0], repeat=3)), dtype=dtype)
+    return torch.cat([inside, corners, torch.tensor([[-0.3, 0.2, 1.7]], dtype=dtype)])
+
+
+def obvious(made, position):
+    """One point's features, in Python's integers and floats."""
+    table, start, features = made.table.detach().numpy(), 0, []
+    for cells in made.resolutions:
+        vertices, limit = (cells + 1) ** 3, 2**7
+        scaled = [min(max(float(p), 0.0), 1.0) * cells for p in position]
+        corner = [min(int(s), cells - 1) for s in scaled]
+        total = np.zeros(table.shape[1])
+        for step in itertools.product((0, 1), repeat=3):
+            x, y, z = (c + s for c, s in zip(corner, step, strict=True))
+            weight = np.prod([1 - abs(s - c) for s, c in zip(scaled, (x, y, z), strict=True)])
+            named = (x ^ (y * 2654435761) ^ (z * 805459861)) % 2**32 % limit
+            own = x + (cells + 1) * y + (cells + 1) ** 2 * z
+            total += weight * table[start + (named if vertices > limit else own)]
+        features.extend(total)
+        start += min(vertices, limit)
+    return np.array(features)
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_values_are_the_obvious_ones(backend):
+    made, where = grid(backend, torch.float64), points(40, torch.float64)
+    assert made.resolutions == (2, 3, 5, 8)
+    expected = np.stack([obvious(made, position) for position in where])
+    np.testing.assert_allclose(made(where).detach(), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.float64, 1e-13)])
+def test_compiled_values_and_gradients_are_the_references(dtype, tolerance):
+    where = points(5000, dtype)
+    weights = torch.randn(len(where), 8, dtype=dtype, generator=generator_at(0, 0, "weights"))
+    values, gradients = [], []
+    for backend in ("torch", "numba"):
+        made = grid(backend, dtype)
+        encoded = made(where)
+        (encoded * weights).sum().backward()
+        values.append(encoded.detach())
+        gradients.append(made.table.grad)
+    torch.testing.assert_close(values[1], values[0], atol=tolerance, rtol=0)
+    # A table's entry sums up to a thousand contributions of order one, in another order.
+    torch.testing.assert_close(gradients[1], gradients[0], atol=300 * tolerance, rtol=0)
+    assert float(gradients[0].abs().max()) > 1
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_gradients_are_finite_differences(backend):
+    made, where = grid(backend, torch.float64), points(12, torch.float64)
+
+    def encode(table):
+        return torch.func.functional_call(made, {"table": table}, (where,))
+
+    start = made.table.detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(encode, (start,), fast_mode=True)
+
+
+def test_the_gradient_is_the_same_to_the_bit_each_time():
+    made, where = grid("numba"), points(5000)
+    weights = torch.randn(len(where), 8, generator=generator_at(0, 0, "weights"))
+    first, second = (
+        torch.autograd.grad((made(where) * weights).sum(), made.table)[0] for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_levels_that_are_not_active_give_zeros_and_learn_nothing(backend):
+    made, where = grid(backend), points(50)
+    everything = made(where).detach()
+    made.active_levels = 2
+    encoded = made(where)
+    torch.testing.assert_close(encoded[:, :4], everything[:, :4], rtol=0, atol=0)
+    assert float(encoded.detach()[:, 4:].abs().max()) == 0
+    encoded.sum().backward()
+    assert float(made.table.grad[:91].abs().sum()) > 0  # 27 + 64 entries
+    assert float(made.table.grad[91:].abs().sum()) == 0
+
+
+def test_both_backends_start_from_the_same_small_entries():
+    ours, reference = (
+        HashGrid(**SMALL, backend=name, generator=generator_at(0, 0, "grid"))
+        for name in ("numba", "torch")
+    )
+    assert torch.equal(ours.table, reference.table)
+    assert 0.9e-4 < float(ours.table.detach().abs().max()) <= 1e-4
+    assert len(ours.table) == 27 + 64 + 128 + 128
+    assert list(ours.state_dict()) == ["table"]
+
+
+def test_no_points_give_no_features():
+    for backend in ("torch", "numba"):
+        made = grid(backend)
+        encoded = made(torch.zeros(0, 3))
+        assert encoded.shape == (0, 8)
+        encoded.sum().backward()
+        assert float(made.table.grad.abs().max()) == 0
+
+
+def test_a_missing_library_is_announced_and_replaced(monkeypatch):
+    monkeypatch.setattr(hash_grid.importlib.util, "find_spec", lambda name: None)
+    with pytest.warns(RuntimeWarning, match="backend='tinycudann' needs the package tinycudann"):
+        made = HashGrid(**SMALL, backend="tinycudann")
+    assert made.backend == "numba"
+    assert made(torch.zeros(1, 3)).shape == (1, 8)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: HashGrid(backend="numbra"),
+            "backend='numbra': expected one of numba, torch, tinycudann; did you mean numba?",
+        ),
+        (
+            lambda: HashGrid(base_resolution=16, finest_resolution=8),
+            "finest_resolution=8: expected an integer of at least 16",
+        ),
+        (
+            lambda: grid("torch")(torch.zeros(1, 3, requires_grad=True)),
+            "positions='a tensor with a graph': expected positions without one",
+        ),
+    ],
+)
+def test_wrong_use_is_refused(call, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        call()
