@@ -54,11 +54,64 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "sds_steps": {"smoke": 3, "laptop": 55, "full": 200, "gpu": 1000},
         "learning_rate": {"smoke": 0.2, "laptop": 0.2, "full": 0.1, "gpu": 0.1},
     },
+    # A point of the path 116 sample-forwards and 36 backward passes, a step of all six runs 63 and 20:
+    # 38,000 at laptop, 120,000 at full, a backward pass counted as one.
+    "fig09_noise_choice": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
+        "path_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
+        "num_times": {"smoke": 3, "laptop": 10, "full": 10, "gpu": 10},
+        "num_steps": {"smoke": 2, "laptop": 20, "full": 30, "gpu": 30},
+    },
+    # A point of the path 35, one of the maps 114, a step of all four runs 37: 23,000 at laptop, 64,000
+    # at full.
+    "fig10_guidance_scales": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
+        "path_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
+        "num_times": {"smoke": 3, "laptop": 10, "full": 10, "gpu": 10},
+        "num_steps": {"smoke": 2, "laptop": 30, "full": 30, "gpu": 30},
+    },
+    # A step of all six runs 80, as is a point of the path: 20,000 at laptop, 215,000 at full.
+    "fig11_inversion_steps": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
+        "num_times": {"smoke": 2, "laptop": 10, "full": 10, "gpu": 10},
+        "num_steps": {"smoke": 2, "laptop": 20, "full": 30, "gpu": 30},
+    },
+    # 600 for its one prompt.
+    "figA17_noise_patterns": {
+        "path_steps": {"smoke": 10, "laptop": 30, "full": 30, "gpu": 30},
+    },
+    # 15 a step and image, all strategies and both ways together: 7,000 at laptop, 29,000 at full.
+    "figA18_whole_inversion": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
+        "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
+    },
     # An image: 47 a step of all five rows together: 10,000 at laptop, 92,000 at full.
     "figX1_published_code": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
         "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
         "num_steps": {"smoke": 3, "laptop": 25, "full": 30, "gpu": 30},
+    },
+    # An image: 11 a step, all six guidance scales: 5,300 at laptop, 35,000 at full.
+    "the_world": {
+        "num_prompts": {"smoke": 2, "laptop": 16, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
+        "num_steps": {"smoke": 2, "laptop": 30, "full": 50, "gpu": 50},
+    },
+    # The explorer begins with one run of SDI: 330 sample-forwards at laptop.
+    "explore": {
+        "num_steps": {"smoke": 4, "laptop": 30, "full": 30, "gpu": 30},
+        "demo_steps": {"smoke": 2, "laptop": 30, "full": 30, "gpu": 30},
+    },
+    # An image: 820 for DDIM, SDS, SDI and the reader's rule, twice: 3,300 at laptop, 52,000 at full.
+    "your_own_rule": {
+        "num_prompts": {"smoke": 1, "laptop": 4, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
+        "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
+        "sds_steps": {"smoke": 4, "laptop": 150, "full": 150, "gpu": 1000},
     },
     "run": {
         "sds_steps": {"smoke": 4, "laptop": 150, "full": 300, "gpu": 1000},
