@@ -95,6 +95,15 @@ def _parser() -> _Parser:
     gallery.add_argument("folder")
     check = command("check-figures", _check_figures, "name the figures that are not up to date")
     check.add_argument("folder")
+    card = command("model-card", _model_card, "measure a model of the world and write its card")
+    card.add_argument("--model", default="mini", help="mini (default), or a trained folder")
+    card.add_argument(
+        "--out", default="", help="of quality.json and README.md; default the model's"
+    )
+    card.add_argument("--evaluator", default="evaluator", help="the bundled one, or a folder")
+    card.add_argument("--training", default="", help="folder that the model was trained in")
+    card.add_argument("--count", type=_integer, default=1000, help="number of samples")
+    card.add_argument("--build", default="build/model-card", help="where samples are kept")
     commands.add_parser("train", help="train the bundled model; see sdilib train --help")
     return parser
 
@@ -291,6 +300,21 @@ def _check_figures(options: argparse.Namespace) -> int:
         "".join(f"{problem}\n" for problem in problems) or "all figures are up to date\n"
     )
     return 1 if problems else 0
+
+
+def _model_card(options: argparse.Namespace) -> int:
+    from sdilib.modelcard import write_model_card
+
+    path = write_model_card(
+        options.model,
+        out=options.out,
+        evaluator=options.evaluator,
+        training=options.training,
+        count=options.count,
+        build=options.build,
+    )
+    sys.stdout.write(f"{path}\n")
+    return 0
 
 
 def _train(words: Sequence[str]) -> int:

@@ -1,13 +1,20 @@
-"""Numbers of images that need no network: colour saturation, fine detail, distance."""
+"""Numbers of images that need no network: colour saturation, fine detail, distance; and distances between two sets of features."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from sdilib.checks import in_range
+from sdilib.checks import in_range, reject
 
-__all__ = ["high_frequency_energy", "psnr", "saturation"]
+__all__ = [
+    "frechet_distance",
+    "high_frequency_energy",
+    "kernel_distance",
+    "nearest_distance",
+    "psnr",
+    "saturation",
+]
 
 Images = Float[Tensor, "batch 3 height width"]
 
@@ -65,3 +72,81 @@ def psnr(images: Images, references: Images) -> Float[Tensor, " batch"]:
     """
     error = (images.clamp(0, 1) - references.clamp(0, 1)).flatten(1).square().mean(1)
     return -10 * error.log10()
+
+
+Features = Float[Tensor, "items width"]
+
+
+def frechet_distance(features: Features, others: Float[Tensor, "more width"]) -> float:
+    """Return the Fréchet distance of the Gaussians fitted to two sets of features.
+
+    It is biased upwards by few items: compare it with that of two sets of equal sizes that are known to be alike.
+
+    Args:
+        features: two items or more.
+        others: likewise.
+
+    Returns:
+        |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2)), at least 0 but for rounding.
+
+    Raises:
+        ValueError: fewer than two items.
+
+    Source: FID (1706.08500), eq. 6.
+    """
+    (mean, root), (other_mean, other_root) = (_gaussian(some) for some in (features, others))
+    # (S S')^(1/2) has the trace of the singular values of S^(1/2) S'^(1/2).
+    overlap = torch.linalg.svdvals(root @ other_root).sum()
+    spread = root.square().sum() + other_root.square().sum()
+    return float((mean - other_mean).square().sum() + spread - 2 * overlap)
+
+
+def kernel_distance(features: Features, others: Float[Tensor, "more width"]) -> float:
+    """Return the unbiased squared kernel distance of two sets of features, with the kernel (x·y / width + 1)^3.
+
+    Its mean is 0 for two sets of one distribution, whatever their sizes; so it may come out negative.
+
+    Args:
+        features: two items or more.
+        others: likewise.
+
+    Raises:
+        ValueError: fewer than two items.
+
+    Source: KID (1801.01401), eq. 4; all items at once, no subsets.
+    """
+    for some in (features, others):
+        _at_least_two(some)
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        return (a.double() @ b.double().T / a.shape[1] + 1) ** 3
+
+    def within(a: Tensor) -> Tensor:
+        each = kernel(a, a)
+        return (each.sum() - each.diagonal().sum()) / (len(a) * (len(a) - 1))
+
+    return float(within(features) + within(others) - 2 * kernel(features, others).mean())
+
+
+def nearest_distance(
+    features: Features, others: Float[Tensor, "more width"]
+) -> Float[Tensor, " items"]:
+    """Return the distance of each item to the nearest of another set.
+
+    Args:
+        features: any number of items.
+        others: one item or more.
+    """
+    return torch.cdist(features, others).amin(1)
+
+
+def _gaussian(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean, and symmetric square root of the covariance, in float64."""
+    _at_least_two(features)
+    values, vectors = torch.linalg.eigh(features.double().T.cov())
+    return features.double().mean(0), vectors * values.clamp_min(0).sqrt() @ vectors.T
+
+
+def _at_least_two(features: Tensor) -> None:
+    if len(features) < 2:
+        reject("features", len(features), "two items or more")

@@ -1,4 +1,4 @@
-"""`python -m sdilib.train vae|unet --out FOLDER`: train the bundled model, or go on where it stopped."""
+"""`python -m sdilib.train vae|unet|evaluator --out FOLDER`: train the bundled models, or go on where it stopped."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Literal
 
 import tyro
 
+from sdilib.train.evaluator import EvaluatorConfig, train_evaluator
 from sdilib.train.unet import UNetConfig, train_unet
 from sdilib.train.vae import VAEConfig, train_vae
 from sdilib.world.dataset import make_dataset
@@ -16,23 +17,28 @@ class Options:
     """What to train and where to keep it.
 
     Args:
-        part: the autoencoder first, then the network with its text encoder.
+        part: the autoencoder first, then the network with its text encoder; the evaluator stands alone.
         out: folder for data, checkpoints, logs and the finished pipeline.
-        count: number of training pictures.
+        count: number of the autoencoder's and the network's training pictures.
         vae: settings of the autoencoder.
         unet: settings of the network.
+        evaluator: settings of the evaluator, its own data among them.
     """
 
-    part: tyro.conf.Positional[Literal["vae", "unet"]]
+    part: tyro.conf.Positional[Literal["vae", "unet", "evaluator"]]
     out: Path = Path("runs/train")
     count: int = 40_000
     vae: VAEConfig = field(default_factory=VAEConfig)
     unet: UNetConfig = field(default_factory=UNetConfig)
+    evaluator: EvaluatorConfig = field(default_factory=EvaluatorConfig)
 
 
 def main() -> None:
     """Parse the command line and train."""
     options = tyro.cli(Options)
+    if options.part == "evaluator":
+        train_evaluator(options.evaluator, out=options.out / "evaluator")
+        return
     data = make_dataset(options.out / "data", count=options.count)
     if options.part == "vae":
         train_vae(options.vae, data, out=options.out / "vae")

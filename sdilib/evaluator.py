@@ -1,0 +1,250 @@
+"""The evaluator: says of an image what it shows, and how well it fits a prompt.
+
+It is a `transformers.CLIPModel`, trained on renders of the world alone: never on a generated image, and never used as
+guidance. Linear read-outs of its image features name object, colour, pattern and view.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPModel, CLIPTokenizer
+
+from sdilib.checks import reject
+from sdilib.storage import load_tensors, read_json
+from sdilib.world.captions import VIEWS
+from sdilib.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
+from sdilib.world.views import has_front
+
+__all__ = ["ATTRIBUTES", "Attributes", "Evaluator", "asked", "normalised"]
+
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "object": OBJECT_NAMES,
+    "colour": tuple(COLOURS),
+    "pattern": PATTERNS,
+    "view": VIEWS,
+}
+"""What is read out, and the words for it, in the order of the data set's labels."""
+
+READOUTS, CARD = "readouts.safetensors", "evaluator.json"
+
+Images = Float[Tensor, "batch 3 height width"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attributes:
+    """What an evaluator sees in images.
+
+    Attributes:
+        names: the words, by attribute.
+        probabilities: of each word, by attribute.
+    """
+
+    names: Mapping[str, Sequence[str]]
+    probabilities: Mapping[str, Float[Tensor, "batch words"]]
+
+    def numbers(self, attribute: str) -> Int[Tensor, " batch"]:
+        """Return the number of each image's most probable word.
+
+        Args:
+            attribute: "object", "colour", "pattern" or "view".
+        """
+        return self.probabilities[attribute].argmax(1)
+
+    def words(self, attribute: str) -> list[str]:
+        """Return each image's most probable word.
+
+        Args:
+            attribute: "object", "colour", "pattern" or "view".
+        """
+        return [self.names[attribute][int(i)] for i in self.numbers(attribute)]
+
+
+def asked(prompt: str) -> dict[str, str | None]:
+    """Return what a prompt asks for, by attribute; None where it leaves that open.
+
+    Plain is what a prompt without a pattern's word asks for. The view of an object that looks the same from all sides
+    is left open, as nobody could tell.
+
+    Args:
+        prompt: in the world's words.
+
+    Examples:
+        >>> asked("a photo of a red spotted mushroom, front view")
+        {'object': 'mushroom', 'colour': 'red', 'pattern': 'spotted', 'view': 'front'}
+        >>> asked("an ice cream")
+        {'object': 'ice cream', 'colour': None, 'pattern': 'plain', 'view': None}
+    """
+    text = f" {' '.join(re.findall(r'[a-z]+', prompt.lower()))} "
+    found: dict[str, str | None] = {}
+    for attribute, words in ATTRIBUTES.items():
+        sought = {word: f" {word} view " if attribute == "view" else f" {word} " for word in words}
+        found[attribute] = next((word for word in words if sought[word] in text), None)
+    found["pattern"] = found["pattern"] or "plain"
+    if found["object"] is not None and not has_front(found["object"]):
+        found["view"] = None
+    return found
+
+
+def normalised(images: Images, size: int) -> Float[Tensor, "batch 3 size size"]:
+    """Return images as the network takes them: of its size, from [0, 1] to [-1, 1].
+
+    Args:
+        images: of any size; clamped.
+        size: height and width wanted.
+    """
+    if images.shape[-2:] != (size, size):
+        images = functional.interpolate(
+            images, (size, size), mode="bilinear", antialias=True, align_corners=False
+        )
+    return 2 * images.clamp(0, 1) - 1
+
+
+class Evaluator:
+    """A frozen CLIP with linear read-outs.
+
+    Attributes:
+        card: what was measured of it on unseen renders, and how it was trained.
+        image_size: of the images it looks at; others are resized.
+    """
+
+    def __init__(
+        self,
+        clip: CLIPModel,
+        tokenizer: CLIPTokenizer,
+        readouts: nn.ModuleDict,
+        *,
+        card: Mapping[str, Any] | None = None,
+        batch_size: int = 64,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            clip: both towers.
+            tokenizer: of its text tower.
+            readouts: one linear layer an attribute, on the pooled features of the image tower.
+            card: see the class.
+            batch_size: images at a time; changes memory, not results (to rounding).
+        """
+        self.card = dict(card or {})
+        config: Any = clip.config
+        self.image_size = int(config.vision_config.image_size)
+        self._clip = clip.eval().requires_grad_(False)
+        self._tokenizer = tokenizer
+        self._readouts = readouts.eval().requires_grad_(False)
+        self._batch_size = batch_size
+
+    @classmethod
+    def from_pretrained(cls, name: str = "evaluator") -> "Evaluator":
+        """Load an evaluator onto the CPU, in float32.
+
+        Args:
+            name: "evaluator" (bundled), or a folder that `sdilib train evaluator` wrote.
+
+        Raises:
+            ValueError: no such folder, or one that lacks a part.
+        """
+        bundled = Path(str(files("sdilib"))) / "models" / "evaluator"
+        folder = bundled if name == "evaluator" else Path(name).expanduser()
+        for part in ("config.json", "model.safetensors", READOUTS, CARD):
+            if not (folder / part).is_file():
+                reject("evaluator", name, f"a folder of an evaluator, with {part}")
+        tensors, readouts = load_tensors(folder / READOUTS), nn.ModuleDict()
+        for attribute in ATTRIBUTES:
+            weight, bias = (tensors[f"{attribute}.{part}"].float() for part in ("weight", "bias"))
+            readouts[attribute] = nn.Linear(weight.shape[1], weight.shape[0])
+            readouts[attribute].load_state_dict({"weight": weight, "bias": bias})
+        clip = CLIPModel.from_pretrained(str(folder), dtype=torch.float32, local_files_only=True)
+        tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+        return cls(clip, tokenizer, readouts, card=read_json(folder / CARD))
+
+    @torch.no_grad()
+    def features(self, images: Images) -> Float[Tensor, "batch features"]:
+        """Return the image tower's pooled features, in which images are compared.
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+        """
+        parts = [
+            self._clip.vision_model(pixel_values=normalised(some, self.image_size)).pooler_output
+            for some in images.float().split(self._batch_size)
+        ]
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def score(self, images: Images, prompts: Sequence[str]) -> Float[Tensor, " batch"]:
+        """Return how well each image fits its prompt: the cosine of their embeddings, in [-1, 1].
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+            prompts: one an image.
+
+        Raises:
+            ValueError: another number of prompts than of images.
+
+        Source: CLIPScore (2104.08718), without its factor.
+        """
+        _one_each(prompts, images)
+        seen = self._clip.visual_projection(self.features(images))
+        said = self._clip.text_model(input_ids=self._tokens(prompts)).pooler_output
+        return functional.cosine_similarity(seen, self._clip.text_projection(said))
+
+    @torch.no_grad()
+    def attributes(self, images: Images) -> Attributes:
+        """Return the probabilities of object, colour, pattern and view.
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+        """
+        features = self.features(images)
+        return Attributes(
+            ATTRIBUTES,
+            {name: layer(features).softmax(1) for name, layer in self._readouts.items()},
+        )
+
+    def accuracy(
+        self, images: Images, prompts: Sequence[str]
+    ) -> dict[str, Float[Tensor, " batch"]]:
+        """Return, by attribute, 1 where an image shows what its prompt asks for, else 0.
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+            prompts: one an image; see `asked`.
+
+        Returns:
+            A number an image; nan where the prompt leaves the attribute open.
+
+        Raises:
+            ValueError: another number of prompts than of images.
+        """
+        _one_each(prompts, images)
+        seen, wanted = self.attributes(images), [asked(prompt) for prompt in prompts]
+        return {
+            attribute: torch.tensor(
+                [
+                    float("nan") if want[attribute] is None else float(want[attribute] == word)
+                    for want, word in zip(wanted, seen.words(attribute), strict=True)
+                ]
+            )
+            for attribute in ATTRIBUTES
+        }
+
+    def _tokens(self, prompts: Sequence[str]) -> Int[Tensor, "batch tokens"]:
+        longest = self._tokenizer.model_max_length
+        ids = self._tokenizer(list(prompts), padding="max_length").input_ids
+        for prompt, row in zip(prompts, ids, strict=True):
+            if len(row) > longest:
+                reject("prompts", prompt, f"at most {longest - 2} words of the world's")
+        return torch.tensor(ids)
+
+
+def _one_each(prompts: Sequence[str], images: Tensor) -> None:
+    if isinstance(prompts, str) or len(prompts) != len(images):
+        reject("prompts", prompts, f"a list of texts, one for each of {len(images)} images")

@@ -1,0 +1,340 @@
+"""The evaluator: a small CLIP of the world's renders and captions, with linear read-outs of what is seen.
+
+It is trained on real renders alone, of another seed than the denoiser's, all combinations among them; they are made
+slightly dirty (shifted, blurred, noisy, brighter or darker), so that an image need not be perfect to be recognised.
+"""
+
+import copy
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+from sdilib.evaluator import ATTRIBUTES, CARD, READOUTS, Evaluator
+from sdilib.seeds import generator
+from sdilib.storage import read_json, save_tensors, write_json
+from sdilib.train.loop import LoopConfig, autocast, train_loop, training_device
+from sdilib.train.tokenizer import MAX_TOKENS, write_tokenizer
+from sdilib.train.unet import tokenize
+from sdilib.train.vae import pictures
+from sdilib.world.captions import WORDS
+from sdilib.world.dataset import WorldData, open_dataset, random_scene, scene_labels
+from sdilib.world.render import BACKGROUND, WorldScene, render_batch
+from sdilib.world.views import MARGIN_DEGREES, has_front, view_margin
+
+_CHUNK = 256
+_HELD_OUT_EVERY = 12  # one scene in twelve: the share that held-out combinations have of all
+TEST_SEED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatorConfig:
+    """How the evaluator is built and trained.
+
+    Args:
+        width: of the image tower; the text tower has half of it.
+        layers: of the image tower; the text tower has two.
+        heads: of every attention.
+        patch: height and width of a patch, in pixels.
+        embedding: width of the common embedding of images and texts.
+        batch: pictures a step.
+        count: number of training renders.
+        test_count: number of unseen renders that the accuracy is measured on.
+        data_seed: of the training renders; not the denoiser's.
+        seed: of weights, batches and dirt.
+        loop: steps, learning rate and so on.
+    """
+
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    patch: int = 8
+    embedding: int = 64
+    batch: int = 64
+    count: int = 40_000
+    test_count: int = 4000
+    data_seed: int = 1
+    seed: int = 0
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(
+            steps=5000, learning_rate=1e-3, warmup=300, weight_decay=0.05, average=0.998
+        )
+    )
+
+
+def evaluator_scene(seed: int, index: int) -> tuple[WorldScene, str]:
+    """Draw scene number `index` and its caption, from all combinations, held-out ones among them.
+
+    Args:
+        seed: of the scenes, at least 0.
+        index: of the scene, at least 0.
+    """
+    return random_scene(seed, index, held_out=index % _HELD_OUT_EVERY == 0)
+
+
+def evaluator_data(folder: str | Path, *, count: int, seed: int, image_size: int = 64) -> WorldData:
+    """Draw renders of all combinations into a folder, or open them if they are already there.
+
+    Args:
+        folder: where they lie; not a folder of the denoiser's data.
+        count: number of renders.
+        seed: of the scenes.
+        image_size: height and width in pixels.
+    """
+    folder = Path(folder)
+    info = {"count": count, "seed": seed, "image_size": image_size, "held_out": _HELD_OUT_EVERY}
+    done = folder / "info.json"
+    if not (done.is_file() and read_json(done) == info):
+        folder.mkdir(parents=True, exist_ok=True)
+        done.unlink(missing_ok=True)
+        shape = (count, image_size, image_size, 3)
+        images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+        captions, labels = [], np.empty((count, len(ATTRIBUTES)), np.int64)
+        for start in tqdm(range(0, count, _CHUNK), desc="rendering", unit="chunk"):
+            drawn = [evaluator_scene(seed, i) for i in range(start, min(start + _CHUNK, count))]
+            scenes, rows = [scene for scene, _ in drawn], slice(start, start + len(drawn))
+            rendered, _, _ = render_batch(scenes, height=image_size, width=image_size)
+            images[rows] = (rendered * 255.0).round().astype(np.uint8)
+            labels[rows] = [scene_labels(scene) for scene in scenes]
+            captions += [text for _, text in drawn]
+        images.flush()
+        np.save(folder / "labels.npy", labels)
+        write_json(folder / "captions.json", captions)
+        write_json(done, info)
+    return open_dataset(folder)
+
+
+def make_evaluator(
+    config: EvaluatorConfig, tokenizer: CLIPTokenizer, *, image_size: int = 64
+) -> nn.ModuleDict:
+    """Return the untrained "clip" and "readouts"; their weights depend on the seed alone."""
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": config.width // 2,
+        "intermediate_size": 2 * config.width,
+        "num_hidden_layers": 2,
+        "num_attention_heads": config.heads,
+        "max_position_embeddings": MAX_TOKENS,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "projection_dim": config.embedding,
+    }
+    vision = {
+        "hidden_size": config.width,
+        "intermediate_size": 4 * config.width,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "image_size": image_size,
+        "patch_size": config.patch,
+        "projection_dim": config.embedding,
+    }
+    with torch.random.fork_rng(devices=[]):
+        # The modules' own initialisation draws from torch's global stream.
+        torch.random.manual_seed(config.seed)
+        shape: Any = {
+            "text_config": text,
+            "vision_config": vision,
+            "projection_dim": config.embedding,
+        }
+        readouts = {name: nn.Linear(config.width, len(words)) for name, words in ATTRIBUTES.items()}
+        clip = CLIPModel(CLIPConfig(**shape))
+        return nn.ModuleDict({"clip": clip, "readouts": nn.ModuleDict(readouts)})
+
+
+def dirtied(
+    x: Float[Tensor, "batch 3 height width"], random: torch.Generator
+) -> Float[Tensor, "batch 3 height width"]:
+    """Return pictures shifted by up to 3 pixels, some blurred, darker or brighter, and noisy.
+
+    Args:
+        x: in [-1, 1].
+        random: draws what is done to each.
+    """
+    batch, _, height, width = x.shape
+    padded = functional.pad(x, (3, 3, 3, 3), value=2.0 * BACKGROUND - 1.0)
+    shifts = torch.randint(7, (batch, 2), generator=random).tolist()
+    x = torch.stack(
+        [p[:, i : i + height, j : j + width] for p, (i, j) in zip(padded, shifts, strict=True)]
+    )
+    row = torch.tensor([0.25, 0.5, 0.25])
+    kernel = (row[:, None] * row).expand(3, 1, 3, 3)
+    blurred = functional.conv2d(functional.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
+    amounts = torch.rand(4, batch, 1, 1, 1, generator=random)
+    # Half of them are blurred a little, and every one has its own level of noise.
+    x = x.lerp(blurred, (2.0 * amounts[0] - 1.0).clamp_min(0.0))
+    x = x * (0.9 + 0.2 * amounts[1]) + 0.2 * (amounts[2] - 0.5)
+    return x + 0.12 * amounts[3] * torch.randn(x.shape, generator=random)
+
+
+def evaluator_loss(
+    networks: nn.ModuleDict,
+    x: Float[Tensor, "batch 3 height width"],
+    tokens: Int[Tensor, "batch tokens"],
+    labels: Int[Tensor, "batch 4"],
+) -> dict[str, Tensor]:
+    """Contrast images with captions, and read out what is seen.
+
+    Args:
+        networks: "clip" and "readouts".
+        x: pictures in [-1, 1].
+        tokens: of their captions.
+        labels: the numbers of the words, in the order of `ATTRIBUTES`.
+
+    Source: the symmetric loss of CLIP (2103.00020), figure 3; equal captions share the target.
+    """
+    clip = cast(CLIPModel, networks["clip"])
+    with autocast(x.device):
+        pooled = clip.vision_model(pixel_values=x).pooler_output
+        said = clip.text_projection(clip.text_model(input_ids=tokens).pooler_output)
+        seen = clip.visual_projection(pooled)
+    seen = functional.normalize(seen.float(), dim=1)
+    logits = clip.logit_scale.exp() * seen @ functional.normalize(said.float(), dim=1).T
+    same = (tokens[:, None] == tokens[None]).all(2).float()
+    same = same / same.sum(1, keepdim=True)
+    contrast = functional.cross_entropy(logits, same) + functional.cross_entropy(logits.T, same)
+    numbers = {"contrast": 0.5 * contrast}
+    for column, (name, layer) in enumerate(cast(nn.ModuleDict, networks["readouts"]).items()):
+        numbers[name] = functional.cross_entropy(layer(pooled.float()), labels[:, column])
+    total = torch.stack(list(numbers.values())).sum()
+    return {"loss": total, **{name: value.detach() for name, value in numbers.items()}}
+
+
+def train_evaluator(
+    config: EvaluatorConfig,
+    *,
+    out: str | Path,
+    image_size: int = 64,
+    stop_after: int | None = None,
+) -> nn.ModuleDict:
+    """Train the evaluator, or go on where a checkpoint stops, save it in `out/evaluator` and measure it.
+
+    Args:
+        config: architecture, data and training.
+        out: folder for the renders, the checkpoint, the log and the result.
+        image_size: height and width of the renders.
+        stop_after: leave after this step.
+    """
+    out = Path(out)
+    data = evaluator_data(
+        out / "renders", count=config.count, seed=config.data_seed, image_size=image_size
+    )
+    tokenizer = write_tokenizer(out / "tokenizer", WORDS)
+    tokens, labels = tokenize(tokenizer, list(data.captions)), torch.from_numpy(data.labels)
+    device = training_device(config.loop.device)
+    networks = make_evaluator(config, tokenizer, image_size=image_size).to(device)
+    write_json(out / "config.json", asdict(config))
+
+    def loss(step: int) -> dict[str, Tensor]:
+        random = generator(config.seed, step, "evaluator")
+        rows = torch.randint(len(labels), (config.batch,), generator=random)
+        x = dirtied(pictures(data, rows.numpy()), random)
+        return evaluator_loss(
+            networks, x.to(device), tokens[rows].to(device), labels[rows].to(device)
+        )
+
+    def export(averaged: nn.ModuleDict) -> None:
+        save_evaluator(out / "evaluator", averaged, config, image_size)
+
+    averaged = train_loop(
+        networks, loss, config.loop, out=out, export=export, stop_after=stop_after
+    )
+    made = Evaluator.from_pretrained(str(out / "evaluator"))
+    accuracy = evaluator_accuracy(made, count=config.test_count, image_size=image_size)
+    write_json(out / "evaluator" / CARD, {**made.card, "accuracy": accuracy})
+    return averaged
+
+
+def save_evaluator(
+    folder: str | Path, networks: nn.ModuleDict, config: EvaluatorConfig, image_size: int = 64
+) -> None:
+    """Write what `Evaluator.from_pretrained` loads, in half precision; its accuracy is not measured.
+
+    Args:
+        folder: where.
+        networks: "clip" and "readouts".
+        config: what they were trained by.
+        image_size: height and width of the renders.
+    """
+    folder = Path(folder)
+    copy.deepcopy(cast(CLIPModel, networks["clip"])).cpu().half().save_pretrained(folder)
+    write_tokenizer(folder, WORDS)
+    # What transformers' own CLIPProcessor does to an image before the network sees it.
+    half = [0.5, 0.5, 0.5]
+    write_json(
+        folder / "preprocessor_config.json",
+        {
+            "image_processor_type": "CLIPImageProcessor",
+            "do_resize": True,
+            "size": {"height": image_size, "width": image_size},
+            "do_center_crop": False,
+            "do_normalize": True,
+            "image_mean": half,
+            "image_std": half,
+        },
+    )
+    readouts = networks["readouts"].state_dict()
+    save_tensors(folder / READOUTS, {name: value.half() for name, value in readouts.items()})
+    card: dict[str, Any] = {
+        "words": {name: list(words) for name, words in ATTRIBUTES.items()},
+        "training": {
+            "renders": config.count,
+            "seed": config.data_seed,
+            "steps": config.loop.steps,
+            "batch": config.batch,
+        },
+    }
+    write_json(folder / CARD, card)
+
+
+def evaluator_accuracy(
+    evaluator: Evaluator, *, count: int, seed: int = TEST_SEED, image_size: int = 64
+) -> dict[str, Any]:
+    """Return the shares of unseen renders of which each attribute is read rightly.
+
+    Args:
+        evaluator: judged.
+        count: number of renders.
+        seed: of the scenes; not one that was trained on.
+        image_size: height and width of the renders.
+
+    Returns:
+        By attribute; "view" away from the borders between views and of objects that have a front, "view, everywhere"
+        of all; "by object" the same for each object, and "count" and "seed".
+    """
+    scenes = [evaluator_scene(seed, i)[0] for i in range(count)]
+    right = {name: np.zeros(count, bool) for name in ATTRIBUTES}
+    for start in range(0, count, _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        rendered, _, _ = render_batch(scenes[rows], height=image_size, width=image_size)
+        seen = evaluator.attributes(torch.from_numpy(rendered).permute(0, 3, 1, 2))
+        labels = np.array([scene_labels(scene) for scene in scenes[rows]])
+        for column, name in enumerate(ATTRIBUTES):
+            right[name][rows] = seen.numbers(name).numpy() == labels[:, column]
+    names = np.array([scene.name for scene in scenes])
+    clear = np.array(
+        [has_front(s.name) and view_margin(s.camera) >= MARGIN_DEGREES for s in scenes]
+    )
+
+    def shares(chosen: np.ndarray) -> dict[str, float]:
+        kept = {name: chosen & clear if name == "view" else chosen for name in right}
+        return {
+            name: round(float(right[name][rows].mean()), 4)
+            for name, rows in kept.items()
+            if rows.any()
+        }
+
+    return {
+        "count": count,
+        "seed": seed,
+        **shares(np.ones(count, bool)),
+        "view, everywhere": round(float(right["view"].mean()), 4),
+        "by object": {name: shares(names == name) for name in dict.fromkeys(names.tolist())},
+    }
