@@ -172,9 +172,13 @@ def test_a_wheel_holds_the_package_and_its_models(tmp_path):
 
 def test_the_readme_runs(capsys):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    exec(snippet, {})  # the README's own code
-    assert capsys.readouterr().out.strip() == re.findall(r"print\(.*\)  # (.*)", snippet)[0]
+    snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert snippets
+    for snippet in snippets:
+        exec(snippet, {})  # the README's own code
+        assert capsys.readouterr().out.split("\n")[:-1] == re.findall(
+            r"print\(.*\)  # (.*)", snippet
+        )
 
 
 def test_every_make_target_in_the_texts_exists():
