@@ -274,6 +274,7 @@ class _Run:
         self.snapshot = Snapshot("running", settings)
         self._changed, self._model = changed, model
         self._pause_after, self._num_steps = pause_after, settings.num_steps
+        self._num_threads = torch.get_num_threads()
         steps = frames(model, settings)
         self.thread = threading.Thread(
             target=self._work, args=(steps, before), name="sdilib session", daemon=True
@@ -298,6 +299,7 @@ class _Run:
     def _work(self, steps: Iterator[Step], before: threading.Thread | None) -> None:
         if before is not None:
             before.join()  # one at a time: the model counts its forwards
+        torch.set_num_threads(self._num_threads)  # each thread has its own, and the bits follow it
         began = self._model.num_forwards
         try:
             while self._may_go_on():
