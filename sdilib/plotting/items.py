@@ -1,17 +1,42 @@
-"""What several figures draw below their images: the number of each item, and its mean, by method."""
+"""Rows of images by method, and below them the number of each item, and its mean."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from jaxtyping import Float
-from matplotlib.figure import FigureBase
+from matplotlib.figure import Figure, FigureBase
 from torch import Tensor
 
-from sdilib.plotting.style import LABELS, WIDTH, quiet
+from sdilib.plotting.style import LABELS, MOST_COLUMNS, WIDTH, draw_rows, quiet, rows_height
 
-__all__ = ["draw_items", "items_height"]
+__all__ = ["draw_items", "images_and_items", "items_height"]
 
 EDGE = 0.3
 """Room above the panels and below them, in inches."""
+
+
+def images_and_items(
+    rows: Mapping[str, Float[Tensor, "columns 3 height width"]],
+    columns: Sequence[str],
+    measured: Mapping[str, Mapping[str, Float[Tensor, " items"]]],
+    colour: Callable[[str], str],
+) -> Figure:
+    """Draw rows of images by method, and below them the numbers of all items.
+
+    Args:
+        rows: one image a prompt, by method; the first eight are drawn.
+        columns: the prompts.
+        measured: by metric, then method, the number of each item; a metric may lack a method.
+        colour: of a method.
+    """
+    columns = columns[:MOST_COLUMNS]
+    shown = {name: images[:MOST_COLUMNS] for name, images in rows.items()}
+    heights = (rows_height(shown, columns), items_height(rows))
+    figure = Figure(figsize=(WIDTH, sum(heights)))
+    parts = figure.add_gridspec(2, 1, height_ratios=heights, hspace=0)
+    above, below = (figure.add_subfigure(part) for part in parts)
+    draw_rows(above, shown, columns)
+    draw_items(below, measured, {name: colour(name) for name in rows})
+    return figure
 
 
 def items_height(methods: Mapping[str, object]) -> float:

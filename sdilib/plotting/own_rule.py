@@ -6,8 +6,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from sdilib.plotting.items import draw_items, items_height
-from sdilib.plotting.style import COLOURS, MOST_COLUMNS, WIDTH, draw_rows, rows_height
+from sdilib.plotting.items import images_and_items
+from sdilib.plotting.style import COLOURS
 
 __all__ = ["own_rule"]
 
@@ -27,12 +27,4 @@ def own_rule(
         columns: the prompts.
         measured: by metric, then method, the number of each item; a metric may lack a method.
     """
-    columns = columns[:MOST_COLUMNS]
-    shown = {name: images[:MOST_COLUMNS] for name, images in rows.items()}
-    heights = (rows_height(shown, columns), items_height(rows))
-    figure = Figure(figsize=(WIDTH, sum(heights)))
-    parts = figure.add_gridspec(2, 1, height_ratios=heights, hspace=0)
-    above, below = (figure.add_subfigure(part) for part in parts)
-    draw_rows(above, shown, columns)
-    draw_items(below, measured, {name: COLOURS.get(name, OWN_COLOUR) for name in rows})
-    return figure
+    return images_and_items(rows, columns, measured, lambda name: COLOURS.get(name, OWN_COLOUR))
