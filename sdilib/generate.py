@@ -5,7 +5,7 @@ distillation begins at its single-step denoised image x0(1), the variable of eq.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from sdilib.checks import positive_int, reject
 from sdilib.ddim import ddim
-from sdilib.distill import distill
+from sdilib.distill import Step, distill
 from sdilib.guidance import Rule
 from sdilib.prompts import PromptEmbeddings
 from sdilib.scenes import ImageScene
@@ -23,7 +23,7 @@ from sdilib.schedule import time_grid
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["Generated", "ddim_images", "distilled_images", "items"]
+__all__ = ["Generated", "ddim_images", "distilled_images", "distilled_steps", "items"]
 
 RuleFrom = Callable[[StableDiffusion, Tensor], Rule]
 """Makes the rule of one batch, from the model and the noise predicted at t = 1 (a first kappa)."""
@@ -101,8 +101,8 @@ def ddim_images(
         NonFiniteError: a prediction is not finite.
     """
 
-    def run(prompt: PromptEmbeddings, noise: Tensor, seeds: Sequence[int], bar: tqdm) -> Made:
-        x_t = model.schedule.add_noise(torch.zeros_like(noise), noise, 1.0)
+    def run(prompt: PromptEmbeddings, seeds: Sequence[int], bar: tqdm) -> Made:
+        x_t = _x_1(model, seeds)
         for step in ddim(x_t, model.guided(prompt, guidance_scale), times=time_grid(num_steps)):
             x_t = step.x_next
             bar.update()
@@ -145,36 +145,86 @@ def distilled_images(
         NonFiniteError: a tensor on the way is not finite; names the step.
     """
 
-    def run(prompt: PromptEmbeddings, noise: Tensor, seeds: Sequence[int], bar: tqdm) -> Made:
-        x_1 = model.schedule.add_noise(torch.zeros_like(noise), noise, 1.0)
-        with torch.no_grad():
-            eps = model.guided(prompt, start_guidance_scale)(x_1, 1.0)
-        scene = ImageScene(model.schedule.denoised(x_1, eps, 1.0))
-        adam = None
-        if learning_rate is not None:
-            adam = torch.optim.Adam(list(scene.parameters()), learning_rate, betas=(0.9, 0.99))
-        first = (
-            0 if t_schedule == "random" else 1
-        )  # an annealed run's step at t = 1 is the start itself
-        bar.update(first)
-        residuals, norms = [], []
-        for step in distill(
-            scene,
-            rule(model, eps),
-            prompt=prompt,
+    def run(prompt: PromptEmbeddings, seeds: Sequence[int], bar: tqdm) -> Made:
+        bar.update(_first_step(t_schedule))
+        latents, residuals, norms = torch.empty(0), [], []
+        for step in distilled_steps(
+            model,
+            prompt,
+            seeds,
+            rule=rule,
             num_steps=num_steps,
-            optimizer=adam,
+            learning_rate=learning_rate,
             t_schedule=t_schedule,
             t_end=t_end,
-            seeds=seeds,
-            first_step=first,
+            start_guidance_scale=start_guidance_scale,
         ):
             residuals.append(step.update.residual)
             norms.append(step.gradient_norm)
+            latents = step.render()
             bar.update()
-        return scene.render().detach(), torch.stack(residuals, 1), torch.stack(norms, 1)
+        return latents, torch.stack(residuals, 1), torch.stack(norms, 1)
 
     return _in_batches(model, prompts, seeds, batch_size, num_steps, name, run)
+
+
+def distilled_steps(
+    model: StableDiffusion,
+    prompt: PromptEmbeddings,
+    seeds: Sequence[int],
+    *,
+    rule: RuleFrom,
+    num_steps: int,
+    learning_rate: float | None = None,
+    t_schedule: str = "linear",
+    t_end: float = 0.0,
+    start_guidance_scale: float = 7.5,
+) -> Iterator[Step]:
+    """Distill one batch of `distilled_images`, each step computed when it is asked for.
+
+    Args:
+        model: frozen.
+        prompt: embeddings, one row an image.
+        seeds: one an image.
+        rule: makes the rule; see `RuleFrom`.
+        num_steps: as in `distilled_images`, and so on.
+        learning_rate: of Adam.
+        t_schedule: see `annealed_t`.
+        t_end: lowest t.
+        start_guidance_scale: gamma of the denoising at t = 1.
+
+    Yields:
+        The steps of `distill`.
+    """
+    x_1 = _x_1(model, seeds)
+    with torch.no_grad():
+        eps = model.guided(prompt, start_guidance_scale)(x_1, 1.0)
+    scene, adam = ImageScene(model.schedule.denoised(x_1, eps, 1.0)), None
+    if learning_rate is not None:
+        adam = torch.optim.Adam(list(scene.parameters()), learning_rate, betas=(0.9, 0.99))
+    yield from distill(
+        scene,
+        rule(model, eps),
+        prompt=prompt,
+        num_steps=num_steps,
+        optimizer=adam,
+        t_schedule=t_schedule,
+        t_end=t_end,
+        seeds=seeds,
+        first_step=_first_step(t_schedule),
+    )
+
+
+def _first_step(t_schedule: str) -> int:
+    """An annealed run's step at t = 1 is the start itself."""
+    return 0 if t_schedule == "random" else 1
+
+
+def _x_1(model: StableDiffusion, seeds: Sequence[int]) -> Tensor:
+    """A zero latent noised to t = 1 by each seed's own noise."""
+    blank = torch.zeros(len(seeds), *model.latent_shape, device=model.device)
+    noise = normal(blank, [generator(seed, 0, "start") for seed in seeds])
+    return model.schedule.add_noise(blank, noise, 1.0)
 
 
 def _in_batches(
@@ -184,7 +234,7 @@ def _in_batches(
     batch_size: int,
     num_steps: int,
     name: str,
-    run: Callable[[PromptEmbeddings, Tensor, Sequence[int], tqdm], Made],
+    run: Callable[[PromptEmbeddings, Sequence[int], tqdm], Made],
 ) -> Generated:
     positive_int("batch_size", batch_size)
     positive_int("num_steps", num_steps, at_least=2)
@@ -199,9 +249,7 @@ def _in_batches(
     with tqdm(total=num_steps * len(batches), desc=name, leave=False) as bar:
         for batch in batches:
             some = [seeds[i] for i in batch]
-            blank = torch.zeros(len(batch), *model.latent_shape, device=model.device)
-            noise = normal(blank, [generator(seed, 0, "start") for seed in some])
-            latents, *traces = run(embedded.select(torch.tensor(batch)), noise, some, bar)
+            latents, *traces = run(embedded.select(torch.tensor(batch)), some, bar)
             made.append((latents.cpu(), traces[0].cpu(), traces[1].cpu()))
     seconds = (time.perf_counter() - began) / len(prompts)
     latents, residuals, norms = (torch.cat(parts) for parts in zip(*made, strict=True))

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.checks import finite, one_of, positive_int, reject
-from sdilib.distill import Step, distill
+from sdilib.distill import Step
+from sdilib.generate import distilled_steps
 from sdilib.guidance import ISM, SDI, SDS, Rule
 from sdilib.inversion import (
     Cached,
@@ -26,10 +27,7 @@ from sdilib.inversion import (
     KappaChoice,
     RandomNoise,
 )
-from sdilib.prompts import PromptEmbeddings
-from sdilib.scenes import ImageScene
 from sdilib.schedule import T_SCHEDULES
-from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 
 __all__ = ["KAPPAS", "RULES", "STATES", "Session", "Settings", "Snapshot", "frames"]
@@ -165,8 +163,7 @@ class Settings:
 def frames(model: StableDiffusion, settings: Settings) -> Iterator[Step]:
     """Return the steps of a run, each computed when it is asked for.
 
-    It makes the image that `sdilib.generate.distilled_images` makes: a zero latent noised to t = 1
-    by the seed's noise, denoised in one step at gamma = 7.5, and then the rule's steps.
+    It makes the image that `sdilib.generate.distilled_images` makes.
 
     Args:
         model: frozen.
@@ -178,29 +175,14 @@ def frames(model: StableDiffusion, settings: Settings) -> Iterator[Step]:
     Raises:
         ValueError: a prompt that the model cannot read; at once, not at the first step.
     """
-    return _frames(model, settings, model.embed([settings.prompt]))
-
-
-def _frames(model: StableDiffusion, settings: Settings, prompt: PromptEmbeddings) -> Iterator[Step]:
-    blank = torch.zeros(1, *model.latent_shape, device=model.device)
-    noise = normal(blank, [generator(settings.seed, 0, "start")])
-    x_1 = model.schedule.add_noise(blank, noise, 1.0)
-    with torch.no_grad():
-        eps = model.guided(prompt, 7.5)(x_1, 1.0)
-    scene, adam = ImageScene(model.schedule.denoised(x_1, eps, 1.0)), None
-    if settings.learning_rate is not None:
-        adam = torch.optim.Adam(list(scene.parameters()), settings.learning_rate, betas=(0.9, 0.99))
-    yield from distill(
-        scene,
-        settings.make_rule(model, eps),
-        prompt=prompt,
+    return distilled_steps(
+        model,
+        model.embed([settings.prompt]),
+        [settings.seed],
+        rule=settings.make_rule,
         num_steps=settings.num_steps,
-        optimizer=adam,
+        learning_rate=settings.learning_rate,
         t_schedule=settings.t_schedule,
-        t_end=0.0,
-        seeds=settings.seed,
-        # The start is an annealed run's step at t = 1.
-        first_step=0 if settings.t_schedule == "random" else 1,
     )
 
 
