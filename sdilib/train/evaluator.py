@@ -14,18 +14,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from tqdm import tqdm
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from sdilib.evaluator import ATTRIBUTES, CARD, READOUTS, Evaluator
 from sdilib.seeds import generator
-from sdilib.storage import read_json, save_tensors, write_json
+from sdilib.storage import save_tensors, write_json
 from sdilib.train.loop import LoopConfig, autocast, train_loop, training_device
-from sdilib.train.tokenizer import MAX_TOKENS, write_tokenizer
+from sdilib.train.tokenizer import text_shape, write_tokenizer
 from sdilib.train.unet import tokenize
 from sdilib.train.vae import pictures
 from sdilib.world.captions import WORDS
-from sdilib.world.dataset import WorldData, open_dataset, random_scene, scene_labels
+from sdilib.world.dataset import WorldData, make_dataset, random_scene, scene_labels
 from sdilib.world.render import BACKGROUND, WorldScene, render_batch
 from sdilib.world.views import MARGIN_DEGREES, has_front, view_margin
 
@@ -88,45 +87,22 @@ def evaluator_data(folder: str | Path, *, count: int, seed: int, image_size: int
         seed: of the scenes.
         image_size: height and width in pixels.
     """
-    folder = Path(folder)
-    info = {"count": count, "seed": seed, "image_size": image_size, "held_out": _HELD_OUT_EVERY}
-    done = folder / "info.json"
-    if not (done.is_file() and read_json(done) == info):
-        folder.mkdir(parents=True, exist_ok=True)
-        done.unlink(missing_ok=True)
-        shape = (count, image_size, image_size, 3)
-        images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
-        captions, labels = [], np.empty((count, len(ATTRIBUTES)), np.int64)
-        for start in tqdm(range(0, count, _CHUNK), desc="rendering", unit="chunk"):
-            drawn = [evaluator_scene(seed, i) for i in range(start, min(start + _CHUNK, count))]
-            scenes, rows = [scene for scene, _ in drawn], slice(start, start + len(drawn))
-            rendered, _, _ = render_batch(scenes, height=image_size, width=image_size)
-            images[rows] = (rendered * 255.0).round().astype(np.uint8)
-            labels[rows] = [scene_labels(scene) for scene in scenes]
-            captions += [text for _, text in drawn]
-        images.flush()
-        np.save(folder / "labels.npy", labels)
-        write_json(folder / "captions.json", captions)
-        write_json(done, info)
-    return open_dataset(folder)
+    return make_dataset(
+        folder, count=count, seed=seed, image_size=image_size, held_out_every=_HELD_OUT_EVERY
+    )
 
 
 def make_evaluator(
     config: EvaluatorConfig, tokenizer: CLIPTokenizer, *, image_size: int = 64
 ) -> nn.ModuleDict:
     """Return the untrained "clip" and "readouts"; their weights depend on the seed alone."""
-    text = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": config.width // 2,
-        "intermediate_size": 2 * config.width,
-        "num_hidden_layers": 2,
-        "num_attention_heads": config.heads,
-        "max_position_embeddings": MAX_TOKENS,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-        "projection_dim": config.embedding,
-    }
+    text = text_shape(
+        tokenizer,
+        width=config.width // 2,
+        layers=2,
+        heads=config.heads,
+        projection=config.embedding,
+    )
     vision = {
         "hidden_size": config.width,
         "intermediate_size": 4 * config.width,

@@ -7,6 +7,7 @@ tokens, byte by byte, as CLIP's alphabet holds every byte twice (inside and at t
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from transformers import CLIPTokenizer
 
@@ -70,6 +71,32 @@ def write_tokenizer(folder: str | Path, words: tuple[str, ...]) -> CLIPTokenizer
     }
     write_json(folder / "tokenizer_config.json", config)
     return CLIPTokenizer.from_pretrained(str(folder))
+
+
+def text_shape(
+    tokenizer: CLIPTokenizer, *, width: int, layers: int, heads: int, projection: int
+) -> dict[str, Any]:
+    """Return the settings of a `CLIPTextModel` that reads the tokenizer's tokens.
+
+    Args:
+        tokenizer: from `write_tokenizer`.
+        width: of its states.
+        layers: number of them.
+        heads: of every attention.
+        projection: width of the embedding it is projected to.
+    """
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "max_position_embeddings": MAX_TOKENS,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "projection_dim": projection,
+    }
 
 
 def _merge(parts, pair):

@@ -25,7 +25,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from sdilib.seeds import generator
 from sdilib.storage import load_tensors, save_tensors, write_json
 from sdilib.train.loop import LoopConfig, autocast, train_loop, training_device
-from sdilib.train.tokenizer import MAX_TOKENS, write_tokenizer
+from sdilib.train.tokenizer import text_shape, write_tokenizer
 from sdilib.train.vae import latents_of
 from sdilib.world.captions import VIEWS, WORDS
 from sdilib.world.dataset import WorldData
@@ -80,18 +80,13 @@ def make_networks(
 ) -> nn.ModuleDict:
     """Return the untrained "unet" and "text_encoder"; their weights depend on the seed alone."""
     deeper = len(config.channels) - 1
-    text: dict[str, Any] = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": config.text_width,
-        "intermediate_size": 4 * config.text_width,
-        "num_hidden_layers": config.text_layers,
-        "num_attention_heads": 4,
-        "max_position_embeddings": MAX_TOKENS,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-        "projection_dim": config.text_width,
-    }
+    text = text_shape(
+        tokenizer,
+        width=config.text_width,
+        layers=config.text_layers,
+        heads=4,
+        projection=config.text_width,
+    )
     with torch.random.fork_rng(devices=[]):
         # The modules' own initialisation draws from torch's global stream.
         torch.random.manual_seed(config.seed)

@@ -74,7 +74,12 @@ def random_scene(seed: int, index: int, *, held_out: bool = False) -> tuple[Worl
 
 
 def make_dataset(
-    folder: str | Path, *, count: int = 40_000, image_size: int = 64, seed: int = 0
+    folder: str | Path,
+    *,
+    count: int = 40_000,
+    image_size: int = 64,
+    seed: int = 0,
+    held_out_every: int = 0,
 ) -> WorldData:
     """Draw a data set into a folder, or open it if it is already there.
 
@@ -83,6 +88,7 @@ def make_dataset(
         count: number of images.
         image_size: height and width in pixels.
         seed: of the scenes.
+        held_out_every: one scene in so many is of a combination kept out of training; 0 for none.
 
     Raises:
         ValueError: a number below its least value.
@@ -92,12 +98,13 @@ def make_dataset(
         "count": positive_int("count", count),
         "image_size": positive_int("image_size", image_size),
         "seed": positive_int("seed", seed, 0),
+        "held_out_every": positive_int("held_out_every", held_out_every, 0),
         "objects": list(OBJECT_NAMES),
     }
     done = folder / "info.json"
     if not (done.exists() and read_json(done) == info):
         done.unlink(missing_ok=True)
-        _draw(folder, count, image_size, seed)
+        _draw(folder, count, image_size, seed, held_out_every)
         write_json(done, info)
     return open_dataset(folder)
 
@@ -130,14 +137,17 @@ def scene_labels(scene: WorldScene) -> tuple[int, int, int, int]:
     )
 
 
-def _draw(folder, count, image_size, seed):
+def _draw(folder, count, image_size, seed, held_out_every):
     """Render all scenes into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     shape = (count, image_size, image_size, 3)
     images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
     captions, labels = [], np.empty((count, 4), np.int64)
     for start in tqdm(range(0, count, _CHUNK), desc="rendering", unit="chunk"):
-        drawn = [random_scene(seed, i) for i in range(start, min(start + _CHUNK, count))]
+        drawn = [
+            random_scene(seed, i, held_out=held_out_every > 0 and i % held_out_every == 0)
+            for i in range(start, min(start + _CHUNK, count))
+        ]
         scenes = [scene for scene, _ in drawn]
         pictures, _, _ = render_batch(scenes, height=image_size, width=image_size)
         images[start : start + len(scenes)] = (pictures * 255.0).round().astype(np.uint8)
