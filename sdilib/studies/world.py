@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sdilib.cameras import Camera
 from sdilib.claims import Claim, exact_claim, paired_claim
 from sdilib.evaluator import ATTRIBUTES, Evaluator
 from sdilib.generate import Generated, ddim_images
@@ -145,15 +146,16 @@ def surface_points(
         camera: that saw the picture.
         depth: along the viewing direction, as in `Rendering`.
     """
-    height, width = depth.shape
-    a, e = np.radians(camera.azimuth_degrees), np.radians(camera.elevation_degrees)
-    back = np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)])
-    right = np.array([np.cos(a), 0.0, -np.sin(a)])
-    scale = 2 * np.tan(np.radians(camera.fov_degrees) / 2) / height
-    rows, columns = np.nonzero(np.isfinite(depth))
-    u, v = (columns + 0.5 - width / 2) * scale, (height / 2 - rows - 0.5) * scale
-    rays = u[:, None] * right + v[:, None] * np.cross(back, right) - back
-    return camera.distance * back + depth[rows, columns][:, None] * rays
+    seen_from = Camera.around(
+        [camera.azimuth_degrees],
+        elevation_degrees=camera.elevation_degrees,
+        distance=camera.distance,
+        fov_degrees=camera.fov_degrees,
+    )
+    rays = seen_from.rays(*depth.shape, dtype=torch.float64)
+    length = torch.from_numpy(depth).double() / rays.cosines[0]
+    points = rays.origins[0] + length[..., None] * rays.directions[0]
+    return points[torch.from_numpy(np.isfinite(depth))].numpy()
 
 
 def guidance_sweep(
