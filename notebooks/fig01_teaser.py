@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Figure 1: in 2D, SDS blurs or burns; SDI matches DDIM
+# # Figure 1: DDIM, SDS and SDI in 2D
 #
 # **The paper's claim.** The same frozen model draws sharp images by DDIM (a) and blurry ones by
 # SDS (b), at the same $\gamma = 7.5$; the usual remedy, $\gamma = 100$, over-saturates. With the
