@@ -4,10 +4,9 @@ import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sdilib.plotting.style import COLOURS, WIDTH
+from sdilib.plotting.style import COLOURS, WIDTH, Figure
 
 __all__ = ["algorithms"]
 

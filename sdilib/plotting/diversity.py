@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from sdilib.plotting.items import draw_items, items_height
@@ -12,6 +11,7 @@ from sdilib.plotting.style import (
     MOST_COLUMNS,
     TITLES,
     WIDTH,
+    Figure,
     colour_of,
     draw_rows,
     rows_height,

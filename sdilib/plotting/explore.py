@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
-from sdilib.plotting.style import COLOURS, WIDTH, quiet
+from sdilib.plotting.style import COLOURS, WIDTH, Figure, quiet
 
 __all__ = ["explored", "run_curves"]
 

@@ -4,11 +4,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from sdilib.plotting.items import draw_items, items_height
-from sdilib.plotting.style import COLOURS, MOST_COLUMNS, WIDTH, draw_rows, rows_height
+from sdilib.plotting.style import COLOURS, MOST_COLUMNS, WIDTH, Figure, draw_rows, rows_height
 
 __all__ = ["from_ism"]
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from jaxtyping import Float
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from torch import Tensor
 
-from sdilib.plotting.style import LABELS, MOST_COLUMNS, WIDTH, draw_rows, quiet, rows_height
+from sdilib.plotting.style import LABELS, MOST_COLUMNS, WIDTH, Figure, draw_rows, quiet, rows_height
 
 __all__ = ["draw_items", "images_and_items", "items_height"]
 

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 
-from sdilib.plotting.style import WIDTH
+from sdilib.plotting.style import WIDTH, Figure
 
 __all__ = ["as_colours", "patterns"]
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from sdilib.plotting.style import COLOURS, WIDTH, quiet
+from sdilib.plotting.style import COLOURS, WIDTH, Figure, quiet
 from sdilib.toy import ToyPaths
 
 __all__ = ["toy_argument"]

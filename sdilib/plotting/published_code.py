@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from sdilib.plotting.items import draw_items, items_height
@@ -12,7 +11,9 @@ from sdilib.plotting.style import (
     LABELS,
     MOST_COLUMNS,
     WIDTH,
+    Figure,
     draw_rows,
+    legend,
     quiet,
     rows_height,
 )
@@ -74,6 +75,6 @@ def published_code(
         axes.set_title(title, fontsize=8, loc="left")
         axes.set_xlim(1, 0)
         axes.set_xlabel("t", fontsize=8)
-        axes.legend(fontsize=6.5, frameon=False, handlelength=1.4, labelspacing=0.3)
+        legend(axes)
         quiet(axes)
     return figure

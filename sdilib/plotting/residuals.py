@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from torch import Tensor
 
 from sdilib.plotting.style import (
@@ -15,7 +15,9 @@ from sdilib.plotting.style import (
     LABELS,
     MOST_COLUMNS,
     WIDTH,
+    Figure,
     draw_rows,
+    legend,
     quiet,
     rows_height,
 )
@@ -135,8 +137,8 @@ def guidance_scales(
     spread.axhline(1, color="#999999", linewidth=0.8, linestyle="--", zorder=0)
     spread.set_xlim(1, 0)
     spread.set_xlabel("t", fontsize=8)
-    spread.set_title("deviation of κ on clean images", fontsize=8, loc="left")
-    spread.legend(title=INVERSE, title_fontsize=6.5, ncols=2, columnspacing=1, **SMALL)
+    spread.set_title(f"deviation of κ on clean images, by {INVERSE}", fontsize=8, loc="left")
+    legend(spread, columns=5)
     quiet(spread)
     _maps(lower, grid_times, grid, scales)
     return figure

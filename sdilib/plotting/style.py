@@ -1,13 +1,25 @@
 """What all figures share: colours, sizes, and rows of images."""
 
+import io
 from collections.abc import Mapping, Sequence
 
+import matplotlib.figure
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from torch import Tensor
 
-__all__ = ["COLOURS", "WIDTH", "colour_of", "draw_rows", "image_rows", "quiet", "rows_height"]
+__all__ = [
+    "COLOURS",
+    "WIDTH",
+    "Figure",
+    "colour_of",
+    "draw_rows",
+    "image_rows",
+    "legend",
+    "quiet",
+    "rows_height",
+]
 
 COLOURS = {
     "DDIM": "#1b1b1b",
@@ -28,6 +40,37 @@ LABELS, TITLES = 0.95, 0.5
 
 MOST_COLUMNS = 8
 """More would leave no room to read their titles."""
+
+
+class Figure(matplotlib.figure.Figure):
+    """A figure that a notebook shows: matplotlib's own does so only where pyplot was imported."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        self.savefig(drawn, format="png", dpi=110)
+        return drawn.getvalue()
+
+
+def legend(axes: Axes, *, columns: int = 2, room: float = 0.35) -> None:
+    """Draw a legend in room made for it above the lines.
+
+    Args:
+        axes: their upper limit is raised.
+        columns: of the legend.
+        room: how much is added to the axes' height, as a share of it.
+    """
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + room * (high - low))
+    axes.legend(
+        loc="upper center",
+        ncols=columns,
+        fontsize=6.5,
+        frameon=False,
+        handlelength=1.2,
+        labelspacing=0.25,
+        columnspacing=1.0,
+        borderaxespad=0.1,
+    )
 
 
 def quiet(axes: Axes) -> None:

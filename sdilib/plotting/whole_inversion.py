@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from sdilib.plotting.items import draw_items, items_height
 from sdilib.plotting.residuals import HUES, strategy_label
-from sdilib.plotting.style import MOST_COLUMNS, WIDTH, draw_rows, rows_height
+from sdilib.plotting.style import MOST_COLUMNS, WIDTH, Figure, draw_rows, rows_height
 
 __all__ = ["whole_inversion"]
 

@@ -6,10 +6,10 @@ from textwrap import wrap
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from torch import Tensor
 
-from sdilib.plotting.style import LABELS, MOST_COLUMNS, WIDTH, draw_rows, quiet, rows_height
+from sdilib.plotting.style import LABELS, MOST_COLUMNS, WIDTH, Figure, draw_rows, quiet, rows_height
 from sdilib.studies.world import Row
 
 __all__ = ["sweep_figure", "world_figure"]
