@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sdilib.cameras import Camera
 from sdilib.checks import NonFiniteError, in_range, one_of, positive_int, reject
 from sdilib.guidance import Rule, Update, View
 from sdilib.prompts import PromptEmbeddings
@@ -15,7 +16,7 @@ from sdilib.scenes import Scene
 from sdilib.schedule import T_SCHEDULES, annealed_t
 from sdilib.seeds import generator
 
-__all__ = ["Codec", "Step", "distill"]
+__all__ = ["Codec", "Step", "ViewedScene", "distill"]
 
 THROUGH = ("encoder", "decoder")
 
@@ -45,6 +46,28 @@ class Codec(Protocol):
         ...
 
 
+@runtime_checkable
+class ViewedScene(Scene, Protocol):
+    """A scene that is seen from somewhere else at each step; `NeRFScene` is one."""
+
+    def look(self, camera: Camera, generator: torch.Generator | None = None) -> None:
+        """Choose the views of the next renders.
+
+        Args:
+            camera: the views.
+            generator: for what the renders draw.
+        """
+        ...
+
+    def render_all(self) -> Any:
+        """Return a render whose `image` is what `render` returns, and more for a penalty."""
+        ...
+
+
+Penalty = Callable[[Any, float], Tensor]
+"""From a `Render` and the share of the run that is done, a number to be made small."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """One complete step of a distillation; nothing in it carries a graph.
@@ -57,6 +80,7 @@ class Step:
         gradient_norm: root mean square of the update's gradient, one number an item.
         render: gives the scene's render *now*, after the step, detached; called only where an image
             is wanted.
+        camera: the views; None for a scene that has one only.
     """
 
     step: int
@@ -65,14 +89,18 @@ class Step:
     update: Update
     gradient_norm: Float[Tensor, " batch"]
     render: Callable[[], Tensor]
+    camera: Camera | None = None
 
 
 def distill(
     scene: Scene,
     rule: Rule,
     *,
-    prompt: PromptEmbeddings,
+    prompt: PromptEmbeddings | Callable[[Camera], PromptEmbeddings],
     num_steps: int,
+    cameras: Callable[[torch.Generator], Camera] | None = None,
+    penalty: Penalty | None = None,
+    updates: int = 1,
     optimizer: torch.optim.Optimizer | None = None,
     t_schedule: str = "linear",
     t_start: float = 1.0,
@@ -90,15 +118,21 @@ def distill(
     Args:
         scene: what is optimised, in place.
         rule: guidance; any callable of `Rule`'s shape.
-        prompt: embeddings, one row an item of the scene's batch.
+        prompt: embeddings, one row an item of the scene's batch; with `cameras`, what makes them for
+            the views of a step.
         num_steps: length of the whole run; annealing ends with it.
+        cameras: draws the views of a step, for a `ViewedScene`, such as `sample_cameras`.
+        penalty: for a `ViewedScene`, what keeps it plausible: weighed against half the mean squared
+            distance to the target.
+        updates: optimiser steps towards each target, 1 or more; the UNet is asked once.
         optimizer: over the scene's parameters, kept by the caller. None is a plain step of size
             one: with w(t) = sigma(t) and a latent scene each render becomes its single-step
             denoised image (eq. 10).
         t_schedule: how t runs, see `annealed_t`; "random" draws it for each item.
         t_start: highest t.
         t_end: lowest t; the paper anneals from 1 to 0.2.
-        seeds: one for each item, or one number: then item i has that number plus i.
+        seeds: one for each item, or one number: then item i has that number plus i. With `cameras`
+            one number, the run's.
         codec: between pixels and latents, for scenes in pixels.
         through: for scenes in pixels, how the update reaches them: its gradient through the
             "encoder", or regression of the render onto the update's target run through the
@@ -126,13 +160,23 @@ def distill(
             codec,
             "an object with encode and decode, such as the model, for a scene in pixels",
         )
-    batch = len(prompt)
-    each = list(range(seeds, seeds + batch)) if isinstance(seeds, int) else list(seeds)
-    if len(each) != batch:
-        reject("seeds", each, f"one number, or one for each of the {batch} prompts")
+    positive_int("updates", updates)
+    each = _item_seeds(seeds, prompt, cameras)
     optimizer = optimizer or torch.optim.SGD(list(scene.parameters()), lr=1.0)
     for step in range(first_step, num_steps):
-        draws = {p: [generator(seed, step, p) for seed in each] for p in ("time", "guidance")}
+        camera = None
+        if cameras is not None and isinstance(scene, ViewedScene):
+            draw = generator(each[0], step, "camera")
+            camera = cameras(draw)
+            scene.look(camera, draw)
+        embeddings = prompt(camera) if callable(prompt) else prompt  # pyright: ignore[reportArgumentType]
+        batch = len(embeddings)
+        draws = {
+            purpose: [generator(seed, step, purpose) for seed in each]
+            if cameras is None
+            else [generator(each[0], step, purpose, item) for item in range(batch)]
+            for purpose in ("time", "guidance")
+        }
         t = annealed_t(
             t_schedule,
             step,
@@ -142,53 +186,92 @@ def distill(
             generator=draws["time"],
             batch=batch,
         )
-        yield _one_step(scene, rule, prompt, optimizer, step, t, draws["guidance"], codec, through)
-
-
-def _one_step(
-    scene: Scene,
-    rule: Rule,
-    prompt: PromptEmbeddings,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    t: Tensor,
-    draws: list[torch.Generator],
-    codec: Codec | None,
-    through: str,
-) -> Step:
-    with torch.enable_grad():
-        render = scene.render()
-        if len(render) != len(prompt):
+        seen = _see(scene, codec, through, penalty)
+        if len(seen.image) != batch:
             reject(
                 "prompt",
-                f"{len(prompt)} prompts",
-                f"one for each of the scene's {len(render)} images",
+                f"{batch} prompts",
+                f"one for each of the scene's {len(seen.image)} images",
             )
-        in_pixels = scene.space == "pixels" and codec is not None
-        by_encoder = in_pixels and through == "encoder"
+        x0 = seen.latents.detach().clone()  # a latent scene's own parameters change in place
+        _require_finite("x0", x0, step, t)
+        view = View(embeddings, image=seen.image.detach() if scene.space == "pixels" else None)
+        try:
+            update = rule(x0, t, view, draws["guidance"])
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{error} at step {step}") from error
+        _require_finite("gradient", update.gradient, step, t)
+        for again in range(updates):
+            if again:
+                seen = _see(scene, codec, through, penalty)
+            optimizer.zero_grad(set_to_none=True)
+            _pull(seen, update, codec, through, penalty, step / num_steps, first=not again)
+            optimizer.step()
+            for parameter in scene.parameters():
+                _require_finite("parameters", parameter, step, t)
+        norm = update.gradient.flatten(1).square().mean(1).sqrt()
+        yield Step(step, t, x0, update, norm, lambda: scene.render().detach().clone(), camera)
+
+
+def _item_seeds(seeds: int | Sequence[int], prompt: object, cameras: object | None) -> list[int]:
+    """One seed an item; for a scene with cameras the run's."""
+    if callable(prompt) != (cameras is not None):
+        reject("prompt", prompt, "embeddings, or with cameras what makes them for a camera")
+    if not isinstance(prompt, PromptEmbeddings):
+        if not isinstance(seeds, int):
+            reject("seeds", seeds, "one number, where cameras choose the views")
+        return [seeds]
+    batch = len(prompt)
+    each = list(range(seeds, seeds + batch)) if isinstance(seeds, int) else list(seeds)
+    if len(each) != batch:
+        reject("seeds", each, f"one number, or one for each of the {batch} prompts")
+    return each
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What a step sees; all but the latents of a target in pixels carries a graph."""
+
+    whole: Any
+    image: Tensor
+    latents: Tensor
+
+
+def _see(scene: Scene, codec: Codec | None, through: str, penalty: Penalty | None) -> _Seen:
+    with torch.enable_grad():
+        whole = scene.render_all() if penalty and isinstance(scene, ViewedScene) else None
+        image = scene.render() if whole is None else whole.image
+        if scene.space != "pixels" or codec is None:
+            return _Seen(whole, image, image)
         # Without the encoder's graph where its gradient is not wanted.
-        source = render if by_encoder else render.detach()
-        latents = codec.encode(source) if in_pixels and codec is not None else render
-    x0 = latents.detach().clone()  # a latent scene's own parameters change in place
-    view = View(prompt, image=render.detach() if in_pixels else None)
-    _require_finite("x0", x0, step, t)
-    try:
-        update = rule(x0, t, view, draws)
-    except NonFiniteError as error:
-        raise NonFiniteError(f"{error} at step {step}") from error
-    _require_finite("gradient", update.gradient, step, t)
-    optimizer.zero_grad(set_to_none=True)
-    if in_pixels and not by_encoder and codec is not None:
+        return _Seen(whole, image, codec.encode(image if through == "encoder" else image.detach()))
+
+
+def _pull(
+    seen: _Seen,
+    update: Update,
+    codec: Codec | None,
+    through: str,
+    penalty: Penalty | None,
+    done: float,
+    *,
+    first: bool,
+) -> None:
+    """Add the gradient of half the squared distance to the target, and of the penalty."""
+    if seen.image is not seen.latents and codec is not None and through == "decoder":
         with torch.no_grad():
-            image = codec.decode(update.target).clamp(0, 1)
-        render.backward(render.detach() - image)
+            target = codec.decode(update.target).clamp(0, 1)
+        values, gradient = seen.image, seen.image.detach() - target
     else:
-        latents.backward(update.gradient)
-    optimizer.step()
-    for parameter in scene.parameters():
-        _require_finite("parameters", parameter, step, t)
-    norm = update.gradient.flatten(1).square().mean(1).sqrt()
-    return Step(step, t, x0, update, norm, lambda: scene.render().detach().clone())
+        values, gradient = seen.latents, update.gradient
+        if not first:
+            gradient = seen.latents.detach() - update.target
+    if penalty is None:
+        values.backward(gradient)
+        return
+    with torch.enable_grad():
+        held = penalty(seen.whole, done) * values.numel()
+    torch.autograd.backward([values, held], [gradient, torch.ones_like(held)])
 
 
 def _require_finite(name: str, tensor: Tensor, step: int, t: Tensor) -> None:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from sdilib.plotting.items import images_and_items
-from sdilib.plotting.style import COLOURS
+from sdilib.plotting.style import Figure, COLOURS
 
 __all__ = ["own_rule"]
 
