@@ -1,0 +1,366 @@
+"""Runs on disk: a run is found by its settings, survives being killed, and is computed once.
+
+A run's folder is named by the hash of its settings and of the model's weights. While it is made it
+holds `checkpoint.safetensors` (and the one before it), `log.jsonl` and `preview.png`; the scene and
+`done.json` are written last. Two processes that ask for the same run: the second one waits, and
+finds it finished.
+"""
+
+import json
+import logging
+import math
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from PIL import Image
+from safetensors import SafetensorError
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sdilib.cameras import Camera
+from sdilib.checks import NonFiniteError, reject
+from sdilib.distill import Step
+from sdilib.guidance import StatefulRule
+from sdilib.nerf.scene import NeRFScene
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.storage import (
+    atomic_write,
+    hash_json,
+    load_tensors,
+    read_json,
+    save_tensors,
+    slug,
+    write_json,
+)
+from sdilib.text_to_3d import Built, EmptySceneError, Text3D, build
+
+__all__ = ["Finished", "Interrupted", "address", "distilled", "known_runs", "remove"]
+
+NUMERICS = 1
+"""Raised by hand when the same settings give other numbers, so that old runs are not taken for new."""
+
+_log = logging.getLogger(__name__)
+
+_CHECKPOINT, _BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
+_SCENE, _DONE, _CONFIG, _LOG = "scene.safetensors", "done.json", "config.json", "log.jsonl"
+_FAILURES = (EmptySceneError, NonFiniteError, torch.cuda.OutOfMemoryError)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, after a checkpoint was written; the message says how to go on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """A run that has ended.
+
+    Attributes:
+        folder: where it lies.
+        config: its settings.
+        scene: what it made, seen from four sides; None if it diverged.
+        diverged: the reason, or "".
+        seconds: of work, over all sessions.
+        num_forwards: UNet sample-forwards, likewise.
+        log: one record a step.
+    """
+
+    folder: Path
+    config: Text3D
+    scene: NeRFScene | None
+    diverged: str
+    seconds: float
+    num_forwards: int
+    log: tuple[Mapping[str, Any], ...]
+
+
+def address(config: Text3D, model_hash: str) -> str:
+    """Return the name of a run's folder.
+
+    Args:
+        config: all its settings count.
+        model_hash: of the model's weights.
+    """
+    known = config.settings() | {"model": model_hash, "numerics": NUMERICS}
+    return f"{config.rule}-{slug(config.prompt, 40)}-{config.seed}-{hash_json(known)}"
+
+
+def distilled(
+    config: Text3D,
+    *,
+    root: str | Path = "runs",
+    model: StableDiffusion | None = None,
+    save_seconds: float = 60.0,
+    preview_seconds: float = 10.0,
+    progress: bool = True,
+) -> Finished:
+    """Return a run: the finished one if there is one, else it is made, or gone on with.
+
+    On the CPU a run that was interrupted ends with the same bits as one that was not, at the same
+    number of threads.
+
+    Args:
+        config: what to make.
+        root: folder of all runs.
+        model: the one of `config.model`, if it is loaded already.
+        save_seconds: time between two checkpoints.
+        preview_seconds: time between two previews; 0 is none.
+        progress: whether to draw a bar.
+
+    Raises:
+        ValueError: a setting that the model cannot take.
+        OSError: the folder cannot be written, or the disk is full.
+        Interrupted: Ctrl-C; a checkpoint is there.
+    """
+    built = build(config, model)
+    folder = Path(root) / address(config, built.model.hash)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        with _held(lock, folder):
+            if not (folder / _DONE).exists():
+                _make(built, folder, save_seconds, preview_seconds, progress)
+            return _finished(built, folder)
+    except PermissionError as error:
+        raise OSError(f"root={str(root)!r}: expected a folder that can be written") from error
+
+
+def known_runs(root: str | Path = "runs") -> list[dict[str, Any]]:
+    """Return what is known of each run below a folder: name, settings, state, steps and bytes.
+
+    Args:
+        root: folder of all runs.
+    """
+    found = []
+    for path in sorted(Path(root).glob(f"*/{_CONFIG}")):
+        folder = path.parent
+        done = read_json(folder / _DONE) if (folder / _DONE).exists() else None
+        state = "unfinished" if done is None else "diverged" if done["diverged"] else "done"
+        size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        found.append(
+            {
+                "name": folder.name,
+                "config": read_json(path),
+                "state": state,
+                "steps": len(_read_log(folder / _LOG)),
+                "bytes": size,
+            }
+        )
+    return found
+
+
+def remove(names: Sequence[str], root: str | Path = "runs") -> None:
+    """Remove runs; one that is being made is left alone.
+
+    Args:
+        names: of their folders.
+        root: folder of all runs.
+
+    Raises:
+        ValueError: an unknown name, or a run that another process is making.
+    """
+    known = [run["name"] for run in known_runs(root)]
+    for name in names:
+        if name not in known:
+            reject("run", name, f"one of the runs in {root}", known=known)
+    for name in names:
+        folder = Path(root) / name
+        try:
+            with FileLock(folder / ".lock").acquire(blocking=False):
+                shutil.rmtree(folder)
+        except Timeout:
+            reject("run", name, "a run that no process is working on")
+
+
+@contextmanager
+def _held(lock: FileLock, folder: Path) -> Iterator[None]:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        _log.warning("another process works on %s: waiting for it", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make(
+    built: Built, folder: Path, save_seconds: float, preview_seconds: float, progress: bool
+) -> None:
+    write_json(folder / _CONFIG, built.config.settings() | {"model_hash": built.model.hash})
+    first, seconds, forwards = _resume(built, folder)
+    records = _read_log(folder / _LOG)[:first]
+    # Lines after the checkpoint belong to steps that are made again.
+    atomic_write(folder / _LOG, "".join(json.dumps(record) + "\n" for record in records))
+    earlier = built.model.num_forwards - forwards
+    clock = time.monotonic() - seconds
+    saved = previewed = time.monotonic()
+    step_number, diverged = first, ""
+
+    def save() -> None:
+        spent = time.monotonic() - clock, built.model.num_forwards - earlier
+        _save(built, folder, step_number, *spent)
+
+    name = f"{built.config.rule}: {built.config.prompt}"
+    with (
+        (folder / _LOG).open("a", encoding="utf-8") as log,
+        _interruptible() as interrupted,
+        tqdm(total=built.config.steps, initial=first, desc=name, disable=not progress) as bar,
+    ):
+        try:
+            for step in built.distilled(first):
+                step_number = step.step + 1
+                record = _record(built, step)
+                log.write(json.dumps(record) + "\n")
+                log.flush()
+                bar.update()
+                bar.set_postfix(t=f"{record['t']:.2f}", r=f"{record['residual']:.3g}")
+                now = time.monotonic()
+                if preview_seconds and now - previewed > preview_seconds:
+                    _preview(step, folder / "preview.png")
+                    previewed = now
+                if interrupted.is_set() or now - saved > save_seconds:
+                    save()
+                    saved = now
+                if interrupted.is_set():
+                    raise Interrupted(
+                        f"stopped after step {step_number} of {built.config.steps}; "
+                        "the same command goes on from there"
+                    )
+        except _FAILURES as error:
+            diverged = f"{type(error).__name__}: {error}"
+            _log.warning("%s diverged: %s", folder.name, diverged)
+    if not diverged:
+        save_tensors(folder / _SCENE, built.scene.state_dict())
+    write_json(
+        folder / _DONE,
+        {
+            "diverged": diverged,
+            "seconds": round(time.monotonic() - clock, 2),
+            "num_forwards": built.model.num_forwards - earlier,
+            "threads": torch.get_num_threads(),
+        },
+    )
+    for name in (_CHECKPOINT, _BEFORE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _record(built: Built, step: Step) -> dict[str, Any]:
+    numbers = {
+        "t": step.t.mean(),
+        "residual": step.update.residual.mean(),
+        "gradient": step.gradient_norm.mean(),
+    }
+    finite = {name: float(value) for name, value in numbers.items()}
+    assert all(map(math.isfinite, finite.values()))
+    return {"step": step.step, **finite, "opacity": built.opacity}
+
+
+def _preview(step: Step, path: Path) -> None:
+    images = step.render().clamp(0, 1)
+    row = torch.cat(list(images), dim=-1).permute(1, 2, 0)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.png")
+    Image.fromarray((row * 255).round().byte().cpu().numpy()).save(beside)
+    beside.replace(path)
+
+
+def _save(built: Built, folder: Path, step: int, seconds: float, forwards: int) -> None:
+    """Write everything that the next step depends on."""
+    tensors = {f"scene.{name}": value for name, value in built.scene.state_dict().items()}
+    for number, moments in built.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+    if isinstance(built.rule, StatefulRule):
+        tensors |= {f"rule.{name}": value for name, value in built.rule.state_dict().items()}
+    tensors["progress"] = torch.tensor([step, seconds, forwards], dtype=torch.float64)
+    path = folder / _CHECKPOINT
+    if path.exists():
+        path.replace(folder / _BEFORE)
+    save_tensors(path, {name: value.clone() for name, value in tensors.items()})
+
+
+def _resume(built: Built, folder: Path) -> tuple[int, float, int]:
+    """Restore the last whole checkpoint; returns its step, seconds and sample-forwards."""
+    for path in (folder / _CHECKPOINT, folder / _BEFORE):
+        if not path.exists():
+            continue
+        try:
+            tensors = load_tensors(path)
+        except (SafetensorError, OSError) as error:
+            _log.warning("%s cannot be read (%s): going on from the one before it", path, error)
+            continue
+        built.scene.load_state_dict(_under(tensors, "scene."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(tensors, "optimizer.").items():
+            number, name = key.split(".")
+            moments.setdefault(int(number), {})[name] = value
+        groups = built.optimizer.state_dict()["param_groups"]
+        built.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        if isinstance(built.rule, StatefulRule):
+            built.rule.load_state_dict(_under(tensors, "rule."))
+        step, seconds, forwards = tensors["progress"].tolist()
+        _log.info("going on with %s at step %d", folder.name, int(step))
+        return int(step), seconds, int(forwards)
+    return 0, 0.0, 0
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _read_log(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a log; a killed process may leave half a one."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+def _finished(built: Built, folder: Path) -> Finished:
+    done = read_json(folder / _DONE)
+    if not done["diverged"]:
+        built.scene.load_state_dict(load_tensors(folder / _SCENE))
+        built.scene.look(Camera.around([0, 90, 180, 270]))
+    return Finished(
+        folder=folder,
+        config=built.config,
+        scene=None if done["diverged"] else built.scene,
+        diverged=done["diverged"],
+        seconds=done["seconds"],
+        num_forwards=done["num_forwards"],
+        log=tuple(_read_log(folder / _LOG)),
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Let the first Ctrl-C wait for the end of the step; the second one stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def note(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

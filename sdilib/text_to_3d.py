@@ -1,0 +1,322 @@
+"""Text to 3D: what one run is, from its settings to the steps of its distillation.
+
+A `Text3D` is the whole configuration of a run as plain values. `build` turns it into what
+`distill` takes: a NeRF, an optimiser, a rule, and the prompts, cameras and penalties of a step.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sdilib.cameras import Camera, sample_cameras
+from sdilib.checks import finite, in_range, one_of, positive_int, reject
+from sdilib.distill import THROUGH, Step, distill
+from sdilib.guidance import ISM, SDI, SDS, Rule
+from sdilib.inversion import (
+    DDIMInversion,
+    FixedNoise,
+    FixedPoint,
+    GradientDescent,
+    KappaChoice,
+    RandomNoise,
+)
+from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS, NeRF
+from sdilib.nerf.hash_grid import BACKENDS, HashGrid
+from sdilib.nerf.regularisers import convexity, opaqueness, orientation, sparsity, z_variance
+from sdilib.nerf.render import Render
+from sdilib.nerf.scene import NeRFScene
+from sdilib.prompts import PromptEmbeddings, view_prompt
+from sdilib.schedule import T_SCHEDULES
+from sdilib.seeds import generator
+from sdilib.stable_diffusion import StableDiffusion
+
+__all__ = ["KAPPAS", "RULES", "Built", "EmptySceneError", "Text3D", "build"]
+
+RULES = ("sdi", "sds", "ism")
+KAPPAS = ("inversion", "random", "fixed", "fixed point", "gradient descent")
+
+_EMPTY = 0.002  # mean opacity below which nothing is left to be seen
+_GROWING = 0.1  # share of a run in which a scene may yet be empty
+_CONVEX_SHARE = 0.4  # appendix A.2: convexity in the first 40% of the run
+
+
+class EmptySceneError(RuntimeError):
+    """The volume has vanished, from where no gradient leads back: the run has diverged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text3D:
+    """One run from a text to a NeRF.
+
+    Attributes:
+        prompt: without view words, which are appended for each camera.
+        model: "mini" (bundled), a folder in diffusers' format, or a hub id.
+        rule: "sdi", "sds" or "ism".
+        guidance_scale: gamma, of the denoiser.
+        kappa: of SDI, one of `KAPPAS`.
+        inversion_guidance_scale: gamma_inv.
+        num_inversion_steps: n for the whole range of t; iterations, where kappa is iterated.
+        unit: whether the inverted kappa is scaled to unit deviation, which is not in the paper.
+        steps: of the distillation.
+        cameras: views a step.
+        updates: optimiser steps towards each target.
+        through: how a target in latents reaches pixels, "encoder" or "decoder" (see `distill`).
+        t_schedule: how t runs.
+        t_start: highest t.
+        t_end: lowest t.
+        size: height and width of the renders, in pixels.
+        num_samples: along a ray through the centre.
+        rays_per_patch: 0, or the rays that backpropagation is deferred by.
+        learning_rate: of the hash grid, by Adam.
+        network_learning_rate: of the small network.
+        levels: of the hash grid.
+        finest_resolution: of the hash grid.
+        backend: of the hash grid.
+        activation: of the density, "softplus" or "exp".
+        blob_height: added to the density at the centre at first, before the activation.
+        background: "fixed", "learned" or "random".
+        sparsity: weight of that penalty, as those that follow; 0 leaves it out.
+        opaqueness: its weight grows with the run, from 0 to this.
+        orientation: needs normals, which cost about a second rendering.
+        z_variance: likewise grows.
+        convexity: in the first 40% of the run; needs normals.
+        seed: of everything drawn.
+
+    Raises:
+        ValueError: a setting outside its range; names it.
+    """
+
+    prompt: str
+    model: str = "mini"
+    rule: str = "sdi"
+    guidance_scale: float = 7.5
+    kappa: str = "inversion"
+    inversion_guidance_scale: float = -7.5
+    num_inversion_steps: int = 10
+    unit: bool = False
+    steps: int = 60
+    cameras: int = 4
+    updates: int = 3
+    through: str = "decoder"
+    t_schedule: str = "linear"
+    t_start: float = 0.98
+    t_end: float = 0.2
+    size: int = 64
+    num_samples: int = 64
+    rays_per_patch: int = 0
+    learning_rate: float = 0.05
+    network_learning_rate: float = 0.01
+    levels: int = 12
+    finest_resolution: int = 64
+    backend: str = "numba"
+    activation: str = "exp"
+    blob_height: float = 5.0
+    background: str = "fixed"
+    sparsity: float = 0.03
+    opaqueness: float = 0.05
+    orientation: float = 0.0
+    z_variance: float = 0.0
+    convexity: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        if not self.prompt.strip():
+            reject("prompt", self.prompt, "a text with at least one word")
+        choices = {
+            "rule": RULES,
+            "kappa": KAPPAS,
+            "through": THROUGH,
+            "t_schedule": T_SCHEDULES,
+            "backend": BACKENDS,
+            "activation": ACTIVATIONS,
+            "background": BACKGROUNDS,
+        }
+        for name, allowed in choices.items():
+            one_of(name, getattr(self, name), allowed)
+        for name in ("guidance_scale", "inversion_guidance_scale", "blob_height"):
+            finite(name, getattr(self, name))
+        counts = ("num_inversion_steps", "steps", "cameras", "updates", "size", "num_samples")
+        for name in (*counts, "levels", "finest_resolution"):
+            positive_int(name, getattr(self, name))
+        positive_int("rays_per_patch", self.rays_per_patch, at_least=0)
+        in_range("t_start", self.t_start, 0, 1, open_low=True)
+        in_range("t_end", self.t_end, 0, self.t_start)
+        for name in ("learning_rate", "network_learning_rate"):
+            in_range(name, getattr(self, name), 0, 10, open_low=True)
+        for name in ("sparsity", "opaqueness", "orientation", "z_variance", "convexity"):
+            in_range(name, getattr(self, name), 0, 1e6)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings by name."""
+        return asdict(self)
+
+    @property
+    def normals(self) -> bool:
+        """Whether a penalty needs them."""
+        return self.orientation > 0 or self.convexity > 0
+
+
+@dataclass(slots=True, eq=False)
+class Built:
+    """A run's parts; all state lies in `scene`, `optimizer` and `rule`.
+
+    Attributes:
+        config: what it was built from.
+        model: the denoiser and codec, frozen.
+        scene: what is optimised.
+        optimizer: over the scene's parameters.
+        rule: guidance.
+        opacity: mean over the pixels of the last render with a graph.
+    """
+
+    config: Text3D
+    model: StableDiffusion
+    scene: NeRFScene
+    optimizer: torch.optim.Optimizer
+    rule: Rule
+    opacity: float = 1.0
+
+    def prompt_of(self, camera: Camera) -> PromptEmbeddings:
+        """Return the prompt with the words of each view.
+
+        Args:
+            camera: the views.
+        """
+        return self.model.embed(
+            [view_prompt(self.config.prompt, f"{view} view") for view in camera.views]
+        )
+
+    def penalty(self, render: Render, done: float) -> Tensor:
+        """Return what keeps the volume a plausible object, and note its opacity.
+
+        Args:
+            render: of the step.
+            done: share of the run, in [0, 1].
+        """
+        self.opacity = float(render.opacity.detach().mean())
+        config = self.config
+        weighted = (
+            (config.sparsity, sparsity),
+            (config.opaqueness * done, opaqueness),
+            (config.orientation, orientation),
+            (config.z_variance * done, z_variance),
+            (config.convexity * (done < _CONVEX_SHARE), convexity),
+        )
+        terms = [weight * term(render) for weight, term in weighted if weight]
+        return torch.stack(terms).sum() if terms else render.opacity.sum() * 0
+
+    def distilled(self, first_step: int = 0) -> Iterator[Step]:
+        """Distill, one step an iteration.
+
+        Args:
+            first_step: where to go on.
+
+        Yields:
+            Each step, complete.
+
+        Raises:
+            EmptySceneError: nothing is left to be seen after the first tenth of the run.
+            NonFiniteError: a number is not finite.
+        """
+        config = self.config
+        run = distill(
+            self.scene,
+            self.rule,
+            prompt=self.prompt_of,
+            num_steps=config.steps,
+            cameras=lambda draw: sample_cameras(config.cameras, draw),
+            penalty=self.penalty,
+            updates=config.updates,
+            optimizer=self.optimizer,
+            t_schedule=config.t_schedule,
+            t_start=config.t_start,
+            t_end=config.t_end,
+            seeds=config.seed,
+            codec=self.model,
+            through=config.through,
+            first_step=first_step,
+        )
+        for step in run:
+            if self.opacity < _EMPTY and step.step > _GROWING * config.steps:
+                raise EmptySceneError(
+                    f"opacity={self.opacity:.2g}: expected at least {_EMPTY} at step {step.step}; "
+                    "the volume is empty, smaller penalties or learning rates may help"
+                )
+            yield step
+
+
+def build(config: Text3D, model: StableDiffusion | None = None) -> Built:
+    """Return a run at its beginning.
+
+    Args:
+        config: see there.
+        model: the one of `config.model`, if it is loaded already.
+
+    Raises:
+        ValueError: a prompt or size that the model cannot take.
+    """
+    model = model or StableDiffusion.from_pretrained(config.model)
+    if config.size % model.factor:
+        reject("size", config.size, f"a multiple of {model.factor}, the model's pixels a latent")
+    every_view = Camera.around([0, 90, 180]), Camera.around([0], elevation_degrees=70)
+    draw = generator(config.seed, 0, "nerf")
+    grid = HashGrid(
+        num_levels=config.levels,
+        finest_resolution=config.finest_resolution,
+        backend=config.backend,
+        generator=draw,
+    )
+    nerf = NeRF(
+        grid=grid,
+        activation=config.activation,
+        blob_height=config.blob_height,
+        background=config.background,
+        generator=draw,
+    ).to(model.device)
+    scene = NeRFScene(
+        nerf,
+        Camera.around([0] * config.cameras),
+        height=config.size,
+        width=config.size,
+        num_samples=config.num_samples,
+        normals=config.normals,
+        rays_per_patch=config.rays_per_patch or None,
+    )
+    rest = [p for name, p in nerf.named_parameters() if not name.startswith("grid.")]
+    optimizer = torch.optim.Adam(
+        [
+            {"params": list(grid.parameters()), "lr": config.learning_rate},
+            {"params": rest, "lr": config.network_learning_rate},
+        ],
+        betas=(0.9, 0.99),
+        eps=1e-15,
+    )
+    built = Built(config, model, scene, optimizer, _rule(config, model))
+    for camera in every_view:  # a word the model does not know is found before any work
+        built.prompt_of(camera)
+    return built
+
+
+def _rule(config: Text3D, model: StableDiffusion) -> Rule:
+    if config.rule == "sds":
+        return SDS(model, config.guidance_scale)
+    if config.rule == "ism":
+        return ISM(model, config.guidance_scale)
+    return SDI(model, config.guidance_scale, kappa=_kappa(config))
+
+
+def _kappa(config: Text3D) -> KappaChoice:
+    choices: dict[str, KappaChoice] = {
+        "inversion": DDIMInversion(
+            config.inversion_guidance_scale, config.num_inversion_steps, unit=config.unit
+        ),
+        "random": RandomNoise(),
+        "fixed": FixedNoise(),
+        "fixed point": FixedPoint(config.num_inversion_steps),
+        "gradient descent": GradientDescent(config.num_inversion_steps),
+    }
+    return choices[config.kappa]

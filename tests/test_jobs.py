@@ -1,0 +1,197 @@
+"""A run on disk is computed once, survives kills, and resumes to the same bits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import sdilib
+from sdilib import jobs
+from sdilib.jobs import address, distilled, known_runs, remove
+from sdilib.storage import load_tensors
+from sdilib.text_to_3d import Text3D, build
+
+SMALL = Text3D(
+    "a red mug",
+    model="tiny",
+    steps=8,
+    cameras=2,
+    size=16,
+    num_samples=16,
+    num_inversion_steps=2,
+    kappa="fixed",
+    levels=4,
+    finest_resolution=16,
+)
+ROOT = Path(sdilib.__file__).parents[1]
+
+WORKER = """
+import sys, json
+import torch
+torch.set_num_threads(1)
+from sdilib.jobs import distilled
+from sdilib.text_to_3d import Text3D
+distilled(Text3D(**json.loads(sys.argv[1])), root=sys.argv[2], save_seconds=0.0, progress=False)
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return build(SMALL).model
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def worker(config, root):
+    words = [sys.executable, "-c", WORKER, json.dumps(config.settings()), str(root)]
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "NUMBA_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, process, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def same(one, two):
+    a, b = (load_tensors(folder / "scene.safetensors") for folder in (one, two))
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def lines(folder):
+    path = folder / "log.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def test_a_run_leaves_scene_log_and_settings_and_no_checkpoint(tmp_path, tiny):
+    made = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    names = {path.name for path in made.folder.iterdir()} - {".lock"}
+    assert names == {"scene.safetensors", "done.json", "config.json", "log.jsonl"}
+    assert [record["step"] for record in made.log] == list(range(8))
+    assert made.num_forwards > 0
+    assert made.diverged == ""
+
+
+def test_a_finished_run_is_found_again_and_not_computed(tmp_path, tiny, monkeypatch):
+    first = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    monkeypatch.setattr(jobs, "_make", lambda *_: pytest.fail("computed again"))
+    again = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    assert again.folder == first.folder
+    assert torch.equal(again.scene.render(), first.scene.render())
+    assert again.log == first.log
+
+
+def test_every_setting_and_the_weights_change_the_address():
+    here = address(SMALL, "abc")
+    changes = {
+        name: value + 1 if isinstance(value, int) and not isinstance(value, bool) else None
+        for name, value in SMALL.settings().items()
+    }
+    for name, value in changes.items():
+        if value is not None:
+            assert address(replace(SMALL, **{name: value}), "abc") != here
+    assert address(replace(SMALL, prompt="a blue mug"), "abc") != here
+    assert address(SMALL, "abd") != here
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path, tiny):
+    whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
+    root = tmp_path / "killed"
+    folder = root / whole.folder.name
+    for least in (1, 3, 6):
+        process = worker(SMALL, root)
+        wait_for(lambda least=least: lines(folder) >= least, process)
+        process.kill()
+        process.communicate()
+        assert not (folder / "done.json").exists()
+    resumed = distilled(SMALL, root=root, model=tiny, progress=False)
+    assert same(whole.folder, resumed.folder)
+    assert resumed.log == whole.log
+    assert resumed.num_forwards == whole.num_forwards
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, tiny):
+    long = replace(SMALL, steps=2000)
+    process = worker(long, tmp_path)
+    folder = tmp_path / address(long, tiny.hash)
+    wait_for(lambda: lines(folder) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert "the same command goes on from there" in said
+    assert (folder / "checkpoint.safetensors").exists()
+    step = int(load_tensors(folder / "checkpoint.safetensors")["progress"][0])
+    assert step == lines(folder)
+
+
+def test_a_broken_checkpoint_gives_way_to_the_one_before(tmp_path, tiny, caplog):
+    whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
+    root = tmp_path / "broken"
+    folder = root / whole.folder.name
+    process = worker(SMALL, root)
+    wait_for(lambda: lines(folder) >= 4, process)
+    process.kill()
+    process.communicate()
+    checkpoint = folder / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    resumed = distilled(SMALL, root=root, model=tiny, progress=False)
+    assert "cannot be read" in caplog.text
+    assert same(whole.folder, resumed.folder)
+
+
+def test_two_processes_make_one_run(tmp_path, tiny):
+    both = [worker(SMALL, tmp_path) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    folder = tmp_path / address(SMALL, tiny.hash)
+    assert lines(folder) == SMALL.steps
+    assert distilled(SMALL, root=tmp_path, model=tiny, progress=False).diverged == ""
+
+
+def test_a_run_that_diverges_stores_the_reason_and_is_not_repeated(tmp_path, tiny):
+    config = replace(SMALL, steps=60, rule="sds", sparsity=1e6, learning_rate=0.5)
+    made = distilled(config, root=tmp_path, model=tiny, progress=False)
+    assert made.scene is None
+    assert "the volume is empty" in made.diverged
+    again = distilled(config, root=tmp_path, model=tiny, progress=False)
+    assert again.diverged == made.diverged
+    assert known_runs(tmp_path)[0]["state"] == "diverged"
+
+
+def test_runs_are_listed_with_their_size_and_removed(tmp_path, tiny):
+    made = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    (run,) = known_runs(tmp_path)
+    assert run["name"] == made.folder.name
+    assert (run["state"], run["steps"]) == ("done", 8)
+    assert run["bytes"] > 1000
+    assert run["config"]["prompt"] == "a red mug"
+    with pytest.raises(ValueError, match="run='other': expected one of the runs"):
+        remove([run["name"], "other"], tmp_path)
+    assert made.folder.exists()
+    remove([run["name"]], tmp_path)
+    assert known_runs(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, tiny):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        distilled(SMALL, root=tmp_path / "file", model=tiny, progress=False)

@@ -1,0 +1,145 @@
+"""A run's settings become a NeRF that follows the rule's targets, seen by the cameras of the step."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sdilib.cameras import Camera, sample_cameras
+from sdilib.distill import distill
+from sdilib.guidance import Update
+from sdilib.text_to_3d import EmptySceneError, Text3D, build
+
+SMALL = Text3D(
+    "a red mug",
+    model="tiny",
+    steps=4,
+    cameras=2,
+    size=16,
+    num_samples=16,
+    num_inversion_steps=2,
+    levels=4,
+    finest_resolution=16,
+)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return build(SMALL).model
+
+
+def pull_to(latents):
+    """A rule whose target is the same for every view."""
+
+    def rule(x0, t, view, generator):
+        one = torch.ones(len(x0), 1, 1, 1)
+        target = latents.expand_as(x0)
+        noise = torch.zeros_like(x0)
+        return Update.from_noises(
+            x0, kappa=noise, eps=x0 - target, sigma=one, weight=one, num_forwards=0
+        )
+
+    return rule
+
+
+@pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
+@pytest.mark.parametrize("through", ["encoder", "decoder"])
+def test_every_rule_runs_and_changes_the_scene(tiny, rule, through):
+    built = build(replace(SMALL, rule=rule, through=through, steps=2), tiny)
+    before = built.scene.state_dict()
+    steps = list(built.distilled())
+    assert [step.step for step in steps] == [0, 1]
+    after = built.scene.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("kappa", ["random", "fixed", "fixed point", "gradient descent"])
+def test_every_choice_of_kappa_runs(tiny, kappa):
+    *_, last = build(replace(SMALL, kappa=kappa, steps=2), tiny).distilled()
+    assert last.update.residual.isfinite().all()
+
+
+def test_each_step_has_its_own_views_and_the_same_seed_the_same_ones(tiny):
+    one, two = ([s.camera.azimuth_degrees for s in build(SMALL, tiny).distilled()] for _ in "ab")
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert not torch.equal(one[0], one[1])
+    other = [s.camera.azimuth_degrees for s in build(replace(SMALL, seed=1), tiny).distilled()]
+    assert not torch.equal(one[0], other[0])
+
+
+def test_the_prompt_says_the_view(tiny):
+    built = build(SMALL, tiny)
+    camera = Camera.around([0, 180])
+    asked = built.prompt_of(camera).conditional
+    said = tiny.embed(["a red mug, front view", "a red mug, back view"]).conditional
+    assert torch.equal(asked, said)
+
+
+def test_renders_come_to_a_target_and_more_updates_come_closer(tiny):
+    built = build(replace(SMALL, sparsity=0.0, opaqueness=0.0), tiny)
+    goal = tiny.encode(torch.full((1, 3, 16, 16), 0.3)).detach()
+
+    def distance(updates):
+        built = build(replace(SMALL, sparsity=0.0, opaqueness=0.0), tiny)
+        *_, last = distill(
+            built.scene,
+            pull_to(goal),
+            prompt=built.prompt_of,
+            num_steps=8,
+            cameras=lambda draw: sample_cameras(2, draw),
+            updates=updates,
+            optimizer=built.optimizer,
+            codec=tiny,
+        )
+        return float((last.x0 - goal).square().mean())
+
+    first = float((tiny.encode(built.scene.render()).detach() - goal).square().mean())
+    once, thrice = distance(1), distance(3)
+    assert once < first
+    assert thrice < once
+
+
+def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
+    built = build(replace(SMALL, steps=60, rule="sds", sparsity=1e6, learning_rate=0.5), tiny)
+    with pytest.raises(EmptySceneError, match="the volume is empty"):
+        list(built.distilled())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prompt": " "}, "prompt"),
+        ({"rule": "sdx"}, "rule='sdx'"),
+        ({"kappa": "noise"}, "kappa='noise'"),
+        ({"steps": 0}, "steps=0"),
+        ({"t_end": 0.99}, "t_end=0.99"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0"),
+        ({"sparsity": -1.0}, "sparsity=-1.0"),
+        ({"guidance_scale": float("nan")}, "guidance_scale=nan"),
+        ({"finest_resolution": 4}, "finest_resolution=4"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(tiny, change, message):
+    with pytest.raises(ValueError, match=message):
+        build(replace(SMALL, **change), tiny)
+
+
+def test_a_size_the_autoencoder_cannot_divide_is_refused(tiny):
+    with pytest.raises(ValueError, match="size=17: expected a multiple of"):
+        build(replace(SMALL, size=17), tiny)
+
+
+def test_cameras_need_a_prompt_for_each_view(tiny):
+    built = build(SMALL, tiny)
+    prompt = tiny.embed(["a red mug"] * 2)
+    with pytest.raises(ValueError, match="prompt="):
+        next(
+            distill(
+                built.scene,
+                built.rule,
+                prompt=prompt,
+                num_steps=1,
+                cameras=lambda draw: sample_cameras(2, draw),
+                codec=tiny,
+            )
+        )
