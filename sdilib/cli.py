@@ -20,6 +20,8 @@ __all__ = ["main"]
 
 _THREADS = ("MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _RULES = ("sdi", "sds", "ism")
+_SCENES = ("nerf", "image")
+_RUNS_ACTIONS = ("list", "show", "export", "remove")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,7 +81,13 @@ def _parser() -> _Parser:
         added.set_defaults(command=function)
         return added
 
-    _add_run(command("run", _run, "distil one image from a prompt"))
+    _add_run(command("run", _run, "distil a 3D object, or an image, from a prompt"))
+    runs = command("runs", _runs, "list, show, export or remove 3D runs")
+    runs.add_argument("action", nargs="?", default="list", help=", ".join(_RUNS_ACTIONS))
+    runs.add_argument(
+        "names", nargs="*", help="of runs; remove takes all unfinished ones as unfinished"
+    )
+    runs.add_argument("--root", default="runs", help="folder of all runs")
     notebook = command("notebook", _notebook, "run a notebook and keep the figures it makes")
     notebook.add_argument("name", help="a notebook's path, name or figure number")
     notebook.add_argument("parameters", nargs="*", metavar="name=value", help="the notebook's own")
@@ -129,7 +137,20 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=_integer, default=0)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", default="", help="run folder; default runs/RULE-PROMPT-SEED")
+    parser.add_argument("--scene", default="nerf", help="nerf (default), or image")
+    parser.add_argument(
+        "--out", default="", help="of an image; default runs/RULE-PROMPT-SEED, which must be new"
+    )
+    parser.add_argument(
+        "--root", default="runs", help="folder of all 3D runs; the same settings find the same run"
+    )
+    parser.add_argument(
+        "--set",
+        nargs="*",
+        default=[],
+        metavar="name=value",
+        help="further settings of a 3D run, see sdilib.text_to_3d.Text3D",
+    )
 
 
 def _integer(text: str) -> int:
@@ -155,6 +176,8 @@ def _run(options: argparse.Namespace) -> int:
     positive_int("steps", options.steps, at_least=0)
     finite("guidance_scale", options.guidance_scale)
     finite("inversion_guidance_scale", options.inversion_guidance_scale)
+    if one_of("scene", options.scene, _SCENES) == "nerf":
+        return _run_3d(options)
     steps = {f"{options.rule}_steps": options.steps}
     settings = resolve("run", options.preset, model=options.model, **steps)
     settings = {
@@ -174,6 +197,116 @@ def _run(options: argparse.Namespace) -> int:
     _write_run(folder, settings)
     sys.stdout.write(f"{folder / 'image.png'}\n")
     return 0
+
+
+def _run_3d(options: argparse.Namespace) -> int:
+    from dataclasses import fields
+
+    from sdilib.presets import resolve
+
+    if options.out:
+        reject("out", options.out, "no folder for a 3D run, whose settings name it; see --root")
+    settings = resolve("run3d", options.preset, model=options.model, steps=options.steps)
+    del settings["preset"]
+    for name in ("prompt", "rule", "guidance_scale", "inversion_guidance_scale", "seed"):
+        settings[name] = getattr(options, name)
+    if options.rule == "sds":
+        settings["t_schedule"] = "random"
+
+    from sdilib.exports import turntable, write_strip
+    from sdilib.jobs import distilled
+    from sdilib.stable_diffusion import StableDiffusion
+    from sdilib.text_to_3d import Text3D
+
+    kinds = {field.name: field.type for field in fields(Text3D)}
+    for word in options.set:
+        name, equals, value = word.partition("=")
+        if not equals:
+            reject("set", word, "name=value")
+        one_of("set", name, tuple(kinds))
+        settings[name] = _typed(name, value, kinds[name])
+    config = Text3D(**settings)
+    model = StableDiffusion.from_pretrained(config.model, device=_device(options.device))
+    made = distilled(config, root=options.root, model=model)
+    if made.scene is None:
+        raise RuntimeError(f"the run diverged: {made.diverged}; its record: {made.folder}")
+    for path in (made.folder / "views.png", made.folder / "turntable.gif"):
+        if not path.exists():
+            (write_strip if path.suffix == ".png" else turntable)(made.scene, path)
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _typed(name: str, text: str, kind: Any) -> Any:
+    try:
+        if kind is bool:
+            return {"True": True, "true": True, "False": False, "false": False}[text]
+        return kind(text)
+    except (KeyError, ValueError):
+        reject(name, text, f"a value of type {kind.__name__}")
+
+
+def _runs(options: argparse.Namespace) -> int:
+    one_of("action", options.action, _RUNS_ACTIONS)
+
+    from sdilib import jobs
+
+    known = {run["name"]: run for run in jobs.known_runs(options.root)}
+    if options.action == "list":
+        total = sum(run["bytes"] for run in known.values())
+        lines = [_line(run) for run in known.values()]
+        lines.append(f"{len(known)} runs, {total / 2**20:.1f} MiB in {options.root}")
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        return 0
+    names = list(options.names)
+    if options.action == "remove" and names == ["unfinished"]:
+        names = [name for name, run in known.items() if run["state"] == "unfinished"]
+    elif not names:
+        reject("names", "", "at least one run's name", known=list(known))
+    for name in names:
+        if name not in known:
+            reject("names", name, f"one of the runs in {options.root}", known=list(known))
+    if options.action == "remove":
+        jobs.remove(names, options.root)
+    elif options.action == "show":
+        import json
+
+        shown = [known[name] for name in names]
+        sys.stdout.write(json.dumps(shown, indent=1, ensure_ascii=False) + "\n")
+    else:
+        for name in names:
+            _export(known[name], options.root)
+    return 0
+
+
+def _line(run: dict[str, Any]) -> str:
+    config = run["config"]
+    return (
+        f"{run['name']}  {run['state']}  {run['steps']}/{config['steps']} steps  "
+        f"{run['bytes'] / 2**20:.1f} MiB"
+    )
+
+
+def _export(run: dict[str, Any], root: str) -> None:
+    """Write everything a run can be taken away as, beside it."""
+    from sdilib.exports import MESH_KINDS, nerf_mesh, turntable, write_mesh, write_strip
+    from sdilib.jobs import distilled
+    from sdilib.text_to_3d import Text3D
+
+    if run["state"] != "done":
+        reject("names", run["name"], f"a finished run, not one that is {run['state']}")
+    settings = {name: value for name, value in run["config"].items() if name != "model_hash"}
+    made = distilled(Text3D(**settings), root=root)
+    if made.folder.name != run["name"] or made.scene is None:
+        reject("names", run["name"], "a run of the model that its settings name now")
+    written = [
+        write_strip(made.scene, made.folder / "views.png"),
+        turntable(made.scene, made.folder / "turntable.gif"),
+        turntable(made.scene, made.folder / "turntable.mp4"),
+    ]
+    surface = nerf_mesh(made.scene.nerf)
+    written += [write_mesh(surface, made.folder / f"mesh.{kind}") for kind in MESH_KINDS]
+    sys.stdout.write("".join(f"{path}\n" for path in written))
 
 
 def _write_run(folder: Path, settings: dict[str, Any]) -> None:

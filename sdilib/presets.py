@@ -32,6 +32,17 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
         "sds_steps": {"smoke": 4, "laptop": 200, "full": 200, "gpu": 1000},
     },
+    # An image: 2 a step of DDIM, and 13 for each that is a scene, too: 900 at laptop, 7,000 at full.
+    "fig04_evolution": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_scenes": {"smoke": 1, "laptop": 1, "full": 16, "gpu": 8},
+        "num_steps": {"smoke": 4, "laptop": 30, "full": 30, "gpu": 30},
+    },
+    # 35 a prompt, and 16 for the first: 300 at laptop.
+    "fig05_overview": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_steps": {"smoke": 5, "laptop": 30, "full": 30, "gpu": 30},
+    },
     # Algorithms 1 and 2: 4 sample-forwards a prompt.
     "figA12_algorithms": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 4},
@@ -113,13 +124,25 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
         "sds_steps": {"smoke": 4, "laptop": 150, "full": 150, "gpu": 1000},
     },
+    # A step of 4 views costs 8 sample-forwards and, inverted, up to 80 more: 3,100 at laptop.
+    "run3d": {
+        "steps": {"smoke": 2, "laptop": 60, "full": 150, "gpu": 10_000},
+        "cameras": {"smoke": 2, "laptop": 4, "full": 4, "gpu": 1},
+        "updates": {"smoke": 1, "laptop": 2, "full": 3, "gpu": 1},
+        "size": {"smoke": 64, "laptop": 64, "full": 64, "gpu": 512},
+        "num_samples": {"smoke": 16, "laptop": 48, "full": 64, "gpu": 256},
+        "levels": {"smoke": 12, "laptop": 12, "full": 12, "gpu": 16},
+        "finest_resolution": {"smoke": 64, "laptop": 64, "full": 64, "gpu": 2048},
+        "rays_per_patch": {"smoke": 0, "laptop": 0, "full": 0, "gpu": 16_384},
+        "through": {"smoke": "decoder", "laptop": "decoder", "full": "decoder", "gpu": "encoder"},
+    },
     "run": {
         "sds_steps": {"smoke": 4, "laptop": 150, "full": 300, "gpu": 1000},
         "sdi_steps": {"smoke": 3, "laptop": 50, "full": 50, "gpu": 50},
         "ism_steps": {"smoke": 3, "laptop": 50, "full": 50, "gpu": 50},
     },
 }
-"""Values by notebook, parameter and preset. "run" is the command line's `sdilib run`."""
+"""Values by notebook, parameter and preset. "run" is `sdilib run --scene image`, "run3d" `sdilib run`."""
 
 
 def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:

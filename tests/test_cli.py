@@ -23,7 +23,8 @@ def _empty_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
 def test_run_writes_an_image_and_its_record(rule, tmp_path, capsys):
-    words = ["run", "--prompt", "a red mug", "--rule", rule, "--model", "tiny", "--preset", "smoke"]
+    words = ["run", "--scene", "image", "--prompt", "a red mug", "--rule", rule]
+    words += ["--model", "tiny", "--preset", "smoke"]
     assert main(words) == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert sorted(path.name for path in folder.iterdir()) == ["image.png", "run.json"]
@@ -37,7 +38,8 @@ def test_run_writes_an_image_and_its_record(rule, tmp_path, capsys):
 
 
 def test_a_run_folder_is_never_written_twice(tmp_path, capsys):
-    words = ["run", "--prompt", "a mug", "--model", "tiny", "--preset", "smoke", "--out", "mine"]
+    words = ["run", "--scene", "image", "--prompt", "a mug", "--model", "tiny"]
+    words += ["--preset", "smoke", "--out", "mine"]
     assert main(words) == 0
     before = (tmp_path / "mine" / "image.png").read_bytes()
     assert main(words) == 2
@@ -45,10 +47,47 @@ def test_a_run_folder_is_never_written_twice(tmp_path, capsys):
     assert (tmp_path / "mine" / "image.png").read_bytes() == before
 
 
+SMALL = "--model tiny --preset smoke --set size=16 levels=4 finest_resolution=16".split()
+
+
+@pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
+def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, capsys):
+    words = ["run", "--prompt", "a red mug", "--rule", rule, *SMALL]
+    assert main(words) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"runs/{folder.name}/views.png", f"runs/{folder.name}/turntable.gif"]
+    written = (folder / "scene.safetensors").stat().st_mtime_ns
+    assert main(words) == 0
+    assert (folder / "scene.safetensors").stat().st_mtime_ns == written
+    capsys.readouterr()
+    assert main(["runs"]) == 0
+    listed = capsys.readouterr().out
+    assert f"{folder.name}  done  2/2 steps" in listed
+    assert main(["runs", "export", folder.name]) == 0
+    for name in ("turntable.mp4", "mesh.glb", "mesh.obj", "mesh.ply"):
+        assert (folder / name).stat().st_size > 0
+    capsys.readouterr()
+    assert main(["runs", "show", folder.name]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert shown["config"]["rule"] == rule
+    assert main(["runs", "remove", folder.name]) == 0
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ("", "required: command"),
+        ("runs burn", "action='burn': expected one of list, show, export, remove"),
+        ("runs show", "names='': expected at least one run's name"),
+        ("runs remove x", "names='x': expected one of the runs in runs"),
+        ("run --prompt x --scene mesh", "scene='mesh': expected one of nerf, image"),
+        ("run --prompt x --out y", "out='y': expected no folder for a 3D run"),
+        ("run --prompt x --set size", "set='size': expected name=value"),
+        ("run --prompt x --set sise=1", "set='sise': expected one of"),
+        ("run --prompt x --set size=big", "size='big': expected a value of type int"),
+        ("run --prompt x --model tiny --set size=17", "size=17: expected a multiple of"),
         ("rum", "invalid choice: 'rum'"),
         ("run", "required: --prompt"),
         ("run --prompt x --sed 1", "unrecognized arguments: --sed"),
