@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.plotting.items import images_and_items
-from sdilib.plotting.style import Figure, COLOURS
+from sdilib.plotting.style import COLOURS, Figure
 
 __all__ = ["own_rule"]
 

@@ -1,0 +1,92 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Figure 5: one step of SDI
+#
+# **The paper's claim.** A step of SDI renders the scene, runs DDIM inversion up to the noise level
+# t, denoises with the frozen model, and sends the denoised image back into the scene. The noise κ
+# that inversion finds fits the render; the random one that SDS adds (dashed) does not, so that its
+# denoised image is another one at every step.
+#
+# Below, the diagram of the method, with the pictures of a real step in its boxes. The scene is a
+# latent image in the middle of its run, $g(\psi, c) = \psi$; in 3D a camera is drawn at each step.
+#
+# ![Figure 5 in 2D](../paper_figures/full/fig05_overview.png)
+
+# %% tags=["parameters"]
+preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
+model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
+folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+num_prompts: int = 0  # measured, 1 to 16; the first is drawn
+num_steps: int = 0  # of the run, 2 or more
+t: float = 0.8  # of the step, in (0, 1)
+seed: int = 0  # of every prompt's noise
+
+# %%
+import time
+
+from sdilib import presets
+from sdilib.claims import table
+from sdilib.figures import figure_folder, save_figure
+from sdilib.plotting.overview import overview
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.studies import overview as study
+
+# %%
+sizes = {"num_prompts": num_prompts, "num_steps": num_steps}
+config = presets.resolve("fig05_overview", preset, model=model, **sizes)
+diffusion = StableDiffusion.from_pretrained(config["model"])
+prompts = diffusion.example_prompts[: config["num_prompts"]]
+
+# %% [markdown]
+# Each scene comes to t by eq. 10 with the cached κ, which is DDIM. There SDI, with κ from inversion
+# at $\gamma_\mathrm{inv} = -7.5$, and SDS, with a random one, are asked for their step.
+# The residual written below $x(t)$ is eq. 8's, 0 where κ is the noise that the model finds.
+
+# %%
+began = time.perf_counter()
+made = study.one_step(diffusion, prompts, [seed] * len(prompts), num_steps=config["num_steps"], t=t)
+images = study.overview_images(diffusion, made)
+seconds = time.perf_counter() - began
+
+# %%
+residuals = {name: update.residual for name, update in made.updates.items()}
+noises = {name: update.kappa[0] for name, update in made.updates.items()}
+first = {name: float(r[0]) for name, r in residuals.items()}
+drawn = {"prompt": prompts[0], "t": made.t, "ladder_times": made.ladder_times}
+figure = overview(images, noises, residuals=first, **drawn)
+figure
+
+# %%
+updates = made.updates.items()
+distances = {name: study.root_mean_square(u.denoised - made.ddim) for name, u in updates}
+claims = study.overview_claims(residuals, distances, prompts)
+table(claims)
+
+# %%
+numbers = {**drawn, "residuals": residuals, "distances to DDIM": distances}
+record = {"numbers": numbers, "claims": claims, "config": config, "seed": seed}
+origin = {"notebook_source": "fig05_overview.py", "model_hash": diffusion.hash}
+to = figure_folder(preset, folder)
+save_figure(figure, "fig05_overview", to, **record, **origin, seconds=seconds)
+
+# %% [markdown]
+# **What differs from the paper.** *(Numbers and verdicts: the table above; findings are in the
+# record.)*
+#
+# ## Try
+#
+# - `t=0.95`, `t=0.4`: the step early and late in the run.
+# - `one_step(..., inversion=DDIMInversion(guidance_scale=0.0))`: another κ in the green box.
+# - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.
