@@ -212,6 +212,8 @@ def _run_3d(options: argparse.Namespace) -> int:
         settings[name] = getattr(options, name)
     if options.rule == "sds":
         settings["t_schedule"] = "random"
+    if options.preset == "gpu":
+        settings["rays_per_patch"] = 16_384  # deferred backpropagation: memory for these alone
 
     from sdilib.exports import turntable, write_strip
     from sdilib.jobs import distilled

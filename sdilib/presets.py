@@ -133,7 +133,6 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_samples": {"smoke": 16, "laptop": 48, "full": 64, "gpu": 256},
         "levels": {"smoke": 12, "laptop": 12, "full": 12, "gpu": 16},
         "finest_resolution": {"smoke": 64, "laptop": 64, "full": 64, "gpu": 2048},
-        "rays_per_patch": {"smoke": 0, "laptop": 0, "full": 0, "gpu": 16_384},
         "through": {"smoke": "decoder", "laptop": "decoder", "full": "decoder", "gpu": "encoder"},
     },
     "run": {
