@@ -24,7 +24,6 @@ import torch
 from filelock import FileLock, Timeout
 from PIL import Image
 from safetensors import SafetensorError
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from sdilib.cameras import Camera
@@ -36,10 +35,13 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import (
     atomic_write,
     hash_json,
+    load_optimizer_tensors,
     load_tensors,
+    optimizer_tensors,
     read_json,
     save_tensors,
     slug,
+    under,
     write_json,
 )
 from sdilib.text_to_3d import Built, EmptySceneError, Text3D, build
@@ -277,14 +279,14 @@ def _preview(step: Step, path: Path) -> None:
 def _save(built: Built, folder: Path, step: int, seconds: float, forwards: int) -> None:
     """Write everything that the next step depends on."""
     tensors = {f"scene.{name}": value for name, value in built.scene.state_dict().items()}
-    for number, moments in built.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+    moments = optimizer_tensors(built.optimizer)
+    tensors |= {f"optimizer.{name}": value for name, value in moments.items()}
     if isinstance(built.rule, StatefulRule):
         tensors |= {f"rule.{name}": value for name, value in built.rule.state_dict().items()}
     tensors["progress"] = torch.tensor([step, seconds, forwards], dtype=torch.float64)
     path = folder / _CHECKPOINT
-    if path.exists():
-        path.replace(folder / _BEFORE)
+    if path.exists():  # copied, not moved, so that a kill between the two finds it still
+        atomic_write(folder / _BEFORE, path.read_bytes())
     save_tensors(path, {name: value.clone() for name, value in tensors.items()})
 
 
@@ -298,23 +300,14 @@ def _resume(built: Built, folder: Path) -> tuple[int, float, int]:
         except (SafetensorError, OSError) as error:
             _log.warning("%s cannot be read (%s): going on from the one before it", path, error)
             continue
-        built.scene.load_state_dict(_under(tensors, "scene."))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in _under(tensors, "optimizer.").items():
-            number, name = key.split(".")
-            moments.setdefault(int(number), {})[name] = value
-        groups = built.optimizer.state_dict()["param_groups"]
-        built.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        built.scene.load_state_dict(under(tensors, "scene."))
+        load_optimizer_tensors(built.optimizer, under(tensors, "optimizer."))
         if isinstance(built.rule, StatefulRule):
-            built.rule.load_state_dict(_under(tensors, "rule."))
+            built.rule.load_state_dict(under(tensors, "rule."))
         step, seconds, forwards = tensors["progress"].tolist()
         _log.info("going on with %s at step %d", folder.name, int(step))
         return int(step), seconds, int(forwards)
     return 0, 0.0, 0
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:

@@ -14,15 +14,19 @@ from typing import Any
 
 from safetensors.torch import load_file, save
 from torch import Tensor
+from torch.optim import Optimizer
 
 __all__ = [
     "atomic_write",
     "hash_files",
     "hash_json",
+    "load_optimizer_tensors",
     "load_tensors",
+    "optimizer_tensors",
     "read_json",
     "save_tensors",
     "slug",
+    "under",
     "write_json",
 ]
 
@@ -154,3 +158,43 @@ def load_tensors(path: str | Path) -> dict[str, Tensor]:
         FileNotFoundError: no such file.
     """
     return load_file(str(path))
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the entries whose key starts with a prefix, without it.
+
+    Args:
+        tensors: by name.
+        prefix: of the keys, e.g. "model.".
+
+    Examples:
+        >>> import torch
+        >>> under({"a.x": torch.tensor(1), "b.x": torch.tensor(2)}, "a.")
+        {'x': tensor(1)}
+    """
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Return an optimiser's moments by "number.name"; its settings belong to the caller's own.
+
+    Args:
+        optimizer: whose state is tensors only, such as Adam.
+    """
+    state = optimizer.state_dict()["state"]
+    return {f"{k}.{name}": v for k, moments in state.items() for name, v in moments.items()}
+
+
+def load_optimizer_tensors(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Restore an optimiser's moments in place.
+
+    Args:
+        optimizer: with the parameters and settings that the moments were taken with.
+        tensors: from `optimizer_tensors`.
+    """
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, name = key.split(".")
+        moments.setdefault(int(number), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})

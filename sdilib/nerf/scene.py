@@ -10,6 +10,7 @@ from sdilib.cameras import Camera
 from sdilib.checks import positive_int
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.render import Marcher, OccupancyGrid, Render, render
+from sdilib.storage import under
 
 __all__ = ["NeRFScene"]
 
@@ -124,11 +125,7 @@ class NeRFScene:
             state: from `state_dict`.
         """
         for part, module in self._modules.items():
-            start = f"{part}."
-            own = {
-                name.removeprefix(start): v for name, v in state.items() if name.startswith(start)
-            }
-            module.load_state_dict(own)
+            module.load_state_dict(under(state, f"{part}."))
 
     @property
     def _modules(self) -> dict[str, torch.nn.Module]:

@@ -18,7 +18,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sdilib.storage import load_tensors, save_tensors
+from sdilib.storage import (
+    load_optimizer_tensors,
+    load_tensors,
+    optimizer_tensors,
+    save_tensors,
+    under,
+)
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -175,8 +181,7 @@ class _State(Generic[Model]):
         """Write everything the next step depends on."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.averaged.state_dict().items()}
-        for number, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{k}": v for k, v in moments.items()}
+        tensors |= {f"optimiser.{k}": v for k, v in optimizer_tensors(self.optimiser).items()}
         tensors["step"] = torch.tensor(step)
         # Tensors that share memory would be refused, so each is its own copy.
         save_tensors(path, {k: v.clone().contiguous() for k, v in tensors.items()})
@@ -186,18 +191,8 @@ class _State(Generic[Model]):
         if not path.exists():
             return 0
         tensors = load_tensors(path)
-        self.model.load_state_dict(_under(tensors, "model."))
-        self.averaged.load_state_dict(_under(tensors, "average."))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in _under(tensors, "optimiser.").items():
-            number, name = key.split(".")
-            moments.setdefault(int(number), {})[name] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        self.model.load_state_dict(under(tensors, "model."))
+        self.averaged.load_state_dict(under(tensors, "average."))
+        load_optimizer_tensors(self.optimiser, under(tensors, "optimiser."))
         _log.info("resumed from %s at step %d", path, int(tensors["step"]))
         return int(tensors["step"])
-
-
-def _under(tensors, prefix):
-    """The entries whose key starts with a prefix, without it."""
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
