@@ -162,13 +162,18 @@ def distill(
         )
     positive_int("updates", updates)
     each = _item_seeds(seeds, prompt, cameras)
+    if (cameras or penalty) and not isinstance(scene, ViewedScene):
+        reject(
+            "scene", type(scene).__name__, "one with look and render_all, for cameras or a penalty"
+        )
+    decoded = codec is not None and scene.space == "pixels" and through == "decoder"
     optimizer = optimizer or torch.optim.SGD(list(scene.parameters()), lr=1.0)
     for step in range(first_step, num_steps):
         camera = None
-        if cameras is not None and isinstance(scene, ViewedScene):
+        if cameras is not None:
             draw = generator(each[0], step, "camera")
             camera = cameras(draw)
-            scene.look(camera, draw)
+            scene.look(camera, draw)  # pyright: ignore[reportAttributeAccessIssue]
         embeddings = prompt(camera) if callable(prompt) else prompt  # pyright: ignore[reportArgumentType]
         batch = len(embeddings)
         draws = {
@@ -201,11 +206,20 @@ def distill(
         except NonFiniteError as error:
             raise NonFiniteError(f"{error} at step {step}") from error
         _require_finite("gradient", update.gradient, step, t)
+        if decoded and codec is not None:
+            with torch.no_grad():
+                target = codec.decode(update.target).clamp(0, 1)
+            gradient = seen.image.detach() - target
+        else:
+            target, gradient = update.target, update.gradient
         for again in range(updates):
             if again:
-                seen = _see(scene, codec, through, penalty)
+                seen = _see(scene, None if decoded else codec, through, penalty)
+            values = seen.image if decoded else seen.latents
+            if again:
+                gradient = values.detach() - target
             optimizer.zero_grad(set_to_none=True)
-            _pull(seen, update, codec, through, penalty, step / num_steps, first=not again)
+            _pull(values, gradient, seen.whole, penalty, step / num_steps)
             optimizer.step()
             for parameter in scene.parameters():
                 _require_finite("parameters", parameter, step, t)
@@ -239,7 +253,7 @@ class _Seen:
 
 def _see(scene: Scene, codec: Codec | None, through: str, penalty: Penalty | None) -> _Seen:
     with torch.enable_grad():
-        whole = scene.render_all() if penalty and isinstance(scene, ViewedScene) else None
+        whole = scene.render_all() if penalty else None  # pyright: ignore[reportAttributeAccessIssue]
         image = scene.render() if whole is None else whole.image
         if scene.space != "pixels" or codec is None:
             return _Seen(whole, image, image)
@@ -248,29 +262,14 @@ def _see(scene: Scene, codec: Codec | None, through: str, penalty: Penalty | Non
 
 
 def _pull(
-    seen: _Seen,
-    update: Update,
-    codec: Codec | None,
-    through: str,
-    penalty: Penalty | None,
-    done: float,
-    *,
-    first: bool,
+    values: Tensor, gradient: Tensor, whole: Any, penalty: Penalty | None, done: float
 ) -> None:
-    """Add the gradient of half the squared distance to the target, and of the penalty."""
-    if seen.image is not seen.latents and codec is not None and through == "decoder":
-        with torch.no_grad():
-            target = codec.decode(update.target).clamp(0, 1)
-        values, gradient = seen.image, seen.image.detach() - target
-    else:
-        values, gradient = seen.latents, update.gradient
-        if not first:
-            gradient = seen.latents.detach() - update.target
+    """Push a gradient of the render, or of its latents, and the penalty's into the scene."""
     if penalty is None:
         values.backward(gradient)
         return
     with torch.enable_grad():
-        held = penalty(seen.whole, done) * values.numel()
+        held = penalty(whole, done) * values.numel()
     torch.autograd.backward([values, held], [gradient, torch.ones_like(held)])
 
 
