@@ -221,10 +221,7 @@ def _run_3d(options: argparse.Namespace) -> int:
     from sdilib.text_to_3d import Text3D
 
     kinds = {field.name: field.type for field in fields(Text3D)}
-    for word in options.set:
-        name, equals, value = word.partition("=")
-        if not equals:
-            reject("set", word, "name=value")
+    for name, value in _pairs("set", options.set).items():
         one_of("set", name, tuple(kinds))
         settings[name] = _typed(name, value, kinds[name])
     config = Text3D(**settings)
@@ -237,6 +234,16 @@ def _run_3d(options: argparse.Namespace) -> int:
             (write_strip if path.suffix == ".png" else turntable)(made.scene, path)
         sys.stdout.write(f"{path}\n")
     return 0
+
+
+def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            reject(option, word, "name=value")
+        pairs[name] = value
+    return pairs
 
 
 def _typed(name: str, text: str, kind: Any) -> Any:
@@ -380,12 +387,7 @@ def _notebook(options: argparse.Namespace) -> int:
     from sdilib.figures import figure_folder
     from sdilib.notebooks import find_notebook, run_notebook, sources_used
 
-    given = {}
-    for word in options.parameters:
-        name, equals, value = word.partition("=")
-        if not equals:
-            reject("parameters", word, "name=value")
-        given[name] = value
+    given = _pairs("parameters", options.parameters)
     if options.model and not options.folder:
         reject("folder", options.folder, "a folder, so that another model's figures replace none")
     source = find_notebook(options.name)

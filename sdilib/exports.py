@@ -14,7 +14,7 @@ from sdilib.checks import in_range, positive_int, reject
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.scene import NeRFScene
 from sdilib.storage import atomic_write
-from sdilib.world.mesh import Mesh
+from sdilib.world.mesh import Mesh, surface
 
 __all__ = ["MESH_KINDS", "nerf_mesh", "turntable", "views", "write_mesh", "write_strip"]
 
@@ -148,8 +148,6 @@ def nerf_mesh(nerf: NeRF, *, density: float = 15.0, resolution: int = 96) -> Mes
 
     Raises:
         ValueError: a number out of range, or a field that is nowhere or everywhere so dense.
-
-    Source: marching cubes as in scikit-image.
     """
     in_range("density", density, 0, 1e9, open_low=True)
     positive_int("resolution", resolution, at_least=8)
@@ -162,15 +160,8 @@ def nerf_mesh(nerf: NeRF, *, density: float = 15.0, resolution: int = 96) -> Mes
     if not grid.min() < density < grid.max():
         reject("density", density, f"a number between {grid.min():.3g} and {grid.max():.3g}")
 
-    from skimage.measure import marching_cubes  # a second to import, and only this needs it
-
     # In logarithms the surface between two vertices is placed where an exponential would have it.
-    vertices, faces, _, _ = marching_cubes(
-        np.log(grid + 1e-3), float(np.log(density + 1e-3)), spacing=(float(axis[1] - axis[0]),) * 3
-    )
-    vertices = vertices.astype(np.float64) - nerf.radius
-    # Marching cubes takes the inside for the higher side, so its triangles are turned around.
-    faces = faces.astype(np.int64)[:, ::-1].copy()
+    vertices, faces = surface(np.log(density + 1e-3) - np.log(grid + 1e-3), nerf.radius)
     at = torch.tensor(vertices, dtype=torch.float32, device=device)
     colours = nerf.density_and_colour(at)[1].cpu().double().numpy()
     return Mesh(vertices, faces, colours)

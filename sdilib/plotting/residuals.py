@@ -14,6 +14,7 @@ from sdilib.plotting.style import (
     COLOURS,
     LABELS,
     MOST_COLUMNS,
+    SMALL,
     WIDTH,
     Figure,
     draw_rows,
@@ -43,9 +44,6 @@ INVERSE, FORWARD = r"$\gamma_\mathrm{inv}$", r"$\gamma_\mathrm{fwd}$"
 
 PANELS = 2.3
 """Height of a line of panels, in inches."""
-
-SMALL = {"fontsize": 6.5, "frameon": False, "handlelength": 1.2, "labelspacing": 0.25}
-"""Of legends."""
 
 
 def noise_choice(

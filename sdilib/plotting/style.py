@@ -38,6 +38,9 @@ LABELS, TITLES = 0.95, 0.5
 """Room left of rows of images and above them, in inches."""
 
 
+SMALL = {"fontsize": 6.5, "frameon": False, "handlelength": 1.2, "labelspacing": 0.25}
+"""Of legends."""
+
 MOST_COLUMNS = 8
 """More would leave no room to read their titles."""
 
@@ -64,12 +67,9 @@ def legend(axes: Axes, *, columns: int = 2, room: float = 0.35) -> None:
     axes.legend(
         loc="upper center",
         ncols=columns,
-        fontsize=6.5,
-        frameon=False,
-        handlelength=1.2,
-        labelspacing=0.25,
         columnspacing=1.0,
         borderaxespad=0.1,
+        **SMALL,
     )
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from sdilib.checks import in_range, positive_int
 from sdilib.world.objects import RADIUS, colour_at, signed_distance
 
-__all__ = ["Mesh", "mesh"]
+__all__ = ["Mesh", "mesh", "surface"]
 
 _ROOM = 1.04  # the grid reaches a little over the ball that holds the object
 
@@ -47,8 +47,6 @@ def mesh(
 
     Raises:
         ValueError: an unknown word, or a number out of range.
-
-    Source: the topologically right cases of marching cubes, Lewiner et al. 2003, as in scikit-image.
     """
     in_range("stretch", stretch, 0.5, 1.5)
     positive_int("resolution", resolution, at_least=8)
@@ -57,11 +55,27 @@ def mesh(
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
     distances = signed_distance(name, grid.reshape(-1, 3), stretch=stretch)
 
+    vertices, faces = surface(distances.reshape(grid.shape[:3]), half)
+    colours = colour_at(name, colour, vertices, pattern=pattern, stretch=stretch, shaded=False)
+    return Mesh(vertices, faces, colours)
+
+
+def surface(
+    values: Float[np.ndarray, "n n n"], half: float
+) -> tuple[Float[np.ndarray, "vertices 3"], Int[np.ndarray, "faces 3"]]:
+    """Return where values on a grid pass 0, as triangles that face the positive side.
+
+    Args:
+        values: on a grid from -half to half along each axis, negative inside.
+        half: of the grid's side.
+
+    Raises:
+        ValueError: 0 is not among the values.
+
+    Source: the topologically right cases of marching cubes, Lewiner et al. 2003, as in scikit-image.
+    """
     from skimage.measure import marching_cubes  # a second to import, and only this needs it
 
-    vertices, faces, _, _ = marching_cubes(
-        distances.reshape(grid.shape[:3]), 0.0, spacing=(axis[1] - axis[0],) * 3
-    )
-    vertices = (vertices - half).astype(np.float64)
-    colours = colour_at(name, colour, vertices, pattern=pattern, stretch=stretch, shaded=False)
-    return Mesh(vertices, faces.astype(np.int64), colours)
+    cell = 2 * half / (len(values) - 1)
+    vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(cell,) * 3)
+    return (vertices - half).astype(np.float64), faces.astype(np.int64)
