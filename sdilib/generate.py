@@ -5,7 +5,7 @@ distillation begins at its single-step denoised image x0(1), the variable of eq.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,7 @@ from sdilib.schedule import time_grid
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["Generated", "ddim_images", "distilled_images", "distilled_steps", "items"]
+__all__ = ["Generated", "across", "ddim_images", "distilled_images", "distilled_steps", "items"]
 
 RuleFrom = Callable[[StableDiffusion, Tensor], Rule]
 """Makes the rule of one batch, from the model and the noise predicted at t = 1 (a first kappa)."""
@@ -75,6 +75,16 @@ def items(
         reject("prompts", list(prompts), "at least one prompt")
     pairs = [(prompt, first_seed + k) for prompt in prompts for k in range(num_seeds)]
     return [prompt for prompt, _ in pairs], [seed for _, seed in pairs]
+
+
+def across(runs: Iterable[Generated], item: int) -> Float[Tensor, "runs 3 height width"]:
+    """Return one item's image of each run.
+
+    Args:
+        runs: of the same items.
+        item: its number.
+    """
+    return torch.stack([run.images[item] for run in runs])
 
 
 def ddim_images(

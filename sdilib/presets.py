@@ -32,6 +32,18 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
         "sds_steps": {"smoke": 4, "laptop": 200, "full": 200, "gpu": 1000},
     },
+    # An image: 13 a step of DDIM, all seven guidance scales: 12,000 at laptop, 25,000 at full.
+    "fig03_guidance_scale": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 2, "laptop": 4, "full": 4, "gpu": 4},
+        "num_steps": {"smoke": 2, "laptop": 30, "full": 30, "gpu": 50},
+        "evaluator": {
+            "smoke": "evaluator",
+            "laptop": "evaluator",
+            "full": "evaluator",
+            "gpu": "none",
+        },
+    },
     # An image: 2 a step of DDIM, and 13 for each that is a scene, too: 900 at laptop, 7,000 at full.
     "fig04_evolution": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
@@ -42,6 +54,12 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
     "fig05_overview": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
         "num_steps": {"smoke": 5, "laptop": 30, "full": 30, "gpu": 30},
+    },
+    # An image: 60 for its render, and about 13 for each of nine times: 3,000 at laptop, 11,000 at full.
+    "fig06_intermediates": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
+        "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
+        "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
     },
     # Algorithms 1 and 2: 4 sample-forwards a prompt.
     "figA12_algorithms": {

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from sdilib.plotting.style import COLOURS, WIDTH, Figure, quiet
+from sdilib.plotting.style import COLOURS, WIDTH, Figure, draw_curves
 from sdilib.studies.evolution import PlaneTrajectory
 
 __all__ = ["evolution"]
@@ -77,7 +77,7 @@ def evolution(
     width = (WIDTH - GAP - PLANE - len(curves) * TICKS) / len(curves)
     for k, (measured, (times, by_variable)) in enumerate(curves.items()):
         axes = panel(k * (width + TICKS) + TICKS, UNDER, width, CURVES)
-        _draw_curves(axes, times, by_variable, hues)
+        draw_curves(axes, times, by_variable, hues)
         axes.set_title(f"{'bcd'[k]}  {measured}", fontsize=8, loc="left", pad=4)
     write(
         f"{'abcde'[len(curves) + 1]}  the same in the plane",
@@ -95,27 +95,6 @@ def _hues(names: Sequence[str]) -> dict[str, str]:
     first, *between, last = names
     noisy, scene, clean = HUES
     return {first: noisy, last: clean} | dict(zip(between, (scene, *MORE), strict=False))
-
-
-def _draw_curves(
-    axes: Axes,
-    times: Sequence[float],
-    by_variable: Mapping[str, Float[Tensor, "_ _"]],
-    hues: Mapping[str, str],
-) -> None:
-    for name, each in by_variable.items():
-        values, colour = each.double(), hues[name]
-        if len(values) > 1:
-            low, high = values.quantile(torch.tensor([0.25, 0.75]).double(), dim=0)
-            band = {"color": colour, "alpha": 0.18, "linewidth": 0}
-            axes.fill_between(list(times), low.tolist(), high.tolist(), **band)
-        axes.plot(list(times), values.mean(0).tolist(), color=colour, linewidth=1.3)
-    axes.set_xlim(1, 0)
-    axes.set_xticks([1, 0.5, 0], ["1", "0.5", "0"])
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("t", fontsize=8, labelpad=1)
-    axes.locator_params(axis="y", nbins=4)
-    quiet(axes)
 
 
 def _draw_plane(

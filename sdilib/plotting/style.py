@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 import matplotlib.figure
+import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
@@ -14,6 +15,7 @@ __all__ = [
     "WIDTH",
     "Figure",
     "colour_of",
+    "draw_curves",
     "draw_rows",
     "image_rows",
     "legend",
@@ -149,3 +151,32 @@ def colour_of(method: str) -> str:
     """
     family = next(family for family in ("SDI", "SDS", "DDIM") if method.startswith(family))
     return COLOURS.get(method, COLOURS[family])
+
+
+def draw_curves(
+    axes: Axes,
+    times: Sequence[float],
+    named: Mapping[str, Float[Tensor, "items times"]],
+    colours: Mapping[str, str],
+) -> None:
+    """Draw curves over t, which falls to the right: the mean over items, and their middle half.
+
+    Args:
+        axes: changed in place.
+        times: of all curves.
+        named: a number for each item and time, by name.
+        colours: by name.
+    """
+    for name, each in named.items():
+        values, colour = each.double(), colours[name]
+        if len(values) > 1:
+            low, high = values.quantile(torch.tensor([0.25, 0.75]).double(), dim=0)
+            band = {"color": colour, "alpha": 0.18, "linewidth": 0}
+            axes.fill_between(list(times), low.tolist(), high.tolist(), **band)
+        axes.plot(list(times), values.mean(0).tolist(), color=colour, linewidth=1.3)
+    axes.set_xlim(1, 0)
+    axes.set_xticks([1, 0.5, 0], ["1", "0.5", "0"])
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.set_xlabel("t", fontsize=8, labelpad=1)
+    axes.locator_params(axis="y", nbins=4)
+    quiet(axes)

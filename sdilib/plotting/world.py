@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from torch import Tensor
 
-from sdilib.plotting.style import LABELS, MOST_COLUMNS, WIDTH, Figure, draw_rows, quiet, rows_height
+from sdilib.plotting.guidance_scale import draw_against, scale_axis
+from sdilib.plotting.style import LABELS, MOST_COLUMNS, WIDTH, Figure, draw_rows, rows_height
 from sdilib.studies.world import Row
 
 __all__ = ["sweep_figure", "world_figure"]
@@ -97,11 +98,7 @@ def _draw_numbers(
     )
     for axes, metric in zip(panels, ("saturation", "fit to the prompt"), strict=False):
         of = measures[metric]
-        for scale in scales:
-            items = of[f"{scale:g}"].tolist()
-            axes.plot([scale] * len(items), items, "_", color="#999999", alpha=0.6, markersize=5)
-        means = [float(of[f"{scale:g}"].mean()) for scale in scales]
-        axes.plot(scales, means, "o-", color="#1b1b1b", markersize=4, linewidth=1)
+        draw_against(axes, scales, of)
         axes.axhline(float(of["renders"].mean()), color="#e08214", linewidth=1, linestyle="--")
         axes.annotate(
             "renders",
@@ -124,8 +121,4 @@ def _draw_numbers(
         loc="lower left", ncols=2, fontsize=6.5, frameon=False, handlelength=1.2, columnspacing=0.8
     )
     for axes in panels:
-        axes.set_xscale("log")
-        axes.set_xticks(scales, [f"{scale:g}" for scale in scales], minor=False)
-        axes.minorticks_off()
-        axes.set_xlabel("γ", fontsize=7.5, labelpad=1)
-        quiet(axes)
+        scale_axis(axes, scales)

@@ -12,7 +12,15 @@ from sdilib.generate import Generated
 from sdilib.metrics import saturation
 from sdilib.studies.diversity import seed_distance
 
-__all__ = ["DISTANCE", "SATURATION", "SCALES", "WORDS", "scale_claims", "scale_measures", "words_shown"]
+__all__ = [
+    "DISTANCE",
+    "SATURATION",
+    "SCALES",
+    "WORDS",
+    "scale_claims",
+    "scale_measures",
+    "words_shown",
+]
 
 SCALES = (1.0, 2.0, 4.0, 7.5, 15.0, 30.0, 100.0)
 """The gammas of figure 3; at 1 the prompt alone is asked, at half the cost."""

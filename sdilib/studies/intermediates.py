@@ -21,11 +21,15 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.studies.residuals import start
 
 __all__ = [
+    "COSINE",
+    "DETAIL",
+    "PLACE",
     "Intermediates",
     "coverage",
     "intermediate_claims",
     "intermediate_measures",
     "intermediates",
+    "pictured",
 ]
 
 Latents = Float[Tensor, "items times channels h w"]
@@ -117,9 +121,7 @@ def intermediates(
                 draws = [generator(seed, k, "noise") for seed in some]
                 update = rule(x0, each, View(prompt), draws)
                 x_t = model.schedule.add_noise(x0, update.kappa, each)
-                for part, value in zip(
-                    parts, (x_t, update.denoised, update.kappa), strict=True
-                ):
+                for part, value in zip(parts, (x_t, update.denoised, update.kappa), strict=True):
                     part.append(value.cpu())
                 forwards[name] += update.num_forwards / len(prompts)
             for whole, part in zip(made[name], parts, strict=True):
@@ -183,6 +185,30 @@ def intermediate_measures(
         for name, each in run.kappa.items()
     }
     return measures
+
+
+def pictured(
+    render: Float[Tensor, "3 height width"],
+    noised: Mapping[str, Float[Tensor, "times 3 height width"]],
+    denoised: Mapping[str, Float[Tensor, "times 3 height width"]],
+    shown: Sequence[int],
+) -> dict[str, Float[Tensor, "columns 3 height width"]]:
+    """Return figure 6's rows: by rule the noised render, its denoised image, and what guidance adds to the render.
+
+    The first column is t = 0, where the first two are the render itself and nothing is added.
+
+    Args:
+        render: in [0, 1].
+        noised: by rule.
+        denoised: by rule.
+        shown: which times.
+    """
+    rows = {}
+    for rule, each in denoised.items():
+        rows[f"{rule}, noised x(t)"] = torch.stack([render, *noised[rule][shown]])
+        rows[f"{rule}, denoised x0(t)"] = clean = torch.stack([render, *each[shown]])
+        rows[f"{rule}, update, about grey"] = 0.5 + clean - render
+    return rows
 
 
 def intermediate_claims(
