@@ -1,12 +1,13 @@
 """Figure 3: samples at each gamma, and numbers against gamma."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from sdilib.plotting.style import LABELS, WIDTH, Figure, draw_rows, quiet, rows_height
+from sdilib.plotting.style import LABELS, ONE_LINE, WIDTH, Figure, draw_rows, quiet, rows_height
 
 __all__ = ["draw_against", "guidance_scales", "scale_axis"]
 
@@ -28,11 +29,11 @@ def guidance_scales(
     """
     titles = [f"γ = {scale:g}" for scale in scales]
     labels = {_folded(prompt): images for prompt, images in rows.items()}
-    above = rows_height(labels, titles) - 0.22
+    above = rows_height(labels, titles, titles=ONE_LINE)
     figure = Figure(figsize=(WIDTH, above + _BELOW))
     parts = figure.add_gridspec(2, 1, height_ratios=(above, _BELOW), hspace=0)
     upper, lower = (figure.add_subfigure(part) for part in parts)
-    draw_rows(upper, labels, titles)
+    draw_rows(upper, labels, titles, titles=ONE_LINE)
     panels = lower.subplots(1, len(measures), squeeze=False)[0]
     lower.subplots_adjust(
         left=0.45 * LABELS / WIDTH,
@@ -82,6 +83,4 @@ def scale_axis(axes: Axes, scales: Sequence[float]) -> None:
 
 def _folded(prompt: str) -> str:
     """`draw_rows` breaks labels at commas."""
-    words = prompt.split()
-    half = (len(words) + 1) // 2
-    return ", ".join(filter(None, (" ".join(words[:half]), " ".join(words[half:]))))
+    return ", ".join(wrap(prompt, 10))

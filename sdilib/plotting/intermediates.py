@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.plotting.style import (
+    ONE_LINE,
     SMALL,
     WIDTH,
     Figure,
@@ -35,11 +36,11 @@ def intermediate_rows(
             is drawn, and the middle half of the items.
     """
     titles = ["render" if t == 0 else f"t = {t:.2g}" for t in columns]
-    above = rows_height(rows, titles) - 0.22
+    above = rows_height(rows, titles, titles=ONE_LINE)
     figure = Figure(figsize=(WIDTH, above + _BELOW))
     parts = figure.add_gridspec(2, 1, height_ratios=(above, _BELOW), hspace=0)
     upper, lower = (figure.add_subfigure(part) for part in parts)
-    draw_rows(upper, rows, titles)
+    draw_rows(upper, rows, titles, titles=ONE_LINE)
     panels = lower.subplots(1, len(curves), squeeze=False)[0]
     lower.subplots_adjust(
         left=0.5 / WIDTH, right=0.985, bottom=0.4 / _BELOW, top=1 - 0.3 / _BELOW, wspace=0.28
@@ -47,6 +48,7 @@ def intermediate_rows(
     for axes, (name, (times, by_rule)) in zip(panels, curves.items(), strict=True):
         draw_curves(axes, times, by_rule, {rule: colour_of(rule) for rule in by_rule})
         axes.set_title(name, fontsize=8, loc="left")
-    handles = [axes.lines[i] for axes in panels[:1] for i in range(len(axes.lines))]
-    panels[0].legend(handles, list(next(iter(curves.values()))[1]), **SMALL)
+        axes.set_xlim(0, 1)  # as the columns run
+    rules = list(next(iter(curves.values()))[1])
+    panels[0].legend(panels[0].lines, rules, loc="lower left", **SMALL)
     return figure

@@ -36,8 +36,8 @@ COLOURS = {
 WIDTH = 7.2
 """Of every figure, in inches: two columns of a paper."""
 
-LABELS, TITLES = 0.95, 0.5
-"""Room left of rows of images and above them, in inches."""
+LABELS, TITLES, ONE_LINE = 0.95, 0.5, 0.24
+"""Room left of rows of images and above them, in inches: for three lines of titles, and for one."""
 
 
 SMALL = {"fontsize": 6.5, "frameon": False, "handlelength": 1.2, "labelspacing": 0.25}
@@ -99,26 +99,36 @@ def image_rows(
     return figure
 
 
-def rows_height(rows: Mapping[str, Tensor], columns: Sequence[str]) -> float:
+def rows_height(
+    rows: Mapping[str, Tensor], columns: Sequence[str], *, titles: float = TITLES
+) -> float:
     """Return the height in inches that rows of square images need at full width.
 
     Args:
         rows: by label.
         columns: titles.
+        titles: room above the images in inches; three lines by default.
     """
-    return (WIDTH - LABELS) / len(columns) * len(rows) + TITLES
+    return (WIDTH - LABELS) / len(columns) * len(rows) + titles
 
 
-def draw_rows(figure: FigureBase, rows: Mapping[str, Tensor], columns: Sequence[str]) -> None:
+def draw_rows(
+    figure: FigureBase,
+    rows: Mapping[str, Tensor],
+    columns: Sequence[str],
+    *,
+    titles: float = TITLES,
+) -> None:
     """Draw rows of images into a figure or a part of one; see `image_rows`.
 
     Args:
         figure: of the width `WIDTH` and the height `rows_height`.
         rows: images in [0, 1] by label.
         columns: titles.
+        titles: as in `rows_height`.
     """
     grid = figure.subplots(len(rows), len(columns), squeeze=False)
-    top = 1 - TITLES / rows_height(rows, columns)
+    top = 1 - titles / rows_height(rows, columns, titles=titles)
     figure.subplots_adjust(
         left=LABELS / WIDTH, right=1, bottom=0, top=top, wspace=0.03, hspace=0.03
     )

@@ -13,10 +13,12 @@ from sdilib.metrics import saturation
 from sdilib.studies.diversity import seed_distance
 
 __all__ = [
+    "CLIPPED",
     "DISTANCE",
     "SATURATION",
     "SCALES",
     "WORDS",
+    "clipped",
     "scale_claims",
     "scale_measures",
     "words_shown",
@@ -25,9 +27,19 @@ __all__ = [
 SCALES = (1.0, 2.0, 4.0, 7.5, 15.0, 30.0, 100.0)
 """The gammas of figure 3; at 1 the prompt alone is asked, at half the cost."""
 
-WORDS = "share of the prompt's words shown"
+WORDS = "words shown (share)"
 SATURATION = "saturation"
-DISTANCE = "distance between seeds (RMS)"
+CLIPPED = "clipped values (share)"
+DISTANCE = "distance of seeds (RMS)"
+
+
+def clipped(images: Float[Tensor, "items 3 height width"]) -> Float[Tensor, " items"]:
+    """Return the share of each image's numbers that lie at an end of their range, where the model asked for more.
+
+    Args:
+        images: clamped to [0, 1].
+    """
+    return ((images <= 0) | (images >= 1)).flatten(1).float().mean(1)
 
 
 def words_shown(
@@ -57,7 +69,7 @@ def scale_measures(
         evaluator: judges; None, for a model of another world, leaves the words out.
 
     Returns:
-        Words and saturation one an image, the distance between seeds one a prompt.
+        Words, saturation and clipped values one an image, the distance between seeds one a prompt.
 
     Raises:
         ValueError: a prompt with a single image.
@@ -65,6 +77,7 @@ def scale_measures(
     images = {f"{scale:g}": run.images for scale, run in made.items()}
     measures = {
         SATURATION: {name: saturation(each) for name, each in images.items()},
+        CLIPPED: {name: clipped(each) for name, each in images.items()},
         DISTANCE: {name: seed_distance(each, prompts) for name, each in images.items()},
     }
     if evaluator is None:
@@ -98,6 +111,14 @@ def scale_claims(
             larger=colour["100"],
             names=("γ = 7.5", "γ = 100"),
             groups=prompts,
+        ),
+        paired_claim(
+            "... or more of their values are driven out of the range of colours at 100 than at 7.5",
+            smaller=measures[CLIPPED]["7.5"],
+            larger=measures[CLIPPED]["100"],
+            names=("γ = 7.5", "γ = 100"),
+            groups=prompts,
+            note="what the eye calls burnt; added after the saturation was found not to rise",
         ),
         paired_claim(
             "Guidance costs diversity: seeds differ less at γ = 7.5 than at 1",

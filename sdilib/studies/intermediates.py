@@ -36,8 +36,8 @@ Latents = Float[Tensor, "items times channels h w"]
 ByRule = Mapping[str, Latents]
 
 DETAIL = "fine detail of x0(t)"
-COSINE = "cosine of neighbouring updates"
-PLACE = "κ's energy, object over background"
+COSINE = "cosine of neighbours' updates"
+PLACE = "κ², object / background"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
