@@ -13,9 +13,9 @@ from sdilib.studies.guidance_scale import (
     SATURATION,
     SCALES,
     WORDS,
+    clipped,
     scale_claims,
     scale_measures,
-    clipped,
     words_shown,
 )
 
