@@ -6,6 +6,7 @@ from typing import Literal
 
 import tyro
 
+from sdilib.pretrained import model_folder
 from sdilib.train.evaluator import EvaluatorConfig, train_evaluator
 from sdilib.train.unet import UNetConfig, train_unet
 from sdilib.train.vae import VAEConfig, train_vae
@@ -43,10 +44,11 @@ def main() -> None:
     if options.part == "vae":
         train_vae(options.vae, data, out=options.out / "vae")
     else:
+        started = model_folder(options.unet.start) if options.unet.start else None
         train_unet(
             options.unet,
             data,
-            vae=options.out / "vae" / "vae",
+            vae=(started or options.out / "vae") / "vae",
             out=options.out / "unet",
             pipeline=options.out / "mini",
         )

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from sdilib.pretrained import load_pipeline
 from sdilib.seeds import generator
 from sdilib.storage import load_tensors, save_tensors, write_json
 from sdilib.train.loop import LoopConfig, autocast, train_loop, training_device
@@ -43,7 +44,12 @@ class UNetConfig:
         text_layers: of the text encoder.
         batch: latents a step.
         dropped: share of captions replaced by the empty one, for classifier-free guidance.
+        mismatched: share of captions that belong to another picture, as many of the web's do. With captions that are
+            always right the conditional prediction is so far from the unconditional one that the gamma usual with
+            Stable Diffusion overshoots: orange becomes red, purple blue.
         seed: of weights, batches, timesteps and noise.
+        start: model whose UNet and text encoder are trained on, as `StableDiffusion.from_pretrained` names it; its
+            autoencoder has to be the one that made the latents. "" begins with random weights.
         loop: steps, learning rate and so on.
     """
 
@@ -54,7 +60,9 @@ class UNetConfig:
     text_layers: int = 2
     batch: int = 32
     dropped: float = 0.1
+    mismatched: float = 0.5
     seed: int = 0
+    start: str = ""
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=10_000, learning_rate=1e-3, warmup=200)
     )
@@ -169,14 +177,19 @@ def train_unet(
     tokens, empty = tokenize(tokenizer, list(data.captions)), tokenize(tokenizer, [""])[0]
     device = training_device(config.loop.device)
     networks = make_networks(config, tokenizer, latent_size=latents.shape[-1]).to(device)
+    if config.start:
+        started = load_pipeline(config.start)
+        for name, network in networks.items():
+            network.load_state_dict(getattr(started, name).state_dict())
     alphas_cumprod = make_scheduler().alphas_cumprod
     write_json(out / "config.json", asdict(config))
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "unet")
-        rows = torch.randint(len(latents), (config.batch,), generator=random)
-        dropped = torch.rand(config.batch, generator=random) < config.dropped
-        said = torch.where(dropped[:, None], empty, tokens[rows])
+        rows, others = torch.randint(len(latents), (2, config.batch), generator=random)
+        dropped, mismatched = torch.rand(2, config.batch, generator=random)
+        said = tokens[torch.where(mismatched < config.mismatched, others, rows)]
+        said = torch.where((dropped < config.dropped)[:, None], empty, said)
         error = v_loss(networks, latents[rows], said, random, alphas_cumprod=alphas_cumprod)
         return {"loss": error}
 
