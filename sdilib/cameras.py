@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sdilib.checks import in_range, positive_int, reject
@@ -92,6 +92,15 @@ class Camera:
     def __len__(self) -> int:
         """Return the number of cameras."""
         return len(self.azimuth_degrees)
+
+    def select(self, items: Int[Tensor, " items"]) -> "Camera":
+        """Return some of the cameras, in the order asked for.
+
+        Args:
+            items: their numbers.
+        """
+        fields = (self.azimuth_degrees, self.elevation_degrees, self.distance, self.fov_degrees)
+        return Camera(*(values[items] for values in fields))
 
     @property
     def views(self) -> tuple[str, ...]:

@@ -16,35 +16,9 @@ from sdilib.nerf.scene import NeRFScene
 from sdilib.storage import atomic_write
 from sdilib.world.mesh import Mesh, surface
 
-__all__ = ["MESH_KINDS", "nerf_mesh", "turntable", "views", "write_mesh", "write_strip"]
+__all__ = ["MESH_KINDS", "nerf_mesh", "turntable", "write_mesh", "write_strip"]
 
 MESH_KINDS = ("glb", "obj", "ply")
-
-
-@torch.no_grad()
-def views(
-    scene: NeRFScene, camera: Camera, *, batch: int = 4
-) -> Float[torch.Tensor, "views 3 height width"]:
-    """Return renders from some cameras, on CPU; the scene looks where it looked before.
-
-    Args:
-        scene: rendered in its own size.
-        camera: any number of views.
-        batch: rendered at a time.
-    """
-    before, images = scene.camera, []
-    for part in torch.arange(len(camera)).split(positive_int("batch", batch)):
-        scene.look(
-            Camera(
-                camera.azimuth_degrees[part],
-                camera.elevation_degrees[part],
-                camera.distance[part],
-                camera.fov_degrees[part],
-            )
-        )
-        images.append(scene.render().clamp(0, 1).cpu())
-    scene.look(before)
-    return torch.cat(images)
 
 
 def write_strip(
@@ -62,7 +36,7 @@ def write_strip(
         azimuths: in degrees.
         elevation_degrees: of all.
     """
-    images = _bytes(views(scene, Camera.around(azimuths, elevation_degrees=elevation_degrees)))
+    images = _bytes(_images(scene, azimuths, elevation_degrees))
     drawn = io.BytesIO()
     Image.fromarray(np.concatenate(list(images), axis=1)).save(drawn, format="PNG")
     return atomic_write(path, drawn.getvalue())
@@ -97,7 +71,7 @@ def turntable(
     positive_int("num_frames", num_frames)
     positive_int("frames_per_second", frames_per_second)
     turns = [360 * k / num_frames for k in range(num_frames)]
-    seen = views(scene, Camera.around(turns, elevation_degrees=elevation_degrees))
+    seen = _images(scene, turns, elevation_degrees)
     seen = torch.nn.functional.interpolate(
         seen, scale_factor=positive_int("zoom", zoom), mode="bicubic"
     )
@@ -193,6 +167,13 @@ def write_mesh(mesh: Mesh, path: str | Path) -> Path:
     written = triangles.export(file_type=kind)
     assert isinstance(written, bytes | str)  # a dictionary is of other kinds
     return atomic_write(path, written)
+
+
+def _images(
+    scene: NeRFScene, azimuths: Sequence[int | float], elevation_degrees: float
+) -> Float[torch.Tensor, "views 3 height width"]:
+    camera = Camera.around(azimuths, elevation_degrees=elevation_degrees)
+    return scene.views(camera).image.clamp(0, 1)
 
 
 def _bytes(

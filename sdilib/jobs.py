@@ -46,7 +46,15 @@ from sdilib.storage import (
 )
 from sdilib.text_to_3d import Built, EmptySceneError, Text3D, build
 
-__all__ = ["Finished", "Interrupted", "address", "distilled", "known_runs", "remove"]
+__all__ = [
+    "Finished",
+    "Interrupted",
+    "address",
+    "distilled",
+    "known_runs",
+    "remove",
+    "runs_folder",
+]
 
 NUMERICS = 1
 """Raised by hand when the same settings give other numbers, so that old runs are not taken for new."""
@@ -85,6 +93,19 @@ class Finished:
     log: tuple[Mapping[str, Any], ...]
 
 
+def runs_folder(root: str | Path = "") -> Path:
+    """Return the folder of all runs.
+
+    Args:
+        root: if given, it is returned. Otherwise it is `runs` of the repository that the working directory lies in, or of
+            the working directory itself.
+    """
+    if str(root):
+        return Path(root)
+    here = Path.cwd()
+    return next((p for p in [here, *here.parents] if (p / "paper_figures").is_dir()), here) / "runs"
+
+
 def address(config: Text3D, model_hash: str) -> str:
     """Return the name of a run's folder.
 
@@ -99,7 +120,7 @@ def address(config: Text3D, model_hash: str) -> str:
 def distilled(
     config: Text3D,
     *,
-    root: str | Path = "runs",
+    root: str | Path = "",
     model: StableDiffusion | None = None,
     save_seconds: float = 60.0,
     preview_seconds: float = 10.0,
@@ -112,7 +133,7 @@ def distilled(
 
     Args:
         config: what to make.
-        root: folder of all runs.
+        root: folder of all runs; see `runs_folder`.
         model: the one of `config.model`, if it is loaded already.
         save_seconds: time between two checkpoints.
         preview_seconds: time between two previews; 0 is none.
@@ -124,7 +145,7 @@ def distilled(
         Interrupted: Ctrl-C; a checkpoint is there.
     """
     built = build(config, model)
-    folder = Path(root) / address(config, built.model.hash)
+    folder = runs_folder(root) / address(config, built.model.hash)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")

@@ -61,6 +61,77 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
         "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
     },
+    # 3D: a run a prompt, shared with the figures that compare.
+    "fig02_gallery": {
+        "num_prompts": {"smoke": 1, "laptop": 8, "full": 12, "gpu": 16},
+        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "full", "gpu": "gpu"},
+        "evaluator": {
+            "smoke": "evaluator",
+            "laptop": "evaluator",
+            "full": "evaluator",
+            "gpu": "none",
+        },
+    },
+    # 3D: three runs a prompt; at full with the runs of laptop, for the number of prompts.
+    "fig01_teaser_3d": {
+        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 4},
+        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
+        "evaluator": {
+            "smoke": "evaluator",
+            "laptop": "evaluator",
+            "full": "evaluator",
+            "gpu": "none",
+        },
+    },
+    # 3D: seven runs a prompt, two of them those of figure 1.
+    "fig08_ablation": {
+        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
+        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
+        "evaluator": {
+            "smoke": "evaluator",
+            "laptop": "evaluator",
+            "full": "evaluator",
+            "gpu": "none",
+        },
+    },
+    # 3D: six runs a prompt, two of them those of figure 8.
+    "fig09_noise_choice_3d": {
+        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
+        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
+        "evaluator": {
+            "smoke": "evaluator",
+            "laptop": "evaluator",
+            "full": "evaluator",
+            "gpu": "none",
+        },
+    },
+    # 3D: four runs a prompt, one of them that of figure 1.
+    "fig10_guidance_scales_3d": {
+        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
+        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
+        "evaluator": {
+            "smoke": "evaluator",
+            "laptop": "evaluator",
+            "full": "evaluator",
+            "gpu": "none",
+        },
+    },
+    # 3D: six runs a prompt, one of them that of figure 1.
+    "fig11_inversion_steps_3d": {
+        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
+        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
+        "evaluator": {
+            "smoke": "evaluator",
+            "laptop": "evaluator",
+            "full": "evaluator",
+            "gpu": "none",
+        },
+    },
+    # 3D: half a run a prompt, and then 520 sample-forwards.
+    "fig06_intermediates_3d": {
+        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 4},
+        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
+    },
     # Algorithms 1 and 2: 4 sample-forwards a prompt.
     "figA12_algorithms": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 4},

@@ -7,7 +7,7 @@ import trimesh
 from PIL import Image
 
 from sdilib.cameras import Camera
-from sdilib.exports import nerf_mesh, turntable, views, write_mesh, write_strip
+from sdilib.exports import nerf_mesh, turntable, write_mesh, write_strip
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.scene import NeRFScene
@@ -71,14 +71,14 @@ def test_the_turntable_is_a_gif_and_an_mp4_of_all_frames(scene, tmp_path):
 def test_the_strip_holds_the_views_side_by_side(scene, tmp_path):
     with Image.open(write_strip(scene, tmp_path / "strip.png", azimuths=(0, 90))) as image:
         drawn = np.asarray(image)
-    seen = views(scene, Camera.around([0, 90])).permute(0, 2, 3, 1).numpy()
+    seen = scene.views(Camera.around([0, 90])).image.permute(0, 2, 3, 1).numpy()
     assert drawn.shape == (16, 32, 3)
     assert np.abs(drawn[:, 16:] / 255 - seen[1]).max() < 0.003
 
 
 def test_views_leave_the_scene_looking_where_it_did(scene):
     before = scene.render()
-    many = views(scene, Camera.around([10, 20, 30]), batch=2)
+    many = scene.views(Camera.around([10, 20, 30]), batch=2).image
     assert many.shape == (3, 3, 16, 16)
     assert torch.equal(scene.render(), before)
 

@@ -1,6 +1,7 @@
 """A radiance field as a `Scene`: it renders the views of the step."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 
 import torch
 from jaxtyping import Float
@@ -105,6 +106,22 @@ class NeRFScene:
             jitter=self._jitter,
             rays_per_patch=self._rays_per_patch,
         )
+
+    @torch.no_grad()
+    def views(self, camera: Camera, *, batch: int = 4) -> Render:
+        """Return renders from other cameras, on CPU; the scene looks where it looked before.
+
+        Args:
+            camera: any number of views.
+            batch: rendered at a time.
+        """
+        before, parts = self.camera, []
+        for items in torch.arange(len(camera)).split(positive_int("batch", batch)):
+            self.look(camera.select(items))
+            parts.append(self.render_all())
+        self.look(before)
+        names = [field.name for field in fields(Render)]
+        return Render(**{n: torch.cat([getattr(p, n).cpu() for p in parts]) for n in names})
 
     def parameters(self) -> Iterator[Tensor]:
         """Return the field's parameters."""

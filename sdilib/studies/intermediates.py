@@ -29,6 +29,7 @@ __all__ = [
     "intermediate_claims",
     "intermediate_measures",
     "intermediates",
+    "of_renders",
     "pictured",
 ]
 
@@ -93,34 +94,77 @@ def intermediates(
         ValueError: an argument outside its range.
         NonFiniteError: a prediction is not finite.
     """
+    in_range("scene_t", scene_t, 0.0, 1.0)
+    positive_int("num_steps", num_steps, at_least=2)
+    positive_int("batch_size", batch_size)
+    grid, embedded = time_grid(num_steps), model.embed(prompts)
+    kept = min(range(num_steps), key=lambda k: abs(grid[k] - scene_t))
+    renders: list[Tensor] = []
+    for items in tqdm(torch.arange(len(prompts)).split(batch_size), desc="renders", leave=False):
+        prompt = embedded.select(items)
+        x_1 = start(model, [seeds[i] for i in items.tolist()])
+        steps = ddim(x_1, model.guided(prompt, guidance_scale), times=grid)
+        renders.append(next(step.x0 for k, step in enumerate(steps) if k == kept))
+    return of_renders(
+        model,
+        torch.cat(renders),
+        prompts,
+        seeds,
+        times=times,
+        guidance_scale=guidance_scale,
+        kappa=kappa,
+        batch_size=batch_size,
+    )
+
+
+def of_renders(
+    model: StableDiffusion,
+    x0: Float[Tensor, "items channels h w"],
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    times: Sequence[float],
+    guidance_scale: float = 7.5,
+    kappa: KappaChoice | None = None,
+    batch_size: int = 16,
+) -> Intermediates:
+    """Noise and denoise given renders at several t, by SDS and by SDI at the same gamma.
+
+    Args:
+        model: frozen.
+        x0: latents of the renders.
+        prompts: one a render.
+        seeds: one a render.
+        times: in (0, 1], rising.
+        guidance_scale: gamma of both.
+        kappa: SDI's; None is `DDIMInversion()`.
+        batch_size: renders at a time.
+
+    Raises:
+        ValueError: an argument outside its range.
+        NonFiniteError: a prediction is not finite.
+    """
     for t in times:
         in_range("times", t, 0.0, 1.0, open_low=True)
     if not times or list(times) != sorted(set(times)):
         reject("times", list(times), "at least one time, rising")
-    in_range("scene_t", scene_t, 0.0, 1.0)
-    positive_int("num_steps", num_steps, at_least=2)
     positive_int("batch_size", batch_size)
     rules = {
         "SDS": SDS(model, guidance_scale),
         "SDI": SDI(model, guidance_scale, DDIMInversion() if kappa is None else kappa),
     }
-    grid, embedded = time_grid(num_steps), model.embed(prompts)
-    kept = min(range(num_steps), key=lambda k: abs(grid[k] - scene_t))
-    renders: list[Tensor] = []
+    embedded = model.embed(prompts)
     made: dict[str, list[list[Tensor]]] = {name: [[], [], []] for name in rules}
     forwards = dict.fromkeys(rules, 0.0)
-    for items in tqdm(torch.arange(len(prompts)).split(batch_size), desc="renders", leave=False):
-        some, prompt = [seeds[i] for i in items.tolist()], embedded.select(items)
-        steps = ddim(start(model, some), model.guided(prompt, guidance_scale), times=grid)
-        x0 = next(step.x0 for k, step in enumerate(steps) if k == kept)
-        renders.append(x0.cpu())
+    for items in tqdm(torch.arange(len(prompts)).split(batch_size), desc="rules", leave=False):
+        some, view = [seeds[i] for i in items.tolist()], View(embedded.select(items))
         for name, rule in rules.items():
             parts: list[list[Tensor]] = [[], [], []]
             for k, t in enumerate(times):
                 each = torch.full((len(some),), t, dtype=torch.float64)
                 draws = [generator(seed, k, "noise") for seed in some]
-                update = rule(x0, each, View(prompt), draws)
-                x_t = model.schedule.add_noise(x0, update.kappa, each)
+                update = rule(x0[items], each, view, draws)
+                x_t = model.schedule.add_noise(x0[items], update.kappa, each)
                 for part, value in zip(parts, (x_t, update.denoised, update.kappa), strict=True):
                     part.append(value.cpu())
                 forwards[name] += update.num_forwards / len(prompts)
@@ -129,7 +173,7 @@ def intermediates(
     x_t, denoised, noises = (
         {name: torch.cat(parts[i]) for name, parts in made.items()} for i in range(3)
     )
-    return Intermediates(tuple(times), torch.cat(renders), x_t, denoised, noises, forwards)
+    return Intermediates(tuple(times), x0.cpu(), x_t, denoised, noises, forwards)
 
 
 def coverage(

@@ -1,0 +1,94 @@
+"""3D objects: views by method with the numbers of their runs, a gallery, and a run over its steps."""
+
+from collections.abc import Mapping, Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib.plotting.items import draw_items, items_height
+from sdilib.plotting.style import COLOURS, WIDTH, Figure, draw_rows, image_rows, rows_height
+
+__all__ = ["columns_of", "objects_and_items", "turns"]
+
+PANELS = (
+    "object",
+    "colour",
+    "IoU",
+    "kernel distance",
+    "view",
+    "saturation",
+    "fine detail",
+    "seconds",
+)
+"""Measures that are drawn, in two lines."""
+
+_OURS = ("SDI", "inversion, whole steps", "inversion", "(-7.5, 7.5)", "n = 10")
+_OTHERS = ("#762a83", "#b08bc0", "#e08214", "#4393c3", "#b2182b", "#8c510a", "#666666")
+
+
+def objects_and_items(
+    rows: Mapping[str, Float[Tensor, "columns 3 height width"]],
+    columns: Sequence[str],
+    measured: Mapping[str, Mapping[str, Float[Tensor, " runs"]]],
+) -> Figure:
+    """Draw views by method, and below them, in two lines of panels, a tick for each run and a dot for the mean.
+
+    Args:
+        rows: views in [0, 1], by method.
+        columns: what each shows.
+        measured: by measure, then method; those of `PANELS` are drawn.
+    """
+    shown = {name: measured[name] for name in PANELS if name in measured}
+    half = (len(shown) + 1) // 2
+    lines = [dict(list(shown.items())[:half]), dict(list(shown.items())[half:])]
+    heights = [rows_height(rows, columns), *(items_height(rows) for line in lines if line)]
+    figure = Figure(figsize=(WIDTH, sum(heights)))
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, hspace=0)
+    above, *below = (figure.add_subfigure(part) for part in grid)
+    draw_rows(above, rows, columns)
+    for part, line in zip(below, filter(None, lines), strict=True):
+        draw_items(part, line, _colours(list(rows)))
+    return figure
+
+
+def columns_of(prompts: Sequence[str], azimuths: Sequence[float]) -> list[str]:
+    """Return the titles of columns that show each prompt from some sides: the prompt over the first of them.
+
+    Args:
+        prompts: one an object.
+        azimuths: in degrees.
+
+    Examples:
+        >>> columns_of(["a red mug"], [0, 90])
+        ['a red mug 0°', '90°']
+    """
+    return [
+        f"{prompt} {turn:.0f}°" if turn == azimuths[0] else f"{turn:.0f}°"
+        for prompt in prompts
+        for turn in azimuths
+    ]
+
+
+def turns(
+    rows: Mapping[str, Float[Tensor, "columns 3 height width"]], columns: Sequence[str]
+) -> Figure:
+    """Draw one object a row, over its sides or over the steps of its run.
+
+    Args:
+        rows: views in [0, 1], by prompt.
+        columns: their titles.
+    """
+    return image_rows({_wrapped(name): images for name, images in rows.items()}, columns)
+
+
+def _wrapped(prompt: str) -> str:
+    """A prompt in lines of a word or two; a comma is where a label is broken."""
+    words = prompt.split()
+    pairs = [" ".join(words[k : k + 2]) for k in range(0, len(words), 2)]
+    return ", ".join(pairs)
+
+
+def _colours(names: Sequence[str]) -> dict[str, str]:
+    ours = next((name for name in _OURS if name in names), "")
+    others = iter(_OTHERS * (1 + len(names) // len(_OTHERS)))
+    return {name: COLOURS["SDI"] if name == ours else next(others) for name in names}

@@ -1,0 +1,112 @@
+"""Which runs are compared: shared ones are the same run, and claims come out as the numbers are."""
+
+import pytest
+import torch
+
+from sdilib import presets
+from sdilib.comparison import compared
+from sdilib.jobs import address
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.studies import comparisons as study
+from sdilib.studies.comparisons import plan
+
+SETTINGS = presets.resolve("run3d", "laptop")
+PROMPTS = [
+    f"a {colour} mug"
+    for colour in ("red", "orange", "yellow", "green", "blue", "purple", "pink", "teal")
+]
+
+
+def names(variants):
+    return {
+        name: address(runs[0], "weights")
+        for name, runs in plan(["a red mug"], variants, SETTINGS).items()
+    }
+
+
+def test_every_figure_shares_the_run_that_is_sdi():
+    shared = {
+        names(variants)[name]
+        for variants, name in (
+            (study.TEASER, "SDI"),
+            (study.ABLATION, "inversion, whole steps"),
+            (study.CHOICES, "inversion"),
+            (study.STRATEGIES, "(-7.5, 7.5)"),
+            (study.NUM_INVERSION_STEPS, "n = 10"),
+        )
+    }
+    assert len(shared) == 1
+    assert names(study.TEASER)["SDS, γ = 7.5"] == names(study.ABLATION)["SDS"]
+    assert names(study.CHOICES)["random"] == names(study.ABLATION)["annealed t, whole steps"]
+
+
+def test_no_two_methods_of_a_figure_are_the_same_run():
+    for variants in (
+        study.TEASER,
+        study.at_equal_cost(SETTINGS),
+        study.CHOICES,
+        study.STRATEGIES,
+        study.NUM_INVERSION_STEPS,
+    ):
+        found = names(variants)
+        assert len(set(found.values())) == len(found)
+
+
+def test_equal_cost_gives_a_random_kappa_as_many_forwards():
+    runs = plan(["a red mug"], study.at_equal_cost(SETTINGS), SETTINGS)
+    sdi, random = runs["inversion, whole steps"][0], runs[study.EQUAL_COST][0]
+    # n t steps of inversion and one of denoising, t falling from 0.98 to 0.2
+    assert random.steps == pytest.approx(sdi.steps * (1 + 5.4), rel=0.02)
+
+
+def numbers(better, worse, methods):
+    """Every method is worse but the last."""
+    last = list(methods)[-1]
+    values = {
+        name: torch.full((8,), better if name == last else worse).double() for name in methods
+    }
+    return {name: values for name in ("kernel distance", "saturation", "fine detail", "IoU")}
+
+
+@pytest.mark.parametrize(
+    ("methods", "claims"),
+    [
+        (study.CHOICES | {"inversion": {}}, study.choice_claims),
+        (study.STRATEGIES, study.strategy_claims),
+    ],
+)
+def test_the_better_one_is_found_and_not_the_other_way_round(methods, claims):
+    methods = dict(methods)
+    best = "inversion" if "inversion" in methods else "(-7.5, 7.5)"
+    methods = {name: {} for name in methods if name != best} | {best: {}}
+    assert all(claim.holds for claim in claims(numbers(0.1, 0.5, methods), PROMPTS))
+    assert not any(claim.holds for claim in claims(numbers(0.5, 0.1, methods), PROMPTS))
+
+
+def test_with_few_prompts_nothing_is_decided():
+    few = {k: {m: v[:2] for m, v in e.items()} for k, e in numbers(0.1, 0.5, study.TEASER).items()}
+    assert {claim.holds for claim in study.teaser_claims(few, PROMPTS[:2])} == {None}
+
+
+def test_runs_are_made_once_and_measured(tmp_path):
+    tiny = {
+        "steps": 1,
+        "cameras": 1,
+        "size": 16,
+        "num_samples": 8,
+        "levels": 2,
+        "finest_resolution": 16,
+    }
+    settings = SETTINGS | tiny | {"model": "tiny", "num_inversion_steps": 1}
+    variants = {"SDI": {}, "again": {}, "random": {"kappa": "random"}}
+    model = StableDiffusion.from_pretrained("tiny")
+    options = {"model": model, "evaluator": None, "root": tmp_path}
+    made = compared(variants, ["a red mug"], settings, **options)
+    assert made.runs["SDI"][0].folder == made.runs["again"][0].folder
+    assert len(list(tmp_path.iterdir())) == 2
+    assert torch.equal(made.looked["SDI"][0].images, made.looked["again"][0].images)
+    assert made.seconds > 0
+    assert made.diverged["random"] == [""]
+    spent = model.num_forwards
+    compared(variants, ["a red mug"], settings, **options)
+    assert model.num_forwards == spent
