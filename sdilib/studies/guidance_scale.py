@@ -99,8 +99,10 @@ def scale_claims(
     ignored = "For small values of γ the model ignores words of the prompt: fewer are shown at 1 than at 7.5"
     if WORDS in measures:
         words = measures[WORDS]
-        names, sides = ("γ = 1", "γ = 7.5"), {"smaller": words["1"], "larger": words["7.5"]}
-        first = paired_claim(ignored, **sides, names=names, groups=prompts)
+        names = ("γ = 1", "γ = 7.5")
+        first = paired_claim(
+            ignored, smaller=words["1"], larger=words["7.5"], names=names, groups=prompts
+        )
     else:
         first = Claim(ignored, {}, 0, "none", None, "no evaluator knows this model's prompts")
     return [
