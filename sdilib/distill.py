@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from sdilib.cameras import Camera
 from sdilib.checks import NonFiniteError, in_range, one_of, positive_int, reject
@@ -16,7 +17,7 @@ from sdilib.scenes import Scene
 from sdilib.schedule import T_SCHEDULES, annealed_t
 from sdilib.seeds import generator
 
-__all__ = ["Codec", "Step", "ViewedScene", "distill"]
+__all__ = ["Codec", "Enlarged", "Step", "ViewedScene", "distill"]
 
 THROUGH = ("encoder", "decoder")
 
@@ -44,6 +45,45 @@ class Codec(Protocol):
             latents: as from `encode`.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Enlarged:
+    """A codec for renders smaller than the images it sees.
+
+    Attributes:
+        codec: between images of `size` and latents.
+        size: height and width that renders are enlarged to, bilinearly, in pixels.
+        render_size: height and width that images are shrunk to, by the mean over each pixel's area.
+
+    Source: DreamFusion, 2209.14988, which renders 64² and enlarges, as the paper does for figure 8.
+    """
+
+    codec: Codec
+    size: int
+    render_size: int
+
+    def encode(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channels h w"]:
+        """Return the latents of enlarged images; gradients pass.
+
+        Args:
+            images: in [0, 1], of `render_size`.
+        """
+        size = (self.size, self.size)
+        return self.codec.encode(functional.interpolate(images, size, mode="bilinear"))
+
+    def decode(
+        self, latents: Float[Tensor, "batch channels h w"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Return shrunk images.
+
+        Args:
+            latents: as from `encode`.
+        """
+        size = (self.render_size, self.render_size)
+        return functional.interpolate(self.codec.decode(latents), size, mode="area")
 
 
 @runtime_checkable
@@ -76,7 +116,7 @@ class Step:
         step: its number, from 0.
         t: the time of each item.
         x0: the latents the rule saw, before the step.
-        update: the rule's answer.
+        update: the rule's answer, shortened by `update_fraction`.
         gradient_norm: root mean square of the update's gradient, one number an item.
         render: gives the scene's render *now*, after the step, detached; called only where an image
             is wanted.
@@ -101,6 +141,7 @@ def distill(
     cameras: Callable[[torch.Generator], Camera] | None = None,
     penalty: Penalty | None = None,
     updates: int = 1,
+    update_fraction: float = 1.0,
     optimizer: torch.optim.Optimizer | None = None,
     t_schedule: str = "linear",
     t_start: float = 1.0,
@@ -125,6 +166,8 @@ def distill(
         penalty: for a `ViewedScene`, what keeps it plausible: weighed against half the mean squared
             distance to the target.
         updates: optimiser steps towards each target, 1 or more; the UNet is asked once.
+        update_fraction: how far towards the rule's target the step's own lies, in (0, 1]: x0 +
+            update_fraction (target - x0). The size of a step, apart from how t is annealed.
         optimizer: over the scene's parameters, kept by the caller. None is a plain step of size
             one: with w(t) = sigma(t) and a latent scene each render becomes its single-step
             denoised image (eq. 10).
@@ -161,6 +204,7 @@ def distill(
             "an object with encode and decode, such as the model, for a scene in pixels",
         )
     positive_int("updates", updates)
+    in_range("update_fraction", update_fraction, 0, 1, open_low=True)
     each = _item_seeds(seeds, prompt, cameras)
     if (cameras or penalty) and not isinstance(scene, ViewedScene):
         reject(
@@ -205,6 +249,8 @@ def distill(
             update = rule(x0, t, view, draws["guidance"])
         except NonFiniteError as error:
             raise NonFiniteError(f"{error} at step {step}") from error
+        if update_fraction != 1:
+            update = update.part(update_fraction)
         _require_finite("gradient", update.gradient, step, t)
         if decoded and codec is not None:
             with torch.no_grad():

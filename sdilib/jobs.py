@@ -77,7 +77,7 @@ class Finished:
     Attributes:
         folder: where it lies.
         config: its settings.
-        scene: what it made, seen from four sides; None if it diverged.
+        scene: what it made, seen from four sides in the settings' `size`; None if it diverged.
         diverged: the reason, or "".
         seconds: of work, over all sessions.
         num_forwards: UNet sample-forwards, likewise.
@@ -348,6 +348,7 @@ def _finished(built: Built, folder: Path) -> Finished:
     done = read_json(folder / _DONE)
     if not done["diverged"]:
         built.scene.load_state_dict(load_tensors(folder / _SCENE))
+        built.scene.resize(built.config.size, built.config.size)
         built.scene.look(Camera.around([0, 90, 180, 270]))
     return Finished(
         folder=folder,

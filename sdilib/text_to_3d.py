@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sdilib.cameras import Camera, sample_cameras
 from sdilib.checks import finite, in_range, one_of, positive_int, reject
-from sdilib.distill import THROUGH, Step, distill
+from sdilib.distill import THROUGH, Codec, Enlarged, Step, distill
 from sdilib.guidance import ISM, SDI, SDS, Rule
 from sdilib.inversion import (
     DDIMInversion,
@@ -63,11 +63,15 @@ class Text3D:
         steps: of the distillation.
         cameras: views a step.
         updates: optimiser steps towards each target.
+        update_fraction: how far towards the rule's target a step's own lies, in (0, 1] (see
+            `distill`).
         through: how a target in latents reaches pixels, "encoder" or "decoder" (see `distill`).
         t_schedule: how t runs.
         t_start: highest t.
         t_end: lowest t.
-        size: height and width of the renders, in pixels.
+        size: height and width of what the model sees, and of the renders, in pixels.
+        render_size: 0, or a smaller height and width of the renders, which are then enlarged
+            bilinearly to `size`, and targets in pixels shrunk to it (DreamFusion, 2209.14988).
         num_samples: along a ray through the centre.
         rays_per_patch: 0, or the rays that backpropagation is deferred by.
         learning_rate: of the hash grid, by Adam.
@@ -100,11 +104,13 @@ class Text3D:
     steps: int = 60
     cameras: int = 4
     updates: int = 3
+    update_fraction: float = 1.0
     through: str = "decoder"
     t_schedule: str = "linear"
     t_start: float = 0.98
     t_end: float = 0.2
     size: int = 64
+    render_size: int = 0
     num_samples: int = 64
     rays_per_patch: int = 0
     learning_rate: float = 0.05
@@ -142,7 +148,11 @@ class Text3D:
         counts = ("num_inversion_steps", "steps", "cameras", "updates", "size", "num_samples")
         for name in (*counts, "levels", "finest_resolution"):
             positive_int(name, getattr(self, name))
-        positive_int("rays_per_patch", self.rays_per_patch, at_least=0)
+        for name in ("rays_per_patch", "render_size"):
+            positive_int(name, getattr(self, name), at_least=0)
+        if self.render_size >= self.size:
+            reject("render_size", self.render_size, f"0, or a size below {self.size}, the model's")
+        in_range("update_fraction", self.update_fraction, 0, 1, open_low=True)
         in_range("t_start", self.t_start, 0, 1, open_low=True)
         in_range("t_end", self.t_end, 0, self.t_start)
         for name in ("learning_rate", "network_learning_rate"):
@@ -179,6 +189,14 @@ class Built:
     optimizer: torch.optim.Optimizer
     rule: Rule
     opacity: float = 1.0
+
+    @property
+    def codec(self) -> Codec:
+        """Between renders and latents: the model, with an enlargement where renders are smaller."""
+        config = self.config
+        if not config.render_size:
+            return self.model
+        return Enlarged(self.model, config.size, config.render_size)
 
     def prompt_of(self, camera: Camera) -> PromptEmbeddings:
         """Return the prompt with the words of each view.
@@ -231,12 +249,13 @@ class Built:
             cameras=lambda draw: sample_cameras(config.cameras, draw),
             penalty=self.penalty,
             updates=config.updates,
+            update_fraction=config.update_fraction,
             optimizer=self.optimizer,
             t_schedule=config.t_schedule,
             t_start=config.t_start,
             t_end=config.t_end,
             seeds=config.seed,
-            codec=self.model,
+            codec=self.codec,
             through=config.through,
             first_step=first_step,
         )
@@ -280,8 +299,8 @@ def build(config: Text3D, model: StableDiffusion | None = None) -> Built:
     scene = NeRFScene(
         nerf,
         Camera.around([0] * config.cameras),
-        height=config.size,
-        width=config.size,
+        height=config.render_size or config.size,
+        width=config.render_size or config.size,
         num_samples=config.num_samples,
         normals=config.normals,
         rays_per_patch=config.rays_per_patch or None,

@@ -8,7 +8,7 @@ import torch
 
 from sdilib.checks import NonFiniteError
 from sdilib.ddim import ddim
-from sdilib.distill import distill
+from sdilib.distill import Enlarged, distill
 from sdilib.guidance import ISM, SDI, SDS, Update
 from sdilib.inversion import Cached, DDIMInversion, FixedNoise, FixedPoint, GradientDescent
 from sdilib.oracle import GaussianMixture
@@ -298,3 +298,40 @@ def test_latents_and_predictions_that_are_not_finite_are_named_with_their_step(
     run = distill(ImageScene.zeros(1, (4, 2, 2)), SDS(broken), prompt=rows(1), num_steps=4)
     with pytest.raises(NonFiniteError, match=r"^eps=16 of 16 values not finite .* at step 0$"):
         list(run)
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.25])
+def test_a_step_goes_a_share_of_the_way_to_the_rules_target(fraction, oracle, prompt):
+    gradient = torch.full((3, 4, 2, 2), 0.5, dtype=torch.float64)
+    scene = scene_of(1.0)
+    (step,) = distill(
+        scene, push(gradient), prompt=prompt, num_steps=1, update_fraction=fraction, updates=2
+    )
+    wanted = scene_of(1.0).values.detach() - fraction * gradient
+    torch.testing.assert_close(step.update.target, wanted)
+    torch.testing.assert_close(scene.values.detach(), wanted)
+    torch.testing.assert_close(step.gradient_norm, gradient[:, 0, 0, 0] * fraction)
+
+
+def test_renders_are_enlarged_for_the_model_and_its_images_shrunk(generator):
+    images = torch.rand(2, 3, 4, 4, generator=generator, dtype=torch.float64)
+    small = Enlarged(Same(), 8, 4)
+    seen = small.encode(images)
+    assert seen.shape == (2, 3, 8, 8)
+    # Bilinear: a pixel that lies between two has a quarter of one and three quarters of the other.
+    torch.testing.assert_close(
+        seen[:, :, 0, 1:3],
+        images[:, :, 0, :2] @ torch.tensor([[0.75, 0.25], [0.25, 0.75]]).double(),
+    )
+    shrunk = small.decode(seen)
+    torch.testing.assert_close(shrunk, seen.unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)))
+
+
+class Same:
+    """A codec whose latents are the images."""
+
+    def encode(self, images):
+        return images
+
+    def decode(self, latents):
+        return latents

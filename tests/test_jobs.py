@@ -92,6 +92,12 @@ def test_a_run_leaves_scene_log_and_settings_and_no_checkpoint(tmp_path, tiny):
     assert made.diverged == ""
 
 
+def test_a_finished_scene_is_seen_in_the_models_size(tmp_path, tiny):
+    config = replace(SMALL, render_size=8, steps=1)
+    made = distilled(config, root=tmp_path, model=tiny, progress=False)
+    assert made.scene.render().shape == (4, 3, 16, 16)
+
+
 def test_a_finished_run_is_found_again_and_not_computed(tmp_path, tiny, monkeypatch):
     first = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
     monkeypatch.setattr(jobs, "_make", lambda *_: pytest.fail("computed again"))

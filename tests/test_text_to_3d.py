@@ -99,6 +99,13 @@ def test_renders_come_to_a_target_and_more_updates_come_closer(tiny):
     assert thrice < once
 
 
+def test_a_step_may_go_a_share_of_the_way(tiny):
+    whole, part = (
+        next(build(replace(SMALL, update_fraction=share), tiny).distilled()) for share in (1.0, 0.1)
+    )
+    torch.testing.assert_close(part.update.target - part.x0, 0.1 * (whole.update.target - whole.x0))
+
+
 def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
     built = build(replace(SMALL, steps=60, rule="sds", sparsity=1e6, learning_rate=0.5), tiny)
     with pytest.raises(EmptySceneError, match="the volume is empty"):
@@ -115,6 +122,9 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
         ({"t_end": 0.99}, "t_end=0.99"),
         ({"learning_rate": 0.0}, "learning_rate=0.0"),
         ({"sparsity": -1.0}, "sparsity=-1.0"),
+        ({"render_size": 16}, "render_size=16: expected 0, or a size below 16"),
+        ({"render_size": -1}, "render_size=-1"),
+        ({"update_fraction": 0.0}, "update_fraction=0.0"),
         ({"guidance_scale": float("nan")}, "guidance_scale=nan"),
         ({"finest_resolution": 4}, "finest_resolution=4"),
     ],
@@ -122,6 +132,16 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
 def test_bad_settings_are_refused_by_name(tiny, change, message):
     with pytest.raises(ValueError, match=message):
         build(replace(SMALL, **change), tiny)
+
+
+@pytest.mark.parametrize("through", ["encoder", "decoder"])
+def test_the_model_sees_small_renders_enlarged(tiny, through):
+    built = build(replace(SMALL, render_size=8, through=through, steps=2), tiny)
+    before = built.scene.render().detach()
+    *_, last = built.distilled()
+    assert last.render().shape == before.shape == (2, 3, 8, 8)
+    assert last.x0.shape[-2:] == (8, 8)  # 16 pixels, two a latent
+    assert not torch.equal(built.scene.nerf.grid.table, build(SMALL, tiny).scene.nerf.grid.table)
 
 
 def test_a_size_the_autoencoder_cannot_divide_is_refused(tiny):

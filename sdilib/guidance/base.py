@@ -1,7 +1,7 @@
 """A guidance rule is a callable that sees clean latents and a time and answers an `Update`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -83,6 +83,18 @@ class Update:
             eps=eps,
             residual=sigma.flatten() * size,
             num_forwards=num_forwards,
+        )
+
+    def part(self, fraction: float) -> "Update":
+        """Return the update that goes a share of the way: x0 + fraction (target - x0).
+
+        Args:
+            fraction: in (0, 1]; 1 changes nothing.
+        """
+        return replace(
+            self,
+            gradient=fraction * self.gradient,
+            target=self.target + (1 - fraction) * self.gradient,
         )
 
 

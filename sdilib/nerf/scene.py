@@ -87,6 +87,19 @@ class NeRFScene:
             self.occupancy.update(self.nerf, generator=generator)
         self._jitter, self._drawn = self._jitter.to(like), self._drawn.to(like)
 
+    def resize(self, height: int, width: int) -> None:
+        """Set the size of the renders, and look again where the scene looks, with fixed samples.
+
+        Args:
+            height: of the renders, in pixels.
+            width: of the renders, in pixels.
+
+        Raises:
+            ValueError: a number below 1.
+        """
+        self._size = (positive_int("height", height), positive_int("width", width))
+        self.look(self.camera)
+
     def render(self) -> Float[Tensor, "batch 3 height width"]:
         """Return the images of the step's views, in [0, 1], with a graph to the parameters."""
         return self.render_all().image

@@ -143,6 +143,10 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         lambda: run(through="encode"),
         "through='encode': expected one of encoder, decoder; did you mean encoder?",
     ),
+    "update_fraction": (
+        lambda: run(update_fraction=0.0),
+        "update_fraction=0.0: expected a number in (0, 1]",
+    ),
     "space": (
         lambda: ImageScene(X0, space="pixel"),
         "space='pixel': expected one of latents, pixels; did you mean pixels?",
