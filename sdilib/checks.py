@@ -1,11 +1,11 @@
 """The one sentence a user reads when an argument is wrong: its name, its value, what is allowed."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-__all__ = ["NonFiniteError", "finite", "in_range", "one_of", "positive_int", "reject"]
+__all__ = ["NonFiniteError", "ends", "finite", "in_range", "one_of", "positive_int", "reject"]
 
 
 class NonFiniteError(ArithmeticError):
@@ -81,6 +81,37 @@ def in_range(
     if not (low < value <= high if open_low else low <= value <= high):
         reject(parameter, value, allowed)
     return float(value)
+
+
+def ends(
+    parameter: str, value: Any, low: int | float, high: int | float, *, open_low: bool = False
+) -> tuple[float, float]:
+    """Return a range's ends as floats if they lie in [low, high], or (low, high], the lower first.
+
+    Args:
+        parameter: name of the argument.
+        value: what was given, as a pair.
+        low: least lower end.
+        high: largest upper end, included.
+        open_low: whether `low` itself is excluded.
+
+    Raises:
+        ValueError: not two numbers, outside [low, high], or in the wrong order.
+
+    Examples:
+        >>> ends("elevation_degrees", [0, 45], -89, 89)
+        (0.0, 45.0)
+    """
+    allowed = f"two numbers in {'(' if open_low else '['}{low:g}, {high:g}], the lower first"
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        reject(parameter, value, allowed)
+    for number in value:
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            reject(parameter, value, allowed)
+    first, last = value
+    if not (low < first <= last <= high if open_low else low <= first <= last <= high):
+        reject(parameter, value, allowed)
+    return float(first), float(last)
 
 
 def one_of(parameter: str, value: Any, known: Iterable[str]) -> str:

@@ -250,9 +250,16 @@ def _typed(name: str, text: str, kind: Any) -> Any:
     try:
         if kind is bool:
             return {"True": True, "true": True, "False": False, "false": False}[text]
-        return kind(text)
+        if isinstance(kind, type):
+            return kind(text)
+        return tuple(float(part) for part in text.split(","))
     except (KeyError, ValueError):
-        reject(name, text, f"a value of type {kind.__name__}")
+        allowed = (
+            f"a value of type {kind.__name__}"
+            if isinstance(kind, type)
+            else "two numbers, as in 0,45"
+        )
+        reject(name, text, allowed)
 
 
 def _runs(options: argparse.Namespace) -> int:

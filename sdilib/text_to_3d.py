@@ -4,7 +4,7 @@ A `Text3D` is the whole configuration of a run as plain values. `build` turns it
 `distill` takes: a NeRF, an optimiser, a rule, and the prompts, cameras and penalties of a step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sdilib.cameras import Camera, sample_cameras
-from sdilib.checks import finite, in_range, one_of, positive_int, reject
+from sdilib.checks import ends, finite, in_range, one_of, positive_int, reject
 from sdilib.distill import THROUGH, Codec, Enlarged, Step, distill
 from sdilib.guidance import ISM, SDI, SDS, Rule
 from sdilib.inversion import (
@@ -23,7 +23,7 @@ from sdilib.inversion import (
     KappaChoice,
     RandomNoise,
 )
-from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS, NeRF
+from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS, RADIUS, NeRF
 from sdilib.nerf.hash_grid import BACKENDS, HashGrid
 from sdilib.nerf.regularisers import convexity, opaqueness, orientation, sparsity, z_variance
 from sdilib.nerf.render import Render
@@ -33,11 +33,20 @@ from sdilib.schedule import T_SCHEDULES
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["KAPPAS", "RULES", "Built", "EmptySceneError", "Text3D", "build"]
+__all__ = ["KAPPAS", "RULES", "Built", "EmptySceneError", "Ends", "Text3D", "build"]
 
 RULES = ("sdi", "sds", "ism")
 KAPPAS = ("inversion", "random", "fixed", "fixed point", "gradient descent")
 
+Ends = Sequence[int | float]
+"""A range's two ends, the lower first."""
+
+_LIMITS = {  # of ranges: lowest and highest end, and whether the lowest itself is excluded
+    "azimuth_degrees": (-3600, 3600, False),
+    "elevation_degrees": (-89, 89, False),
+    "distance": (RADIUS, 1000, True),
+    "fov_degrees": (0, 120, True),
+}
 _EMPTY = 0.002  # mean opacity below which nothing is left to be seen
 _GROWING = 0.1  # share of a run in which a scene may yet be empty
 _CONVEX_SHARE = 0.4  # appendix A.2: convexity in the first 40% of the run
@@ -65,6 +74,12 @@ class Text3D:
         updates: optimiser steps towards each target.
         update_fraction: how far towards the rule's target a step's own lies, in (0, 1] (see
             `distill`).
+        azimuth_degrees: range of the cameras, drawn from uniformly as those that follow; the
+            defaults are the bundled model's world (see `sample_cameras`).
+        elevation_degrees: range of those not overhead, in [-89, 89].
+        distance: range of the cameras' distance from the origin, outside the volume's 1.22.
+        fov_degrees: range of the full vertical field of view, in (0, 120].
+        overhead_share: probability of a view from above, in [0, 1].
         through: how a target in latents reaches pixels, "encoder" or "decoder" (see `distill`).
         t_schedule: how t runs.
         t_start: highest t.
@@ -105,6 +120,11 @@ class Text3D:
     cameras: int = 4
     updates: int = 3
     update_fraction: float = 1.0
+    azimuth_degrees: Ends = (-180.0, 180.0)
+    elevation_degrees: Ends = (-8.0, 45.0)
+    distance: Ends = (3.3, 3.9)
+    fov_degrees: Ends = (37.0, 43.0)
+    overhead_share: float = 0.15
     through: str = "decoder"
     t_schedule: str = "linear"
     t_start: float = 0.98
@@ -152,6 +172,10 @@ class Text3D:
             positive_int(name, getattr(self, name), at_least=0)
         if self.render_size >= self.size:
             reject("render_size", self.render_size, f"0, or a size below {self.size}, the model's")
+        for name, (low, high, open_low) in _LIMITS.items():
+            pair = ends(name, getattr(self, name), low, high, open_low=open_low)
+            object.__setattr__(self, name, pair)  # one form, whether it came from JSON or not
+        in_range("overhead_share", self.overhead_share, 0, 1)
         in_range("update_fraction", self.update_fraction, 0, 1, open_low=True)
         in_range("t_start", self.t_start, 0, 1, open_low=True)
         in_range("t_end", self.t_end, 0, self.t_start)
@@ -161,7 +185,7 @@ class Text3D:
             in_range(name, getattr(self, name), 0, 1e6)
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings by name."""
+        """Return the settings by name; `Text3D(**settings)` is the same, also by way of JSON."""
         return asdict(self)
 
     @property
@@ -197,6 +221,18 @@ class Built:
         if not config.render_size:
             return self.model
         return Enlarged(self.model, config.size, config.render_size)
+
+    def cameras(self, draw: torch.Generator) -> Camera:
+        """Return the views of a step.
+
+        Args:
+            draw: the step's generator.
+        """
+        config = self.config
+        low_high = {name: tuple(getattr(config, name)) for name in _LIMITS}
+        return sample_cameras(
+            config.cameras, draw, overhead_share=config.overhead_share, **low_high
+        )
 
     def prompt_of(self, camera: Camera) -> PromptEmbeddings:
         """Return the prompt with the words of each view.
@@ -246,7 +282,7 @@ class Built:
             self.rule,
             prompt=self.prompt_of,
             num_steps=config.steps,
-            cameras=lambda draw: sample_cameras(config.cameras, draw),
+            cameras=self.cameras,
             penalty=self.penalty,
             updates=config.updates,
             update_fraction=config.update_fraction,

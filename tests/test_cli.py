@@ -75,6 +75,14 @@ def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, caps
     assert not folder.exists()
 
 
+def test_a_range_is_two_numbers(tmp_path):
+    words = ["run", "--prompt", "a red mug", "--rule", "sds", *SMALL, "elevation_degrees=0,45"]
+    assert main(words) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert json.loads((folder / "config.json").read_text())["elevation_degrees"] == [0.0, 45.0]
+    assert main(["runs", "export", folder.name]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -87,6 +95,11 @@ def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, caps
         ("run --prompt x --set size", "set='size': expected name=value"),
         ("run --prompt x --set sise=1", "set='sise': expected one of"),
         ("run --prompt x --set size=big", "size='big': expected a value of type int"),
+        ("run --prompt x --set distance=far", "distance='far': expected two numbers, as in 0,45"),
+        (
+            "run --prompt x --set distance=1",
+            "distance=(1.0,): expected two numbers in (1.22, 1000]",
+        ),
         ("run --prompt x --model tiny --set size=17", "size=17: expected a multiple of"),
         ("rum", "invalid choice: 'rum'"),
         ("run", "required: --prompt"),

@@ -1,5 +1,6 @@
 """A run's settings become a NeRF that follows the rule's targets, seen by the cameras of the step."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from sdilib.cameras import Camera, sample_cameras
 from sdilib.distill import distill
 from sdilib.guidance import Update
+from sdilib.seeds import generator
 from sdilib.text_to_3d import EmptySceneError, Text3D, build
 
 SMALL = Text3D(
@@ -65,6 +67,40 @@ def test_each_step_has_its_own_views_and_the_same_seed_the_same_ones(tiny):
     assert not torch.equal(one[0], one[1])
     other = [s.camera.azimuth_degrees for s in build(replace(SMALL, seed=1), tiny).distilled()]
     assert not torch.equal(one[0], other[0])
+
+
+def test_cameras_lie_in_the_ranges_given(tiny):
+    ranges = {
+        "azimuth_degrees": (10.0, 20.0),
+        "elevation_degrees": (50.0, 55.0),
+        "distance": (5.0, 6.0),
+        "fov_degrees": (20.0, 25.0),
+    }
+    built = build(replace(SMALL, cameras=64, overhead_share=0.0, **ranges), tiny)
+    seen = built.cameras(generator(0, 0, "camera"))
+    for name, (low, high) in ranges.items():
+        drawn = getattr(seen, name)
+        assert low <= drawn.min() < drawn.max() <= high
+    above = build(replace(SMALL, overhead_share=1.0), tiny).cameras(generator(0, 0, "camera"))
+    assert above.views == ("overhead", "overhead")
+
+
+def test_a_run_draws_the_worlds_cameras_unless_told_otherwise(tiny):
+    built = build(SMALL, tiny)
+    one = built.cameras(generator(0, 0, "camera"))
+    two = sample_cameras(2, generator(0, 0, "camera"))
+    for name in ("azimuth_degrees", "elevation_degrees", "distance", "fov_degrees"):
+        assert torch.equal(getattr(one, name), getattr(two, name))
+    (step, *_) = build(replace(SMALL, azimuth_degrees=(7.0, 7.0)), tiny).distilled()
+    assert step.camera.azimuth_degrees.tolist() == [7.0, 7.0]
+
+
+def test_settings_come_back_from_json():
+    config = replace(SMALL, elevation_degrees=(0, 45), overhead_share=0.0)
+    back = Text3D(**json.loads(json.dumps(config.settings())))
+    assert back == config == Text3D(**config.settings())
+    assert back.elevation_degrees == (0.0, 45.0)
+    assert hash(back) == hash(config)
 
 
 def test_the_prompt_says_the_view(tiny):
@@ -125,6 +161,20 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
         ({"render_size": 16}, "render_size=16: expected 0, or a size below 16"),
         ({"render_size": -1}, "render_size=-1"),
         ({"update_fraction": 0.0}, "update_fraction=0.0"),
+        ({"azimuth_degrees": (0.0, 1e5)}, r"azimuth_degrees=\(0.0, 100000.0\)"),
+        (
+            {"elevation_degrees": (45.0, 0.0)},
+            r"elevation_degrees=\(45.0, 0.0\): expected two numbers in \[-89, 89\], the lower first",
+        ),
+        ({"elevation_degrees": (0.0, 90.0)}, r"elevation_degrees=\(0.0, 90.0\)"),
+        (
+            {"distance": (1.22, 3.0)},
+            r"distance=\(1.22, 3.0\): expected two numbers in \(1.22, 1000\], the lower first",
+        ),
+        ({"fov_degrees": (0.0, 40.0)}, r"fov_degrees=\(0.0, 40.0\): expected .* in \(0, 120\]"),
+        ({"fov_degrees": (40.0, 121.0)}, "fov_degrees="),
+        ({"fov_degrees": (40.0,)}, "fov_degrees="),
+        ({"overhead_share": 1.5}, "overhead_share=1.5"),
         ({"guidance_scale": float("nan")}, "guidance_scale=nan"),
         ({"finest_resolution": 4}, "finest_resolution=4"),
     ],

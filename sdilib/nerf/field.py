@@ -14,10 +14,13 @@ from sdilib.checks import in_range, one_of, positive_int
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.seeds import generator as generator_at
 
-__all__ = ["ACTIVATIONS", "BACKGROUNDS", "Field", "NeRF"]
+__all__ = ["ACTIVATIONS", "BACKGROUNDS", "RADIUS", "Field", "NeRF"]
 
 ACTIVATIONS = ("softplus", "exp")
 BACKGROUNDS = ("fixed", "learned", "random")
+RADIUS = 1.22
+"""Of the ball that holds everything; the world's objects lie inside 1.22 times their stretch."""
+
 _LARGEST_EXPONENT = 15.0
 
 
@@ -60,7 +63,7 @@ class NeRF(nn.Module):
         self,
         *,
         grid: HashGrid | None = None,
-        radius: float = 1.22,
+        radius: float = RADIUS,
         hidden: int = 32,
         activation: str = "softplus",
         blob_height: float = 10.0,
@@ -73,8 +76,7 @@ class NeRF(nn.Module):
 
         Args:
             grid: the encoding; None is `HashGrid` with its defaults.
-            radius: of the ball that holds everything; the world's objects lie inside 1.22 times
-                their stretch.
+            radius: of the ball that holds everything.
             hidden: width of the network's one hidden layer.
             activation: of the density, "softplus" or "exp" (its gradient truncated, as in
                 Instant-NGP).
