@@ -69,6 +69,9 @@ class Text3D:
         inversion_guidance_scale: gamma_inv.
         num_inversion_steps: n for the whole range of t; iterations, where kappa is iterated.
         unit: whether the inverted kappa is scaled to unit deviation, which is not in the paper.
+        entropy: of the inverted kappa: H(t) = entropy · sqrt(1 - alpha(t)) · N(0, I) is added (eq.
+            11, 0.3 there); 0 leaves it out.
+        tau_max: the inversion goes up to t + tau, tau ~ U(0, tau_max) (appendix A.1, 1/30 there).
         steps: of the distillation.
         cameras: views a step.
         updates: optimiser steps towards each target.
@@ -116,6 +119,8 @@ class Text3D:
     inversion_guidance_scale: float = -7.5
     num_inversion_steps: int = 10
     unit: bool = False
+    entropy: float = 0.0
+    tau_max: float = 0.0
     steps: int = 60
     cameras: int = 4
     updates: int = 3
@@ -175,6 +180,7 @@ class Text3D:
         for name, (low, high, open_low) in _LIMITS.items():
             pair = ends(name, getattr(self, name), low, high, open_low=open_low)
             object.__setattr__(self, name, pair)  # one form, whether it came from JSON or not
+        _inversion(self)  # which checks its own settings
         in_range("overhead_share", self.overhead_share, 0, 1)
         in_range("update_fraction", self.update_fraction, 0, 1, open_low=True)
         in_range("t_start", self.t_start, 0, 1, open_low=True)
@@ -364,11 +370,19 @@ def _rule(config: Text3D, model: StableDiffusion) -> Rule:
     return SDI(model, config.guidance_scale, kappa=_kappa(config))
 
 
+def _inversion(config: Text3D) -> DDIMInversion:
+    return DDIMInversion(
+        config.inversion_guidance_scale,
+        config.num_inversion_steps,
+        tau_max=config.tau_max,
+        entropy=config.entropy,
+        unit=config.unit,
+    )
+
+
 def _kappa(config: Text3D) -> KappaChoice:
     choices: dict[str, KappaChoice] = {
-        "inversion": DDIMInversion(
-            config.inversion_guidance_scale, config.num_inversion_steps, unit=config.unit
-        ),
+        "inversion": _inversion(config),
         "random": RandomNoise(),
         "fixed": FixedNoise(),
         "fixed point": FixedPoint(config.num_inversion_steps),

@@ -61,6 +61,15 @@ def test_every_choice_of_kappa_runs(tiny, kappa):
     assert last.update.residual.isfinite().all()
 
 
+@pytest.mark.parametrize("change", [{"entropy": 0.3}, {"tau_max": 1 / 30}, {"unit": True}])
+def test_the_inversion_takes_its_settings_and_the_same_seed_the_same_noise(tiny, change):
+    plain = next(build(SMALL, tiny).distilled())
+    one, two = (next(build(replace(SMALL, **change), tiny).distilled()) for _ in "ab")
+    assert torch.equal(one.update.kappa, two.update.kappa)
+    assert torch.equal(one.x0, plain.x0)
+    assert not torch.equal(one.update.kappa, plain.update.kappa)
+
+
 def test_each_step_has_its_own_views_and_the_same_seed_the_same_ones(tiny):
     one, two = ([s.camera.azimuth_degrees for s in build(SMALL, tiny).distilled()] for _ in "ab")
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
@@ -175,6 +184,8 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
         ({"fov_degrees": (40.0, 121.0)}, "fov_degrees="),
         ({"fov_degrees": (40.0,)}, "fov_degrees="),
         ({"overhead_share": 1.5}, "overhead_share=1.5"),
+        ({"entropy": -0.3}, "entropy=-0.3: expected a number of at least 0"),
+        ({"tau_max": 2.0}, r"tau_max=2.0: expected a number in \[0, 1\]"),
         ({"guidance_scale": float("nan")}, "guidance_scale=nan"),
         ({"finest_resolution": 4}, "finest_resolution=4"),
     ],
