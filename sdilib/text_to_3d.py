@@ -5,7 +5,7 @@ A `Text3D` is the whole configuration of a run as plain values. `build` turns it
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ from sdilib.nerf.hash_grid import BACKENDS, HashGrid
 from sdilib.nerf.regularisers import convexity, opaqueness, orientation, sparsity, z_variance
 from sdilib.nerf.render import Render
 from sdilib.nerf.scene import NeRFScene
-from sdilib.prompts import PromptEmbeddings, view_prompt
+from sdilib.prompts import VIEWS, PromptEmbeddings, view_prompt
 from sdilib.schedule import T_SCHEDULES
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
@@ -61,10 +61,15 @@ class Text3D:
     """One run from a text to a NeRF.
 
     Attributes:
-        prompt: without view words, which are appended for each camera.
+        prompt: without view words.
         model: "mini" (bundled), a folder in diffusers' format, or a hub id.
         rule: "sdi", "sds" or "ism".
         guidance_scale: gamma, of the denoiser.
+        view_words: whether the words of each camera's view are appended to the prompt (DreamFusion,
+            2209.14988).
+        perp_neg: 0, or the weight of the prompt with each of the other views' words as a negative
+            (Perp-Neg, 2304.04968), which costs 3 more sample-forwards an item and guided
+            prediction; inversions are without negatives.
         kappa: of SDI, one of `KAPPAS`.
         inversion_guidance_scale: gamma_inv.
         num_inversion_steps: n for the whole range of t; iterations, where kappa is iterated.
@@ -115,6 +120,8 @@ class Text3D:
     model: str = "mini"
     rule: str = "sdi"
     guidance_scale: float = 7.5
+    view_words: bool = True
+    perp_neg: float = 0.0
     kappa: str = "inversion"
     inversion_guidance_scale: float = -7.5
     num_inversion_steps: int = 10
@@ -180,6 +187,8 @@ class Text3D:
         for name, (low, high, open_low) in _LIMITS.items():
             pair = ends(name, getattr(self, name), low, high, open_low=open_low)
             object.__setattr__(self, name, pair)  # one form, whether it came from JSON or not
+        if in_range("perp_neg", self.perp_neg, 0, 1e6) and not self.view_words:
+            reject("perp_neg", self.perp_neg, "0 where view_words is False")
         _inversion(self)  # which checks its own settings
         in_range("overhead_share", self.overhead_share, 0, 1)
         in_range("update_fraction", self.update_fraction, 0, 1, open_low=True)
@@ -241,14 +250,25 @@ class Built:
         )
 
     def prompt_of(self, camera: Camera) -> PromptEmbeddings:
-        """Return the prompt with the words of each view.
+        """Return the prompt with the words of each view, and with `perp_neg` its negatives.
 
         Args:
             camera: the views.
         """
-        return self.model.embed(
-            [view_prompt(self.config.prompt, f"{view} view") for view in camera.views]
+        prompt, weight = self.config.prompt, self.config.perp_neg
+        if not self.config.view_words:
+            return self.model.embed([prompt] * len(camera))
+        words = [f"{view} view" for view in camera.views]
+        asked = self.model.embed([view_prompt(prompt, view) for view in words])
+        if not weight:
+            return asked
+        others = [
+            [view_prompt(prompt, other) for other in VIEWS if other != view] for view in words
+        ]
+        negatives = tuple(
+            self.model.embed(texts).conditional for texts in zip(*others, strict=True)
         )
+        return replace(asked, negatives=negatives, negative_weights=(weight,) * len(negatives))
 
     def penalty(self, render: Render, done: float) -> Tensor:
         """Return what keeps the volume a plausible object, and note its opacity.

@@ -120,6 +120,32 @@ def test_the_prompt_says_the_view(tiny):
     assert torch.equal(asked, said)
 
 
+def test_the_prompt_may_leave_the_view_out(tiny):
+    asked = build(replace(SMALL, view_words=False), tiny).prompt_of(Camera.around([0, 180]))
+    assert torch.equal(asked.conditional, tiny.embed(["a red mug"] * 2).conditional)
+
+
+def test_the_other_views_are_negatives(tiny):
+    asked = build(replace(SMALL, perp_neg=0.7), tiny).prompt_of(Camera.around([0, 180]))
+    plain = build(SMALL, tiny).prompt_of(Camera.around([0, 180]))
+    assert torch.equal(asked.conditional, plain.conditional)
+    assert asked.negative_weights == (0.7, 0.7, 0.7)
+    for item, views in enumerate([("side", "back", "overhead"), ("front", "side", "overhead")]):
+        said = tiny.embed([f"a red mug, {view} view" for view in views]).conditional
+        assert torch.equal(torch.stack([row[item] for row in asked.negatives]), said)
+
+
+@pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
+def test_negatives_cost_three_forwards_an_item_and_change_the_prediction(tiny, rule):
+    config = replace(SMALL, rule=rule)
+    plain, pushed = (
+        next(build(replace(config, perp_neg=weight), tiny).distilled()) for weight in (0.0, 1.0)
+    )
+    assert pushed.update.num_forwards == plain.update.num_forwards + 3 * SMALL.cameras
+    assert torch.equal(pushed.update.kappa, plain.update.kappa)
+    assert not torch.equal(pushed.update.eps, plain.update.eps)
+
+
 def test_renders_come_to_a_target_and_more_updates_come_closer(tiny):
     built = build(replace(SMALL, sparsity=0.0, opaqueness=0.0), tiny)
     goal = tiny.encode(torch.full((1, 3, 16, 16), 0.3)).detach()
@@ -186,6 +212,11 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
         ({"overhead_share": 1.5}, "overhead_share=1.5"),
         ({"entropy": -0.3}, "entropy=-0.3: expected a number of at least 0"),
         ({"tau_max": 2.0}, r"tau_max=2.0: expected a number in \[0, 1\]"),
+        ({"perp_neg": -1.0}, "perp_neg=-1.0: expected a number in"),
+        (
+            {"perp_neg": 1.0, "view_words": False},
+            "perp_neg=1.0: expected 0 where view_words is False",
+        ),
         ({"guidance_scale": float("nan")}, "guidance_scale=nan"),
         ({"finest_resolution": 4}, "finest_resolution=4"),
     ],
