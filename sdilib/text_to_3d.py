@@ -49,6 +49,7 @@ _LIMITS = {  # of ranges: lowest and highest end, and whether the lowest itself 
 }
 _EMPTY = 0.002  # mean opacity below which nothing is left to be seen
 _GROWING = 0.1  # share of a run in which a scene may yet be empty
+_FIRST_LEVELS = 4  # of the hash grid, where its levels come one after the other
 _CONVEX_SHARE = 0.4  # appendix A.2: convexity in the first 40% of the run
 
 
@@ -101,6 +102,8 @@ class Text3D:
         network_learning_rate: of the small network.
         levels: of the hash grid.
         finest_resolution: of the hash grid.
+        progressive_share: 0, or the share of the run, in (0, 1], after which all levels are active:
+            from 4 on, coarse to fine (Neuralangelo, 2306.03092, section 3.3).
         backend: of the hash grid.
         activation: of the density, "softplus" or "exp".
         blob_height: added to the density at the centre at first, before the activation.
@@ -149,6 +152,7 @@ class Text3D:
     network_learning_rate: float = 0.01
     levels: int = 12
     finest_resolution: int = 64
+    progressive_share: float = 0.0
     backend: str = "numba"
     activation: str = "exp"
     blob_height: float = 5.0
@@ -190,7 +194,8 @@ class Text3D:
         if in_range("perp_neg", self.perp_neg, 0, 1e6) and not self.view_words:
             reject("perp_neg", self.perp_neg, "0 where view_words is False")
         _inversion(self)  # which checks its own settings
-        in_range("overhead_share", self.overhead_share, 0, 1)
+        for name in ("overhead_share", "progressive_share"):
+            in_range(name, getattr(self, name), 0, 1)
         in_range("update_fraction", self.update_fraction, 0, 1, open_low=True)
         in_range("t_start", self.t_start, 0, 1, open_low=True)
         in_range("t_end", self.t_end, 0, self.t_start)
@@ -202,6 +207,18 @@ class Text3D:
     def settings(self) -> dict[str, Any]:
         """Return the settings by name; `Text3D(**settings)` is the same, also by way of JSON."""
         return asdict(self)
+
+    def active_levels(self, step: int) -> int:
+        """Return how many levels of the hash grid a step sees.
+
+        Args:
+            step: its number, from 0; that of the run's length is the finished scene's.
+        """
+        rest = self.levels - _FIRST_LEVELS
+        whole = self.progressive_share * self.steps
+        if rest <= 0 or step >= whole:
+            return self.levels
+        return _FIRST_LEVELS + int(rest * step / whole)
 
     @property
     def normals(self) -> bool:
@@ -321,6 +338,7 @@ class Built:
             through=config.through,
             first_step=first_step,
         )
+        self._begin(first_step)
         for step in run:
             if self.opacity < _EMPTY and step.step > _GROWING * config.steps:
                 raise EmptySceneError(
@@ -328,6 +346,11 @@ class Built:
                     "the volume is empty, smaller penalties or learning rates may help"
                 )
             yield step
+            self._begin(step.step + 1)
+
+    def _begin(self, step: int) -> None:
+        """Set what the step's number alone decides."""
+        self.scene.nerf.grid.active_levels = self.config.active_levels(step)
 
 
 def build(config: Text3D, model: StableDiffusion | None = None) -> Built:

@@ -112,6 +112,31 @@ def test_settings_come_back_from_json():
     assert hash(back) == hash(config)
 
 
+def test_levels_come_one_after_the_other_and_all_are_there_at_the_end(tiny):
+    config = replace(SMALL, levels=7, steps=6, progressive_share=0.6)
+    built = build(config, tiny)
+    grid = built.scene.nerf.grid
+    start = grid.table.detach().clone()
+    active = []
+    for _ in built.distilled():
+        active.append(grid.active_levels)
+        if len(active) == 1:  # no level that was not active has moved
+            moved = (grid.table != start).any(1)
+            first = int(grid.get_buffer("_offsets")[4])
+            assert moved[:first].any()
+            assert not moved[first:].any()
+    assert active == [4, 4, 5, 6, 7, 7]
+    assert grid.active_levels == 7
+    assert [config.active_levels(step) for step in range(7)] == [*active, 7]
+
+
+def test_a_resumed_run_sees_the_levels_of_its_step(tiny):
+    built = build(replace(SMALL, levels=6, progressive_share=1.0), tiny)
+    next(built.distilled(first_step=3))
+    assert built.scene.nerf.grid.active_levels == 5
+    assert build(replace(SMALL, levels=6), tiny).config.active_levels(0) == 6
+
+
 def test_the_prompt_says_the_view(tiny):
     built = build(SMALL, tiny)
     camera = Camera.around([0, 180])
@@ -217,6 +242,7 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
             {"perp_neg": 1.0, "view_words": False},
             "perp_neg=1.0: expected 0 where view_words is False",
         ),
+        ({"progressive_share": 1.5}, "progressive_share=1.5"),
         ({"guidance_scale": float("nan")}, "guidance_scale=nan"),
         ({"finest_resolution": 4}, "finest_resolution=4"),
     ],
