@@ -50,6 +50,7 @@ _LIMITS = {  # of ranges: lowest and highest end, and whether the lowest itself 
 _EMPTY = 0.002  # mean opacity below which nothing is left to be seen
 _GROWING = 0.1  # share of a run in which a scene may yet be empty
 _FIRST_LEVELS = 4  # of the hash grid, where its levels come one after the other
+_UNLIT = 0.1  # share of a run before shading begins, as threestudio's 1000 steps of 10000
 _CONVEX_SHARE = 0.4  # appendix A.2: convexity in the first 40% of the run
 
 
@@ -108,6 +109,9 @@ class Text3D:
         activation: of the density, "softplus" or "exp".
         blob_height: added to the density at the centre at first, before the activation.
         background: "fixed", "learned" or "random".
+        shading: share of the steps lit by a point light, after a first tenth of the run without;
+            costs normals in those (DreamFusion, 2209.14988; threestudio's diffuse_prob, 0.75 there).
+        textureless: share of those steps in white (threestudio's textureless_prob, 0.5 there).
         sparsity: weight of that penalty, as those that follow; 0 leaves it out.
         opaqueness: its weight grows with the run, from 0 to this.
         orientation: needs normals, which cost about a second rendering.
@@ -157,6 +161,8 @@ class Text3D:
     activation: str = "exp"
     blob_height: float = 5.0
     background: str = "fixed"
+    shading: float = 0.0
+    textureless: float = 0.0
     sparsity: float = 0.03
     opaqueness: float = 0.05
     orientation: float = 0.0
@@ -194,7 +200,7 @@ class Text3D:
         if in_range("perp_neg", self.perp_neg, 0, 1e6) and not self.view_words:
             reject("perp_neg", self.perp_neg, "0 where view_words is False")
         _inversion(self)  # which checks its own settings
-        for name in ("overhead_share", "progressive_share"):
+        for name in ("overhead_share", "progressive_share", "shading", "textureless"):
             in_range(name, getattr(self, name), 0, 1)
         in_range("update_fraction", self.update_fraction, 0, 1, open_low=True)
         in_range("t_start", self.t_start, 0, 1, open_low=True)
@@ -350,7 +356,10 @@ class Built:
 
     def _begin(self, step: int) -> None:
         """Set what the step's number alone decides."""
-        self.scene.nerf.grid.active_levels = self.config.active_levels(step)
+        config, scene = self.config, self.scene
+        scene.nerf.grid.active_levels = config.active_levels(step)
+        scene.shading = config.shading if step >= _UNLIT * config.steps else 0.0
+        scene.textureless = config.textureless
 
 
 def build(config: Text3D, model: StableDiffusion | None = None) -> Built:

@@ -81,6 +81,49 @@ def test_deferred_gradients_are_the_plain_ones(rays_per_patch):
         torch.testing.assert_close(deferred, plain, atol=1e-5 * scale, rtol=1e-4)
 
 
+def lit_scene(**changed):
+    seen = scene(**changed)
+    seen.shading = 1.0
+    seen.look(Camera.around([20, 140]), generator_at(0, 0, "look"))
+    return seen
+
+
+def test_deferred_gradients_of_a_lit_render_are_the_plain_ones():
+    whole, part = lit_scene(), lit_scene(rays_per_patch=100)
+    gradients = [
+        torch.autograd.grad(seen.render()[:, 0].sum(), list(seen.parameters()))
+        for seen in (whole, part)
+    ]
+    torch.testing.assert_close(part.render(), whole.render(), atol=1e-6, rtol=0)
+    for deferred, plain in zip(*reversed(gradients), strict=True):
+        torch.testing.assert_close(deferred, plain, atol=1e-5 * float(plain.abs().max()), rtol=1e-4)
+
+
+def test_a_light_is_drawn_with_the_views_and_goes_with_them():
+    seen, dark = lit_scene(), scene()
+    dark.look(seen.camera, generator_at(0, 0, "look"))
+    assert not torch.equal(seen.render(), dark.render())
+    assert torch.equal(seen.render(), lit_scene().render())
+    for each in (seen, dark):
+        each.look(each.camera)
+    assert torch.equal(seen.render(), dark.render())
+
+
+def test_so_many_steps_are_lit_and_so_many_of_those_are_white():
+    seen = scene(occupancy_resolution=2)
+    seen.shading, seen.textureless = 0.75, 0.5
+    drawn = []
+    for step in range(400):
+        seen.look(seen.camera, generator_at(0, step, "camera"))
+        drawn.append(seen._lit.shading)
+        if seen._light is not None:
+            distance = seen._light.norm(dim=-1) / seen.camera.distance
+            assert bool(((distance > 0.639) & (distance < 1.201)).all())
+    share = {name: drawn.count(name) / 400 for name in ("albedo", "diffuse", "textureless")}
+    expected = {"albedo": 0.25, "diffuse": 0.375, "textureless": 0.375}
+    assert share == pytest.approx(expected, abs=0.08)
+
+
 def test_a_deferred_render_keeps_no_graph_of_the_field(monkeypatch):
     nerf, with_graph = small(), []
     ask = nerf.density_and_colour

@@ -52,11 +52,22 @@ class Truth:
         return self.density(points), torch.from_numpy(colours)
 
 
-def view(field, camera, size, *, occupancy=None, dtype=torch.float32, jitter=None, **settings):
+def view(
+    field, camera, size, *, occupancy=None, dtype=torch.float32, jitter=None, light=None, **settings
+):
     occupancy = occupancy or OccupancyGrid(RADIUS)
     grey = torch.full((len(camera), 3), BACKGROUND, dtype=dtype)
     marcher = Marcher(occupancy, **{"num_samples": 32} | settings)
-    return render(field, camera, marcher, height=size, width=size, background=grey, jitter=jitter)
+    return render(
+        field,
+        camera,
+        marcher,
+        height=size,
+        width=size,
+        background=grey,
+        jitter=jitter,
+        light=light,
+    )
 
 
 def chord(camera, size):
@@ -195,6 +206,35 @@ def test_normals_of_a_ball_point_outwards():
     assert float(normal[0, 4, 7, 1]) > 0.3  # upwards
     # Only rays that graze the soft edge pass some of it from behind.
     assert float(seen.backfacing.max()) < 0.02
+
+
+@pytest.mark.parametrize(("shading", "albedo"), [("diffuse", 0.4), ("textureless", 1.0)])
+def test_a_lit_ball_is_as_bright_as_it_faces_the_light(shading, albedo):
+    camera = Camera.around([0, 0, 0], elevation_degrees=0)
+    light = torch.tensor([[0.0, 0, 3], [0, 3, 0], [0, 0, -3]])  # in front, above, behind
+    settings = {"num_samples": 128, "normals": True, "shading": shading}
+    seen = view(Shell(0.0, 0.8), camera, 15, light=light, **settings)
+    green = seen.image[:, 1]
+    expected = torch.tensor([1.0, 0.1, 0.1]) * albedo  # at the middle, which faces the camera
+    torch.testing.assert_close(green[:, 7, 7], expected, atol=0.02, rtol=0)
+    # Half-way up: the surface there, and the way from it to the light, by the ball's geometry.
+    rays = camera.rays(15, 15)
+    point = (
+        rays.origins[0, 4, 7]
+        + seen.depth[0, 4, 7] / rays.cosines[0, 4, 7] * (rays.directions[0, 4, 7])
+    )
+    facing = (point / point.norm()) @ torch.nn.functional.normalize(light - point, dim=-1).T
+    expected = albedo * (0.1 + 0.9 * facing.clamp_min(0))
+    torch.testing.assert_close(green[:, 4, 7], expected, atol=0.03, rtol=0)
+    plain = view(Shell(0.0, 0.8), camera, 15, normals=True).image
+    assert torch.equal(view(Shell(0.0, 0.8), camera, 15, normals=True, light=light).image, plain)
+
+
+def test_a_shading_needs_normals():
+    with pytest.raises(ValueError, match="normals=False: expected True, for shading='diffuse'"):
+        Marcher(OccupancyGrid(RADIUS), shading="diffuse")
+    with pytest.raises(ValueError, match="shading='difuse': expected one of albedo"):
+        Marcher(OccupancyGrid(RADIUS), normals=True, shading="difuse")
 
 
 def test_views_of_a_batch_are_those_rendered_alone():

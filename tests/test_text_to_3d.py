@@ -137,6 +137,21 @@ def test_a_resumed_run_sees_the_levels_of_its_step(tiny):
     assert build(replace(SMALL, levels=6), tiny).config.active_levels(0) == 6
 
 
+def test_light_comes_on_after_a_tenth_of_the_run(tiny):
+    config = replace(SMALL, rule="sds", steps=11, updates=1)
+    dark = [step.render() for step in build(config, tiny).distilled()]
+    for change in ({"shading": 1.0}, {"shading": 1.0, "textureless": 1.0}):
+        built = build(replace(config, **change), tiny)
+        lit = [step.render() for step in built.distilled()]
+        same = [torch.equal(one, two) for one, two in zip(lit, dark, strict=True)]
+        assert same == [True, True] + [False] * 9
+        # White under a white light before a grey background: no colour is left.
+        grey = bool((lit[-1].std(1) < 0.01).all())
+        assert grey == ("textureless" in change)
+        built.scene.look(Camera.around([0, 90]))
+        assert not bool((built.scene.render().std(1) < 0.01).all())
+
+
 def test_the_prompt_says_the_view(tiny):
     built = build(SMALL, tiny)
     camera = Camera.around([0, 180])
@@ -243,6 +258,8 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
             "perp_neg=1.0: expected 0 where view_words is False",
         ),
         ({"progressive_share": 1.5}, "progressive_share=1.5"),
+        ({"shading": 1.5}, "shading=1.5"),
+        ({"textureless": -0.5}, "textureless=-0.5"),
         ({"guidance_scale": float("nan")}, "guidance_scale=nan"),
         ({"finest_resolution": 4}, "finest_resolution=4"),
     ],

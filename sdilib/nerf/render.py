@@ -18,15 +18,18 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sdilib.cameras import Camera
-from sdilib.checks import in_range, positive_int
+from sdilib.checks import in_range, one_of, positive_int, reject
 from sdilib.nerf.deferred import in_patches
 from sdilib.nerf.field import Field
 
-__all__ = ["Marcher", "OccupancyGrid", "RayRender", "Render", "render"]
+__all__ = ["SHADINGS", "Marcher", "OccupancyGrid", "RayRender", "Render", "render"]
+
+SHADINGS = ("albedo", "diffuse", "textureless")
 
 _VISIBLE = 1e-4  # a sample that less light than this reaches is left out on CUDA
 _NORMAL_WEIGHT = 1e-3  # normals are computed where a sample has at least this weight
 _TINY = 1e-6
+_AMBIENT, _DIFFUSE = 0.1, 0.9  # threestudio's light, whose sum is 1
 _FLAT = 0.1  # a slope of the density below which a normal means nothing
 
 
@@ -175,15 +178,23 @@ class Marcher:
         occupancy: where to look, and the ball's radius.
         num_samples: intervals along a ray through the centre; at least 1.
         normals: whether to compute normals, by differences: six more densities a visible sample.
+        shading: "albedo" is the field's colour; "diffuse" that colour under a point light, (0.1 +
+            0.9 max(0, normal . direction to the light)); "textureless" the same on white. The last
+            two need normals.
+
+    Source of the shadings: DreamFusion, 2209.14988, section 3.1, with threestudio's numbers.
     """
 
     occupancy: OccupancyGrid
     num_samples: int = 64
     normals: bool = False
+    shading: str = "albedo"
 
     def __post_init__(self) -> None:
         """Refuse what gives no image."""
         positive_int("num_samples", self.num_samples)
+        if one_of("shading", self.shading, SHADINGS) != "albedo" and not self.normals:
+            reject("normals", self.normals, f"True, for shading={self.shading!r}")
 
     def render_rays(
         self,
@@ -191,6 +202,7 @@ class Marcher:
         origins: Float[Tensor, "rays 3"],
         directions: Float[Tensor, "rays 3"],
         jitter: Float[Tensor, " rays"],
+        light: Float[Tensor, "rays 3"] | None = None,
     ) -> RayRender:
         """Render rays.
 
@@ -199,6 +211,7 @@ class Marcher:
             origins: where they start.
             directions: unit vectors.
             jitter: in [0, 1), by how much of an interval the samples are shifted.
+            light: where the point light is, for a shading other than "albedo".
         """
         march = _march_packed if origins.is_cuda else _march_dense
         samples = march(field, self, origins, directions, jitter)
@@ -222,6 +235,11 @@ class Marcher:
             ray, seen_weights = samples.ray[seen], weights[seen]
             facing = _normals(field, points[seen], 1e-2 * self.occupancy.radius)
             away = (facing * direction[seen]).sum(-1).clamp_min(0) ** 2
+            if light is not None and self.shading != "albedo":
+                towards = nn.functional.normalize(light[ray] - points[seen], dim=-1)
+                lit = _AMBIENT + _DIFFUSE * (facing * towards).sum(-1).clamp_min(0)
+                colour = torch.ones_like(colour) if self.shading == "textureless" else colour
+                colour = colour * torch.ones_like(density).masked_scatter(seen, lit)[:, None]
             normal = nerfacc.accumulate_along_rays(seen_weights, facing, ray, len(origins))
             backfacing = nerfacc.accumulate_along_rays(
                 seen_weights.detach(), away[:, None], ray, len(origins)
@@ -238,6 +256,7 @@ def render(
     width: int,
     background: Float[Tensor, "batch 3"],
     jitter: Float[Tensor, "batch height width"] | None = None,
+    light: Float[Tensor, "batch 3"] | None = None,
     rays_per_patch: int | None = None,
 ) -> Render:
     """Render views with a graph to the field.
@@ -250,6 +269,7 @@ def render(
         width: of the images, in pixels.
         background: colour behind the volume, one a view.
         jitter: in [0, 1) a pixel; None samples at fixed places.
+        light: positions of a point light, one a view, for the marcher's shading.
         rays_per_patch: None keeps the graph of all rays; a number renders so many rays at a time
             without one, and again with one when the gradient comes (see `deferred`).
     """
@@ -257,6 +277,8 @@ def render(
     shape = (len(camera), height, width)
     jitter = background.new_zeros(shape) if jitter is None else jitter
     flat = (rays.origins.view(-1, 3), rays.directions.view(-1, 3), jitter.reshape(-1))
+    if light is not None:
+        flat = (*flat, light[:, None, None].expand(*shape, 3).reshape(-1, 3))
     render_rays = partial(marcher.render_rays, field)
     if rays_per_patch is None:
         seen = render_rays(*flat)

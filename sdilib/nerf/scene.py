@@ -1,7 +1,7 @@
 """A radiance field as a `Scene`: it renders the views of the step."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 from jaxtyping import Float
@@ -11,9 +11,14 @@ from sdilib.cameras import Camera
 from sdilib.checks import positive_int
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.render import Marcher, OccupancyGrid, Render, render
+from sdilib.seeds import normal, uniform
 from sdilib.storage import under
 
 __all__ = ["NeRFScene"]
+
+# DreamFusion's light, in units of its cameras' mean distance, 1.25: spread of the direction around
+# the camera's, and range of the distance from the origin.
+_LIGHT_SPREAD, _LIGHT_DISTANCE = 0.8, (0.64, 1.2)
 
 
 class NeRFScene:
@@ -27,6 +32,10 @@ class NeRFScene:
         nerf: the field.
         occupancy: where it may be anything.
         camera: the views of the step.
+        shading: share of the `look`s with a generator whose renders are lit by a point light, in
+            [0, 1]; all others show the field's own colour. Not part of the state, as the next: set
+            by whoever trains.
+        textureless: share of those that are white.
     """
 
     space = "pixels"
@@ -67,6 +76,7 @@ class NeRFScene:
         if rays_per_patch is not None:
             positive_int("rays_per_patch", rays_per_patch)
         self._rays_per_patch = rays_per_patch
+        self.shading = self.textureless = 0.0
         self.look(camera)
 
     def look(self, camera: Camera, generator: torch.Generator | None = None) -> None:
@@ -74,18 +84,35 @@ class NeRFScene:
 
         Args:
             camera: the views.
-            generator: for the places of samples and a random background; None is fixed samples,
-                and no look into the field.
+            generator: for the places of samples, a random background and light; None is fixed
+                samples, no light, and no look into the field.
         """
         self.camera = camera
         like = next(self.nerf.parameters())
         self._jitter = torch.zeros(len(camera), *self._size)
         self._drawn = torch.full((len(camera), 3), 0.5)
+        self._lit, self._light = self._marcher, None
         if generator is not None:
             self._jitter = torch.rand(self._jitter.shape, generator=generator)
             self._drawn = torch.rand(self._drawn.shape, generator=generator)
             self.occupancy.update(self.nerf, generator=generator)
+            if self.shading:
+                self._draw_light(generator)
         self._jitter, self._drawn = self._jitter.to(like), self._drawn.to(like)
+
+    def _draw_light(self, generator: torch.Generator) -> None:
+        """Draw whether the step is lit, and where from (DreamFusion, 2209.14988, section 3.2)."""
+        lit, white = uniform(2, generator).tolist()
+        if lit >= self.shading:
+            return
+        shading = "textureless" if white < self.textureless else "diffuse"
+        self._lit = replace(self._marcher, normals=True, shading=shading)
+        away = self.camera.axes[:, 2]
+        direction = away + _LIGHT_SPREAD * normal(away, generator)
+        near, far = _LIGHT_DISTANCE
+        length = self.camera.distance * (near + (far - near) * uniform(len(away), generator))
+        position = length[:, None] * torch.nn.functional.normalize(direction, dim=-1)
+        self._light = position.to(next(self.nerf.parameters()))
 
     def resize(self, height: int, width: int) -> None:
         """Set the size of the renders, and look again where the scene looks, with fixed samples.
@@ -112,11 +139,12 @@ class NeRFScene:
         return render(
             self.nerf,
             self.camera,
-            self._marcher,
+            self._lit,
             height=self._size[0],
             width=self._size[1],
             background=self.nerf.background_colour(self._drawn),
             jitter=self._jitter,
+            light=self._light,
             rays_per_patch=self._rays_per_patch,
         )
 
