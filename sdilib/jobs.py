@@ -6,10 +6,11 @@ holds `checkpoint.safetensors` (and the one before it), `log.jsonl` and `preview
 finds it finished.
 """
 
+import errno
+import io
 import json
 import logging
 import math
-import os
 import shutil
 import signal
 import threading
@@ -63,6 +64,14 @@ _log = logging.getLogger(__name__)
 
 _CHECKPOINT, _BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 _SCENE, _DONE, _CONFIG, _LOG = "scene.safetensors", "done.json", "config.json", "log.jsonl"
+# What a folder lacks, where writing into it fails so.
+_LACKS = dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR),
+    "expected a folder that can be written",
+) | dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT),
+    "expected space left on its disk; the last checkpoint is whole, the same command goes on from it",
+)
 _FAILURES = (EmptySceneError, NonFiniteError, torch.cuda.OutOfMemoryError)
 
 
@@ -140,8 +149,8 @@ def distilled(
         progress: whether to draw a bar.
 
     Raises:
-        ValueError: a setting that the model cannot take.
-        OSError: the folder cannot be written, or the disk is full.
+        ValueError: a setting that the model cannot take, or a checkpoint of other settings.
+        OSError: the folder cannot be written, or the disk is full; names the folder.
         Interrupted: Ctrl-C; a checkpoint is there.
     """
     built = build(config, model)
@@ -153,8 +162,10 @@ def distilled(
             if not (folder / _DONE).exists():
                 _make(built, folder, save_seconds, preview_seconds, progress)
             return _finished(built, folder)
-    except PermissionError as error:
-        raise OSError(f"root={str(root)!r}: expected a folder that can be written") from error
+    except OSError as error:
+        if error.errno not in _LACKS:
+            raise
+        raise OSError(f"root={str(root)!r}: {_LACKS[error.errno]} ({folder.name})") from error
 
 
 def known_runs(root: str | Path = "runs") -> list[dict[str, Any]]:
@@ -292,9 +303,9 @@ def _record(built: Built, step: Step) -> dict[str, Any]:
 def _preview(step: Step, path: Path) -> None:
     images = step.render().clamp(0, 1)
     row = torch.cat(list(images), dim=-1).permute(1, 2, 0)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.png")
-    Image.fromarray((row * 255).round().byte().cpu().numpy()).save(beside)
-    beside.replace(path)
+    drawn = io.BytesIO()
+    Image.fromarray((row * 255).round().byte().cpu().numpy()).save(drawn, format="PNG")
+    atomic_write(path, drawn.getvalue())
 
 
 def _save(built: Built, folder: Path, step: int, seconds: float, forwards: int) -> None:
@@ -313,14 +324,18 @@ def _save(built: Built, folder: Path, step: int, seconds: float, forwards: int) 
 
 def _resume(built: Built, folder: Path) -> tuple[int, float, int]:
     """Restore the last whole checkpoint; returns its step, seconds and sample-forwards."""
-    for path in (folder / _CHECKPOINT, folder / _BEFORE):
-        if not path.exists():
-            continue
+    paths = [path for path in (folder / _CHECKPOINT, folder / _BEFORE) if path.exists()]
+    for path in paths:
         try:
             tensors = load_tensors(path)
         except (SafetensorError, OSError) as error:
-            _log.warning("%s cannot be read (%s): going on from the one before it", path, error)
+            then = "starting anew" if path is paths[-1] else "going on from the one before it"
+            _log.warning("%s cannot be read (%s): %s", path, error, then)
             continue
+        if not _fits(built, tensors):
+            reject(
+                "checkpoint", str(path), "one of these settings; without the file it starts anew"
+            )
         built.scene.load_state_dict(under(tensors, "scene."))
         load_optimizer_tensors(built.optimizer, under(tensors, "optimizer."))
         if isinstance(built.rule, StatefulRule):
@@ -329,6 +344,23 @@ def _resume(built: Built, folder: Path) -> tuple[int, float, int]:
         _log.info("going on with %s at step %d", folder.name, int(step))
         return int(step), seconds, int(forwards)
     return 0, 0.0, 0
+
+
+def _fits(built: Built, tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Whether a checkpoint has the names and shapes of the run's state; looked at before loading."""
+    state, saved = built.scene.state_dict(), under(tensors, "scene.")
+    moments = under(tensors, "optimizer.")
+    parameters = [p for group in built.optimizer.param_groups for p in group["params"]]
+    return (
+        {name: value.shape for name, value in state.items()}
+        == {name: value.shape for name, value in saved.items()}
+        and "progress" in tensors
+        and bool(moments)
+        and all(
+            not value.ndim or value.shape == parameters[int(key.split(".")[0])].shape
+            for key, value in moments.items()
+        )
+    )
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """A run on disk is computed once, survives kills, and resumes to the same bits."""
 
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import torch
 import sdilib
 from sdilib import jobs
 from sdilib.jobs import address, distilled, known_runs, remove
-from sdilib.storage import load_tensors
+from sdilib.storage import load_tensors, save_tensors
 from sdilib.text_to_3d import Text3D, build
 
 SMALL = Text3D(
@@ -197,7 +198,121 @@ def test_runs_are_listed_with_their_size_and_removed(tmp_path, tiny):
     assert known_runs(tmp_path) == []
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, tiny):
+CHECKPOINT, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
+
+
+def stopped(root, tiny, monkeypatch, after=4):
+    """A run's folder with two checkpoints, as a failure on the way leaves it."""
+    record, made = jobs._record, []
+
+    def failing(built, step):
+        made.append(step)
+        if len(made) > after:
+            raise RuntimeError("stopped")
+        return record(built, step)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "_record", failing)
+        with pytest.raises(RuntimeError, match="stopped"):
+            distilled(SMALL, root=root, model=tiny, save_seconds=0.0, progress=False)
+    folder = root / address(SMALL, tiny.hash)
+    assert {CHECKPOINT, BEFORE} <= {path.name for path in folder.iterdir()}
+    return folder
+
+
+def test_two_broken_checkpoints_are_said_and_the_run_starts_anew(
+    tmp_path, tiny, monkeypatch, caplog
+):
+    whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
+    folder = stopped(tmp_path / "broken", tiny, monkeypatch)
+    for name in (CHECKPOINT, BEFORE):
+        (folder / name).write_bytes(b"not a checkpoint")
+    again = distilled(SMALL, root=tmp_path / "broken", model=tiny, progress=False)
+    assert caplog.text.count("cannot be read") == 2
+    assert caplog.text.count("starting anew") == 1
+    assert same(whole.folder, again.folder)
+    assert again.log == whole.log
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.pop("scene.nerf.grid.table"),
+        lambda state: state.pop("progress"),
+        lambda state: state.update({"scene.nerf.grid.table": torch.zeros(3, 2)}),
+        lambda state: state.update({"optimizer.0.exp_avg": torch.zeros(3, 2)}),
+        lambda state: [state.pop(key) for key in list(state) if key.startswith("optimizer.")],
+    ],
+)
+def test_a_checkpoint_of_other_settings_is_refused_and_kept(tmp_path, tiny, monkeypatch, change):
+    folder = stopped(tmp_path, tiny, monkeypatch)
+    state = load_tensors(folder / CHECKPOINT)
+    change(state)
+    save_tensors(folder / CHECKPOINT, state)
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(
+        ValueError, match=r"^checkpoint='.*': expected one of these settings; "
+    ) as e:
+        distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    assert "\n" not in str(e.value)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("writer", ["save_tensors", "atomic_write"])
+def test_a_full_disk_is_one_sentence_and_the_checkpoint_before_stays(
+    tmp_path, tiny, monkeypatch, writer
+):
+    whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
+    root = tmp_path / "full"
+    folder = root / whole.folder.name
+    write = getattr(jobs, writer)
+
+    def until_full(path, content):
+        enough = path.name in (CHECKPOINT, BEFORE) and lines(folder) >= 3
+        return full() if enough else write(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, writer, until_full)
+        with pytest.raises(OSError, match="expected space left on its disk; ") as caught:
+            distilled(SMALL, root=root, model=tiny, save_seconds=0.0, progress=False)
+    assert folder.name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert int(load_tensors(folder / CHECKPOINT)["progress"][0]) == 2
+    resumed = distilled(SMALL, root=root, model=tiny, progress=False)
+    assert same(whole.folder, resumed.folder)
+    assert resumed.log == whole.log
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_log_that_finds_the_disk_full_is_one_sentence(tmp_path, tiny, monkeypatch):
+    folder, opened = stopped(tmp_path, tiny, monkeypatch), Path.open
+
+    def redirected(path, mode="r", **settings):
+        return opened(Path("/dev/full") if mode == "a" else path, mode, **settings)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", redirected)
+        with pytest.raises(OSError, match="expected space left on its disk; "):
+            distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    assert int(load_tensors(folder / CHECKPOINT)["progress"][0]) == 4
+    assert distilled(SMALL, root=tmp_path, model=tiny, progress=False).diverged == ""
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, tiny, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(OSError, match="file': expected a folder that can be written"):
         distilled(SMALL, root=tmp_path / "file", model=tiny, progress=False)
+    (tmp_path / address(SMALL, tiny.hash)).write_text("")
+    with pytest.raises(OSError, match=r"expected a folder that can be written \(sdi-a-red-mug-0-"):
+        distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+
+    def forbidden(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(jobs, "write_json", forbidden)
+    with pytest.raises(OSError, match="other': expected a folder that can be written"):
+        distilled(SMALL, root=tmp_path / "other", model=tiny, progress=False)
