@@ -134,6 +134,7 @@ def distilled(
     save_seconds: float = 60.0,
     preview_seconds: float = 10.0,
     progress: bool = True,
+    show: bool = False,
 ) -> Finished:
     """Return a run: the finished one if there is one, else it is made, or gone on with.
 
@@ -145,8 +146,11 @@ def distilled(
         root: folder of all runs; see `runs_folder`.
         model: the one of `config.model`, if it is loaded already.
         save_seconds: time between two checkpoints.
-        preview_seconds: time between two previews; 0 is none.
+        preview_seconds: time between two previews, `preview.png` in the run's folder: the views of
+            the step, side by side; 0 is none.
         progress: whether to draw a bar.
+        show: in a notebook, whether the preview is shown below the cell, each in the last one's
+            place; needs IPython.
 
     Raises:
         ValueError: a setting that the model cannot take, or a checkpoint of other settings.
@@ -160,7 +164,8 @@ def distilled(
         lock = FileLock(folder / ".lock")
         with _held(lock, folder):
             if not (folder / _DONE).exists():
-                _make(built, folder, save_seconds, preview_seconds, progress)
+                preview = _Preview(folder / "preview.png", preview_seconds, show)
+                _make(built, folder, save_seconds, preview, progress)
             return _finished(built, folder)
     except OSError as error:
         if error.errno not in _LACKS:
@@ -229,7 +234,7 @@ def _held(lock: FileLock, folder: Path) -> Iterator[None]:
 
 
 def _make(
-    built: Built, folder: Path, save_seconds: float, preview_seconds: float, progress: bool
+    built: Built, folder: Path, save_seconds: float, preview: "_Preview", progress: bool
 ) -> None:
     write_json(folder / _CONFIG, built.config.settings() | {"model_hash": built.model.hash})
     first, seconds, forwards = _resume(built, folder)
@@ -238,7 +243,7 @@ def _make(
     atomic_write(folder / _LOG, "".join(json.dumps(record) + "\n" for record in records))
     earlier = built.model.num_forwards - forwards
     clock = time.monotonic() - seconds
-    saved = previewed = time.monotonic()
+    saved = time.monotonic()
     step_number, diverged = first, ""
 
     def save() -> None:
@@ -260,9 +265,7 @@ def _make(
                 bar.update()
                 bar.set_postfix(t=f"{record['t']:.2f}", r=f"{record['residual']:.3g}")
                 now = time.monotonic()
-                if preview_seconds and now - previewed > preview_seconds:
-                    _preview(step, folder / "preview.png")
-                    previewed = now
+                preview.after(step, now)
                 if interrupted.is_set() or now - saved > save_seconds:
                     save()
                     saved = now
@@ -300,12 +303,32 @@ def _record(built: Built, step: Step) -> dict[str, Any]:
     return {"step": step.step, **finite, "opacity": built.opacity}
 
 
-def _preview(step: Step, path: Path) -> None:
-    images = step.render().clamp(0, 1)
-    row = torch.cat(list(images), dim=-1).permute(1, 2, 0)
-    drawn = io.BytesIO()
-    Image.fromarray((row * 255).round().byte().cpu().numpy()).save(drawn, format="PNG")
-    atomic_write(path, drawn.getvalue())
+class _Preview:
+    """The views of a step as a picture, drawn anew every so many seconds."""
+
+    def __init__(self, path: Path, seconds: float, show: bool) -> None:
+        self._path, self._seconds = path, seconds
+        self._last = time.monotonic()
+        self._display: Any = None
+        self._cell: Any = None
+        if show:
+            from IPython.display import display  # that it is missing is found before any work
+
+            self._display = display
+
+    def after(self, step: Step, now: float) -> None:
+        """Draw it if it is time."""
+        if not self._seconds or now - self._last <= self._seconds:
+            return
+        self._last, drawn = now, io.BytesIO()
+        row = torch.cat(list(step.render().clamp(0, 1)), dim=-1).permute(1, 2, 0)
+        picture = Image.fromarray((row * 255).round().byte().cpu().numpy())
+        picture.save(drawn, format="PNG")
+        atomic_write(self._path, drawn.getvalue())
+        if self._cell is not None:
+            self._cell.update(picture)
+        elif self._display is not None:
+            self._cell = self._display(picture, display_id=True)
 
 
 def _save(built: Built, folder: Path, step: int, seconds: float, forwards: int) -> None:

@@ -1,6 +1,7 @@
 """A run on disk is computed once, survives kills, and resumes to the same bits."""
 
 import errno
+import itertools
 import json
 import os
 import signal
@@ -9,9 +10,11 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 
 import sdilib
 from sdilib import jobs
@@ -201,23 +204,51 @@ def test_runs_are_listed_with_their_size_and_removed(tmp_path, tiny):
 CHECKPOINT, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 
 
-def stopped(root, tiny, monkeypatch, after=4):
-    """A run's folder with two checkpoints, as a failure on the way leaves it."""
+def stopped(root, tiny, monkeypatch, config=SMALL):
+    """A run's folder with two checkpoints of four steps, as a failure on the way leaves it."""
     record, made = jobs._record, []
 
     def failing(built, step):
         made.append(step)
-        if len(made) > after:
+        if len(made) > 4:
             raise RuntimeError("stopped")
         return record(built, step)
 
     with monkeypatch.context() as patched:
         patched.setattr(jobs, "_record", failing)
         with pytest.raises(RuntimeError, match="stopped"):
-            distilled(SMALL, root=root, model=tiny, save_seconds=0.0, progress=False)
-    folder = root / address(SMALL, tiny.hash)
+            distilled(config, root=root, model=tiny, save_seconds=0.0, progress=False)
+    folder = root / address(config, tiny.hash)
     assert {CHECKPOINT, BEFORE} <= {path.name for path in folder.iterdir()}
     return folder
+
+
+def test_what_a_step_draws_or_sees_by_its_number_is_the_same_in_a_resumed_run(
+    tmp_path, tiny, monkeypatch
+):
+    config = replace(
+        SMALL,
+        kappa="inversion",
+        entropy=0.3,
+        tau_max=1 / 30,
+        perp_neg=1.0,
+        update_fraction=0.5,
+        render_size=8,
+        rays_per_patch=50,
+        levels=7,
+        progressive_share=0.9,
+        shading=0.75,
+        textureless=0.5,
+        background="random",
+    )
+    whole = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
+    stopped(tmp_path / "resumed", tiny, monkeypatch, config)
+    resumed = distilled(config, root=tmp_path / "resumed", model=tiny, progress=False)
+    assert same(whole.folder, resumed.folder)
+    assert resumed.log == whole.log
+    assert torch.equal(resumed.scene.render(), whole.scene.render())
+    found = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
+    assert torch.equal(found.scene.render(), whole.scene.render())
 
 
 def test_two_broken_checkpoints_are_said_and_the_run_starts_anew(
@@ -316,3 +347,44 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, tiny, monkeyp
     monkeypatch.setattr(jobs, "write_json", forbidden)
     with pytest.raises(OSError, match="other': expected a folder that can be written"):
         distilled(SMALL, root=tmp_path / "other", model=tiny, progress=False)
+
+
+@pytest.mark.parametrize(("seconds", "pictures"), [(10.0, 3), (0.0, 0), (1000.0, 0)])
+def test_the_preview_is_drawn_anew_every_so_many_seconds(
+    tmp_path, tiny, monkeypatch, seconds, pictures
+):
+    written, write, clock = [], jobs.atomic_write, itertools.count(0.0, 4.0)
+
+    def noted(path, content):
+        written.append((path.name, content))
+        return write(path, content)
+
+    monkeypatch.setattr(jobs, "atomic_write", noted)
+    # Each look at the clock is 4 seconds later: the eight steps end from second 12 to 40.
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    made = distilled(SMALL, root=tmp_path, model=tiny, preview_seconds=seconds, progress=False)
+    drawn = [content for name, content in written if name == "preview.png"]
+    assert (made.folder / "preview.png").exists() == bool(pictures)
+    assert len(drawn) == len(set(drawn)) == pictures
+    if drawn:
+        with Image.open(made.folder / "preview.png") as picture:
+            assert picture.size == (2 * 16, 16)
+
+
+def test_a_notebook_shows_the_preview_in_one_place(tmp_path, tiny, monkeypatch):
+    shown = []
+
+    class Cell:
+        def update(self, picture):
+            shown.append(picture.size)
+
+    def display(picture, display_id):
+        shown.append(("first", picture.size))
+        return Cell()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    often = {"preview_seconds": 1e-9, "progress": False}
+    distilled(SMALL, root=tmp_path / "hidden", model=tiny, **often)
+    assert shown == []
+    distilled(SMALL, root=tmp_path, model=tiny, show=True, **often)
+    assert shown == [("first", (32, 16))] + [(32, 16)] * 7
