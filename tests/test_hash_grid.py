@@ -73,6 +73,24 @@ def test_compiled_values_and_gradients_are_the_references(dtype, tolerance):
     assert float(gradients[0].abs().max()) > 1
 
 
+@pytest.mark.parametrize("active", [4, 2])
+def test_what_runs_on_cuda_has_the_references_values_and_gradients(monkeypatch, active):
+    monkeypatch.setattr(hash_grid, "_Compiled", hash_grid._Recomputed)
+    where = points(5000, torch.float64)
+    weights = torch.randn(
+        len(where), 8, dtype=torch.float64, generator=generator_at(0, 0, "weights")
+    )
+    found = []
+    for backend in ("torch", "numba"):
+        made = grid(backend, torch.float64)
+        made.active_levels = active
+        encoded = made(where)
+        (encoded * weights).sum().backward()
+        found.append((encoded.detach(), made.table.grad))
+    assert torch.equal(found[1][0], found[0][0])
+    torch.testing.assert_close(found[1][1], found[0][1], atol=1e-11, rtol=0)
+
+
 @pytest.mark.parametrize("backend", ["torch", "numba"])
 def test_gradients_are_finite_differences(backend):
     made, where = grid(backend, torch.float64), points(12, torch.float64)

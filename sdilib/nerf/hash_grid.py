@@ -9,7 +9,7 @@ the eight vertices around it, interpolated trilinearly, level after level.
 import importlib.util
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,9 @@ _PRIMES = (1, 2_654_435_761, 805_459_861)
 class HashGrid(nn.Module):
     """A trainable encoding of positions in the unit cube.
 
-    The backends "numba" and "torch" have the same parameters, initialisation and values; on a CUDA
-    device both are the torch reference. "tinycudann" is NVIDIA's library: faster there, but with
+    The backends "numba" and "torch" have the same parameters, initialisation and values. "torch" is
+    the reference, whose graph takes kilobytes a point; on a CUDA device "numba" is the reference's
+    formula with a backward pass that keeps the positions only. "tinycudann" is NVIDIA's library: faster there, but with
     half a cell's offset between levels, a layout of its own, and not reproducible to the bit.
 
     Attributes:
@@ -127,10 +128,11 @@ class HashGrid(nn.Module):
             getattr(self, name)[:levels]
             for name in ("_resolutions", "_offsets", "_sizes", "_hashed")
         ]
-        if self.backend == "numba" and not positions.is_cuda:
-            features = _Compiled.apply(self.table, positions, *layout)
-        else:
+        if self.backend == "torch":
             features = _reference(self.table, positions, *layout)
+        else:
+            compiled = _Recomputed if positions.is_cuda else _Compiled
+            features = compiled.apply(self.table, positions, *layout)
         missing = len(self.resolutions) - levels
         if missing:
             features = nn.functional.pad(features, (0, 0, 0, missing))
@@ -142,23 +144,48 @@ def _masked(features: Tensor, levels: int) -> Tensor:
     return features * kept[:, None]
 
 
-def _reference(
-    table: Tensor, positions: Tensor, resolutions: Tensor, offsets: Tensor, sizes: Tensor, hashed
-) -> Tensor:
-    """The formula in plain torch, for autograd: (points, levels, features of a level)."""
+def _vertices(
+    positions: Tensor, resolutions: Tensor, offsets: Tensor, sizes: Tensor, hashed: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Entries and weights (points, levels) of the eight vertices around each point."""
     scaled = positions.clamp(0, 1)[:, None] * resolutions.to(positions.dtype)[:, None]
     cell = torch.minimum(scaled.long(), resolutions[:, None] - 1)
     within = scaled - cell
-    features = torch.zeros((), dtype=table.dtype, device=table.device)
     for corner in range(8):
         step = torch.tensor([corner & 1, (corner >> 1) & 1, corner >> 2], device=cell.device)
         x, y, z = (cell + step).unbind(-1)
         weight = torch.where(step.bool(), within, 1 - within).prod(-1)
         own = x + (resolutions + 1) * (y + (resolutions + 1) * z)
         named = (x * _PRIMES[0] ^ y * _PRIMES[1] ^ z * _PRIMES[2]) & (sizes - 1)
-        entry = offsets + torch.where(hashed, named, own)
+        yield offsets + torch.where(hashed, named, own), weight
+
+
+def _reference(table: Tensor, positions: Tensor, *layout: Tensor) -> Tensor:
+    """The formula in plain torch, for autograd: (points, levels, features of a level)."""
+    features = torch.zeros((), dtype=table.dtype, device=table.device)
+    for entry, weight in _vertices(positions, *layout):
         features = features + weight[..., None] * table[entry]
     return features
+
+
+class _Recomputed(torch.autograd.Function):
+    """The same, for CUDA: what autograd would keep of each vertex is computed again instead."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, positions: Tensor, *layout: Tensor) -> Tensor:
+        positions = positions.to(table.dtype)
+        ctx.save_for_backward(positions, *layout)
+        ctx.table = table.shape
+        return _reference(table, positions, *layout)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        positions, *layout = ctx.saved_tensors
+        into = gradient.new_zeros(ctx.table)
+        for entry, weight in _vertices(positions, *layout):
+            into.index_add_(0, entry.flatten(), (weight[..., None] * gradient).flatten(0, 1))
+        return (into, *[None] * (1 + len(layout)))
 
 
 class _Compiled(torch.autograd.Function):
