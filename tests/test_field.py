@@ -1,11 +1,15 @@
 """The field, deferred backpropagation, and the scene that the loop optimises."""
 
 import re
+import weakref
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 
 from sdilib.cameras import Camera, sample_cameras
+from sdilib.nerf.deferred import in_patches
 from sdilib.nerf.field import Field, NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.regularisers import convexity, opaqueness, orientation, sparsity, z_variance
@@ -137,6 +141,28 @@ def test_a_deferred_render_keeps_no_graph_of_the_field(monkeypatch):
     scene(nerf, rays_per_patch=64).render().sum().backward()
     assert len(with_graph) == 16  # two views of four patches, each rendered twice
     assert max(with_graph) < 64 * 26
+
+
+@dataclass
+class Pair:
+    used: torch.Tensor
+    unused: torch.Tensor
+
+
+def test_a_patch_frees_what_an_output_outside_the_loss_kept():
+    weight, kept, alive = torch.ones((), requires_grad=True), [], []
+
+    def render_rays(rays):
+        alive.append(sum(array() is not None for array in kept))
+        factor = np.ones(len(rays), np.float32)
+        kept.append(weakref.ref(factor))
+        return Pair(rays * weight, rays * weight * torch.from_numpy(factor))
+
+    whole = in_patches(render_rays, torch.ones(40), rays_per_patch=4)
+    whole.used.sum().backward()
+    assert len(alive) == 20
+    assert max(alive) <= 1
+    assert float(weight.grad) == 40
 
 
 def pictures(camera, size):

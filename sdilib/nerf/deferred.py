@@ -52,5 +52,22 @@ def in_patches(
         for patch in zip(*(values.split(rays_per_patch) for values in rays), strict=True)
     ]
     names = [field.name for field in fields(patches[0])]
-    whole = {name: torch.cat([getattr(patch, name) for patch in patches]) for name in names}
-    return type(patches[0])(**whole)
+    rows = [_Together.apply(*(getattr(patch, name) for name in names)) for patch in patches]
+    whole = (torch.cat(parts) for parts in zip(*rows, strict=True))
+    return type(patches[0])(**dict(zip(names, whole, strict=True)))
+
+
+class _Together(torch.autograd.Function):
+    """Identity; in the backward pass zeros stand in for gradients that nobody asks for.
+
+    So every node of a patch's graph runs and frees what it holds. One that did not run, of an output
+    that the loss leaves out, would hold its part of the second rendering until the last patch's.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *values: Tensor) -> tuple[Tensor, ...]:
+        return tuple(value.view_as(value) for value in values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        return gradients
