@@ -5,12 +5,17 @@ length there, the first shifted by `jitter`. The weight of a sample, w = T (1 - 
 is what it adds to the pixel, T the share of light that reaches it.
 
 On CPU the samples form a dense table (rays, samples), and the field is asked only where the
-occupancy grid says so; on CUDA nerfacc marches and packs them. From there on both are one.
+occupancy grid says so; on CUDA nerfacc marches and packs them, where its kernels are. From there on
+both are one.
 """
 
+import importlib.util
+import shutil
+import subprocess
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import nerfacc
 import torch
@@ -22,7 +27,15 @@ from sdilib.checks import in_range, one_of, positive_int, reject
 from sdilib.nerf.deferred import in_patches
 from sdilib.nerf.field import Field
 
-__all__ = ["SHADINGS", "Marcher", "OccupancyGrid", "RayRender", "Render", "render"]
+__all__ = [
+    "SHADINGS",
+    "Marcher",
+    "OccupancyGrid",
+    "RayRender",
+    "Render",
+    "has_kernels",
+    "render",
+]
 
 SHADINGS = ("albedo", "diffuse", "textureless")
 
@@ -183,12 +196,15 @@ class Marcher:
             two need normals.
 
     Source of the shadings: DreamFusion, 2209.14988, section 3.1, with threestudio's numbers.
+        packed: whether nerfacc's kernels march, which need CUDA; None where they are, see
+            `has_kernels`.
     """
 
     occupancy: OccupancyGrid
     num_samples: int = 64
     normals: bool = False
     shading: str = "albedo"
+    packed: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse what gives no image."""
@@ -213,7 +229,8 @@ class Marcher:
             jitter: in [0, 1), by how much of an interval the samples are shifted.
             light: where the point light is, for a shading other than "albedo".
         """
-        march = _march_packed if origins.is_cuda else _march_dense
+        packed = origins.is_cuda and has_kernels() if self.packed is None else self.packed
+        march = _march_packed if packed else _march_dense
         samples = march(field, self, origins, directions, jitter)
         middle = 0.5 * (samples.start + samples.end)
         direction = directions[samples.ray]
@@ -300,6 +317,27 @@ def render(
     )
 
 
+@cache
+def has_kernels() -> bool:
+    """Return whether nerfacc's CUDA kernels are there: built with it, or else by nvcc at this call.
+
+    Without them CUDA takes the CPU's way, in plain torch.
+    """
+    built = importlib.util.find_spec("nerfacc.csrc") is not None
+    if not torch.cuda.is_available() or not (built or shutil.which("nvcc")):
+        return False
+    try:
+        backend = importlib.import_module("nerfacc.cuda._backend")
+    except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+        warnings.warn(
+            f"nerfacc's CUDA kernels cannot be built, rays are sampled without them: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return backend._C is not None
+
+
 def _in_ball(origins: Tensor, directions: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """Lengths at which rays enter and leave the ball; equal where they miss it."""
     middle = -(origins * directions).sum(-1)
@@ -313,7 +351,7 @@ def _in_ball(origins: Tensor, directions: Tensor, radius: float) -> tuple[Tensor
 def _march_dense(
     field: Field, marcher: Marcher, origins: Tensor, directions: Tensor, jitter: Tensor
 ) -> _Samples:
-    """On CPU: a table of intervals, thinned out by the occupancy grid."""
+    """In plain torch: a table of intervals, thinned out by the occupancy grid."""
     radius = marcher.occupancy.radius
     near, far = (ends[:, None] for ends in _in_ball(origins, directions, radius))
     count = torch.arange(marcher.num_samples + 2).to(near)  # one more, for those shifted
@@ -339,7 +377,11 @@ def _march_packed(
     step = 2 * radius / marcher.num_samples
     near, far = _in_ball(origins, directions, radius)
 
+    def clipped(start: Tensor, end: Tensor, ray: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.maximum(start, near[ray]), torch.minimum(end, far[ray])
+
     def density(start: Tensor, end: Tensor, ray: Tensor) -> Tensor:
+        start, end = clipped(start, end, ray)
         return field.density(origins[ray] + (0.5 * (start + end))[:, None] * directions[ray])
 
     ray, start, end = marcher.occupancy.sampling(
@@ -347,10 +389,12 @@ def _march_packed(
         directions,
         sigma_fn=density,
         t_min=torch.where(far > near, near - jitter * step, far),
-        t_max=far,
+        # nerfacc takes an interval whose middle lies before the end: so also the one cut there.
+        t_max=torch.where(far > near, far + 0.5 * step, far),
         render_step_size=step,
         early_stop_eps=_VISIBLE,
     )
+    start, end = clipped(start, end, ray)
 
     def weights(packed: Tensor) -> Tensor:
         rays = len(origins)

@@ -1,0 +1,109 @@
+"""The march that CUDA takes, its kernels played by plain torch: the same image as the CPU's table."""
+
+import nerfacc
+import pytest
+import torch
+
+from sdilib.cameras import Camera
+from sdilib.nerf.field import NeRF
+from sdilib.nerf.hash_grid import HashGrid
+from sdilib.nerf.render import Marcher, OccupancyGrid, has_kernels, render
+from sdilib.seeds import generator as generator_at
+
+RADIUS = 1.22
+
+
+def played_sampling(occupancy):
+    """nerfacc's `sampling`, as its kernel's source has it; boxes that rays miss are not played."""
+
+    def sampling(origins, directions, *, sigma_fn, t_min, t_max, render_step_size, early_stop_eps):
+        count = int(float((t_max - t_min).max()) / render_step_size) + 2
+        edges = t_min[:, None] + render_step_size * torch.arange(count + 1)
+        middle = 0.5 * (edges[:, :-1] + edges[:, 1:])
+        points = origins[:, None] + middle[..., None] * directions[:, None]
+        inside = (t_min < t_max)[:, None] & (middle < t_max[:, None])
+        kept = inside & occupancy.occupied(points)
+        ray, start, end = kept.nonzero()[:, 0], edges[:, :-1][kept], edges[:, 1:][kept]
+        taken = sigma_fn(start, end, ray) * (end - start)
+        seen = torch.exp(-exclusive(taken, ray)) >= early_stop_eps
+        return ray[seen], start[seen], end[seen]
+
+    return sampling
+
+
+def exclusive(values, ray):
+    """Sum of those before, along each ray."""
+    before = torch.cat([values.new_zeros(1), values.cumsum(0)])[:-1]
+    first = torch.searchsorted(ray, ray)  # rays are sorted
+    return before - before[first]
+
+
+def played_weights(start, end, density, *, ray_indices, n_rays):
+    taken = density * (end - start)
+    weights = torch.exp(-exclusive(taken, ray_indices)) * (1 - torch.exp(-taken))
+    return weights, None, None
+
+
+@pytest.fixture
+def played(monkeypatch):
+    dense = nerfacc.render_weight_from_density
+
+    def either(*samples, **rays):
+        return played_weights(*samples, **rays) if rays else dense(*samples)
+
+    monkeypatch.setattr(nerfacc, "render_weight_from_density", either)
+    monkeypatch.setattr(OccupancyGrid, "sampling", property(played_sampling))
+
+
+class Fog:
+    """One density and a colour that varies, up to the ball's very surface."""
+
+    def density(self, points):
+        return 0.8 + 0 * points[:, 0]
+
+    def density_and_colour(self, points):
+        return self.density(points), 0.5 + 0.4 * points.sin()
+
+
+def both(field, occupancy, **settings):
+    camera = Camera.around([20, 200], elevation_degrees=30)
+    draw = torch.rand(2, 24, 24, generator=generator_at(0, 0, "jitter"), dtype=torch.float64)
+    grey = torch.full((2, 3), 0.5, dtype=torch.float64)
+    for packed in (False, True):
+        marcher = Marcher(occupancy, num_samples=40, packed=packed)
+        yield render(
+            field, camera, marcher, height=24, width=24, background=grey, jitter=draw, **settings
+        )
+
+
+@pytest.mark.parametrize("rays_per_patch", [None, 50])
+def test_a_fog_is_cut_at_the_ball_as_on_the_cpu(played, rays_per_patch):
+    dense, packed = both(Fog(), OccupancyGrid(RADIUS), rays_per_patch=rays_per_patch)
+    torch.testing.assert_close(packed.image, dense.image, atol=1e-9, rtol=0)
+    torch.testing.assert_close(packed.depth, dense.depth, atol=1e-9, rtol=0)
+    torch.testing.assert_close(packed.variance, dense.variance, atol=1e-9, rtol=0)
+
+
+def test_images_and_gradients_agree_with_empty_patches_among_them(played):
+    draw = generator_at(0, 0, "nerf")
+    grid = HashGrid(num_levels=3, finest_resolution=16, generator=draw, backend="torch")
+    nerf = NeRF(grid=grid, hidden=8, generator=draw, blob_height=20.0).double()
+    with torch.no_grad():
+        nerf.grid.table.mul_(1e4)
+    occupancy = OccupancyGrid(RADIUS)
+    occupancy.update(nerf)
+    assert occupancy.share < 0.7
+    images, gradients = [], []
+    for seen in both(nerf, occupancy, rays_per_patch=24):
+        (gradient,) = torch.autograd.grad(seen.image.square().sum(), nerf.grid.table)
+        images.append(seen.image.detach())
+        gradients.append(gradient)
+    # What hardly any light reaches is left out.
+    torch.testing.assert_close(images[1], images[0], atol=2e-4, rtol=0)
+    scale = float(gradients[0].abs().max())
+    torch.testing.assert_close(gradients[1], gradients[0], atol=2e-3 * scale, rtol=0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what is so without a CUDA device")
+def test_without_cuda_there_are_no_kernels():
+    assert not has_kernels()
