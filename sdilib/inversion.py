@@ -269,9 +269,9 @@ class FixedNoise(_OneNoise):
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return the kept noise; see `KappaChoice`."""
-        if self._noise is None:
-            self._noise = normal(x0, generator)
-        return Kappa(self._noise, t, self._noise)
+        noise = normal(x0, generator) if self._noise is None else self._noise.to(x0)
+        self._noise = noise  # a restored one comes from the CPU
+        return Kappa(noise, t, noise)
 
 
 class Cached(_OneNoise):
@@ -285,7 +285,7 @@ class Cached(_OneNoise):
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return the previous prediction; see `KappaChoice`."""
-        noise = normal(x0, generator) if self._noise is None else self._noise
+        noise = normal(x0, generator) if self._noise is None else self._noise.to(x0)
         return Kappa(noise, t, noise)
 
     def observe(self, eps: Latents) -> None:

@@ -235,3 +235,13 @@ def test_unit_deviation_is_item_by_item(x0):
     )
     torch.testing.assert_close(scaled, unit_deviation(x0))
     torch.testing.assert_close(unit_deviation(0 * x0), 0 * x0)
+
+
+@pytest.mark.parametrize("choice", [FixedNoise, Cached])
+def test_a_restored_noise_follows_the_latents(choice, scripted, rows):
+    """From a checkpoint it comes in another type, or from the CPU where the latents are on CUDA."""
+    kappa, x0 = choice(), torch.zeros(1, 4, 2, 2, dtype=torch.float64)
+    kappa.load_state_dict({"noise": torch.ones(1, 4, 2, 2)})
+    denoise = GuidedDenoiser(scripted(lambda x, t, c: x), rows(1), 1.0)
+    found = kappa(x0, torch.ones(1, dtype=torch.float64), denoise, generator_at(0, 0, "kappa"))
+    assert found.noise.dtype == torch.float64
