@@ -121,7 +121,10 @@ def load_pipeline(model: str, *, dtype: torch.dtype = torch.float32) -> StableDi
         reject("model", model, "a name: mini, tiny, sd21, a folder, or a hub id")
     if model in RANDOM:
         pipeline = random_pipeline(model)
-        return pipeline if dtype == torch.float32 else pipeline.to(dtype)
+        for part in PARTS:
+            # Not the models' own, which warns of each cast.
+            torch.nn.Module.to(getattr(pipeline, part), dtype)
+        return pipeline
     folder = model_folder(model)
     if folder is not None:
         check_folder(model, folder)
