@@ -31,6 +31,7 @@ from sdilib.cameras import Camera
 from sdilib.checks import NonFiniteError, reject
 from sdilib.distill import Step
 from sdilib.guidance import StatefulRule
+from sdilib.memory import require_memory
 from sdilib.nerf.scene import NeRFScene
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import (
@@ -153,12 +154,15 @@ def distilled(
             place; needs IPython.
 
     Raises:
-        ValueError: a setting that the model cannot take, or a checkpoint of other settings.
+        ValueError: a setting that the model cannot take, a checkpoint of other settings, or too little
+            memory.
         OSError: the folder cannot be written, or the disk is full; names the folder.
         Interrupted: Ctrl-C; a checkpoint is there.
     """
     built = build(config, model)
     folder = runs_folder(root) / address(config, built.model.hash)
+    if not (folder / _DONE).exists():
+        require_memory(config, built.model)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")

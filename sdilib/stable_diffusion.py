@@ -126,6 +126,18 @@ class StableDiffusion:
         """How many pixels a latent spans: the VAE divides height and width by it."""
         return 2 ** (len(self._vae.config.block_out_channels) - 1)
 
+    def codec_bytes(self, pixels: int, *, graph: bool) -> int:
+        """Foresee the memory that the autoencoder takes at its peak, in bytes.
+
+        Args:
+            pixels: of all images together.
+            graph: whether `encode` keeps its graph; else `encode` or `decode` without one.
+        """
+        width = self._vae.config.block_out_channels[0]
+        itemsize = next(self._vae.parameters()).element_size()
+        # Images of the widest layer that are alive together, measured on "mini" and "sd21" shapes.
+        return pixels * width * itemsize * (28 if graph else 18)
+
     def embed(
         self,
         prompts: Sequence[str],

@@ -1,0 +1,174 @@
+"""How much memory a 3D run will take at its peak, foreseen before it starts.
+
+The constants are measured on one CPU thread by tests/benchmarks/bench_deferred.py, from which they
+differ by up to a fifth; those of CUDA follow from the tensors' sizes. What is foreseen is the render with its graph and the
+autoencoder; models, parameters and the UNet's activations are small beside them or there already.
+"""
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from sdilib.checks import reject
+from sdilib.stable_diffusion import StableDiffusion
+
+__all__ = ["Settings3D", "free_bytes", "render_bytes", "require_memory", "run_bytes"]
+
+_GIB = 2**30
+_IN_BALL = 0.5  # share of an image's samples that lie in the ball; of a patch's in the middle all
+_SAMPLE = 560  # bytes a sample, without the hash grid
+_LEVEL = {"numba": 12, "torch": 450, "tinycudann": 12}  # bytes a sample and level of the grid
+_LEVEL_ON_CUDA = 200
+_NORMALS = 1.8
+_RAY = 900  # bytes a ray that no graph is kept of, the allocator's gaps among them
+_LOADED = 30 * 2**20  # whatever the size
+_PATCHES = tuple(2**power for power in range(16, 7, -1))
+
+
+@runtime_checkable
+class Settings3D(Protocol):
+    """The settings of a run that its memory depends on; `Text3D` has them."""
+
+    @property
+    def cameras(self) -> int:
+        """Views a step."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Height and width of the renders, in pixels."""
+        ...
+
+    @property
+    def num_samples(self) -> int:
+        """Along a ray through the centre."""
+        ...
+
+    @property
+    def rays_per_patch(self) -> int:
+        """0, or the rays that backpropagation is deferred by."""
+        ...
+
+    @property
+    def levels(self) -> int:
+        """Of the hash grid."""
+        ...
+
+    @property
+    def backend(self) -> str:
+        """Of the hash grid."""
+        ...
+
+    @property
+    def normals(self) -> bool:
+        """Whether a penalty needs them."""
+        ...
+
+    @property
+    def through(self) -> str:
+        """How a target in latents reaches pixels, "encoder" or "decoder"."""
+        ...
+
+
+def render_bytes(
+    *,
+    rays: int,
+    num_samples: int,
+    rays_per_patch: int = 0,
+    levels: int = 12,
+    backend: str = "numba",
+    normals: bool = False,
+    cuda: bool = False,
+) -> int:
+    """Return the memory that a render and its backward pass take at their peak, in bytes.
+
+    Args:
+        rays: pixels of all views.
+        num_samples: along a ray through the centre.
+        rays_per_patch: 0 keeps the graph of all rays.
+        levels: of the hash grid.
+        backend: of the hash grid, one of `sdilib.nerf.hash_grid.BACKENDS`.
+        normals: whether they are rendered.
+        cuda: whether on a CUDA device.
+    """
+    deferred = 0 < rays_per_patch < rays
+    whole = _IN_BALL * rays
+    samples = num_samples * (min(rays_per_patch, whole) if deferred else whole)
+    level = _LEVEL_ON_CUDA if cuda and backend == "numba" else _LEVEL[backend]
+    graph = samples * (_SAMPLE + level * levels) * (_NORMALS if normals else 1)
+    return int(_LOADED + graph + _RAY * rays * deferred)
+
+
+def run_bytes(config: Settings3D, model: StableDiffusion, rays_per_patch: int) -> int:
+    """Return the memory that a step takes at its peak, in bytes.
+
+    Args:
+        config: of the run.
+        model: of the run, loaded.
+        rays_per_patch: in place of the configuration's.
+    """
+    rays = config.cameras * config.size**2
+    render = render_bytes(
+        rays=rays,
+        num_samples=config.num_samples,
+        rays_per_patch=rays_per_patch,
+        levels=config.levels,
+        backend=config.backend,
+        normals=config.normals,
+        cuda=model.device.type == "cuda",
+    )
+    codec = model.codec_bytes(rays, graph=config.through == "encoder")
+    # A patch's graph begins when the autoencoder's has gone.
+    return max(render, codec) if 0 < rays_per_patch < rays else render + codec
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Return the memory that a device has left, in bytes; None where the system does not say.
+
+    Args:
+        device: "cpu" or a CUDA device. On Linux a container's limit counts.
+    """
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
+    if device.type != "cpu":
+        return None
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(1024 * int(x.split()[1]) for x in lines if x.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+    try:
+        group = Path("/sys/fs/cgroup")
+        limit = int((group / "memory.max").read_text(encoding="ascii"))
+        return min(free, limit - int((group / "memory.current").read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no container, or one without a limit
+        return free
+
+
+def require_memory(config: Settings3D, model: StableDiffusion) -> None:
+    """Refuse a run that the machine has too little memory for.
+
+    Args:
+        config: of the run.
+        model: of the run, loaded.
+
+    Raises:
+        ValueError: more is needed than is free; names how much, and a patch that fits.
+    """
+    free = free_bytes(model.device)
+    needed = run_bytes(config, model, config.rays_per_patch)
+    if free is None or needed <= free:
+        return
+    rays = config.cameras * config.size**2
+    fitting = [n for n in _PATCHES if n < rays and run_bytes(config, model, n) <= free]
+    advice = "a smaller size, or fewer cameras or samples, needs less"
+    if fitting:
+        patch = run_bytes(config, model, fitting[0])
+        advice = f"a patch of {fitting[0]} rays needs {patch / _GIB:.1f}"
+    reject(
+        "rays_per_patch",
+        config.rays_per_patch,
+        f"{needed / _GIB:.1f} GiB of memory, this machine has {free / _GIB:.1f} free: {advice}",
+    )
