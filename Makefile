@@ -97,8 +97,12 @@ notebooks: $(READY) ## derive each notebook's .ipynb from its .py
 train: $(READY) ## train the bundled model anew (ARGS="..." goes to `sdilib train`)
 	$(PYTHON) -m sdilib train $(ARGS)
 
-bench: $(READY) ## time a step of each rule, and its share in the UNet (ARGS="--model ... --batch ...")
+bench: $(READY) ## time a step of each rule, its share in the UNet, and the parts of a 3D step (ARGS="--model ... --batch ...")
 	$(PYTHON) tests/benchmarks/bench_step.py $(ARGS)
+	$(PYTHON) tests/benchmarks/bench_step_3d.py $(ARGS)
+
+bench-memory: $(READY) ## peak memory of a NeRF's step over size and samples a ray (ARGS="--sizes ... --samples ...")
+	$(PYTHON) tests/benchmarks/bench_deferred.py $(ARGS)
 
 model-card: $(READY) ## measure the bundled model and write its card, half an hour (ARGS="--model ... --training ... --count ...")
 	$(PYTHON) -m sdilib model-card $(ARGS)
@@ -112,5 +116,5 @@ table1 app gpu-check:
 clean: ## remove build/ and the figures that git ignores; .venv stays
 	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
 
-.PHONY: help env figures active stamps gallery check-figures test lint notebooks train table1 app model-card bench gpu-check clean FORCE
+.PHONY: help env figures active stamps gallery check-figures test lint notebooks train table1 app model-card bench bench-memory gpu-check clean FORCE
 .DEFAULT_GOAL := help

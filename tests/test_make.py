@@ -60,7 +60,7 @@ def clone(tmp_path) -> Path:
 
 def test_make_alone_lists_every_target():
     listed = make(ROOT).stdout
-    targets = "env figures table1 check-figures test lint notebooks app train model-card bench gpu-check clean"
+    targets = "env figures table1 check-figures test lint notebooks app train model-card bench bench-memory gpu-check clean"
     for target in targets.split():
         assert re.search(rf"^{target} ", listed, re.MULTILINE), target
 

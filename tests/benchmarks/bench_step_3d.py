@@ -1,0 +1,70 @@
+"""Where the seconds of one 3D step go: UNet, VAE, rendering, backward pass, optimiser.
+
+Run by `make bench`; prints the mean step of a short run at the preset laptop, over its whole range
+of t, after a warm-up of one step; no judgement.
+"""
+
+import argparse
+import sys
+import time
+
+import torch
+from bench_step import timed
+
+import sdilib.distill as loop
+from sdilib.presets import resolve
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_3d import Built, Text3D, build
+
+
+def watched(built: Built) -> dict[str, list[float]]:
+    """Let each part of a step note its seconds."""
+    spent: dict[str, list[float]] = {}
+
+    def watch(name: str, owner: object, *calls: str) -> None:
+        seconds = spent.setdefault(name, [])
+        for call in calls:
+            setattr(owner, call, timed(getattr(owner, call), seconds))
+
+    watch("UNet", built.model._unet, "forward")
+    watch("VAE", built.model, "encode", "decode")
+    watch("rendering", built.scene, "render_all")
+    watch("occupancy", built.scene, "look")
+    watch("backward, penalties", loop, "_pull")
+    watch("optimiser", built.optimizer, "step")
+    return spent
+
+
+def main() -> None:
+    """Print a line a part."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--batch", type=int, default=4, help="views a step")
+    parser.add_argument("--steps", type=int, default=8)
+    options = parser.parse_args()
+    settings = resolve("run3d", "laptop", model=options.model, steps=options.steps)
+    del settings["preset"]
+    settings["cameras"] = options.batch
+    model = StableDiffusion.from_pretrained(options.model)
+    config = Text3D(model.example_prompts[0], **settings)
+    next(build(config, model).distilled())
+    built = build(config, model)
+    spent, forwards = watched(built), model.num_forwards
+    began = time.perf_counter()
+    for _ in built.distilled():
+        pass
+    whole = (time.perf_counter() - began) / options.steps
+    parts = {name: sum(seconds) / options.steps for name, seconds in spent.items()}
+    parts["rest"] = whole - sum(parts.values())
+    forwards = (model.num_forwards - forwards) / options.steps
+    sys.stdout.write(
+        f"3D step, {options.model}, {options.batch} views of {config.size} x {config.size}, "
+        f"{config.updates} updates, {torch.get_num_threads()} threads: {whole:.2f} s, "
+        f"{forwards:.0f} sample-forwards\n"
+    )
+    for name, seconds in parts.items():
+        sys.stdout.write(f"{name:20}{seconds:7.3f} s{seconds / whole:6.0%}\n")
+
+
+if __name__ == "__main__":
+    main()
