@@ -112,6 +112,10 @@ def _parser() -> _Parser:
     card.add_argument("--training", default="", help="folder that the model was trained in")
     card.add_argument("--count", type=_integer, default=1000, help="number of samples")
     card.add_argument("--build", default="build/model-card", help="where samples are kept")
+    gpu = command("gpu-check", _gpu_check, "check a GPU against the CPU, and time a step on it")
+    gpu.add_argument("--out", default="build/gpu-check.json", help="record to write")
+    gpu.add_argument("--size", type=_integer, default=512, help="of the step's render, in pixels")
+    gpu.add_argument("--model", default="sd21", help="of the step; default: SD 2.1's shape, random")
     commands.add_parser("train", help="train the bundled model; see sdilib train --help")
     return parser
 
@@ -213,7 +217,7 @@ def _run_3d(options: argparse.Namespace) -> int:
     if options.rule == "sds":
         settings["t_schedule"] = "random"
     if options.preset == "gpu":
-        settings["rays_per_patch"] = 16_384  # deferred backpropagation: memory for these alone
+        settings["rays_per_patch"] = 4096  # deferred backpropagation: memory for these alone
 
     from sdilib.exports import turntable, write_strip
     from sdilib.jobs import distilled
@@ -225,7 +229,9 @@ def _run_3d(options: argparse.Namespace) -> int:
         one_of("set", name, tuple(kinds))
         settings[name] = _typed(name, value, kinds[name])
     config = Text3D(**settings)
-    model = StableDiffusion.from_pretrained(config.model, device=_device(options.device))
+    device = _device(options.device)
+    kind = _half_on_cuda(device)
+    model = StableDiffusion.from_pretrained(config.model, device=device, dtype=kind)
     made = distilled(config, root=options.root, model=model)
     if made.scene is None:
         raise RuntimeError(f"the run diverged: {made.diverged}; its record: {made.folder}")
@@ -376,6 +382,12 @@ def _device(name: str) -> Any:
     return device
 
 
+def _half_on_cuda(device: Any) -> Any:
+    import torch
+
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
 def _make_rule(model: Any, settings: dict[str, Any]) -> Any:
     from sdilib.guidance import ISM, SDI, SDS
     from sdilib.inversion import DDIMInversion
@@ -459,6 +471,25 @@ def _model_card(options: argparse.Namespace) -> int:
     )
     sys.stdout.write(f"{path}\n")
     return 0
+
+
+def _gpu_check(options: argparse.Namespace) -> int:
+    positive_int("size", options.size)
+
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ValueError(
+            f"gpu-check: no CUDA device is visible to torch {torch.__version__}: expected a CUDA "
+            "build of torch, a driver, and a device that CUDA_VISIBLE_DEVICES does not hide"
+        )
+    from sdilib.gpu_check import check_gpu, summary
+    from sdilib.storage import write_json
+
+    record = check_gpu(size=options.size, model=options.model)
+    path = write_json(options.out, record)
+    sys.stdout.write("".join(f"{line}\n" for line in (*summary(record), str(path))))
+    return 1 if any(check["passed"] is False for check in record["checks"]) else 0
 
 
 def _train(words: Sequence[str]) -> int:

@@ -113,6 +113,7 @@ def test_a_range_is_two_numbers(tmp_path):
         ("run --prompt x --inversion-guidance-scale inf", "inversion_guidance_scale=inf"),
         ("run --prompt x --model nonsense", "model='nonsense': expected mini, tiny"),
         ("run --prompt x --model tiny --device tpu9", "device='tpu9': expected a device"),
+        ("gpu-check --size 0", "size=0: expected an integer of at least 1"),
         ("notebook fig99", "notebook='fig99': expected one of none"),
         ("notebook fig99 steps", "parameters='steps': expected name=value"),
         ("notebook fig99 --model tiny", "folder='': expected a folder, so that"),

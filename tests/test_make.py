@@ -65,11 +65,19 @@ def test_make_alone_lists_every_target():
         assert re.search(rf"^{target} ", listed, re.MULTILINE), target
 
 
-@pytest.mark.parametrize("target", ["table1", "app", "gpu-check"])
+@pytest.mark.parametrize("target", ["table1", "app"])
 def test_a_target_that_is_not_there_yet_says_so(target):
     done = make(ROOT, target)
     assert done.returncode == 2
     assert f"make {target}: not in this version" in done.stderr
+
+
+def test_gpu_check_without_a_cuda_device_says_so(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    done = make(ROOT, "gpu-check")
+    assert done.returncode == 2
+    assert "gpu-check: no CUDA device is visible to torch" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_unknown_figure_is_refused(clone):

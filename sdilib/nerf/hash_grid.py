@@ -120,6 +120,8 @@ class HashGrid(nn.Module):
         if positions.requires_grad:
             reject("positions", "a tensor with a graph", "positions without one")
         if self.backend == "tinycudann":
+            if not len(positions):
+                return positions.new_zeros(0, self.num_features)
             features = self._library(positions).to(positions.dtype)
             features = features.unflatten(-1, (-1, self.features_per_level))
             return _masked(features, self.active_levels).flatten(1)
