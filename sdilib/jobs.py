@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
+from jaxtyping import Float
 from PIL import Image
 from safetensors import SafetensorError
 from tqdm.auto import tqdm
@@ -73,6 +75,8 @@ _LACKS = dict.fromkeys(
     (errno.ENOSPC, errno.EDQUOT),
     "expected space left on its disk; the last checkpoint is whole, the same command goes on from it",
 )
+_FRAMES, _NUM_FRAMES = "frames", 9
+_FRAME_AZIMUTH = 22.5
 _FAILURES = (EmptySceneError, NonFiniteError, torch.cuda.OutOfMemoryError)
 
 
@@ -101,6 +105,15 @@ class Finished:
     seconds: float
     num_forwards: int
     log: tuple[Mapping[str, Any], ...]
+
+    @property
+    def frames(self) -> dict[float, Float[torch.Tensor, "3 height width"]]:
+        """One and the same view as the run went on, in [0, 1], by t: up to nine, the last at the end."""
+        found = {}
+        for path in sorted((self.folder / _FRAMES).glob("*.png")):
+            pixels = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)
+            found[float(self.log[int(path.stem)]["t"])] = pixels / 255
+        return found
 
 
 def runs_folder(root: str | Path = "") -> Path:
@@ -270,6 +283,7 @@ def _make(
                 bar.set_postfix(t=f"{record['t']:.2f}", r=f"{record['residual']:.3g}")
                 now = time.monotonic()
                 preview.after(step, now)
+                _frame(built, step, folder)
                 if interrupted.is_set() or now - saved > save_seconds:
                     save()
                     saved = now
@@ -307,6 +321,22 @@ def _record(built: Built, step: Step) -> dict[str, Any]:
     return {"step": step.step, **finite, "opacity": built.opacity}
 
 
+def _frame(built: Built, step: Step, folder: Path) -> None:
+    """Keep the run's one view after some of its steps; the first and the last are among them."""
+    last = built.config.steps - 1
+    if step.step in {round(k * last / (_NUM_FRAMES - 1)) for k in range(_NUM_FRAMES)}:
+        seen = built.scene.views(Camera.around([_FRAME_AZIMUTH])).image
+        atomic_write(folder / _FRAMES / f"{step.step:06d}.png", _png(list(seen)))
+
+
+def _png(images: Sequence[torch.Tensor]) -> bytes:
+    """Images side by side as a file."""
+    row = torch.cat([image.clamp(0, 1) for image in images], dim=-1).permute(1, 2, 0)
+    drawn = io.BytesIO()
+    Image.fromarray((row * 255).round().byte().cpu().numpy()).save(drawn, format="PNG")
+    return drawn.getvalue()
+
+
 class _Preview:
     """The views of a step as a picture, drawn anew every so many seconds."""
 
@@ -324,14 +354,14 @@ class _Preview:
         """Draw it if it is time."""
         if not self._seconds or now - self._last <= self._seconds:
             return
-        self._last, drawn = now, io.BytesIO()
-        row = torch.cat(list(step.render().clamp(0, 1)), dim=-1).permute(1, 2, 0)
-        picture = Image.fromarray((row * 255).round().byte().cpu().numpy())
-        picture.save(drawn, format="PNG")
-        atomic_write(self._path, drawn.getvalue())
+        self._last = now
+        atomic_write(self._path, _png(list(step.render())))
+        if self._display is None:
+            return
+        picture = Image.open(self._path)
         if self._cell is not None:
             self._cell.update(picture)
-        elif self._display is not None:
+        else:
             self._cell = self._display(picture, display_id=True)
 
 

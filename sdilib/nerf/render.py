@@ -194,10 +194,10 @@ class Marcher:
         shading: "albedo" is the field's colour; "diffuse" that colour under a point light, (0.1 +
             0.9 max(0, normal . direction to the light)); "textureless" the same on white. The last
             two need normals.
-
-    Source of the shadings: DreamFusion, 2209.14988, section 3.1, with threestudio's numbers.
         packed: whether nerfacc's kernels march, which need CUDA; None where they are, see
             `has_kernels`.
+
+    Source of the shadings: DreamFusion, 2209.14988, section 3.1, with threestudio's numbers.
     """
 
     occupancy: OccupancyGrid
