@@ -127,6 +127,11 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
             "gpu": "none",
         },
     },
+    # 3D: figure 1's runs by SDI.
+    "fig04_evolution_3d": {
+        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 4},
+        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
+    },
     # 3D: half a run a prompt, and then 520 sample-forwards.
     "fig06_intermediates_3d": {
         "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 4},

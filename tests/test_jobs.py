@@ -18,6 +18,7 @@ from PIL import Image
 
 import sdilib
 from sdilib import jobs
+from sdilib.cameras import Camera
 from sdilib.jobs import address, distilled, known_runs, remove
 from sdilib.storage import load_tensors, save_tensors
 from sdilib.text_to_3d import Text3D, build
@@ -90,10 +91,21 @@ def lines(folder):
 def test_a_run_leaves_scene_log_and_settings_and_no_checkpoint(tmp_path, tiny):
     made = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
     names = {path.name for path in made.folder.iterdir()} - {".lock"}
-    assert names == {"scene.safetensors", "done.json", "config.json", "log.jsonl"}
+    assert names == {"scene.safetensors", "done.json", "config.json", "log.jsonl", "frames"}
     assert [record["step"] for record in made.log] == list(range(8))
     assert made.num_forwards > 0
     assert made.diverged == ""
+
+
+def test_a_run_keeps_one_view_as_it_goes_on(tmp_path, tiny):
+    made = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    assert list(made.frames) == sorted(made.frames, reverse=True)  # by t, which falls
+    assert len(made.frames) == 8  # of eight steps each; of more steps nine of them
+    last = list(made.frames.values())[-1]
+    now = made.scene.views(Camera.around([22.5])).image[0].clamp(0, 1)
+    assert (last - now).abs().max() < 0.003
+    long = distilled(replace(SMALL, steps=30), root=tmp_path, model=tiny, progress=False)
+    assert len(long.frames) == 9
 
 
 def test_a_finished_scene_is_seen_in_the_models_size(tmp_path, tiny):

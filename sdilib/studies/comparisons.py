@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.claims import Claim, bound_claim, paired_claim
+from sdilib.metrics import high_frequency_energy
 from sdilib.schedule import whole_steps
 from sdilib.studies.objects import Looked
 from sdilib.text_to_3d import Text3D
@@ -27,6 +29,9 @@ __all__ = [
     "ablation_claims",
     "at_equal_cost",
     "choice_claims",
+    "film_claims",
+    "film_measures",
+    "filmed",
     "gallery_claims",
     "halfway",
     "plan",
@@ -293,6 +298,68 @@ def step_claims(numbers: Numbers, prompts: Sequence[str]) -> list[Claim]:
             prompts,
         )
         for fewer, more in ((1, 3), (3, 10), (10, 30))
+    ]
+
+
+def filmed(
+    frames: Sequence[Mapping[float, Float[Tensor, "3 height width"]]], prompts: Sequence[str]
+) -> dict[str, Float[Tensor, "times 3 height width"]]:
+    """Return the frames of runs in the order of their steps, by prompt; a run that diverged is left out.
+
+    Args:
+        frames: from `jobs.Finished.frames`, one a prompt.
+        prompts: of the runs.
+    """
+    longest = max(map(len, frames))
+    return {
+        prompt: torch.stack(list(each.values()))
+        for prompt, each in zip(prompts, frames, strict=True)
+        if len(each) == longest
+    }
+
+
+def film_measures(
+    rows: Mapping[str, Float[Tensor, "times 3 height width"]],
+) -> dict[str, Float[Tensor, "runs times"]]:
+    """Return fine detail over a run, and the root mean square distance to its end.
+
+    Args:
+        rows: from `filmed`.
+    """
+    return {
+        "fine detail": torch.stack([high_frequency_energy(each) for each in rows.values()]),
+        "distance to the end": torch.stack(
+            [(each - each[-1:]).flatten(1).square().mean(1).sqrt() for each in rows.values()]
+        ),
+    }
+
+
+def film_claims(
+    measures: Mapping[str, Float[Tensor, "runs times"]], prompts: Sequence[str]
+) -> list[Claim]:
+    """Check figure 4 in 3D: from a blur to detail, and steadily towards the end.
+
+    Args:
+        measures: from `film_measures`.
+        prompts: of the runs.
+    """
+    detail, distance = measures["fine detail"], measures["distance to the end"]
+    middle, groups = detail.shape[1] // 2, list(prompts)[: len(detail)]
+    return [
+        paired_claim(
+            "The render has less fine detail at first than at the end",
+            smaller=detail[:, 0],
+            larger=detail[:, -1],
+            names=("first", "end"),
+            groups=groups,
+        ),
+        paired_claim(
+            "Half-way it is nearer to its end than at first",
+            smaller=distance[:, middle],
+            larger=distance[:, 0],
+            names=("half-way", "first"),
+            groups=groups,
+        ),
     ]
 
 

@@ -22,14 +22,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from sdilib.pretrained import load_pipeline
+from sdilib.pretrained import load_pipeline, model_folder
 from sdilib.seeds import generator
-from sdilib.storage import load_tensors, save_tensors, write_json
+from sdilib.storage import load_tensors, read_json, save_tensors, write_json
 from sdilib.train.loop import LoopConfig, autocast, train_loop, training_device
 from sdilib.train.tokenizer import text_shape, write_tokenizer
 from sdilib.train.vae import latents_of
 from sdilib.world.captions import VIEWS, WORDS
 from sdilib.world.dataset import WorldData
+
+STARTED = "started.json"
+"""What is known of the training of the model that this one's began from; beside the checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ def train_unet(
         config: architecture and training.
         data: pictures and captions.
         vae: folder of the trained autoencoder.
-        out: folder for latents, checkpoint and log.
+        out: folder for latents, checkpoint and log, and `STARTED`.
         pipeline: folder that becomes a `StableDiffusionPipeline`, again and again while training.
         stop_after: leave after this step.
     """
@@ -178,9 +181,7 @@ def train_unet(
     device = training_device(config.loop.device)
     networks = make_networks(config, tokenizer, latent_size=latents.shape[-1]).to(device)
     if config.start:
-        started = load_pipeline(config.start)
-        for name, network in networks.items():
-            network.load_state_dict(getattr(started, name).state_dict())
+        _begin_from(config.start, networks, out / STARTED)
     alphas_cumprod = make_scheduler().alphas_cumprod
     write_json(out / "config.json", asdict(config))
 
@@ -240,6 +241,17 @@ def save_pipeline(
         folder.rename(old)
     fresh.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _begin_from(model: str, networks: nn.ModuleDict, record: Path) -> None:
+    """Take a model's weights, and keep what is said of its own training: it may be replaced by what is made from it."""
+    started = load_pipeline(model)
+    for name, network in networks.items():
+        network.load_state_dict(getattr(started, name).state_dict())
+    folder = model_folder(model)
+    quality = folder / "quality.json" if folder else None
+    if quality is not None and quality.is_file() and not record.exists():
+        write_json(record, read_json(quality)["training"])
 
 
 def _cached_latents(path, vae, data):
