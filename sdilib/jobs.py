@@ -111,7 +111,8 @@ class Finished:
         """One and the same view as the run went on, in [0, 1], by t: up to nine, the last at the end."""
         found = {}
         for path in sorted((self.folder / _FRAMES).glob("*.png")):
-            pixels = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)
+            with Image.open(path) as image:
+                pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
             found[float(self.log[int(path.stem)]["t"])] = pixels / 255
         return found
 
@@ -355,10 +356,11 @@ class _Preview:
         if not self._seconds or now - self._last <= self._seconds:
             return
         self._last = now
-        atomic_write(self._path, _png(list(step.render())))
+        drawn = _png(list(step.render()))
+        atomic_write(self._path, drawn)
         if self._display is None:
             return
-        picture = Image.open(self._path)
+        picture = Image.open(io.BytesIO(drawn))
         if self._cell is not None:
             self._cell.update(picture)
         else:

@@ -277,6 +277,12 @@ def test_two_broken_checkpoints_are_said_and_the_run_starts_anew(
     assert again.log == whole.log
 
 
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -292,13 +298,13 @@ def test_a_checkpoint_of_other_settings_is_refused_and_kept(tmp_path, tiny, monk
     state = load_tensors(folder / CHECKPOINT)
     change(state)
     save_tensors(folder / CHECKPOINT, state)
-    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    kept = contents(folder)
     with pytest.raises(
         ValueError, match=r"^checkpoint='.*': expected one of these settings; "
     ) as e:
         distilled(SMALL, root=tmp_path, model=tiny, progress=False)
     assert "\n" not in str(e.value)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
+    assert contents(folder) == kept
 
 
 def full(*_, **__):
