@@ -35,10 +35,10 @@ from sdilib.claims import table
 from sdilib.comparison import compared
 from sdilib.evaluator import Evaluator
 from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.objects import columns_of, objects_and_items
+from sdilib.plotting.objects import objects_and_items
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.studies import comparisons as study
-from sdilib.studies.objects import AZIMUTHS, pictured
+from sdilib.studies.objects import pictured
 
 # %%
 sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
@@ -61,9 +61,7 @@ options = {"model": diffusion, "evaluator": judge, "seed": seed, "root": root}
 made = compared(study.NUM_INVERSION_STEPS, prompts, settings, **options)
 
 # %%
-shown, sides = [0, 1][: len(prompts)], [1, 5, 9, 13]
-rows = pictured(made.looked, runs=shown, views=sides)
-columns = columns_of([prompts[run] for run in shown], [AZIMUTHS[side] for side in sides])
+rows, columns = pictured(made.looked, prompts)
 figure = objects_and_items(rows, columns, made.numbers)
 figure
 

@@ -77,11 +77,16 @@ def test_without_an_evaluator_only_plain_numbers_are_measured():
     assert set(measures({"SDI": [truth()]}, ["a ninja"], None)) == {"saturation", "fine detail"}
 
 
-def test_pictures_stand_run_by_run_in_the_order_of_their_views():
+def test_two_objects_are_pictured_from_four_sides_and_one_from_eight():
     first, second = truth(), truth("car")
-    rows = pictured({"SDI": [first, second]}, runs=[0, 1], views=(1, 5))
-    assert torch.equal(rows["SDI"][3], second.images[5])
-    assert rows["SDI"].shape == (4, 3, 64, 64)
+    rows, columns = pictured({"SDI": [first, second]}, [PROMPT, "a red car"])
+    assert torch.equal(rows["SDI"][1], first.images[5])
+    assert torch.equal(rows["SDI"][4], second.images[1])
+    assert columns[:2] == ["a red spotted mushroom 22°", "112°"]
+    assert columns[4] == "a red car 22°"
+    rows, columns = pictured({"SDI": [first]}, [PROMPT])
+    assert torch.equal(rows["SDI"][1], first.images[3])
+    assert len(rows["SDI"]) == len(columns) == 8
 
 
 def test_a_scene_is_looked_at_from_all_around(make_scene):

@@ -13,6 +13,9 @@ __all__ = ["draw_items", "images_and_items", "items_height"]
 EDGE = 0.3
 """Room above the panels and below them, in inches."""
 
+LETTER = 0.056
+"""Width of a method's name, a letter, in inches."""
+
 
 def images_and_items(
     rows: Mapping[str, Float[Tensor, "columns 3 height width"]],
@@ -63,7 +66,7 @@ def draw_items(
     height, names = items_height(colours), list(colours)
     panels = figure.subplots(1, len(measured), squeeze=False)[0]
     figure.subplots_adjust(
-        left=1.4 * LABELS / WIDTH,
+        left=max(1.4 * LABELS, 0.15 + LETTER * max(map(len, names))) / WIDTH,
         right=0.98,
         bottom=EDGE / height,
         top=1 - EDGE / height,

@@ -8,7 +8,7 @@ from torch import Tensor
 from sdilib.plotting.items import draw_items, items_height
 from sdilib.plotting.style import COLOURS, WIDTH, Figure, draw_rows, image_rows, rows_height
 
-__all__ = ["columns_of", "objects_and_items", "turns"]
+__all__ = ["objects_and_items", "turns"]
 
 PANELS = (
     "object",
@@ -49,24 +49,6 @@ def objects_and_items(
     for part, line in zip(below, filter(None, lines), strict=True):
         draw_items(part, line, _colours(list(rows)))
     return figure
-
-
-def columns_of(prompts: Sequence[str], azimuths: Sequence[float]) -> list[str]:
-    """Return the titles of columns that show each prompt from some sides: the prompt over the first of them.
-
-    Args:
-        prompts: one an object.
-        azimuths: in degrees.
-
-    Examples:
-        >>> columns_of(["a red mug"], [0, 90])
-        ['a red mug 0°', '90°']
-    """
-    return [
-        f"{prompt} {turn:.0f}°" if turn == azimuths[0] else f"{turn:.0f}°"
-        for prompt in prompts
-        for turn in azimuths
-    ]
 
 
 def turns(

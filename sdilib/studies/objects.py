@@ -128,22 +128,25 @@ def best_iou(opacity: Float[Tensor, "views height width"], name: str) -> float:
 
 
 def pictured(
-    looked: Mapping[str, Sequence[Looked]],
-    *,
-    runs: Sequence[int],
-    views: Sequence[int] = (1, 5, 9, 13),
-) -> dict[str, Float[Tensor, "columns 3 height width"]]:
-    """Return some views of some runs, side by side, by method.
+    looked: Mapping[str, Sequence[Looked]], prompts: Sequence[str]
+) -> tuple[dict[str, Float[Tensor, "columns 3 height width"]], list[str]]:
+    """Return eight views by method, and what each shows: the first object from eight sides, or the first two from four.
 
     Args:
-        looked: by method.
-        runs: their numbers.
-        views: numbers of `AZIMUTHS`.
+        looked: by method, one a prompt.
+        prompts: without view words.
     """
-    return {
-        name: torch.cat([all_[run].images[list(views)] for run in runs])
-        for name, all_ in looked.items()
+    runs = range(min(2, len(prompts)))
+    views = list(range(1, len(AZIMUTHS), 2 * len(runs)))
+    rows = {
+        name: torch.cat([all_[run].images[views] for run in runs]) for name, all_ in looked.items()
     }
+    columns = [
+        f"{prompts[run]} {AZIMUTHS[k]:.0f}°" if k == views[0] else f"{AZIMUTHS[k]:.0f}°"
+        for run in runs
+        for k in views
+    ]
+    return rows, columns
 
 
 def sides(
