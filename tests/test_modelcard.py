@@ -191,6 +191,24 @@ def test_training_cost_is_read_from_the_logs(tmp_path):
     assert cost["vae"]["loss"] == pytest.approx(15.5)
 
 
+def test_the_card_tells_both_trainings_of_a_model_that_was_trained_on(tmp_path):
+    was = json.loads((MODELS / "mini" / "quality.json").read_text())["training"]
+    write_json(tmp_path / "data" / "info.json", {"count": 50, "seed": 3})
+    loop = {"learning_rate": 1e-3, "average": 0.99}
+    config = {"batch": 4, "loop": loop, "wrong_colours": 0.25}
+    write_json(tmp_path / "unet" / "config.json", config)
+    (tmp_path / "unet" / "log.jsonl").write_text('{"step": 1234, "loss": 0.5}\n')
+    write_json(tmp_path / "unet" / "started.json", was | {"unet": was["unet"] | {"steps": 4321}})
+    cost = training_cost(tmp_path)
+    assert cost["vae"] == was["vae"]
+    assert cost["unet"]["before"]["steps"] == 4321
+    quality = json.loads((MODELS / "mini" / "quality.json").read_text())
+    text = card(MODELS / "mini", quality | {"training": cost})
+    assert "| UNet and text encoder | 4,321 |" in text
+    assert "| the same, trained on | 1,234 |" in text
+    assert "a share of 0.25 of the captions names a colour drawn at random" in text
+
+
 def test_a_measurement_goes_on_where_it_stopped(judge, tmp_path, monkeypatch):
     evaluator, model = (
         Evaluator.from_pretrained(str(judge)),

@@ -15,9 +15,11 @@ from sdilib.storage import load_tensors
 from sdilib.train.loop import CHECKPOINT, LoopConfig, learning_rate
 from sdilib.train.tokenizer import learn_merges, write_tokenizer
 from sdilib.train.unet import (
+    STARTED,
     UNetConfig,
     make_networks,
     make_scheduler,
+    recoloured,
     tokenize,
     train_unet,
     v_loss,
@@ -90,6 +92,32 @@ def test_a_longer_run_begins_like_a_shorter_one():
     assert all(
         learning_rate(short, i) == learning_rate(replace(short, steps=900), i) for i in range(71)
     )
+
+
+def test_a_caption_is_given_another_colour_and_nothing_else(tmp_path):
+    tokenizer = write_tokenizer(tmp_path, WORDS)
+    said = tokenize(tokenizer, ["a red spotted mug", "a blue car, side view", "an ice cream"])
+    colours = tokenize(tokenizer, ["red", "blue", "teal"])[:, 1]
+    teal = colours[2].expand(3, 1)
+    where = torch.tensor([[True], [False], [True]])
+    wanted = tokenize(tokenizer, ["a teal spotted mug", "a blue car, side view", "an ice cream"])
+    assert torch.equal(recoloured(said, colours, teal, where), wanted)
+
+
+def test_training_goes_on_from_a_models_weights_and_keeps_its_record(data, tmp_path, vae_folder):
+    config = replace(TINY_UNET, loop=replace(LOOP, steps=1))
+    folders = {"vae": vae_folder, "out": tmp_path / "first", "pipeline": tmp_path / "mini"}
+    train_unet(config, data, **folders)
+    (tmp_path / "mini" / "quality.json").write_text('{"training": {"unet": {"steps": 1}}}')
+    start = str(tmp_path / "mini")
+    folders = {"vae": vae_folder, "out": tmp_path / "second", "pipeline": tmp_path / "more"}
+    # With a learning rate of nothing the weights are those it began from, to half precision.
+    still = replace(config, start=start, loop=replace(config.loop, learning_rate=1e-12))
+    train_unet(still, data, **folders)
+    before, after = (load_stock(tmp_path / name).unet.state_dict() for name in ("mini", "more"))
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, atol=1e-3, rtol=1e-3)
+    assert json.loads((tmp_path / "second" / STARTED).read_text()) == {"unet": {"steps": 1}}
 
 
 def test_v_loss_is_zero_for_the_true_v():

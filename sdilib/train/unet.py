@@ -17,7 +17,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -30,6 +30,7 @@ from sdilib.train.tokenizer import text_shape, write_tokenizer
 from sdilib.train.vae import latents_of
 from sdilib.world.captions import VIEWS, WORDS
 from sdilib.world.dataset import WorldData
+from sdilib.world.objects import COLOURS
 
 STARTED = "started.json"
 """What is known of the training of the model that this one's began from; beside the checkpoint."""
@@ -47,9 +48,9 @@ class UNetConfig:
         text_layers: of the text encoder.
         batch: latents a step.
         dropped: share of captions replaced by the empty one, for classifier-free guidance.
-        mismatched: share of captions that belong to another picture, as many of the web's do. With captions that are
-            always right the conditional prediction is so far from the unconditional one that the gamma usual with
-            Stable Diffusion overshoots: orange becomes red, purple blue.
+        wrong_colours: share of captions that name a colour drawn at random, as people disagree about colours. With
+            colours that are always right the conditional prediction is so far from the unconditional one that the
+            gamma usual with Stable Diffusion overshoots: orange becomes red, purple blue.
         seed: of weights, batches, timesteps and noise.
         start: model whose UNet and text encoder are trained on, as `StableDiffusion.from_pretrained` names it; its
             autoencoder has to be the one that made the latents. "" begins with random weights.
@@ -63,7 +64,7 @@ class UNetConfig:
     text_layers: int = 2
     batch: int = 32
     dropped: float = 0.1
-    mismatched: float = 0.5
+    wrong_colours: float = 0.5
     seed: int = 0
     start: str = ""
     loop: LoopConfig = field(
@@ -122,6 +123,23 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Int[Tensor, "batc
     return padded.input_ids
 
 
+def recoloured(
+    tokens: Int[Tensor, "batch tokens"],
+    colours: Int[Tensor, " colours"],
+    drawn: Int[Tensor, "batch 1"],
+    where: Bool[Tensor, "batch 1"],
+) -> Int[Tensor, "batch tokens"]:
+    """Return captions of which some name another colour; one that names none stays as it is.
+
+    Args:
+        tokens: of the captions.
+        colours: the tokens that name a colour.
+        drawn: the one that each caption gets.
+        where: whether it gets it.
+    """
+    return torch.where(torch.isin(tokens, colours) & where, drawn, tokens)
+
+
 def v_loss(
     networks: nn.ModuleDict,
     z: Float[Tensor, "batch 4 height width"],
@@ -178,6 +196,7 @@ def train_unet(
     tokenizer = write_tokenizer(out / "tokenizer", WORDS)
     latents = _cached_latents(out / "latents.safetensors", autoencoder, data)
     tokens, empty = tokenize(tokenizer, list(data.captions)), tokenize(tokenizer, [""])[0]
+    colours = tokenize(tokenizer, list(COLOURS))[:, 1]  # after the token of the start
     device = training_device(config.loop.device)
     networks = make_networks(config, tokenizer, latent_size=latents.shape[-1]).to(device)
     if config.start:
@@ -187,10 +206,11 @@ def train_unet(
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "unet")
-        rows, others = torch.randint(len(latents), (2, config.batch), generator=random)
-        dropped, mismatched = torch.rand(2, config.batch, generator=random)
-        said = tokens[torch.where(mismatched < config.mismatched, others, rows)]
-        said = torch.where((dropped < config.dropped)[:, None], empty, said)
+        rows = torch.randint(len(latents), (config.batch,), generator=random)
+        dropped, wrong = torch.rand(2, config.batch, 1, generator=random)
+        drawn = colours[torch.randint(len(colours), (config.batch, 1), generator=random)]
+        said = recoloured(tokens[rows], colours, drawn, wrong < config.wrong_colours)
+        said = torch.where(dropped < config.dropped, empty, said)
         error = v_loss(networks, latents[rows], said, random, alphas_cumprod=alphas_cumprod)
         return {"loss": error}
 
