@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from sdilib.claims import Claim
 from sdilib.figures import check, figure_folder, gallery, save_figure
@@ -69,11 +70,17 @@ def test_the_same_numbers_give_the_same_bytes(save):
     assert before == {path: path.read_bytes() for path in save.folder.iterdir()}
 
 
+def test_a_palette_keeps_the_picture(save):
+    record = save()
+    with Image.open(record.with_suffix(".png")) as image:
+        assert image.mode == "P"
+
+
 class _Broken:
     def savefig(self, fname: io.BytesIO, *, format: str, dpi: int, metadata: dict) -> None:
         if format == "pdf":
             raise RuntimeError("no ink")
-        fname.write(b"half")
+        Image.new("RGB", (2, 2)).save(fname, "PNG")
 
 
 def test_a_figure_that_cannot_be_drawn_leaves_nothing(save):
