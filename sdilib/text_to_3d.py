@@ -112,7 +112,8 @@ class Text3D:
         shading: share of the steps lit by a point light, after a first tenth of the run without;
             costs normals in those (DreamFusion, 2209.14988; threestudio's diffuse_prob, 0.75 there).
         textureless: share of those steps in white (threestudio's textureless_prob, 0.5 there).
-        sparsity: weight of that penalty, as those that follow; 0 leaves it out.
+        sparsity: weight of that penalty, as those that follow; 0 leaves it out. Ten times the default empties what is
+            nearly as light as the background: a spotted mug's white spots become holes.
         opaqueness: its weight grows with the run, from 0 to this.
         orientation: needs normals, which cost about a second rendering.
         z_variance: likewise grows.
@@ -163,7 +164,7 @@ class Text3D:
     background: str = "fixed"
     shading: float = 0.0
     textureless: float = 0.0
-    sparsity: float = 0.03
+    sparsity: float = 0.003
     opaqueness: float = 0.05
     orientation: float = 0.0
     z_variance: float = 0.0
