@@ -136,10 +136,10 @@ def training_cost(folder: str | Path) -> dict[str, Any]:
             "average": config["loop"]["average"],
             "loss": sum(last) / len(last),
         }
-        if "wrong_colours" in config:
-            cost[part]["wrong_colours"] = config["wrong_colours"]
+        if "mismatched" in config:
+            cost[part]["mismatched"] = config["mismatched"]
     if before:
-        cost["unet"]["before"] = before["unet"]
+        cost["unet"] |= {"before": before["unet"], "start_share": config["start_share"]}
     return cost
 
 
@@ -365,8 +365,10 @@ def _training(trained: Mapping[str, Any], size: int) -> str:
     rows.append(
         _cost("the same, trained on" if "before" in unet else "UNet and text encoder", unet)
     )
-    if unet.get("wrong_colours"):
-        rows += ["", _WRONG_COLOURS.format(share=unet["wrong_colours"])]
+    if unet.get("mismatched"):
+        rows += ["", _MISMATCHED.format(share=unet["mismatched"])]
+    if unet.get("start_share"):
+        rows.append(_BLENDED.format(share=unet["start_share"]))
     table = "\n".join(rows)
     return f"""## Data and training
 
@@ -382,8 +384,10 @@ was made by people or taken from the network. The combinations of `sdilib.world.
 {table}"""
 
 
-_WRONG_COLOURS = """In the last row a share of {share:g} of the captions names a colour drawn at random. With colours that are always right, the
-conditional prediction is so far from the unconditional one that γ = 7.5 overshoots: orange was drawn as red, purple as blue."""
+_MISMATCHED = """In the last row a share of {share:g} of the captions belongs to another picture, as on the web. With captions that are always
+right, the conditional prediction is so far from the unconditional one that γ = 7.5 overshoots: orange was drawn as red, purple as blue."""
+
+_BLENDED = """The weights shipped lie a share of {share:g} of the way back to those it began from (WiSE-FT, 2109.01903)."""
 
 
 def _cost(name: str, of: Mapping[str, Any]) -> str:

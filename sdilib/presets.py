@@ -64,7 +64,7 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
     # 3D: a run a prompt, shared with the figures that compare.
     "fig02_gallery": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 12, "gpu": 16},
-        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "full", "gpu": "gpu"},
+        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
         "evaluator": {
             "smoke": "evaluator",
             "laptop": "evaluator",

@@ -195,7 +195,7 @@ def test_the_card_tells_both_trainings_of_a_model_that_was_trained_on(tmp_path):
     was = json.loads((MODELS / "mini" / "quality.json").read_text())["training"]
     write_json(tmp_path / "data" / "info.json", {"count": 50, "seed": 3})
     loop = {"learning_rate": 1e-3, "average": 0.99}
-    config = {"batch": 4, "loop": loop, "wrong_colours": 0.25}
+    config = {"batch": 4, "loop": loop, "mismatched": 0.25, "start_share": 0.3}
     write_json(tmp_path / "unet" / "config.json", config)
     (tmp_path / "unet" / "log.jsonl").write_text('{"step": 1234, "loss": 0.5}\n')
     write_json(tmp_path / "unet" / "started.json", was | {"unet": was["unet"] | {"steps": 4321}})
@@ -206,7 +206,8 @@ def test_the_card_tells_both_trainings_of_a_model_that_was_trained_on(tmp_path):
     text = card(MODELS / "mini", quality | {"training": cost})
     assert "| UNet and text encoder | 4,321 |" in text
     assert "| the same, trained on | 1,234 |" in text
-    assert "a share of 0.25 of the captions names a colour drawn at random" in text
+    assert "a share of 0.25 of the captions belongs to another picture" in text
+    assert "lie a share of 0.3 of the way back" in text
 
 
 def test_a_measurement_goes_on_where_it_stopped(judge, tmp_path, monkeypatch):

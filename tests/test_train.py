@@ -17,9 +17,9 @@ from sdilib.train.tokenizer import learn_merges, write_tokenizer
 from sdilib.train.unet import (
     STARTED,
     UNetConfig,
+    blended,
     make_networks,
     make_scheduler,
-    recoloured,
     tokenize,
     train_unet,
     v_loss,
@@ -94,14 +94,16 @@ def test_a_longer_run_begins_like_a_shorter_one():
     )
 
 
-def test_a_caption_is_given_another_colour_and_nothing_else(tmp_path):
-    tokenizer = write_tokenizer(tmp_path, WORDS)
-    said = tokenize(tokenizer, ["a red spotted mug", "a blue car, side view", "an ice cream"])
-    colours = tokenize(tokenizer, ["red", "blue", "teal"])[:, 1]
-    teal = colours[2].expand(3, 1)
-    where = torch.tensor([[True], [False], [True]])
-    wanted = tokenize(tokenizer, ["a teal spotted mug", "a blue car, side view", "an ice cream"])
-    assert torch.equal(recoloured(said, colours, teal, where), wanted)
+def test_a_blend_lies_between_two_networks():
+    def linear(value):
+        layer = torch.nn.Linear(2, 2)
+        torch.nn.init.constant_(layer.weight, value)
+        torch.nn.init.constant_(layer.bias, -value)
+        return torch.nn.ModuleDict({"unet": layer})
+
+    mixed = blended(linear(1.0), linear(2.0), share=0.25)
+    assert mixed["unet"].weight.tolist() == [[1.25, 1.25]] * 2
+    assert mixed["unet"].bias.tolist() == [-1.25, -1.25]
 
 
 def test_training_goes_on_from_a_models_weights_and_keeps_its_record(data, tmp_path, vae_folder):

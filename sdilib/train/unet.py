@@ -17,7 +17,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -30,7 +30,6 @@ from sdilib.train.tokenizer import text_shape, write_tokenizer
 from sdilib.train.vae import latents_of
 from sdilib.world.captions import VIEWS, WORDS
 from sdilib.world.dataset import WorldData
-from sdilib.world.objects import COLOURS
 
 STARTED = "started.json"
 """What is known of the training of the model that this one's began from; beside the checkpoint."""
@@ -48,12 +47,14 @@ class UNetConfig:
         text_layers: of the text encoder.
         batch: latents a step.
         dropped: share of captions replaced by the empty one, for classifier-free guidance.
-        wrong_colours: share of captions that name a colour drawn at random, as people disagree about colours. With
-            colours that are always right the conditional prediction is so far from the unconditional one that the
-            gamma usual with Stable Diffusion overshoots: orange becomes red, purple blue.
+        mismatched: share of captions that belong to another picture, as many of the web's do. With captions that are
+            always right the conditional prediction is so far from the unconditional one that the gamma usual with
+            Stable Diffusion overshoots: orange becomes red, purple blue.
         seed: of weights, batches, timesteps and noise.
         start: model whose UNet and text encoder are trained on, as `StableDiffusion.from_pretrained` names it; its
             autoencoder has to be the one that made the latents. "" begins with random weights.
+        start_share: how much of the start's weights is in those that are exported, in [0, 1) (WiSE-FT, 2109.01903,
+            section 4): what was right before stays so.
         loop: steps, learning rate and so on.
     """
 
@@ -64,9 +65,10 @@ class UNetConfig:
     text_layers: int = 2
     batch: int = 32
     dropped: float = 0.1
-    wrong_colours: float = 0.5
+    mismatched: float = 0.5
     seed: int = 0
     start: str = ""
+    start_share: float = 0.3
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=10_000, learning_rate=1e-3, warmup=200)
     )
@@ -121,23 +123,6 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Int[Tensor, "batc
     """Return token numbers, padded as `StableDiffusionPipeline` pads."""
     padded = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
     return padded.input_ids
-
-
-def recoloured(
-    tokens: Int[Tensor, "batch tokens"],
-    colours: Int[Tensor, " colours"],
-    drawn: Int[Tensor, "batch 1"],
-    where: Bool[Tensor, "batch 1"],
-) -> Int[Tensor, "batch tokens"]:
-    """Return captions of which some name another colour; one that names none stays as it is.
-
-    Args:
-        tokens: of the captions.
-        colours: the tokens that name a colour.
-        drawn: the one that each caption gets.
-        where: whether it gets it.
-    """
-    return torch.where(torch.isin(tokens, colours) & where, drawn, tokens)
 
 
 def v_loss(
@@ -196,25 +181,24 @@ def train_unet(
     tokenizer = write_tokenizer(out / "tokenizer", WORDS)
     latents = _cached_latents(out / "latents.safetensors", autoencoder, data)
     tokens, empty = tokenize(tokenizer, list(data.captions)), tokenize(tokenizer, [""])[0]
-    colours = tokenize(tokenizer, list(COLOURS))[:, 1]  # after the token of the start
     device = training_device(config.loop.device)
     networks = make_networks(config, tokenizer, latent_size=latents.shape[-1]).to(device)
-    if config.start:
-        _begin_from(config.start, networks, out / STARTED)
+    started = _begin_from(config.start, networks, out / STARTED) if config.start else None
     alphas_cumprod = make_scheduler().alphas_cumprod
     write_json(out / "config.json", asdict(config))
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "unet")
-        rows = torch.randint(len(latents), (config.batch,), generator=random)
-        dropped, wrong = torch.rand(2, config.batch, 1, generator=random)
-        drawn = colours[torch.randint(len(colours), (config.batch, 1), generator=random)]
-        said = recoloured(tokens[rows], colours, drawn, wrong < config.wrong_colours)
-        said = torch.where(dropped < config.dropped, empty, said)
+        rows, others = torch.randint(len(latents), (2, config.batch), generator=random)
+        dropped, mismatched = torch.rand(2, config.batch, generator=random)
+        said = tokens[torch.where(mismatched < config.mismatched, others, rows)]
+        said = torch.where((dropped < config.dropped)[:, None], empty, said)
         error = v_loss(networks, latents[rows], said, random, alphas_cumprod=alphas_cumprod)
         return {"loss": error}
 
     def export(averaged: nn.ModuleDict) -> None:
+        if started is not None:
+            averaged = blended(averaged, started, share=config.start_share)
         save_pipeline(pipeline, averaged, autoencoder, tokenizer, data.images.shape[1])
 
     return train_loop(networks, loss, config.loop, out=out, export=export, stop_after=stop_after)
@@ -263,15 +247,33 @@ def save_pipeline(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _begin_from(model: str, networks: nn.ModuleDict, record: Path) -> None:
-    """Take a model's weights, and keep what is said of its own training: it may be replaced by what is made from it."""
-    started = load_pipeline(model)
-    for name, network in networks.items():
-        network.load_state_dict(getattr(started, name).state_dict())
+def blended(networks: nn.ModuleDict, others: nn.ModuleDict, *, share: float) -> nn.ModuleDict:
+    """Return networks whose weights lie between those of two others of the same shape.
+
+    Args:
+        networks: on any device.
+        others: where `share` of the way leads to.
+        share: in [0, 1].
+
+    Source: WiSE-FT, 2109.01903, section 4.
+    """
+    mixed = copy.deepcopy(networks).cpu()
+    with torch.no_grad():
+        for mine, theirs in zip(mixed.parameters(), others.parameters(), strict=True):
+            mine.lerp_(theirs, share)
+    return mixed
+
+
+def _begin_from(model: str, networks: nn.ModuleDict, record: Path) -> nn.ModuleDict:
+    """Take a model's weights, and keep what is said of its training: what is made from it may take its place."""
+    pipeline = load_pipeline(model)
+    started = nn.ModuleDict({name: getattr(pipeline, name) for name in networks})
+    networks.load_state_dict(started.state_dict())
     folder = model_folder(model)
     quality = folder / "quality.json" if folder else None
     if quality is not None and quality.is_file() and not record.exists():
         write_json(record, read_json(quality)["training"])
+    return started
 
 
 def _cached_latents(path, vae, data):
