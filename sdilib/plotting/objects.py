@@ -1,5 +1,6 @@
 """3D objects: views by method with the numbers of their runs, a gallery, and a run over its steps."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float
@@ -64,10 +65,8 @@ def turns(
 
 
 def _wrapped(prompt: str) -> str:
-    """A prompt in lines of a word or two; a comma is where a label is broken."""
-    words = prompt.split()
-    pairs = [" ".join(words[k : k + 2]) for k in range(0, len(words), 2)]
-    return ", ".join(pairs)
+    """A prompt in lines that fit beside a row; a comma is where a label is broken."""
+    return ", ".join(textwrap.wrap(prompt, 13, break_long_words=False))
 
 
 def _colours(names: Sequence[str]) -> dict[str, str]:
