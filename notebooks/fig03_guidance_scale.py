@@ -83,11 +83,11 @@ to = figure_folder(preset, folder)
 save_figure(figure, "fig03_guidance_scale", to, **record, **origin, seconds=seconds)
 
 # %% [markdown]
-# **What differs from the paper.** At γ = 1 words are ignored, as the paper says, though fewer: the
-# bundled model is trained on captions that fit. High γ burns images: colours leave their range,
-# backgrounds get dirty, and beyond 15 words are lost again. HSV saturation does not rise with it,
-# because the world's paint is saturated from the start and burnt colours turn dark or pale. Nor is
-# diversity lost: a prompt leaves little more than pose and view open, at every γ.
+# **What differs from the paper.** At γ = 1 words are ignored, as the paper says (the bundled model is
+# trained on captions half of which belong to another picture, as the web's often do), and guidance
+# costs diversity. High γ burns images: colours leave their range, backgrounds get dirty, and beyond 30
+# words are lost again. HSV saturation does not rise with it, because the world's paint is saturated
+# from the start and burnt colours turn dark or pale.
 #
 # ## Try
 #
