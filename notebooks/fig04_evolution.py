@@ -107,8 +107,8 @@ to = figure_folder(preset, folder)
 save_figure(figure, "fig04_evolution", to, **record, **origin, seconds=seconds)
 
 # %% [markdown]
-# **What differs from the paper.** *(Numbers and verdicts: the table above; findings are in the
-# record.)*
+# **What differs from the paper.** Both go from blurry to sharp, and the cached κ gives DDIM itself. With
+# the inverted κ the scene lags: over t it nears its own end more as $x(t)$ does than as $x_0(t)$ does.
 #
 # ## Try
 #
