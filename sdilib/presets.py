@@ -18,6 +18,22 @@ _STABLE_DIFFUSION = "stabilityai/stable-diffusion-2-1-base"
 MODELS = {"smoke": "mini", "laptop": "mini", "full": "mini", "gpu": _STABLE_DIFFUSION}
 """The model of each preset: the bundled one, and the paper's, which has to be on disk or on the hub."""
 
+_JUDGES: dict[str, int | float | str] = {
+    "smoke": "evaluator",
+    "laptop": "evaluator",
+    "full": "evaluator",
+    "gpu": "none",
+}
+"""Of what a notebook shows: the bundled evaluator knows the bundled world only."""
+
+_QUALITIES: dict[str, int | float | str] = {
+    "smoke": "smoke",
+    "laptop": "laptop",
+    "full": "laptop",
+    "gpu": "gpu",
+}
+"""Preset of each 3D run's own settings: at full there are more runs, not longer ones."""
+
 NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
     "00_start_here": {
         "num_prompts": {"smoke": 1, "laptop": 4, "full": 8, "gpu": 4},
@@ -37,12 +53,7 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
         "num_seeds": {"smoke": 2, "laptop": 4, "full": 4, "gpu": 4},
         "num_steps": {"smoke": 2, "laptop": 30, "full": 30, "gpu": 50},
-        "evaluator": {
-            "smoke": "evaluator",
-            "laptop": "evaluator",
-            "full": "evaluator",
-            "gpu": "none",
-        },
+        "evaluator": _JUDGES,
     },
     # An image: 2 a step of DDIM, and 13 for each that is a scene, too: 900 at laptop, 7,000 at full.
     "fig04_evolution": {
@@ -64,78 +75,48 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
     # 3D: a run a prompt, shared with the figures that compare.
     "fig02_gallery": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 12, "gpu": 16},
-        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
-        "evaluator": {
-            "smoke": "evaluator",
-            "laptop": "evaluator",
-            "full": "evaluator",
-            "gpu": "none",
-        },
+        "quality": _QUALITIES,
+        "evaluator": _JUDGES,
     },
     # 3D: three runs a prompt; at full with the runs of laptop, for the number of prompts.
     "fig01_teaser_3d": {
         "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 4},
-        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
-        "evaluator": {
-            "smoke": "evaluator",
-            "laptop": "evaluator",
-            "full": "evaluator",
-            "gpu": "none",
-        },
+        "quality": _QUALITIES,
+        "evaluator": _JUDGES,
     },
     # 3D: seven runs a prompt, two of them those of figure 1.
     "fig08_ablation": {
         "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
-        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
-        "evaluator": {
-            "smoke": "evaluator",
-            "laptop": "evaluator",
-            "full": "evaluator",
-            "gpu": "none",
-        },
+        "quality": _QUALITIES,
+        "evaluator": _JUDGES,
     },
     # 3D: six runs a prompt, two of them those of figure 8.
     "fig09_noise_choice_3d": {
         "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
-        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
-        "evaluator": {
-            "smoke": "evaluator",
-            "laptop": "evaluator",
-            "full": "evaluator",
-            "gpu": "none",
-        },
+        "quality": _QUALITIES,
+        "evaluator": _JUDGES,
     },
     # 3D: four runs a prompt, one of them that of figure 1.
     "fig10_guidance_scales_3d": {
         "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
-        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
-        "evaluator": {
-            "smoke": "evaluator",
-            "laptop": "evaluator",
-            "full": "evaluator",
-            "gpu": "none",
-        },
+        "quality": _QUALITIES,
+        "evaluator": _JUDGES,
     },
     # 3D: six runs a prompt, one of them that of figure 1.
     "fig11_inversion_steps_3d": {
         "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
-        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
-        "evaluator": {
-            "smoke": "evaluator",
-            "laptop": "evaluator",
-            "full": "evaluator",
-            "gpu": "none",
-        },
+        "quality": _QUALITIES,
+        "evaluator": _JUDGES,
     },
     # 3D: figure 1's runs by SDI.
     "fig04_evolution_3d": {
         "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 4},
-        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
+        "quality": _QUALITIES,
     },
     # 3D: half a run a prompt, and then 520 sample-forwards.
     "fig06_intermediates_3d": {
         "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 4},
-        "quality": {"smoke": "smoke", "laptop": "laptop", "full": "laptop", "gpu": "gpu"},
+        "quality": _QUALITIES,
     },
     # Algorithms 1 and 2: 4 sample-forwards a prompt.
     "figA12_algorithms": {
