@@ -1,7 +1,7 @@
 """How much memory a 3D run will take at its peak, foreseen before it starts.
 
-The constants are measured on one CPU thread by tests/benchmarks/bench_deferred.py, from which they
-differ by up to a fifth; those of CUDA follow from the tensors' sizes. What is foreseen is the render with its graph and the
+The constants are measured on one CPU thread by tests/benchmarks/bench_deferred.py, and allow for a fog that
+light goes through, which takes up to half as much again; those of CUDA follow from the tensors' sizes. What is foreseen is the render with its graph and the
 autoencoder; models, parameters and the UNet's activations are small beside them or there already.
 """
 
@@ -17,12 +17,12 @@ __all__ = ["Settings3D", "free_bytes", "render_bytes", "require_memory", "run_by
 
 _GIB = 2**30
 _IN_BALL = 0.5  # share of an image's samples that lie in the ball; of a patch's in the middle all
-_SAMPLE = 560  # bytes a sample, without the hash grid
+_SAMPLE = 430  # bytes a sample, without the hash grid
 _LEVEL = {"numba": 12, "torch": 450, "tinycudann": 12}  # bytes a sample and level of the grid
 _LEVEL_ON_CUDA = 200
 _NORMALS = 1.8
-_RAY = 900  # bytes a ray that no graph is kept of, the allocator's gaps among them
-_LOADED = 30 * 2**20  # whatever the size
+_RAY = 700  # bytes a ray that no graph is kept of, the allocator's gaps among them
+_LOADED = 10 * 2**20  # whatever the size
 _PATCHES = tuple(2**power for power in range(16, 7, -1))
 
 

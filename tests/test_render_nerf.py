@@ -139,6 +139,25 @@ def test_occupancy_skips_most_of_space_and_changes_nothing():
     torch.testing.assert_close(skipped.image, everything.image, rtol=0, atol=1e-6)
 
 
+def test_what_no_light_reaches_is_not_looked_into_and_changes_nothing(monkeypatch):
+    asked = []
+
+    class Watched(Shell):
+        def density_and_colour(self, points):
+            asked.append(len(points))
+            return super().density_and_colour(points)
+
+    camera = Camera.around([0, 120])
+    seen = view(Watched(None, 0.8), camera, 16, num_samples=64)
+    with_a_limit = sum(asked)
+    asked.clear()
+    monkeypatch.setattr("sdilib.nerf.render._VISIBLE", -1.0)
+    whole = view(Watched(None, 0.8), camera, 16, num_samples=64)
+    assert with_a_limit < 0.8 * sum(asked)
+    for name in ("image", "opacity", "depth"):
+        torch.testing.assert_close(getattr(seen, name), getattr(whole, name), atol=2e-4, rtol=0)
+
+
 def test_occupancy_follows_the_field_and_forgets_it():
     occupancy = OccupancyGrid(RADIUS, resolution=24)
     occupancy.update(Ball(5.0, 0.4))

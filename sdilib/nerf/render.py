@@ -5,8 +5,8 @@ length there, the first shifted by `jitter`. The weight of a sample, w = T (1 - 
 is what it adds to the pixel, T the share of light that reaches it.
 
 On CPU the samples form a dense table (rays, samples), and the field is asked only where the
-occupancy grid says so; on CUDA nerfacc marches and packs them, where its kernels are. From there on
-both are one.
+occupancy grid says so and light arrives; on CUDA nerfacc marches and packs them, where its kernels
+are. From there on both are one.
 """
 
 import importlib.util
@@ -39,7 +39,8 @@ __all__ = [
 
 SHADINGS = ("albedo", "diffuse", "textureless")
 
-_VISIBLE = 1e-4  # a sample that less light than this reaches is left out on CUDA
+_VISIBLE = 1e-4  # a sample that less light than this reaches is left out
+_STRETCH = 8  # samples of a ray that are looked into before asking whether light goes on
 _NORMAL_WEIGHT = 1e-3  # normals are computed where a sample has at least this weight
 _TINY = 1e-6
 _AMBIENT, _DIFFUSE = 0.1, 0.9  # threestudio's light, whose sum is 1
@@ -175,12 +176,12 @@ class OccupancyGrid(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Samples:
-    """Intervals along rays, packed: one after the other."""
+    """Intervals along rays, packed, and what the field is there; all but their places carries a graph."""
 
     ray: Int[Tensor, " samples"]
-    start: Float[Tensor, " samples"]
-    end: Float[Tensor, " samples"]
-    weights: Callable[[Tensor], Tensor]  # from densities
+    middle: Float[Tensor, " samples"]
+    colour: Float[Tensor, "samples 3"]
+    weights: Float[Tensor, " samples"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,11 +233,7 @@ class Marcher:
         packed = origins.is_cuda and has_kernels() if self.packed is None else self.packed
         march = _march_packed if packed else _march_dense
         samples = march(field, self, origins, directions, jitter)
-        middle = 0.5 * (samples.start + samples.end)
-        direction = directions[samples.ray]
-        points = origins[samples.ray] + middle[:, None] * direction
-        density, colour = field.density_and_colour(points)
-        weights = samples.weights(density)
+        middle, colour, weights = samples.middle, samples.colour, samples.weights
 
         def total(values: Tensor | None) -> Tensor:
             return nerfacc.accumulate_along_rays(weights, values, samples.ray, len(origins))
@@ -250,13 +247,14 @@ class Marcher:
         if self.normals:
             seen = weights.detach() > _NORMAL_WEIGHT
             ray, seen_weights = samples.ray[seen], weights[seen]
-            facing = _normals(field, points[seen], 1e-2 * self.occupancy.radius)
-            away = (facing * direction[seen]).sum(-1).clamp_min(0) ** 2
+            points = origins[ray] + middle[seen, None] * directions[ray]
+            facing = _normals(field, points, 1e-2 * self.occupancy.radius)
+            away = (facing * directions[ray]).sum(-1).clamp_min(0) ** 2
             if light is not None and self.shading != "albedo":
-                towards = nn.functional.normalize(light[ray] - points[seen], dim=-1)
+                towards = nn.functional.normalize(light[ray] - points, dim=-1)
                 lit = _AMBIENT + _DIFFUSE * (facing * towards).sum(-1).clamp_min(0)
                 colour = torch.ones_like(colour) if self.shading == "textureless" else colour
-                colour = colour * torch.ones_like(density).masked_scatter(seen, lit)[:, None]
+                colour = colour * torch.ones_like(middle).masked_scatter(seen, lit)[:, None]
             normal = nerfacc.accumulate_along_rays(seen_weights, facing, ray, len(origins))
             backfacing = nerfacc.accumulate_along_rays(
                 seen_weights.detach(), away[:, None], ray, len(origins)
@@ -347,32 +345,41 @@ def _in_ball(origins: Tensor, directions: Tensor, radius: float) -> tuple[Tensor
     return near, torch.maximum(middle + half, near)
 
 
-@torch.no_grad()
 def _march_dense(
     field: Field, marcher: Marcher, origins: Tensor, directions: Tensor, jitter: Tensor
 ) -> _Samples:
-    """In plain torch: a table of intervals, thinned out by the occupancy grid."""
+    """In plain torch: a table of intervals, looked into stretch by stretch while light goes on."""
     radius = marcher.occupancy.radius
     near, far = (ends[:, None] for ends in _in_ball(origins, directions, radius))
     count = torch.arange(marcher.num_samples + 2).to(near)  # one more, for those shifted
     edges = near + (count - jitter[:, None]) * (2 * radius / marcher.num_samples)
     edges = torch.minimum(torch.maximum(edges, near), far)
     start, end = edges[:, :-1], edges[:, 1:]
-    points = origins[:, None] + (0.5 * (start + end))[..., None] * directions[:, None]
-    kept = marcher.occupancy.occupied(points) & (end > start)
+    light, found = torch.ones_like(near), []
+    for a, b in zip(start.split(_STRETCH, 1), end.split(_STRETCH, 1), strict=True):
+        lit = (light[:, 0] > _VISIBLE).nonzero()[:, 0]
+        points = origins[lit, None] + (0.5 * (a + b))[lit, :, None] * directions[lit, None]
+        kept = torch.zeros_like(a, dtype=torch.bool)
+        kept[lit] = marcher.occupancy.occupied(points) & (b > a)[lit]
+        density, colour = field.density_and_colour(points[kept[lit]])
+        table = torch.zeros_like(a).masked_scatter(kept, density)
+        light = light * (-(table.detach() * (b - a)).sum(1, keepdim=True)).exp()
+        found.append((kept, table, colour))
+    kept, table, colour = zip(*found, strict=True)
+    weights, _, _ = nerfacc.render_weight_from_density(start, end, torch.cat(table, 1))
 
-    def weights(packed: Tensor) -> Tensor:
-        table = torch.zeros_like(start).masked_scatter(kept, packed)
-        return nerfacc.render_weight_from_density(start, end, table)[0][kept]
+    def packed(values: Tensor) -> Tensor:
+        parts = zip(values.split(_STRETCH, 1), kept, strict=True)
+        return torch.cat([part[where] for part, where in parts])
 
-    return _Samples(kept.nonzero()[:, 0], start[kept], end[kept], weights)
+    ray = torch.arange(len(start), device=start.device)[:, None].expand(start.shape)
+    return _Samples(packed(ray), packed(0.5 * (start + end)), torch.cat(colour), packed(weights))
 
 
-@torch.no_grad()
 def _march_packed(
     field: Field, marcher: Marcher, origins: Tensor, directions: Tensor, jitter: Tensor
 ) -> _Samples:
-    """On CUDA: nerfacc's march, which also leaves out what (almost) no light reaches."""
+    """On CUDA: nerfacc's march."""
     radius = marcher.occupancy.radius
     step = 2 * radius / marcher.num_samples
     near, far = _in_ball(origins, directions, radius)
@@ -380,29 +387,29 @@ def _march_packed(
     def clipped(start: Tensor, end: Tensor, ray: Tensor) -> tuple[Tensor, Tensor]:
         return torch.maximum(start, near[ray]), torch.minimum(end, far[ray])
 
+    def points(start: Tensor, end: Tensor, ray: Tensor) -> Tensor:
+        return origins[ray] + (0.5 * (start + end))[:, None] * directions[ray]
+
     def density(start: Tensor, end: Tensor, ray: Tensor) -> Tensor:
+        return field.density(points(*clipped(start, end, ray), ray))
+
+    with torch.no_grad():
+        ray, start, end = marcher.occupancy.sampling(
+            origins,
+            directions,
+            sigma_fn=density,
+            t_min=torch.where(far > near, near - jitter * step, far),
+            # nerfacc takes an interval whose middle lies before the end: so also the one cut there.
+            t_max=torch.where(far > near, far + 0.5 * step, far),
+            render_step_size=step,
+            early_stop_eps=_VISIBLE,
+        )
         start, end = clipped(start, end, ray)
-        return field.density(origins[ray] + (0.5 * (start + end))[:, None] * directions[ray])
-
-    ray, start, end = marcher.occupancy.sampling(
-        origins,
-        directions,
-        sigma_fn=density,
-        t_min=torch.where(far > near, near - jitter * step, far),
-        # nerfacc takes an interval whose middle lies before the end: so also the one cut there.
-        t_max=torch.where(far > near, far + 0.5 * step, far),
-        render_step_size=step,
-        early_stop_eps=_VISIBLE,
+    densities, colour = field.density_and_colour(points(start, end, ray))
+    weights, _, _ = nerfacc.render_weight_from_density(
+        start, end, densities, ray_indices=ray, n_rays=len(origins)
     )
-    start, end = clipped(start, end, ray)
-
-    def weights(packed: Tensor) -> Tensor:
-        rays = len(origins)
-        return nerfacc.render_weight_from_density(start, end, packed, ray_indices=ray, n_rays=rays)[
-            0
-        ]
-
-    return _Samples(ray, start, end, weights)
+    return _Samples(ray, 0.5 * (start + end), colour, weights)
 
 
 def _normals(field: Field, points: Tensor, distance: float) -> Tensor:
