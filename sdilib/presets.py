@@ -122,11 +122,11 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
     "figA12_algorithms": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 4},
     },
-    # An image: 42 a step of ISM to SDI, all five together, and DDIM: 14,000 at laptop, 220,000 at
+    # An image: 42 a step of ISM to SDI, all five together, and DDIM: 14,000 at laptop, 110,000 at
     # full.
     "figA14_from_ism": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
+        "num_seeds": {"smoke": 1, "laptop": 1, "full": 2, "gpu": 4},
         "ddim_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
         "num_steps": {"smoke": 3, "laptop": 40, "full": 80, "gpu": 500},
         "learning_rate": {"smoke": 0.2, "laptop": 0.2, "full": 0.1, "gpu": 0.1},
@@ -158,10 +158,10 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_times": {"smoke": 3, "laptop": 10, "full": 10, "gpu": 10},
         "num_steps": {"smoke": 2, "laptop": 30, "full": 30, "gpu": 30},
     },
-    # A step of all six runs 80, as is a point of the path: 20,000 at laptop, 215,000 at full.
+    # A step of all six runs 80, as is a point of the path: 20,000 at laptop, 107,000 at full.
     "fig11_inversion_steps": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
+        "num_seeds": {"smoke": 1, "laptop": 1, "full": 2, "gpu": 4},
         "num_times": {"smoke": 2, "laptop": 10, "full": 10, "gpu": 10},
         "num_steps": {"smoke": 2, "laptop": 20, "full": 30, "gpu": 30},
     },
