@@ -26,7 +26,8 @@ root: str = ""  # folder of all 3D runs; "" is runs/ of the repository
 quality: str = ""  # preset of each run's own settings
 evaluator: str = ""  # that judges the objects; "none" for a model of another world
 num_prompts: int = 0  # 1 to 16; all are shown
-seed: int = 0  # of every run
+num_seeds: int = 0  # of each prompt; the first is shown
+seed: int = 0  # the first
 
 # %%
 from sdilib import presets
@@ -40,30 +41,32 @@ from sdilib.studies import comparisons as study
 from sdilib.studies.objects import AZIMUTHS
 
 # %%
-sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
-config = presets.resolve("fig02_gallery", preset, model=model, **sizes)
+sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds}
+how = {"quality": quality, "evaluator": evaluator}
+config = presets.resolve("fig02_gallery", preset, model=model, **sizes, **how)
 settings = presets.resolve("run3d", config["quality"], model=config["model"])
 diffusion = StableDiffusion.from_pretrained(config["model"])
 judge = Evaluator.optional(config["evaluator"])
 prompts = diffusion.example_prompts[: config["num_prompts"]]
 
 # %% [markdown]
-# One NeRF a prompt, by SDI. The world knows each object, so "plausible" is a number here: whether the
+# A NeRF a prompt and seed, by SDI. The world knows each object, so "plausible" is a number here: whether the
 # evaluator names object and colour from 16 sides, how far the silhouettes are from the true ones, and
 # whether colours are as saturated and details as sharp as those of the true object.
 
 # %%
-options = {"model": diffusion, "evaluator": judge, "seed": seed, "root": root}
+seeds = {"seed": seed, "num_seeds": config["num_seeds"]}
+options = {"model": diffusion, "evaluator": judge, "root": root} | seeds
 made = compared({study.SDI: {}}, prompts, settings, **options)
 
 # %%
 seen = [each.images[::2] for each in made.looked[study.SDI]]
-rows = dict(zip(prompts, seen, strict=True))
+rows = dict(zip(prompts, seen, strict=False))
 figure = turns(rows, [f"{turn:.0f}°" for turn in AZIMUTHS[::2]])
 figure
 
 # %%
-claims = study.gallery_claims(made.numbers, made.looked, prompts)
+claims = study.gallery_claims(made.numbers, made.looked, made.prompts)
 table(claims)
 
 # %%

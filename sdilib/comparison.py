@@ -21,14 +21,16 @@ __all__ = ["Compared", "compared"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compared:
-    """Runs of several methods, as many for each as there are prompts.
+    """Runs of several methods, for each one a prompt and seed.
 
     Attributes:
+        prompts: of each method's runs, in their order.
         runs: by method.
         looked: their 16 views, by method.
         numbers: by measure, then method, one a run: those of `objects.measures`, and "seconds" and "sample-forwards".
     """
 
+    prompts: Sequence[str]
     runs: Mapping[str, Sequence[Finished]]
     looked: Mapping[str, Sequence[Looked]]
     numbers: Mapping[str, Mapping[str, Float[Tensor, " runs"]]]
@@ -52,6 +54,7 @@ def compared(
     model: StableDiffusion,
     evaluator: Evaluator | None,
     seed: int = 0,
+    num_seeds: int = 1,
     root: str | Path = "",
 ) -> Compared:
     """Make the runs of a figure, or find them, and measure them.
@@ -62,14 +65,16 @@ def compared(
         settings: those of SDI.
         model: frozen.
         evaluator: judges; None for a model of another world.
-        seed: of every run.
+        seed: the first one.
+        num_seeds: of each prompt, at least 1.
         root: folder of all runs; see `jobs.runs_folder`.
 
     Raises:
         ValueError: a setting that cannot be; before the first run.
         Interrupted: Ctrl-C; what is finished stays, the rest goes on by the same call.
     """
-    planned = plan(prompts, variants, settings, seed=seed)
+    planned = plan(prompts, variants, settings, seed=seed, num_seeds=num_seeds)
+    each_prompt = [*prompts] * num_seeds
     runs: dict[str, list[Finished]] = {name: [] for name in planned}
     total = sum(map(len, planned.values()))
     with tqdm(total=total, desc="runs", unit="run") as bar:
@@ -81,10 +86,10 @@ def compared(
     looked = {
         name: [looked_at(run.scene, size=size) for run in each] for name, each in runs.items()
     }
-    numbers: dict[str, dict[str, Tensor]] = measures(looked, prompts, evaluator)
+    numbers: dict[str, dict[str, Tensor]] = measures(looked, each_prompt, evaluator)
     for measure, of in (("seconds", "seconds"), ("sample-forwards", "num_forwards")):
         numbers[measure] = {
             name: torch.tensor([float(getattr(run, of)) for run in each], dtype=torch.float64)
             for name, each in runs.items()
         }
-    return Compared(runs, looked, numbers)
+    return Compared(each_prompt, runs, looked, numbers)

@@ -72,9 +72,10 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
         "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
     },
-    # 3D: a run a prompt, shared with the figures that compare.
+    # 3D: a run a prompt and seed; those of the first seed are shared with the figures that compare.
     "fig02_gallery": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 12, "gpu": 16},
+        "num_seeds": {"smoke": 1, "laptop": 1, "full": 3, "gpu": 1},
         "quality": _QUALITIES,
         "evaluator": _JUDGES,
     },

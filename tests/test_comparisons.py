@@ -24,6 +24,18 @@ def names(variants):
     }
 
 
+def test_seeds_come_one_after_the_other_each_with_all_prompts():
+    runs = plan(["a red mug", "a blue cat"], {"one": {}}, SETTINGS, seed=4, num_seeds=2)["one"]
+    assert [(run.prompt, run.seed) for run in runs] == [
+        ("a red mug", 4),
+        ("a blue cat", 4),
+        ("a red mug", 5),
+        ("a blue cat", 5),
+    ]
+    with pytest.raises(ValueError, match="num_seeds=0"):
+        plan(["a red mug"], {"one": {}}, SETTINGS, num_seeds=0)
+
+
 def test_every_figure_shares_the_run_that_is_sdi():
     shared = {
         names(variants)[name]

@@ -183,31 +183,6 @@ def test_unet_loss_falls_in_twenty_steps(data, vae_folder, tmp_path):
     assert error(trained) < 0.9 * error(make_networks(config, tokenizer, latent_size=8))
 
 
-def test_a_mismatched_caption_belongs_to_a_picture_of_the_same_view(
-    data, vae_folder, tmp_path, monkeypatch
-):
-    said = []
-
-    def spied(networks, z, tokens, *args, **kwargs):
-        said.append((z, tokens))
-        return v_loss(networks, z, tokens, *args, **kwargs)
-
-    monkeypatch.setattr("sdilib.train.unet.v_loss", spied)
-    config = replace(TINY_UNET, mismatched=0.8, dropped=0.0, loop=replace(LOOP, steps=8))
-    folders = {"vae": vae_folder, "out": tmp_path / "unet", "pipeline": tmp_path / "mini"}
-    train_unet(config, data, **folders)
-    latents = load_tensors(tmp_path / "unet" / "latents.safetensors")["latents"]
-    tokens = tokenize(write_tokenizer(tmp_path / "tokenizer", WORDS), list(data.captions))
-    own = 0
-    for z, caption in ((z, c) for batch in said for z, c in zip(*batch, strict=True)):
-        row = int((latents == z).flatten(1).all(1).nonzero()[0])
-        speakers = (tokens == caption).all(1).nonzero()[:, 0].tolist()
-        assert data.labels[row, 3] in data.labels[speakers, 3]
-        own += row in speakers
-    # One in five keeps its own, and of the others one in the size of its view's pool.
-    assert 0.1 * 64 < own < 0.6 * 64
-
-
 @pytest.mark.parametrize("part", ["vae", "unet"])
 def test_a_run_that_was_stopped_resumes_to_the_same_bits(part, data, vae_folder, tmp_path):
     def train(folder, stop_after=None):

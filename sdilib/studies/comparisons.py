@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sdilib.checks import positive_int
 from sdilib.claims import Claim, bound_claim, paired_claim
 from sdilib.metrics import high_frequency_energy
 from sdilib.schedule import whole_steps
@@ -104,23 +105,31 @@ def plan(
     settings: Settings,
     *,
     seed: int = 0,
+    num_seeds: int = 1,
 ) -> dict[str, list[Text3D]]:
-    """Return the runs of a figure: by method, one a prompt.
+    """Return the runs of a figure: by method, one a prompt and seed, all prompts of a seed together.
 
     Args:
         prompts: without view words.
         variants: what a method changes of the settings.
         settings: those of SDI, as `presets.resolve("run3d", ...)` returns them; what is no setting of a run is ignored.
-        seed: of every run.
+        seed: the first one.
+        num_seeds: of each prompt, at least 1.
+
+    Raises:
+        ValueError: a setting that cannot be.
     """
+    positive_int("num_seeds", num_seeds)
     known = {field.name for field in fields(Text3D)}
     common: dict[str, Any] = {n: value for n, value in settings.items() if n in known}
 
-    def run(prompt: str, variant: Settings) -> Text3D:
-        return Text3D(**common | {"prompt": prompt, "seed": seed} | dict(variant))
+    def run(prompt: str, number: int, variant: Settings) -> Text3D:
+        return Text3D(**common | {"prompt": prompt, "seed": number} | dict(variant))
 
+    seeds = range(seed, seed + num_seeds)
     return {
-        name: [run(prompt, variant) for prompt in prompts] for name, variant in variants.items()
+        name: [run(prompt, number, variant) for number in seeds for prompt in prompts]
+        for name, variant in variants.items()
     }
 
 

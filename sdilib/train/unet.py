@@ -49,8 +49,7 @@ class UNetConfig:
         dropped: share of captions replaced by the empty one, for classifier-free guidance.
         mismatched: share of captions that belong to another picture, as many of the web's do. With captions that are
             always right the conditional prediction is so far from the unconditional one that the gamma usual with
-            Stable Diffusion overshoots: orange becomes red, purple blue. The other picture is seen from the same side:
-            a view does not overshoot, and is hard enough to learn.
+            Stable Diffusion overshoots: orange becomes red, purple blue.
         seed: of weights, batches, timesteps and noise.
         start: model whose UNet and text encoder are trained on, as `StableDiffusion.from_pretrained` names it; its
             autoencoder has to be the one that made the latents. "" begins with random weights.
@@ -186,18 +185,12 @@ def train_unet(
     networks = make_networks(config, tokenizer, latent_size=latents.shape[-1]).to(device)
     started = _begin_from(config.start, networks, out / STARTED) if config.start else None
     alphas_cumprod = make_scheduler().alphas_cumprod
-    view = torch.from_numpy(data.labels[:, 3])
-    of_view = [(view == which).nonzero()[:, 0] for which in range(len(VIEWS))]
     write_json(out / "config.json", asdict(config))
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "unet")
-        rows = torch.randint(len(latents), (config.batch,), generator=random)
-        dropped, mismatched, place = torch.rand(3, config.batch, generator=random)
-        alike = [of_view[which] for which in view[rows].tolist()]
-        others = torch.stack(
-            [pool[int(u * len(pool))] for pool, u in zip(alike, place, strict=True)]
-        )
+        rows, others = torch.randint(len(latents), (2, config.batch), generator=random)
+        dropped, mismatched = torch.rand(2, config.batch, generator=random)
         said = tokens[torch.where(mismatched < config.mismatched, others, rows)]
         said = torch.where((dropped < config.dropped)[:, None], empty, said)
         error = v_loss(networks, latents[rows], said, random, alphas_cumprod=alphas_cumprod)
