@@ -102,7 +102,7 @@ bench: $(READY) ## time a step of each rule, its share in the UNet, and the part
 	$(PYTHON) tests/benchmarks/bench_step_3d.py $(ARGS)
 
 bench-memory: $(READY) ## peak memory of a NeRF's step over size and samples a ray (ARGS="--sizes ... --samples ...")
-	$(PYTHON) tests/benchmarks/bench_deferred.py $(ARGS)
+	$(PYTHON) tests/benchmarks/bench_deferred.py --out paper_figures/memory.json --figure paper_figures/memory.png $(ARGS)
 
 gpu-check: $(READY) ## check a GPU against the CPU, and time a step of SDI on it (ARGS="--size ... --model ... --out ...")
 	$(PYTHON) -m sdilib gpu-check $(ARGS)

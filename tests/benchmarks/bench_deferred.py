@@ -2,7 +2,7 @@
 
 Run by `make bench-memory`. Each measurement in a process of its own, since a process's peak never
 falls; prints MiB above what the process held before and seconds of one thread, beside what
-`sdilib.memory` foresees, and writes all as JSON; no judgement.
+`sdilib.memory` foresees, and writes all as JSON and as two curves; no judgement.
 """
 
 import argparse
@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 
 from sdilib.cameras import Camera
 from sdilib.memory import render_bytes
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.scene import NeRFScene
+from sdilib.plotting.style import SMALL, WIDTH, Figure, quiet
 from sdilib.storage import write_json
 
 
@@ -83,6 +85,39 @@ def line(record: dict[str, Any]) -> str:
     )
 
 
+def drawn(records: list[dict[str, Any]], axes: Axes, over: str) -> None:
+    """Draw what was measured over size or samples, plain and in patches."""
+    for patch, colour in ((0, "#762a83"), (max(r["rays_per_patch"] for r in records), "#1b7837")):
+        found = [r for r in records if r["rays_per_patch"] == patch and r["mib"] is not None]
+        found.sort(key=lambda record: record[over])
+        name = f"in patches of {patch:,} rays" if patch else "graph of all rays"
+        values = [record["mib"] for record in found]
+        axes.plot([record[over] for record in found], values, "o-", color=colour, ms=3, label=name)
+    ticks = sorted({record[over] for record in records})
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    quiet(axes)
+
+
+def plotted(records: list[dict[str, Any]], num_curve: int, path: str) -> None:
+    """Write the picture of both curves; the first `num_curve` records are those over size."""
+    figure = Figure(figsize=(WIDTH, 2.3), layout="constrained")
+    over_size, over_samples = figure.subplots(1, 2, sharey=True)
+    drawn(records[:num_curve], over_size, "size")
+    size, samples = records[num_curve]["size"], records[0]["num_samples"]
+    of_size = [r for r in records if r["size"] == size]
+    drawn(of_size, over_samples, "num_samples")
+    over_size.set(xlabel=f"height and width of the render ({samples} samples a ray)", ylabel="MiB")
+    over_samples.set(xlabel=f"samples a ray (a render of {size} x {size})")
+    for axes in (over_size, over_samples):
+        axes.xaxis.label.set_size(8)
+        axes.yaxis.label.set_size(8)
+    over_size.legend(loc="upper left", **SMALL)
+    figure.savefig(path, dpi=150)
+
+
 def main() -> None:
     """Print a line a measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,6 +130,7 @@ def main() -> None:
     parser.add_argument("--normals", action="store_true")
     parser.add_argument("--limit-gib", type=float, default=4.0, help="more is left out")
     parser.add_argument("--out", default="build/memory.json")
+    parser.add_argument("--figure", default="", help="where to draw the curves")
     parser.add_argument("--one", default="", help="measure here, one setting")
     options = parser.parse_args()
     if options.one:
@@ -112,6 +148,8 @@ def main() -> None:
             sys.stdout.write(line(records[-1]))
             sys.stdout.flush()
     sys.stdout.write(f"{write_json(options.out, records)}\n")
+    if options.figure:
+        plotted(records, 2 * len(options.sizes), options.figure)
 
 
 if __name__ == "__main__":
