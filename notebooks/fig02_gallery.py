@@ -35,7 +35,7 @@ from sdilib.claims import table
 from sdilib.comparison import compared
 from sdilib.evaluator import Evaluator
 from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.objects import turns
+from sdilib.plotting.objects import film, turns
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.studies import comparisons as study
 from sdilib.studies.objects import AZIMUTHS
@@ -60,8 +60,8 @@ options = {"model": diffusion, "evaluator": judge, "root": root} | seeds
 made = compared({study.SDI: {}}, prompts, settings, **options)
 
 # %%
-seen = [each.images[::2] for each in made.looked[study.SDI]]
-rows = dict(zip(prompts, seen, strict=False))
+seen = [each.images for each in made.looked[study.SDI][: len(prompts)]]
+rows = dict(zip(prompts, [views[::2] for views in seen], strict=True))
 figure = turns(rows, [f"{turn:.0f}°" for turn in AZIMUTHS[::2]])
 figure
 
@@ -74,7 +74,8 @@ numbers = {**made.numbers, "diverged": made.diverged}
 record = {"numbers": numbers, "claims": claims, "config": config | {"run": settings}, "seed": seed}
 origin = {"notebook_source": "fig02_gallery.py", "model_hash": diffusion.hash}
 to = figure_folder(preset, folder)
-save_figure(figure, "fig02_gallery", to, **record, **origin, seconds=made.seconds)
+spent = {"seconds": made.seconds}
+save_figure(figure, "fig02_gallery", to, **record, **origin, **spent, film=film(seen))
 
 # %% [markdown]
 # **What differs from the paper.** No Perp-Neg and no H(t) of eq. 11; the renders are as large as the

@@ -16,7 +16,7 @@ from sdilib.nerf.scene import NeRFScene
 from sdilib.storage import atomic_write
 from sdilib.world.mesh import Mesh, surface
 
-__all__ = ["MESH_KINDS", "nerf_mesh", "turntable", "write_mesh", "write_strip"]
+__all__ = ["MESH_KINDS", "gif_bytes", "nerf_mesh", "turntable", "write_mesh", "write_strip"]
 
 MESH_KINDS = ("glb", "obj", "ply")
 
@@ -75,21 +75,30 @@ def turntable(
     seen = torch.nn.functional.interpolate(
         seen, scale_factor=positive_int("zoom", zoom), mode="bicubic"
     )
-    frames = _bytes(seen.clamp(0, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == ".mp4":
-        return _write_mp4(frames, path, frames_per_second)
-    pictures = [Image.fromarray(frame) for frame in frames]
+        return _write_mp4(_bytes(seen.clamp(0, 1)), path, frames_per_second)
+    return atomic_write(path, gif_bytes(seen, frames_per_second=frames_per_second))
+
+
+def gif_bytes(
+    frames: Float[torch.Tensor, "frames 3 height width"], *, frames_per_second: int = 8
+) -> bytes:
+    """Return a film that plays without end, as a GIF.
+
+    Args:
+        frames: in [0, 1]; what lies outside is cut.
+        frames_per_second: at which it plays.
+
+    Raises:
+        ValueError: a number below 1.
+    """
+    positive_int("frames_per_second", frames_per_second)
+    first, *rest = (Image.fromarray(frame) for frame in _bytes(frames.clamp(0, 1)))
     drawn = io.BytesIO()
-    pictures[0].save(
-        drawn,
-        format="GIF",
-        save_all=True,
-        append_images=pictures[1:],
-        duration=round(1000 / frames_per_second),
-        loop=0,
-    )
-    return atomic_write(path, drawn.getvalue())
+    duration = round(1000 / frames_per_second)
+    first.save(drawn, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
+    return drawn.getvalue()
 
 
 def _write_mp4(frames: UInt8[np.ndarray, "n h w 3"], path: Path, rate: int) -> Path:

@@ -17,11 +17,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from jaxtyping import Float
 from PIL import Image
+from torch import Tensor
 
 from sdilib import __version__
 from sdilib.checks import reject
 from sdilib.claims import Claim
+from sdilib.exports import gif_bytes
 from sdilib.percent import cells, code_hash
 from sdilib.presets import NOTEBOOKS, resolve
 from sdilib.storage import atomic_write, hash_files, read_json, slug, write_json
@@ -87,8 +90,9 @@ def save_figure(
     model_hash: str,
     seconds: float,
     dpi: int = 150,
+    film: Float[Tensor, "frames 3 height width"] | None = None,
 ) -> Path:
-    """Write a figure as PNG, PDF and JSON, together or not at all.
+    """Write a figure as PNG, PDF and JSON, together or not at all; with a film a GIF, too.
 
     Args:
         figure: a matplotlib figure.
@@ -102,6 +106,7 @@ def save_figure(
         model_hash: names the model's weights (see `StableDiffusion.hash`); "" if none were used.
         seconds: time it took to compute.
         dpi: of the PNG.
+        film: frames in [0, 1].
 
     Returns:
         Path of the JSON file.
@@ -126,6 +131,8 @@ def save_figure(
         "numbers": _plain("numbers", numbers),
     }
     images = {kind: _render(figure, kind, dpi) for kind in ("png", "pdf")}
+    if film is not None:
+        images["gif"] = gif_bytes(film)
     record["files"] = {kind: _digest(image) for kind, image in images.items()}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +141,7 @@ def save_figure(
         for kind, image in images.items():
             atomic_write(staging / f"{name}.{kind}", image)
         write_json(staging / f"{name}.json", record)
-        for kind in ("png", "pdf", "json"):  # the record last: it vouches for the other two
+        for kind in (*images, "json"):  # the record last: it vouches for the others
             (staging / f"{name}.{kind}").replace(folder / f"{name}.{kind}")
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -229,6 +236,8 @@ def _section(heading: str, record: Mapping[str, Any]) -> list[str]:
     """A figure, its claims with the numbers, how they were tested, and what made it."""
     name, claims = record["figure"], record["claims"]
     lines = [f"## {heading}", "", f"![{record['title']}]({name}.png)", ""]
+    if "gif" in record["files"]:
+        lines += [f"![{record['title']}: the film]({name}.gif)", ""]
     if claims:
         lines += ["| Holds | Claim | Measured | n |", "|---|---|---|---|"]
         lines += [_row(claim) for claim in claims]

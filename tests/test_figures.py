@@ -154,6 +154,19 @@ def test_the_gallery_says_what_holds_and_is_left_alone_if_nothing_changed(save):
     assert page.stat().st_mtime_ns == before
 
 
+def test_a_film_is_a_file_of_the_figure_like_the_others(save):
+    frames = torch.rand(3, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    record = json.loads(save(film=frames).read_text())
+    path = save.folder / "fig01_teaser.gif"
+    with Image.open(path) as film:
+        assert (film.n_frames, film.size) == (3, (6, 4))
+    assert set(record["files"]) == {"png", "pdf", "gif"}
+    assert "(fig01_teaser.gif)" in gallery(save.folder).read_text()
+    path.write_bytes(b"another")
+    (problem,) = check(save.folder, notebooks=save.notebooks)
+    assert "fig01_teaser.gif is missing or is not the file" in problem.reason
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     for function in (gallery, check):
         with pytest.raises(ValueError, match="expected a folder of figures"):

@@ -3,13 +3,15 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from sdilib.plotting.items import draw_items, items_height
 from sdilib.plotting.style import COLOURS, WIDTH, Figure, draw_rows, image_rows, rows_height
 
-__all__ = ["objects_and_items", "turns"]
+__all__ = ["film", "objects_and_items", "turns"]
 
 PANELS = (
     "object",
@@ -50,6 +52,25 @@ def objects_and_items(
     for part, line in zip(below, filter(None, lines), strict=True):
         draw_items(part, line, _colours(list(rows)))
     return figure
+
+
+def film(
+    objects: Sequence[Float[Tensor, "frames 3 height width"]], *, columns: int = 6, zoom: int = 2
+) -> Float[Tensor, "frames 3 whole_height whole_width"]:
+    """Return the frames of several objects that turn side by side, on white where there is none.
+
+    Args:
+        objects: views in [0, 1], as many of each.
+        columns: objects beside each other, at most.
+        zoom: whole number that the views are enlarged by.
+    """
+    columns = min(columns, len(objects))
+    missing = -len(objects) % columns
+    tiles = [*objects, *[torch.ones_like(objects[0])] * missing]
+    lines = [torch.cat(tiles[k : k + columns], -1) for k in range(0, len(tiles), columns)]
+    return functional.interpolate(torch.cat(lines, -2), scale_factor=zoom, mode="bicubic").clamp(
+        0, 1
+    )
 
 
 def turns(
