@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import permutation_test
+from scipy.stats import binomtest, permutation_test
 
 from sdilib.checks import in_range, positive_int, reject
 
-__all__ = ["Claim", "Table", "bound_claim", "exact_claim", "paired_claim", "table"]
+__all__ = ["Claim", "Table", "bound_claim", "exact_claim", "paired_claim", "share_claim", "table"]
 
 _RESAMPLES = 9999
 _MINIMUM_N = 8
@@ -186,6 +186,39 @@ def bound_claim(
         return Claim(claim, measured, n, test, True, note)
     outside = high < at_least or low > at_most
     reason = "the mean lies outside" if outside else "the interval reaches over a bound"
+    return Claim(claim, measured, n, test, False, _join(note, reason))
+
+
+def share_claim(
+    claim: str, happened: Sequence[bool], *, at_most: float, name: str = "share", note: str = ""
+) -> Claim:
+    """Test that something happens in at most a share of cases, by the exact interval of a binomial (Clopper, Pearson).
+
+    A bootstrap cannot: of no case at all its interval has no width.
+
+    Args:
+        claim: the statement, a sentence.
+        happened: (cases,) whether it did, in independent cases.
+        at_most: the largest share, in (0, 1).
+        name: what the share is called among the measured numbers.
+        note: kept, with the verdict's reason added where it does not hold.
+
+    Raises:
+        ValueError: no case, or a share out of range.
+    """
+    in_range("at_most", at_most, 0, 1, open_low=True)
+    n, count = len(happened), sum(map(bool, happened))
+    if not n:
+        reject("happened", happened, "a case at least")
+    interval = binomtest(count, n).proportion_ci(method="exact")
+    measured = {name: count / n, "from": float(interval.low), "to": float(interval.high)}
+    measured["at most"] = at_most
+    test = "95 % Clopper-Pearson interval of the share below the bound"
+    if interval.high <= at_most:
+        return Claim(claim, measured, n, test, True, note)
+    if binomtest(0, n).proportion_ci(method="exact").high > at_most:
+        return Claim(claim, measured, n, test, None, _join(note, "too few cases to show it"))
+    reason = "the share is larger" if interval.low > at_most else "the interval reaches over it"
     return Claim(claim, measured, n, test, False, _join(note, reason))
 
 

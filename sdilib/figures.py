@@ -153,13 +153,14 @@ def _render(figure: Savable, kind: str, dpi: int) -> bytes:
     # No dates: the same numbers give the same bytes.
     undated = {"CreationDate": None} if kind == "pdf" else {"Software": None}
     figure.savefig(buffer, format=kind, dpi=dpi, metadata=undated)
-    return _fewer_colours(buffer) if kind == "png" else buffer.getvalue()
+    return _fewer_levels(buffer) if kind == "png" else buffer.getvalue()
 
 
-def _fewer_colours(png: io.BytesIO) -> bytes:
-    """Return the picture with a palette of 256 colours, dithered: a third of the bytes, and hardly to be told from it."""
-    drawn, smaller = Image.open(png).convert("RGB"), io.BytesIO()
-    drawn.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(smaller, "PNG", optimize=True)
+def _fewer_levels(png: io.BytesIO) -> bytes:
+    """Return the picture with 65 levels a channel: two thirds of the bytes, and not to be told from it by eye."""
+    rounded = Image.open(png).convert("RGB").point(lambda level: min(4 * round(level / 4), 255))
+    smaller = io.BytesIO()
+    rounded.save(smaller, "PNG", optimize=True)
     return smaller.getvalue()
 
 
@@ -182,10 +183,32 @@ def _plain(path: str, value: Any) -> Any:
     return str(value)
 
 
+def _paragraphs(notebook_source: str | Path) -> list[str]:
+    """Return the paragraphs of a notebook's text."""
+    text = [c.source for c in cells(notebook_source) if c.kind == "markdown"]
+    lines = [
+        line.removeprefix("#").removeprefix(" ")
+        for each in text
+        for line in [*each.splitlines(), ""]
+    ]
+    return [part.strip() for part in "\n".join(lines).split("\n\n") if part.strip()]
+
+
 def _title(notebook_source: str | Path) -> str:
-    text = "\n".join(c.source for c in cells(notebook_source) if c.kind == "markdown")
-    headings = [line.lstrip("# ") for line in text.splitlines() if line.startswith("# # ")]
+    headings = [part[2:] for part in _paragraphs(notebook_source) if part.startswith("# ")]
     return headings[0] if headings else Path(notebook_source).stem
+
+
+def _told(notebook_source: Path) -> tuple[list[str], list[str]]:
+    """Return what a notebook says is claimed, before its first picture, and what differs from that."""
+    parts = _paragraphs(notebook_source) if notebook_source.is_file() else []
+    kinds = [
+        "!" if part.startswith("![") else "#" if part.startswith("#") else "" for part in parts
+    ]
+    claimed = parts[1 : kinds.index("!")] if "!" in kinds else []
+    starts = [k for k, part in enumerate(parts) if part.startswith("**What differs")]
+    ends = [k for k, kind in enumerate(kinds) if starts and k > starts[0] and kind == "#"]
+    return claimed, parts[starts[0] : ends[0]] if ends else []
 
 
 def versions() -> dict[str, str]:
@@ -232,10 +255,13 @@ def _verdicts(claims: Sequence[Mapping[str, Any]]) -> str:
     return f"{len(claims)} claims: {holds.count(True)} hold, {holds.count(False)} do not, {holds.count(None)} not tested."
 
 
-def _section(heading: str, record: Mapping[str, Any]) -> list[str]:
-    """A figure, its claims with the numbers, how they were tested, and what made it."""
+def _section(
+    heading: str, record: Mapping[str, Any], told: tuple[list[str], list[str]]
+) -> list[str]:
+    """A figure between its notebook's words, its claims with the numbers, how they were tested, and what made it."""
     name, claims = record["figure"], record["claims"]
-    lines = [f"## {heading}", "", f"![{record['title']}]({name}.png)", ""]
+    claimed, differs = ("\n\n".join(parts).splitlines() for parts in told)
+    lines = [f"## {heading}", "", *claimed, "", f"![{record['title']}]({name}.png)", ""]
     if "gif" in record["files"]:
         lines += [f"![{record['title']}: the film]({name}.gif)", ""]
     if claims:
@@ -243,6 +269,7 @@ def _section(heading: str, record: Mapping[str, Any]) -> list[str]:
         lines += [_row(claim) for claim in claims]
         tests = list(dict.fromkeys(claim["test"] for claim in claims))
         lines += ["", f"Tested by: {'; '.join(tests)}.", ""]
+    lines += [*differs, ""] if differs else []
     settings = ", ".join(f"{k} {_setting(v)}" for k, v in record["config"].items())
     return [
         *lines,
@@ -264,13 +291,15 @@ def _anchor(title: str) -> str:
     return "".join(kept).replace(" ", "-")
 
 
-def gallery(folder: str | Path) -> Path:
+def gallery(folder: str | Path, *, notebooks: str | Path = "notebooks") -> Path:
     """Write the `README.md` of a folder of figures: the claims that hold in a table, then each figure with its own.
 
-    The page depends on the records alone, so that equal figures give an equal page; it is written only if it changes.
+    The page depends on the records and the notebooks' words alone, so that equal ones give an equal page; it is written
+    only if it changes.
 
     Args:
         folder: where the figures are.
+        notebooks: folder of the notebooks' `.py` files, whose words stand beside the figures.
 
     Returns:
         Path of the page.
@@ -285,7 +314,10 @@ def gallery(folder: str | Path) -> Path:
         "",
         "Generated by `python -m sdilib gallery`; nothing here is written by hand. A claim is checked each time its",
         'figure is made: "no" means that the numbers measured here do not show it, "not tested" that there were too',
-        "few of them to say. n counts independent observations; brackets hold 95 % intervals.",
+        "few of them to say. A bound holds where the whole interval, in brackets (95 %), lies within it. n counts",
+        'independent observations, mostly prompts; "agree" is the share of them that differ in the direction claimed.',
+        '"Fine detail" is the energy of high spatial frequencies; "kernel distance" compares features of the views with',
+        "those of real renders (KID; lower is better); residuals are r(t) of the paper's eq. 8.",
         "",
         _verdicts([claim for record in records for claim in record["claims"]]),
         "",
@@ -303,7 +335,7 @@ def gallery(folder: str | Path) -> Path:
         lines += [f"| [{heading}](#{_anchor(heading)}) | {share} |"]
     lines += [""]
     for heading, record in zip(headings, records, strict=True):
-        lines += _section(heading, record)
+        lines += _section(heading, record, _told(Path(notebooks) / f"{record['notebook']}.py"))
     text, page = "\n".join(lines), folder / "README.md"
     if not page.is_file() or page.read_text(encoding="utf-8") != text:
         atomic_write(page, text)

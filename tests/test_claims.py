@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sdilib.claims import bound_claim, exact_claim, paired_claim
+from sdilib.claims import bound_claim, exact_claim, paired_claim, share_claim
 
 
 def _numbers(seed: int, count: int) -> np.ndarray:
@@ -112,6 +112,23 @@ def test_the_same_seed_gives_the_same_claim():
 
 
 @pytest.mark.parametrize(
+    ("count", "n", "holds", "note"),
+    [
+        (0, 72, True, ""),
+        (0, 71, None, "too few cases to show it"),
+        (1, 80, False, "the interval reaches over it"),
+        (20, 80, False, "the share is larger"),
+    ],
+)
+def test_a_share_is_held_to_the_binomials_exact_interval(count, n, holds, note):
+    claim = share_claim("a", [True] * count + [False] * (n - count), at_most=0.05)
+    assert (claim.holds, claim.note, claim.n) == (holds, note, n)
+    assert claim.measured["from"] <= claim.measured["share"] <= claim.measured["to"]
+    if not count:
+        assert claim.measured["to"] == pytest.approx(1 - 0.025 ** (1 / n))
+
+
+@pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: paired_claim("a", smaller=[1.0], larger=[1.0, 2.0]), "larger=2: expected as many"),
@@ -125,6 +142,8 @@ def test_the_same_seed_gives_the_same_claim():
             lambda: paired_claim("a", smaller=[1.0], larger=[2.0], significance=0.0),
             "significance=0.0",
         ),
+        (lambda: share_claim("a", [], at_most=0.1), r"happened=\[\]: expected a case"),
+        (lambda: share_claim("a", [True], at_most=1.5), "at_most=1.5"),
         (lambda: bound_claim("a", [1.0]), "at_least, at_most=.*: expected a bound or two"),
         (lambda: bound_claim("a", [1.0], at_least=2.0, at_most=1.0), "at_least, at_most="),
         (lambda: bound_claim("a", [1.0], at_most=1.0, minimum_n=0), "minimum_n=0"),

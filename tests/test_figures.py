@@ -15,8 +15,19 @@ from sdilib.presets import resolve
 
 NOTEBOOK = """# %% [markdown]
 # # A title
+#
+# **The paper's claim.** It is
+# so.
+#
+# ![A picture](a.png)
 # %%
 x = 1
+# %% [markdown]
+# **What differs from the paper.** It is not.
+#
+# ## Try
+#
+# - this
 """
 
 
@@ -70,10 +81,14 @@ def test_the_same_numbers_give_the_same_bytes(save):
     assert before == {path: path.read_bytes() for path in save.folder.iterdir()}
 
 
-def test_a_palette_keeps_the_picture(save):
-    record = save()
-    with Image.open(record.with_suffix(".png")) as image:
-        assert image.mode == "P"
+def test_a_picture_keeps_its_colours_to_two_levels_of_256(save):
+    figure = Figure(figsize=(1, 1))
+    figure.add_axes((0, 0, 1, 1)).imshow(np.random.default_rng(0).random((50, 50, 3)))
+    whole = io.BytesIO()
+    figure.savefig(whole, format="png", dpi=150)
+    with Image.open(save(figure).with_suffix(".png")) as saved, Image.open(whole) as drawn:
+        gap = np.asarray(saved.convert("RGB"), int) - np.asarray(drawn.convert("RGB"), int)
+    assert np.abs(gap).max() <= 2
 
 
 class _Broken:
@@ -148,9 +163,15 @@ def test_the_gallery_says_what_holds_and_is_left_alone_if_nothing_changed(save):
     assert "| [A title](#a-title) | 1 of 3 |" in text
     assert "| **no** | a \\| b. *a note* | mean 0.123 | 8 |" in text
     assert "Tested by: a test." in text
+    bare = gallery(save.folder, notebooks="none").read_text()
+    assert "claim.**" not in bare
+    text = gallery(save.folder, notebooks=save.notebooks).read_text()
+    claimed, picture = text.index("**The paper's claim.** It is\nso."), text.index("![A title]")
+    assert claimed < picture < text.index("**What differs from the paper.** It is not.")
+    assert "this" not in text.split("It is not.")[1].split("[Notebook]")[0]
     assert "![A title](fig01_teaser.png)" in text
     before = page.stat().st_mtime_ns
-    gallery(save.folder)
+    gallery(save.folder, notebooks=save.notebooks)
     assert page.stat().st_mtime_ns == before
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.checks import positive_int
-from sdilib.claims import Claim, bound_claim, paired_claim
+from sdilib.claims import Claim, bound_claim, paired_claim, share_claim
 from sdilib.metrics import high_frequency_energy
 from sdilib.schedule import whole_steps
 from sdilib.studies.objects import Looked
@@ -193,12 +193,8 @@ def gallery_claims(
         prompts: of the runs.
     """
     claims = [
-        bound_claim(
-            "At most 5 % of the runs diverge",
-            [float(each.empty) for each in looked[SDI]],
-            at_most=0.05,
-            name="share",
-            groups=prompts,
+        share_claim(
+            "At most 5 % of the runs diverge", [each.empty for each in looked[SDI]], at_most=0.05
         )
     ]
     said = {
