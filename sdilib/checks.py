@@ -12,6 +12,10 @@ class NonFiniteError(ArithmeticError):
     """A tensor met on the way holds nan or infinity; the message says which one and where."""
 
 
+_LONGEST = 200
+"""Of a value's own text in an error, in characters."""
+
+
 def reject(parameter: str, value: Any, expected: str, *, known: Iterable[str] = ()) -> NoReturn:
     """Refuse an argument with the house sentence.
 
@@ -26,7 +30,10 @@ def reject(parameter: str, value: Any, expected: str, *, known: Iterable[str] = 
     """
     close = get_close_matches(str(value), list(known), n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    raise ValueError(f"{parameter}={value!r}: expected {expected}{hint}")
+    given = repr(value)
+    if len(given) > _LONGEST:  # a tensor's numbers help nobody
+        given = f"<{type(value).__name__}>"
+    raise ValueError(f"{parameter}={given}: expected {expected}{hint}")
 
 
 def positive_int(parameter: str, value: Any, at_least: int = 1) -> int:

@@ -197,6 +197,8 @@ def distill(
     in_range("t_start", t_start, 0, 1, open_low=True)
     in_range("t_end", t_end, 0, t_start)
     one_of("through", through, THROUGH)
+    if isinstance(rule, type) or not callable(rule):
+        reject("rule", rule, "a rule: an object that is called as rule(x0, t, view, generator)")
     if scene.space == "pixels" and codec is None:
         reject(
             "codec",
@@ -249,6 +251,12 @@ def distill(
             update = rule(x0, t, view, draws["guidance"])
         except NonFiniteError as error:
             raise NonFiniteError(f"{error} at step {step}") from error
+        if not isinstance(update, Update):
+            reject(
+                "rule",
+                f"{rule!r}, which returned {type(update).__name__}",
+                "one that returns an Update",
+            )
         if update_fraction != 1:
             update = update.part(update_fraction)
         _require_finite("gradient", update.gradient, step, t)

@@ -7,6 +7,7 @@ distillation begins at its single-step denoised image x0(1), the variable of eq.
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from inspect import signature
 
 import torch
 from jaxtyping import Float
@@ -154,6 +155,7 @@ def distilled_images(
         ValueError: an argument outside its range.
         NonFiniteError: a tensor on the way is not finite; names the step.
     """
+    _require_maker(rule)
 
     def run(prompt: PromptEmbeddings, seeds: Sequence[int], bar: tqdm) -> Made:
         bar.update(_first_step(t_schedule))
@@ -223,6 +225,13 @@ def distilled_steps(
         seeds=seeds,
         first_step=_first_step(t_schedule),
     )
+
+
+def _require_maker(rule: RuleFrom) -> None:
+    try:
+        signature(rule).bind(None, None)
+    except (TypeError, ValueError):
+        reject("rule", rule, "what makes a rule, such as lambda model, eps: SDI(model)")
 
 
 def _first_step(t_schedule: str) -> int:

@@ -276,7 +276,8 @@ A small text-to-image latent diffusion model of a toy world, trained from nothin
 ```python
 from diffusers import StableDiffusionPipeline
 
-pipeline = StableDiffusionPipeline.from_pretrained("{name}", safety_checker=None)
+folder = "sdilib/models/{name}"  # where this card lies
+pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
 image = pipeline("a red spotted mushroom, front view", guidance_scale=7.5).images[0]  # {size} x {size}
 ```
 

@@ -51,3 +51,8 @@ def test_in_range_includes_both_ends_unless_the_lower_is_open():
     assert in_range("t", 1, 0, 1, open_low=True) == 1
     with pytest.raises(ValueError, match=r"^t=0: expected a number in \(0, 1\]$"):
         in_range("t", 0, 0, 1, open_low=True)
+
+
+def test_a_value_of_many_numbers_is_named_by_its_kind():
+    with pytest.raises(ValueError, match="guidance_scale=<list>: expected a finite number"):
+        reject("guidance_scale", list(range(1000)), "a finite number")

@@ -64,3 +64,20 @@ def test_items_pair_every_prompt_with_every_seed_and_refuse_none():
 def test_a_wrong_number_of_seeds_is_refused(tiny):
     with pytest.raises(ValueError, match="expected one for each of the 3 prompts"):
         ddim_images(tiny, PROMPTS, [0], num_steps=4)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (lambda m: SDI(m), "rule=.*: expected what makes a rule, such as lambda model, eps"),
+        (lambda m, eps: SDI, "rule=.*SDI.*: expected a rule: an object that is called as"),
+        (
+            lambda m, eps: lambda *args: eps,
+            "which returned Tensor.*: expected one that returns an Update",
+        ),
+    ],
+)
+def test_what_makes_no_rule_is_refused_in_a_sentence(tiny, rule, message):
+    with pytest.raises(ValueError, match=message) as refused:
+        distilled_images(tiny, PROMPTS[:1], [0], rule=rule, num_steps=2)
+    assert len(str(refused.value)) < 300
