@@ -110,8 +110,11 @@ save(samples, "the_world_samples", model_hash=diffusion.hash, **record)
 table(claims)
 
 # %% [markdown]
-# **What differs from the paper.** *(Numbers and verdicts: the table above; findings are in the
-# record.)*
+# **What differs from the paper.** Guidance does what the paper says of it: at γ = 1 words are ignored, and
+# beyond 15 images fit their prompts less and less. Over-saturation takes another form: the mean saturation does not rise
+# from γ = 7.5 to 100 (0.78, 0.80; p = 0.2), since these colours are nearly pure as they are; contrast does, and the
+# background gets dirty. Best is γ between 3 and 7.5. Of what a prompt asks for, the view is what the model
+# gets wrong most often: in one sample of four.
 #
 # ## How good the model is
 #
