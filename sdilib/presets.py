@@ -132,13 +132,13 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_steps": {"smoke": 3, "laptop": 40, "full": 80, "gpu": 500},
         "learning_rate": {"smoke": 0.2, "laptop": 0.2, "full": 0.1, "gpu": 0.1},
     },
-    # An image: 13 a step of DDIM and SDI, 4 of SDS at both gammas: 31,000 at laptop, 136,000 at
+    # An image: 13 a step of DDIM and SDI, 4 of SDS at both gammas: 31,000 at laptop, 85,000 at
     # full.
     "figA15_diversity": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
         "num_seeds": {"smoke": 2, "laptop": 8, "full": 8, "gpu": 8},
         "num_steps": {"smoke": 3, "laptop": 20, "full": 20, "gpu": 30},
-        "sds_steps": {"smoke": 3, "laptop": 55, "full": 200, "gpu": 1000},
+        "sds_steps": {"smoke": 3, "laptop": 55, "full": 100, "gpu": 1000},
         "learning_rate": {"smoke": 0.2, "laptop": 0.2, "full": 0.1, "gpu": 0.1},
     },
     # A point of the path 116 sample-forwards and 36 backward passes, a step of all six runs 63 and 20:

@@ -1,0 +1,24 @@
+"""Pictures and pages that a text points to are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "paper_figures/full/README.md",
+    "sdilib/models/mini/README.md",
+    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "notebooks").glob("*.py"))),
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_links_to_exists(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
+    local = [link for link in links if "://" not in link]
+    missing = [link for link in local if not ((ROOT / page).parent / link).exists()]
+    assert not missing
