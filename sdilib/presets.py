@@ -176,10 +176,10 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
         "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
     },
-    # An image: 47 a step of all five rows together: 10,000 at laptop, 92,000 at full.
+    # An image: 47 a step of all five rows together: 10,000 at laptop, 46,000 at full.
     "figX1_published_code": {
         "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
+        "num_seeds": {"smoke": 1, "laptop": 1, "full": 2, "gpu": 4},
         "num_steps": {"smoke": 3, "laptop": 25, "full": 30, "gpu": 30},
     },
     # An image: 11 a step, all six guidance scales: 5,300 at laptop, 35,000 at full.
