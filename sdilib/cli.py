@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; None takes the process's own.
 
     Returns:
-        The exit code: 0, 1 for a failure on the way, 2 for bad input.
+        The exit code: 0, 1 for a failure on the way, 2 for bad input, 130 for Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -57,10 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error, 2)
     except (ImportError, NonFiniteError, RuntimeError) as error:
         return _say(error, 1)
+    except KeyboardInterrupt as stop:  # the other commands than run keep some of what they made
+        unsaid = "stopped; nothing was saved" if words[:1] == ["run"] else "stopped"
+        return _say(str(stop) or unsaid, 130)
 
 
-def _say(error: Exception, code: int) -> int:
-    sys.stderr.write(f"sdilib: {' '.join(str(error).split())}\n")
+def _say(message: object, code: int) -> int:
+    sys.stderr.write(f"sdilib: {' '.join(str(message).split())}\n")
     return code
 
 
@@ -235,10 +238,14 @@ def _run_3d(options: argparse.Namespace) -> int:
     made = distilled(config, root=options.root, model=model)
     if made.scene is None:
         raise RuntimeError(f"the run diverged: {made.diverged}; its record: {made.folder}")
-    for path in (made.folder / "views.png", made.folder / "turntable.gif"):
-        if not path.exists():
-            (write_strip if path.suffix == ".png" else turntable)(made.scene, path)
-        sys.stdout.write(f"{path}\n")
+    try:
+        for path in (made.folder / "views.png", made.folder / "turntable.gif"):
+            if not path.exists():
+                (write_strip if path.suffix == ".png" else turntable)(made.scene, path)
+            sys.stdout.write(f"{path}\n")
+    except KeyboardInterrupt:
+        message = f"stopped; the run is saved: {made.folder}; the same command draws its views"
+        raise KeyboardInterrupt(message) from None
     return 0
 
 

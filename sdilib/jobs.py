@@ -81,7 +81,7 @@ _FAILURES = (EmptySceneError, NonFiniteError, torch.cuda.OutOfMemoryError)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, after a checkpoint was written; the message says how to go on."""
+    """Ctrl-C within a run; the message says how to go on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +171,7 @@ def distilled(
         ValueError: a setting that the model cannot take, a checkpoint of other settings, or too little
             memory.
         OSError: the folder cannot be written, or the disk is full; names the folder.
-        Interrupted: Ctrl-C; a checkpoint is there.
+        Interrupted: Ctrl-C, after a checkpoint was written; a second Ctrl-C does not wait for that.
     """
     built = build(config, model)
     folder = runs_folder(root) / address(config, built.model.hash)
@@ -462,7 +462,9 @@ def _interruptible() -> Iterator[threading.Event]:
 
     def note(number: int, frame: object) -> None:
         if asked.is_set():
-            raise KeyboardInterrupt
+            raise Interrupted(
+                "stopped within a step; the same command goes on from the last checkpoint, if there is one"
+            )
         asked.set()
 
     before = signal.signal(signal.SIGINT, note)

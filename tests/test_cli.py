@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import sdilib.exports
 import sdilib.generate
 import sdilib.stable_diffusion
+from sdilib import jobs
 from sdilib.cli import main
 
 ROOT = Path(sdilib.__file__).parents[1]
@@ -73,6 +76,49 @@ def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, caps
     assert shown["config"]["rule"] == rule
     assert main(["runs", "remove", folder.name]) == 0
     assert not folder.exists()
+
+
+def ctrl_c(*_, **__):
+    os.kill(os.getpid(), signal.SIGINT)
+    return {}
+
+
+def ctrl_c_twice(*_, **__):
+    ctrl_c()
+    ctrl_c()
+
+
+@pytest.mark.parametrize(
+    ("patched", "name", "words", "message"),
+    [
+        (jobs, "_frame", SMALL, "stopped after step 1 of 2; the same command goes on from there"),
+        (sdilib.exports, "turntable", SMALL, "stopped; the run is saved: "),
+        (jobs, "build", SMALL, "stopped; nothing was saved\n"),
+        (
+            sdilib.generate,
+            "distilled_images",
+            [*SMALL[:4], "--scene", "image"],
+            "stopped; nothing was saved\n",
+        ),
+    ],
+)
+def test_ctrl_c_is_one_sentence(patched, name, words, message, monkeypatch, capsys):
+    monkeypatch.setattr(patched, name, ctrl_c)
+    assert main(["run", "--prompt", "a red mug", *words]) == 130
+    assert f"sdilib: {message}" in capsys.readouterr().err
+
+
+def test_a_second_ctrl_c_is_one_sentence_too(monkeypatch, capsys):
+    monkeypatch.setattr(jobs, "_frame", ctrl_c_twice)
+    assert main(["run", "--prompt", "a red mug", *SMALL]) == 130
+    said = "stopped within a step; the same command goes on from the last checkpoint"
+    assert said in capsys.readouterr().err
+
+
+def test_ctrl_c_of_another_command_claims_nothing_about_what_it_kept(monkeypatch, capsys):
+    monkeypatch.setattr(jobs, "known_runs", ctrl_c)
+    assert main(["runs"]) == 130
+    assert capsys.readouterr().err == "sdilib: stopped\n"
 
 
 def test_a_range_is_two_numbers(tmp_path):
