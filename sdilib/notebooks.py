@@ -54,7 +54,10 @@ class _Kernel(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        arguments = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        # Its own log is quiet: what a cell raises comes back by the protocol, and a kernel that is ended by Ctrl-C logs a
+        # traceback of its closed socket.
+        quiet = "--log-level=50"
+        arguments = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", quiet]
         ours = {"PYTHONPATH": os.pathsep.join(filter(None, (_HERE, os.environ.get("PYTHONPATH"))))}
         return KernelSpec(argv=arguments, display_name="Python 3", language="python", env=ours)
 

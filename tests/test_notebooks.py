@@ -1,11 +1,16 @@
 """Notebooks run with checked parameters, in this interpreter, and leave figures only if all cells passed."""
 
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
 
+import sdilib
 from sdilib.notebooks import (
     NotebookError,
     derive,
@@ -71,8 +76,6 @@ def run(source, tmp_path):
 
 
 def test_a_notebook_runs_with_its_parameters_in_this_interpreter(run, tmp_path):
-    import sdilib
-
     assert run(num_steps="5", scale=3) == [tmp_path / "figures" / "fig.txt"]
     text = (tmp_path / "figures" / "fig.txt").read_text()
     assert text == f"smoke 5 3.0 {sys.executable} {sdilib.__file__}"
@@ -114,6 +117,26 @@ def test_wrong_parameters_are_refused_before_a_kernel_starts(run, tmp_path, give
 def test_a_notebook_without_a_model_parameter_refuses_a_model(source, tmp_path):
     with pytest.raises(ValueError, match="parameter='model'"):
         run_notebook(source, folder=tmp_path / "f", build=tmp_path / "b", model="tiny")
+
+
+def test_ctrl_c_is_one_sentence(source, tmp_path):
+    source.write_text(TEXT + "import time\nPath('../started').touch()\ntime.sleep(600)\n")
+    words = ["notebook", str(source), "stop=false", "--folder", "figures", "--build", "build"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sdilib", *words],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(sdilib.__file__).parents[1])},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 120
+    while not (tmp_path / "started").exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == "sdilib: stopped\n"
+    assert process.returncode == 130
 
 
 def test_cells_parameters_and_hash_are_read_from_the_text(source):
