@@ -80,7 +80,7 @@ $(BUILD)/gallery.stamp: $(wildcard $(FOLDER)/*.json)
 	@mkdir -p $(@D) && touch $@
 
 check-figures: $(READY) ## fail on a figure that the present code, settings or weights did not make, or that is a smoke run
-	$(PYTHON) -m sdilib check-figures $(FOLDER)
+	$(PYTHON) -m sdilib check-figures $(filter-out paper_figures/$(PRESET),$(FOLDER)) --preset "$(PRESET)"
 
 test: $(READY) ## run the tests
 	$(PYTHON) -m pytest $(ARGS)

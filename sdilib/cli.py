@@ -105,7 +105,8 @@ def _parser() -> _Parser:
     gallery = command("gallery", _gallery, "write the README.md of a folder of figures")
     gallery.add_argument("folder")
     check = command("check-figures", _check_figures, "name the figures that are not up to date")
-    check.add_argument("folder")
+    check.add_argument("folder", nargs="?", default="", help="default paper_figures/PRESET")
+    _add_preset(check)
     card = command("model-card", _model_card, "measure a model of the world and write its card")
     card.add_argument("--model", default="mini", help="mini (default), or a trained folder")
     card.add_argument(
@@ -123,8 +124,12 @@ def _parser() -> _Parser:
     return parser
 
 
-def _add_preset_and_model(parser: argparse.ArgumentParser) -> None:
+def _add_preset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="laptop", help="smoke, laptop (default), full or gpu")
+
+
+def _add_preset_and_model(parser: argparse.ArgumentParser) -> None:
+    _add_preset(parser)
     parser.add_argument(
         "--model", default="", help="mini, a folder or a hub id; default: the preset's"
     )
@@ -456,9 +461,17 @@ def _gallery(options: argparse.Namespace) -> int:
 
 
 def _check_figures(options: argparse.Namespace) -> int:
-    from sdilib.figures import check
+    from sdilib.figures import check, figure_folder
+    from sdilib.presets import PRESETS
 
-    problems = check(options.folder)
+    preset = one_of("preset", options.preset, PRESETS)
+    folder = figure_folder(preset, options.folder)
+    if not options.folder and not any(folder.glob("*.json")):
+        sys.stdout.write(
+            f"no figures are made yet at preset {preset}: make figures PRESET={preset}\n"
+        )
+        return 0
+    problems = check(folder)
     sys.stdout.write(
         "".join(f"{problem}\n" for problem in problems) or "all figures are up to date\n"
     )

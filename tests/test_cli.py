@@ -165,6 +165,7 @@ def test_a_range_is_two_numbers(tmp_path):
         ("notebook fig99 --model tiny", "folder='': expected a folder, so that"),
         ("gallery nowhere", "folder='nowhere': expected a folder of figures"),
         ("check-figures nowhere", "folder='nowhere': expected a folder of figures"),
+        ("check-figures --preset laptob", "preset='laptob': expected one of smoke, laptop"),
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(words, message, tmp_path, capsys):

@@ -86,6 +86,15 @@ def test_an_unknown_figure_is_refused(clone):
     assert "FIG=77: expected one of fig97_one fig98_two" in done.stderr
 
 
+def test_figures_that_nobody_made_yet_are_not_wrong(clone):
+    done = make(clone, "check-figures")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no figures are made yet at preset laptop: make figures PRESET=laptop" in done.stdout
+    mistyped = make(clone, "check-figures", "FOLDER=paper_figures/laptob")
+    assert mistyped.returncode == 2
+    assert "folder='paper_figures/laptob': expected a folder of figures" in mistyped.stderr
+
+
 def test_figures_are_made_once_and_anew_only_if_something_changed(clone):
     figures = clone / "paper_figures/laptop"
     assert make(clone, "figures").returncode == 0
