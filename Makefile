@@ -29,8 +29,9 @@ BUILD   := build/figures/$(SET)
 FOLDER  := paper_figures/$(SET)
 SOURCES := $(filter-out notebooks/table%,$(wildcard notebooks/*.py))
 ifneq ($(FIG),)
-KEY     := $(patsubst tab0%,table%,$(FIG))
-SOURCES := $(wildcard notebooks/fig$(KEY)_*.py notebooks/$(KEY)_*.py notebooks/$(KEY).py)
+# As `find_notebook` reads it: 3, 03, fig03 and fig03_guidance_scale are one, and case does not matter.
+KEY     := $(shell echo '$(FIG)' | tr A-Z a-z | sed -E 's|.*/||; s/\.py$$//; s/^tab0*([0-9])/table\1/; s/^(fig)?0*(.)/\2/')
+SOURCES := $(addprefix notebooks/,$(shell ls notebooks | grep -iE '^(fig)?0*$(KEY)(_.*)?\.py$$'))
 endif
 STAMPS  := $(SOURCES:notebooks/%.py=$(BUILD)/%.stamp)
 
@@ -58,8 +59,8 @@ endef
 active:
 	@$(PYTHON) -c 'from importlib.util import find_spec as f; import sys; sys.exit(not all(map(f, "torch diffusers papermill jupytext pytest".split())))' || { echo "The active environment lacks what sdilib needs: 'make env' installs it there, 'deactivate' makes way for our own." >&2; exit 2; }
 
-figures: $(READY) ## make the paper's figures (FIG=09|A14|tab01 PRESET=smoke|laptop|full|gpu MODEL=... THREADS=... AGAIN=1)
-	@test -n "$(STAMPS)" || { echo "FIG=$(FIG): expected one of $(basename $(notdir $(wildcard notebooks/*.py)))" >&2; exit 2; }
+figures: $(READY) ## make the paper's figures (FIG=9|A14|the_world PRESET=smoke|laptop|full|gpu MODEL=... THREADS=... AGAIN=1)
+	@test -n "$(STAMPS)" || { $(PYTHON) -m sdilib notebook '$(FIG)' 2>&1 | sed 's/^sdilib: notebook=/FIG=/' >&2; exit 2; }
 	@+$(MAKE) --no-print-directory --keep-going stamps; status=$$?; $(MAKE) --no-print-directory gallery && exit $$status
 
 stamps: $(STAMPS)

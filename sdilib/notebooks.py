@@ -67,21 +67,31 @@ def find_notebook(name: str | Path, *, folder: str | Path = "notebooks") -> Path
 
     Args:
         name: a path, the notebook's name ("fig01_teaser"), or what stands before its first underscore, with or without
-            "fig" ("01", "A14", "00"); "tab01" is "table1".
+            "fig" and leading zeros, in any case ("1", "01", "A14", "a14", "00"); "tab01" is "table1".
         folder: where the notebooks are.
 
     Raises:
-        ValueError: none or several of that name; the message lists the known ones.
+        ValueError: none or several of that name; the message lists those known, or the several.
     """
     if str(name).endswith(".py") and Path(name).is_file():
         return Path(name)
     known = sorted(Path(folder).glob("*.py"))
-    keys = {str(name), f"fig{name}", re.sub("^tab0*", "table", str(name))}
-    found = [p for p in known if p.stem in keys or p.stem.split("_")[0] in keys]
-    if len(found) != 1:
+    key = _key(str(name))
+    found = [p for p in known if key in (_key(p.stem), _key(p.stem.split("_")[0]))]
+    if len(found) > 1:
+        reject("notebook", str(name), "one of " + ", ".join(path.stem for path in found))
+    if not found:
         names = [path.stem for path in known]
-        reject("notebook", str(name), "one of " + (", ".join(names) or "none"), known=names)
+        # A figure's number says enough, and stands for the notebooks of both 2D and 3D.
+        short = list(dict.fromkeys(re.sub(r"^(?:fig)?([A-Z]?\d+)_.*", r"\1", n) for n in names))
+        expected = "one of " + (", ".join(short) or "none")
+        reject("notebook", str(name), expected, known=[*short, *names])
     return found[0]
+
+
+def _key(name: str) -> str:
+    """What is compared of a name; the Makefile's KEY is the same."""
+    return re.sub("^(fig)?0*(?=.)", "", re.sub(r"^tab0*(?=\d)", "table", name.lower()))
 
 
 def derive(source: str | Path) -> str:

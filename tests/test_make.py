@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from sdilib.notebooks import find_notebook
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = """# ---
 # jupyter:
@@ -63,6 +65,7 @@ def test_make_alone_lists_every_target():
     targets = "env figures table1 check-figures test lint notebooks app train model-card bench bench-memory gpu-check clean"
     for target in targets.split():
         assert re.search(rf"^{target} ", listed, re.MULTILINE), target
+    assert "tab01" not in listed
 
 
 @pytest.mark.parametrize("target", ["table1", "app"])
@@ -81,9 +84,36 @@ def test_gpu_check_without_a_cuda_device_says_so(monkeypatch):
 
 
 def test_an_unknown_figure_is_refused(clone):
-    done = make(clone, "figures", "FIG=77")
+    (clone / "notebooks/the_rest.py").touch()
+    done = make(clone, "figures", "FIG=A97")
     assert done.returncode == 2
-    assert "FIG=77: expected one of fig97_one fig98_two" in done.stderr
+    assert done.stderr.startswith("FIG='A97': expected one of 97, 98, the_rest; did you mean 97?\n")
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("3", "fig03_scale"),
+        ("03", "fig03_scale"),
+        ("fig3", "fig03_scale"),
+        ("a12", "figA12_way"),
+        ("FIGA12", "figA12_way"),
+        ("00", "00_start"),
+        ("0", "00_start"),
+        ("the_rest", "the_rest"),
+        ("The", "the_rest"),
+        ("97", "fig97_one"),
+        ("fig97_one", "fig97_one"),
+        ("notebooks/fig97_one.py", "fig97_one"),
+    ],
+)
+def test_case_and_leading_zeros_of_a_figure_do_not_matter(clone, key, name):
+    for other in ("00_start", "fig03_scale", "fig30_more", "figA12_way", "the_rest"):
+        (clone / f"notebooks/{other}.py").touch()
+    planned = make(clone, "-n", "stamps", f"FIG={key}").stdout
+    assert re.findall(r"notebook notebooks/(\w+)\.py", planned) == [name]
+    if not key.endswith(".py"):
+        assert find_notebook(key, folder=clone / "notebooks").stem == name
 
 
 def test_figures_that_nobody_made_yet_are_not_wrong(clone):

@@ -175,9 +175,14 @@ def test_a_notebook_is_found_by_path_name_or_number(source):
     (source.parent / "table1_benchmark.py").touch()
     assert find_notebook("tab01", folder=source.parent).stem == "table1_benchmark"
     with pytest.raises(
-        ValueError, match="expected one of fig99_try, table1_benchmark; did you mean fig99_try"
+        ValueError, match="expected one of 99, table1_benchmark; did you mean fig99_try"
     ):
         find_notebook("fig98_try", folder=source.parent)
+    (source.parent / "fig99_try_3d.py").touch()
+    with pytest.raises(
+        ValueError, match=r"notebook='99': expected one of fig99_try, fig99_try_3d$"
+    ):
+        find_notebook("99", folder=source.parent)
 
 
 def test_the_sources_used_are_those_imported_directly_or_not(source):
