@@ -111,9 +111,7 @@ gpu-check: $(READY) ## check a GPU against the CPU, and time a step of SDI on it
 model-card: $(READY) ## measure the bundled model and write its card, half an hour (ARGS="--model ... --training ... --count ...")
 	$(PYTHON) -m sdilib model-card $(ARGS)
 
-table1: ## the benchmark of all rules: not in this version
-app: ## the explorer in a browser: not in this version
-table1 app:
+table1 app: # which `make help` leaves out
 	@echo "make $@: not in this version; 'make' lists what is." >&2; exit 2
 
 clean: ## remove build/ and the figures that git ignores; .venv stays
