@@ -100,8 +100,10 @@ to = figure_folder(preset, folder)
 save_figure(figure, "fig06_intermediates_3d", to, **record, **origin, seconds=seconds)
 
 # %% [markdown]
-# **What differs from the paper.** *(Numbers and verdicts: the table above; findings are in the
-# record.)*
+# **What differs from the paper.** Its two main points hold on every one of eight objects: with inverted noise
+# neighbouring t pull alike (cosine 0.91 against 0.48), and what is denoised at t ≥ 0.7 has more detail. The
+# inverted κ lies on the object only above t = 0.5; below, it is fainter there than around it. In the mean over t
+# there is no difference.
 #
 # ## Try
 #
