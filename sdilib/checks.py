@@ -5,7 +5,16 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-__all__ = ["NonFiniteError", "ends", "finite", "in_range", "one_of", "positive_int", "reject"]
+__all__ = [
+    "NonFiniteError",
+    "closest",
+    "ends",
+    "finite",
+    "in_range",
+    "one_of",
+    "positive_int",
+    "reject",
+]
 
 
 class NonFiniteError(ArithmeticError):
@@ -28,12 +37,31 @@ def reject(parameter: str, value: Any, expected: str, *, known: Iterable[str] = 
     Raises:
         ValueError: always.
     """
-    close = get_close_matches(str(value), list(known), n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    close = closest(str(value), known)
+    hint = f"; did you mean {close}?" if close else ""
     given = repr(value)
     if len(given) > _LONGEST:  # a tensor's numbers help nobody
         given = f"<{type(value).__name__}>"
     raise ValueError(f"{parameter}={given}: expected {expected}{hint}")
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return the known name that a mistyped word is nearest to, or "" where none is near.
+
+    Args:
+        word: what was given; its case does not matter.
+        known: the allowed names.
+
+    Examples:
+        >>> closest("rde", ["render", "red"])
+        'red'
+    """
+    names = {name.lower(): name for name in known}
+    typed = word.lower()
+    # difflib counts two letters that changed places as one too many and one too few.
+    swapped = [name for name in names if sorted(name) == sorted(typed)]
+    near = [*swapped, *get_close_matches(typed, names, n=1)]
+    return names[near[0]] if near else ""
 
 
 def positive_int(parameter: str, value: Any, at_least: int = 1) -> int:

@@ -10,11 +10,10 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sdilib.checks import NonFiniteError, finite, one_of, positive_int, reject
+from sdilib.checks import NonFiniteError, closest, finite, one_of, positive_int, reject
 
 __all__ = ["main"]
 
@@ -27,10 +26,20 @@ _RUNS_ACTIONS = ("list", "show", "export", "remove")
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        # A command's parser refuses what it does not know itself: the one above has none of its options to suggest.
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
+        close = ""
         if unknown := re.match(r"unrecognized arguments: (--[\w-]+)", message):
-            close = get_close_matches(unknown[1], list(self._option_string_actions), n=1)
-            message += f"; did you mean {close[0]}?" if close else ""
+            close = closest(unknown[1], self._option_string_actions)
+        elif wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            close = closest(wrong[1], re.findall(r"[\w-]+", wrong[2]))
+        message += f"; did you mean {close}?" if close else ""
         sys.stderr.write(f"{self.prog}: {message}\n")
         raise SystemExit(2)
 

@@ -19,6 +19,14 @@ def test_the_closest_known_name_is_suggested_and_a_far_one_is_not():
         one_of("rule", "zzzz", ["sds", "ism"])
 
 
+@pytest.mark.parametrize(
+    ("word", "near"), [("rde", "red"), ("mgu", "mug"), ("rendr", "render"), ("RED", "red")]
+)
+def test_two_letters_that_changed_places_count_as_near(word, near):
+    with pytest.raises(ValueError, match=rf"did you mean {near}\?$"):
+        one_of("word", word, ["render", "red", "mug", "gum tree"])
+
+
 @pytest.mark.parametrize("value", [0, -1, True, 1.0, "1", None])
 def test_positive_int_refuses(value):
     with pytest.raises(ValueError, match=r"^n=.*: expected an integer of at least 1$"):
