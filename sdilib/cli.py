@@ -94,10 +94,16 @@ def _parser() -> _Parser:
         return added
 
     _add_run(command("run", _run, "distil a 3D object, or an image, from a prompt"))
-    runs = command("runs", _runs, "list, show, export or remove 3D runs")
+    runs = command(
+        "runs",
+        _runs,
+        "list, show, export or remove 3D runs; the images of run --scene image are not among them",
+    )
     runs.add_argument("action", nargs="?", default="list", help=", ".join(_RUNS_ACTIONS))
     runs.add_argument(
-        "names", nargs="*", help="of runs; remove takes all unfinished ones as unfinished"
+        "names",
+        nargs="*",
+        help="of runs, or a beginning that is of one only; remove takes all unfinished ones as unfinished",
     )
     runs.add_argument("--root", default="runs", help="folder of all runs")
     notebook = command("notebook", _notebook, "run a notebook and keep the figures it makes")
@@ -298,19 +304,24 @@ def _runs(options: argparse.Namespace) -> int:
     if options.action == "list":
         total = sum(run["bytes"] for run in known.values())
         lines = [_line(run) for run in known.values()]
-        lines.append(f"{len(known)} runs, {total / 2**20:.1f} MiB in {options.root}")
+        lines.append(
+            f"{len(known)} 3D run{'' if len(known) == 1 else 's'}, {total / 2**20:.1f} MiB in "
+            f"{options.root}; images by run --scene image are not listed"
+        )
         sys.stdout.write("".join(f"{line}\n" for line in lines))
         return 0
     names = list(options.names)
     if options.action == "remove" and names == ["unfinished"]:
         names = [name for name, run in known.items() if run["state"] == "unfinished"]
+        if not names:
+            sys.stdout.write(f"no unfinished run in {options.root}\n")
     elif not names:
-        reject("names", "", "at least one run's name", known=list(known))
-    for name in names:
-        if name not in known:
-            reject("names", name, f"one of the runs in {options.root}", known=list(known))
+        reject("names", "", "at least one run's name")
+    names = list(dict.fromkeys(_whole_name(name, list(known), options.root) for name in names))
     if options.action == "remove":
-        jobs.remove(names, options.root)
+        for name in names:  # one by one, so that what is said is what was done
+            jobs.remove([name], options.root)
+            sys.stdout.write(f"removed {name}\n")
     elif options.action == "show":
         import json
 
@@ -320,6 +331,19 @@ def _runs(options: argparse.Namespace) -> int:
         for name in names:
             _export(known[name], options.root)
     return 0
+
+
+def _whole_name(given: str, known: Sequence[str], root: str) -> str:
+    """The one run that has this name, or a name that begins so."""
+    found = [given] if given in known else [name for name in known if name.startswith(given)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        expected = "the beginning of one run's name, not of several: "
+        reject("names", given, expected + ", ".join(found))
+    near = [name for name in known if closest(given, [name[: len(given)]])]
+    such = ", such as " + ", ".join(near[:5]) if near else ""
+    reject("names", given, f"one of the runs in {root}{such}")
 
 
 def _line(run: dict[str, Any]) -> str:

@@ -67,15 +67,41 @@ def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, caps
     assert main(["runs"]) == 0
     listed = capsys.readouterr().out
     assert f"{folder.name}  done  2/2 steps" in listed
+    assert "\n1 3D run, " in listed
+    assert "images by run --scene image are not listed" in listed
     assert main(["runs", "export", folder.name]) == 0
     for name in ("turntable.mp4", "mesh.glb", "mesh.obj", "mesh.ply"):
         assert (folder / name).stat().st_size > 0
     capsys.readouterr()
-    assert main(["runs", "show", folder.name]) == 0
+    assert main(["runs", "show", folder.name[:-4]]) == 0
     (shown,) = json.loads(capsys.readouterr().out)
     assert shown["config"]["rule"] == rule
     assert main(["runs", "remove", folder.name]) == 0
+    assert capsys.readouterr().out == f"removed {folder.name}\n"
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("sdi-a", "expected the beginning of one run's name, not of several: sdi-a-1, sdi-a-2"),
+        ("sdi-b-", "expected the beginning of one run's name, not of several: sdi-b-3, sdi-b-33"),
+        ("sid-a", "expected one of the runs in runs, such as sdi-a-1, sdi-a-2"),
+        ("zzz", "expected one of the runs in runs"),
+    ],
+)
+def test_a_beginning_names_a_run_if_it_is_of_one_only(given, message, tmp_path, capsys):
+    for name in ("sdi-a-1", "sdi-a-2", "sdi-b-3", "sdi-b-33"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text("{}")
+    assert main(["runs", "remove", "sdi-b-3", given]) == 2
+    assert capsys.readouterr().err == f"sdilib: names='{given}': {message}\n"
+    assert main(["runs", "remove", "sdi-b-3", "sdi-b-33"]) == 0  # the whole name is that run's
+    assert main(["runs", "remove", "unfinished"]) == 0
+    said = "removed sdi-b-3\nremoved sdi-b-33\nremoved sdi-a-1\nremoved sdi-a-2\n"
+    assert capsys.readouterr().out == said
+    assert main(["runs", "remove", "unfinished"]) == 0
+    assert capsys.readouterr().out == "no unfinished run in runs\n"
 
 
 def ctrl_c(*_, **__):
