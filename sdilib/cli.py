@@ -201,6 +201,7 @@ def _run(options: argparse.Namespace) -> int:
     if not options.prompt.strip():
         reject("prompt", options.prompt, "a text with at least one word")
     positive_int("steps", options.steps, at_least=0)
+    positive_int("seed", options.seed, at_least=0)
     finite("guidance_scale", options.guidance_scale)
     finite("inversion_guidance_scale", options.inversion_guidance_scale)
     if one_of("scene", options.scene, _SCENES) == "nerf":
@@ -219,8 +220,13 @@ def _run(options: argparse.Namespace) -> int:
 
     name = f"{options.rule}-{slug(options.prompt)}-{options.seed}"
     folder = Path(options.out or Path("runs") / name)
-    if folder.exists():
-        reject("out", str(folder), "a folder that does not exist yet")
+    if options.out and folder.exists():
+        reject("out", options.out, "a folder that does not exist yet")
+    if folder.exists():  # its name holds the rule, the prompt and the seed alone
+        raise ValueError(
+            f"{folder} is there already, made by the settings in its run.json; "
+            "--out names another folder"
+        )
     _write_run(folder, settings)
     sys.stdout.write(f"{folder / 'image.png'}\n")
     return 0

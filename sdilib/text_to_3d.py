@@ -118,7 +118,7 @@ class Text3D:
         orientation: needs normals, which cost about a second rendering.
         z_variance: likewise grows.
         convexity: in the first 40% of the run; needs normals.
-        seed: of everything drawn.
+        seed: of everything drawn, 0 or more.
 
     Raises:
         ValueError: a setting outside its range; names it.
@@ -191,7 +191,7 @@ class Text3D:
         counts = ("num_inversion_steps", "steps", "cameras", "updates", "size", "num_samples")
         for name in (*counts, "levels", "finest_resolution"):
             positive_int(name, getattr(self, name))
-        for name in ("rays_per_patch", "render_size"):
+        for name in ("rays_per_patch", "render_size", "seed"):
             positive_int(name, getattr(self, name), at_least=0)
         if self.render_size >= self.size:
             reject("render_size", self.render_size, f"0, or a size below {self.size}, the model's")

@@ -50,6 +50,16 @@ def test_a_run_folder_is_never_written_twice(tmp_path, capsys):
     assert (tmp_path / "mine" / "image.png").read_bytes() == before
 
 
+def test_an_image_that_is_there_already_says_where_and_how_to_make_another(tmp_path, capsys):
+    (tmp_path / "runs" / "sdi-a-mug-0").mkdir(parents=True)
+    words = "run --scene image --prompt a-mug --model tiny --preset smoke"
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("sdilib: runs/sdi-a-mug-0 is there already, ")
+    assert error.endswith("--out names another folder\n")
+    assert "out=" not in error
+
+
 SMALL = "--model tiny --preset smoke --set size=16 levels=4 finest_resolution=16".split()
 
 
@@ -184,6 +194,9 @@ def test_a_range_is_two_numbers(tmp_path):
         ("run --prompt x --preset big", "preset='big': expected one of smoke, laptop, full, gpu"),
         ("run --prompt x --steps many", "--steps: 'many': expected an integer"),
         ("run --prompt x --steps -1", "steps=-1: expected an integer of at least 0"),
+        ("run --prompt x --seed -1", "seed=-1: expected an integer of at least 0"),
+        ("run --scene image --prompt x --seed -1", "seed=-1: expected an integer of at least 0"),
+        ("run --prompt x --model tiny --set seed=-1", "seed=-1: expected an integer of at least"),
         ("run --prompt x --guidance-scale nan", "guidance_scale=nan: expected a finite number"),
         ("run --prompt x --inversion-guidance-scale inf", "inversion_guidance_scale=inf"),
         ("run --prompt x --model nonsense", "model='nonsense': expected mini, tiny"),
