@@ -162,7 +162,7 @@ def distilled(
         model: the one of `config.model`, if it is loaded already.
         save_seconds: time between two checkpoints.
         preview_seconds: time between two previews, `preview.png` in the run's folder: the views of
-            the step, side by side; 0 is none.
+            the step, side by side; the last is of the last step. 0 is none.
         progress: whether to draw a bar.
         show: in a notebook, whether the preview is shown below the cell, each in the last one's
             place; needs IPython.
@@ -283,7 +283,7 @@ def _make(
                 bar.update()
                 bar.set_postfix(t=f"{record['t']:.2f}", r=f"{record['residual']:.3g}")
                 now = time.monotonic()
-                preview.after(step, now)
+                preview.after(step, now, last=step_number == built.config.steps)
                 _frame(built, step, folder)
                 if interrupted.is_set() or now - saved > save_seconds:
                     save()
@@ -339,7 +339,7 @@ def _png(images: Sequence[torch.Tensor]) -> bytes:
 
 
 class _Preview:
-    """The views of a step as a picture, drawn anew every so many seconds."""
+    """The views of a step as a picture, drawn anew every so many seconds and at the end."""
 
     def __init__(self, path: Path, seconds: float, show: bool) -> None:
         self._path, self._seconds = path, seconds
@@ -351,9 +351,9 @@ class _Preview:
 
             self._display = display
 
-    def after(self, step: Step, now: float) -> None:
-        """Draw it if it is time."""
-        if not self._seconds or now - self._last <= self._seconds:
+    def after(self, step: Step, now: float, *, last: bool) -> None:
+        """Draw it if it is time, or the last step."""
+        if not self._seconds or (now - self._last <= self._seconds and not last):
             return
         self._last = now
         drawn = _png(list(step.render()))

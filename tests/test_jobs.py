@@ -91,7 +91,9 @@ def lines(folder):
 def test_a_run_leaves_scene_log_and_settings_and_no_checkpoint(tmp_path, tiny):
     made = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
     names = {path.name for path in made.folder.iterdir()} - {".lock"}
-    assert names == {"scene.safetensors", "done.json", "config.json", "log.jsonl", "frames"}
+    assert names == {"scene.safetensors", "done.json", "config.json", "log.jsonl", "frames"} | {
+        "preview.png"
+    }
     assert [record["step"] for record in made.log] == list(range(8))
     assert made.num_forwards > 0
     assert made.diverged == ""
@@ -367,7 +369,20 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, tiny, monkeyp
         distilled(SMALL, root=tmp_path / "other", model=tiny, progress=False)
 
 
-@pytest.mark.parametrize(("seconds", "pictures"), [(10.0, 3), (0.0, 0), (1000.0, 0)])
+def test_the_last_preview_is_of_the_last_step_also_in_a_resumed_run(tmp_path, tiny, monkeypatch):
+    folder = stopped(tmp_path, tiny, monkeypatch)
+    (folder / "preview.png").write_bytes(b"of an early step")
+    seen = []
+
+    def noted(built, step, folder):
+        seen.append(jobs._png(list(step.render())))
+
+    monkeypatch.setattr(jobs, "_frame", noted)
+    distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    assert (folder / "preview.png").read_bytes() == seen[-1]
+
+
+@pytest.mark.parametrize(("seconds", "pictures"), [(10.0, 3), (0.0, 0), (1000.0, 1)])
 def test_the_preview_is_drawn_anew_every_so_many_seconds(
     tmp_path, tiny, monkeypatch, seconds, pictures
 ):
