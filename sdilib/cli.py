@@ -151,19 +151,25 @@ def _add_preset_and_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prompt", required=True)
+    parser.add_argument(
+        "--prompt",
+        required=True,
+        help="what to make, as in 'a red mug'; without words for its view",
+    )
     parser.add_argument("--rule", default="sdi", help="sdi (default), sds or ism")
     _add_preset_and_model(parser)
     parser.add_argument("--steps", type=_integer, default=0, help="0: the preset's")
-    parser.add_argument("--guidance-scale", type=_number, default=7.5, help="gamma of eq. 3")
+    parser.add_argument(
+        "--guidance-scale", type=_number, default=7.5, help="gamma of eq. 3; default 7.5"
+    )
     parser.add_argument(
         "--inversion-guidance-scale",
         type=_number,
         default=-7.5,
-        help="gamma of the inversion; sdi only",
+        help="gamma of the inversion; sdi only; default -7.5",
     )
-    parser.add_argument("--seed", type=_integer, default=0)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=_integer, default=0, help="of everything drawn; 0 (default)")
+    parser.add_argument("--device", default="cpu", help="of torch: cpu (default), cuda or cuda:1")
     parser.add_argument("--scene", default="nerf", help="nerf (default), or image")
     parser.add_argument(
         "--out", default="", help="of an image; default runs/RULE-PROMPT-SEED, which must be new"

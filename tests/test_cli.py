@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -238,6 +239,22 @@ def test_bad_arguments_are_refused_without_importing_torch():
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
     )
+
+
+def test_every_option_of_run_says_what_it_is_and_its_default(capsys):
+    assert main(["run", "--help"]) == 0
+    options = re.split(r"\n  (?=-)", capsys.readouterr().out)[1:]
+    said = {words[0].strip(","): " ".join(words[1:]) for words in map(str.split, options)}
+    defaults = {
+        "--prompt": "",
+        "--seed": "0 (default)",
+        "--device": "cpu (default)",
+        "--guidance-scale": "default 7.5",
+        "--inversion-guidance-scale": "default -7.5",
+    }
+    for name, default in defaults.items():
+        assert default in said[name]
+        assert len(said[name].split()) > 3, name
 
 
 def test_sdilib_is_a_module_to_run():
