@@ -11,6 +11,11 @@ SYSTEM_PYTHON ?= python3
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
+ifneq ($(THREADS),)
+ifeq ($(shell echo '$(THREADS)' | grep -xE '0*[1-9][0-9]*'),)
+$(error THREADS='$(THREADS)': expected an integer of at least 1)
+endif
+endif
 export SDILIB_THREADS := $(THREADS)
 
 # The active environment, or else our own. conda's base is everybody's, so it counts as none.

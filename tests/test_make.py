@@ -117,6 +117,15 @@ def test_case_and_leading_zeros_of_a_figure_do_not_matter(clone, key, name):
         assert find_notebook(key, folder=clone / "notebooks").stem == name
 
 
+@pytest.mark.parametrize("threads", ["abc", "0", "1.5", "-1", "1 2"])
+def test_a_number_of_threads_that_is_none_is_refused(clone, threads):
+    done = make(clone, "figures", f"THREADS={threads}")
+    assert done.returncode == 2
+    assert f"THREADS='{threads}': expected an integer of at least 1" in done.stderr
+    assert "SDILIB" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_figures_that_nobody_made_yet_are_not_wrong(clone):
     done = make(clone, "check-figures")
     assert (done.returncode, done.stderr) == (0, "")
