@@ -16,8 +16,6 @@
 #
 # **The paper's claim.** The quality of the object rises with the number n of inversion steps up to about
 # 10; beyond, only the time does.
-#
-# ![Figure 11 in 3D](../paper_figures/full/fig11_inversion_steps_3d.png)
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
