@@ -97,7 +97,7 @@ def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, caps
     [
         ("sdi-a", "expected the beginning of one run's name, not of several: sdi-a-1, sdi-a-2"),
         ("sdi-b-", "expected the beginning of one run's name, not of several: sdi-b-3, sdi-b-33"),
-        ("sid-a", "expected one of the runs in runs, such as sdi-a-1, sdi-a-2"),
+        ("sid-a", "expected one of the runs in runs, such as sdi-a-1, sdi-a-2, sdi-b-3, sdi-b-33"),
         ("zzz", "expected one of the runs in runs"),
     ],
 )
