@@ -26,9 +26,9 @@ _RUNS_ACTIONS = ("list", "show", "export", "remove")
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence."""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, *words: Any, **options: Any) -> Any:
         # A command's parser refuses what it does not know itself: the one above has none of its options to suggest.
-        found, unknown = super().parse_known_args(args, namespace)
+        found, unknown = super().parse_known_args(*words, **options)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return found, unknown

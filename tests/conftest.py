@@ -1,6 +1,7 @@
 """Fixtures that the tests share: an oracle, a model of milliseconds, and randomness by name."""
 
 import os
+import signal
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test reaches for the network
 
@@ -17,6 +18,8 @@ from sdilib.schedule import NoiseSchedule
 from sdilib.seeds import generator as generator_at
 from sdilib.stable_diffusion import StableDiffusion
 
+# A shell's background jobs ignore Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # the same bits on every machine, and no contention between workers
 
 
