@@ -77,7 +77,7 @@ def turntable(
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == ".mp4":
-        return _write_mp4(_bytes(seen.clamp(0, 1)), path, frames_per_second)
+        return _write_mp4(_bytes(seen), path, frames_per_second)
     return atomic_write(path, gif_bytes(seen, frames_per_second=frames_per_second))
 
 
@@ -94,7 +94,7 @@ def gif_bytes(
         ValueError: a number below 1.
     """
     positive_int("frames_per_second", frames_per_second)
-    first, *rest = (Image.fromarray(frame) for frame in _bytes(frames.clamp(0, 1)))
+    first, *rest = (Image.fromarray(frame) for frame in _bytes(frames))
     drawn = io.BytesIO()
     duration = round(1000 / frames_per_second)
     first.save(drawn, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
@@ -188,4 +188,4 @@ def _images(
 def _bytes(
     images: Float[torch.Tensor, "n 3 height width"],
 ) -> UInt8[np.ndarray, "n height width 3"]:
-    return (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain, dropwhile, takewhile
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,7 +25,6 @@ from torch import Tensor
 from sdilib import __version__
 from sdilib.checks import reject
 from sdilib.claims import Claim
-from sdilib.exports import gif_bytes
 from sdilib.percent import cells, code_hash
 from sdilib.presets import NOTEBOOKS, resolve
 from sdilib.storage import atomic_write, hash_files, read_json, slug, write_json
@@ -132,6 +132,9 @@ def save_figure(
     }
     images = {kind: _render(figure, kind, dpi) for kind in ("png", "pdf")}
     if film is not None:
+        # Few figures have one, and this imports the NeRF with its compiled kernels.
+        from sdilib.exports import gif_bytes
+
         images["gif"] = gif_bytes(film)
     record["files"] = {kind: _digest(image) for kind, image in images.items()}
     folder = Path(folder)
@@ -184,32 +187,28 @@ def _plain(path: str, value: Any) -> Any:
     return str(value)
 
 
-def _paragraphs(notebook_source: str | Path) -> list[str]:
-    """Return the paragraphs of a notebook's text."""
-    text = [c.source for c in cells(notebook_source) if c.kind == "markdown"]
-    lines = [
-        line.removeprefix("#").removeprefix(" ")
-        for each in text
-        for line in [*each.splitlines(), ""]
-    ]
-    return [part.strip() for part in "\n".join(lines).split("\n\n") if part.strip()]
+def _paragraphs(notebook_source: str | Path) -> list[list[str]]:
+    """Return the paragraphs of a notebook's text, by cell."""
+    texts = []
+    for cell in cells(notebook_source):
+        if cell.kind == "markdown":
+            lines = (line.removeprefix("#").removeprefix(" ") for line in cell.source.splitlines())
+            texts.append([part.strip() for part in "\n".join(lines).split("\n\n") if part.strip()])
+    return texts
 
 
 def _title(notebook_source: str | Path) -> str:
-    headings = [part[2:] for part in _paragraphs(notebook_source) if part.startswith("# ")]
-    return headings[0] if headings else Path(notebook_source).stem
+    parts = chain(*_paragraphs(notebook_source))
+    headings = (part[2:] for part in parts if part.startswith("# "))
+    return next(headings, Path(notebook_source).stem)
 
 
 def _told(notebook_source: Path) -> tuple[list[str], list[str]]:
     """Return what a notebook says is claimed, before its first picture, and what differs from that."""
-    parts = _paragraphs(notebook_source) if notebook_source.is_file() else []
-    kinds = [
-        "!" if part.startswith("![") else "#" if part.startswith("#") else "" for part in parts
-    ]
-    claimed = parts[1 : kinds.index("!")] if "!" in kinds else []
-    starts = [k for k, part in enumerate(parts) if part.startswith("**What differs")]
-    ends = [k for k, kind in enumerate(kinds) if starts and k > starts[0] and kind == "#"]
-    return claimed, parts[starts[0] : ends[0]] if ends else []
+    texts = _paragraphs(notebook_source) if notebook_source.is_file() else [[]]
+    claimed = takewhile(lambda part: not part.startswith("!["), texts[0][1:])
+    rest = dropwhile(lambda part: not part.startswith("**What differs"), chain(*texts))
+    return list(claimed), list(takewhile(lambda part: not part.startswith("#"), rest))
 
 
 def versions() -> dict[str, str]:

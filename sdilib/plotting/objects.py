@@ -68,9 +68,8 @@ def film(
     missing = -len(objects) % columns
     tiles = [*objects, *[torch.ones_like(objects[0])] * missing]
     lines = [torch.cat(tiles[k : k + columns], -1) for k in range(0, len(tiles), columns)]
-    return functional.interpolate(torch.cat(lines, -2), scale_factor=zoom, mode="bicubic").clamp(
-        0, 1
-    )
+    whole = functional.interpolate(torch.cat(lines, -2), scale_factor=zoom, mode="bicubic")
+    return whole.clamp(0, 1)
 
 
 def turns(
