@@ -12,6 +12,7 @@ from transformers import CLIPTokenizer
 
 import sdilib
 from sdilib.storage import load_tensors
+from sdilib.train.evaluator import EvaluatorConfig
 from sdilib.train.loop import CHECKPOINT, LoopConfig, learning_rate
 from sdilib.train.tokenizer import learn_merges, write_tokenizer
 from sdilib.train.unet import (
@@ -76,6 +77,27 @@ def test_empty_prompt_is_padded_as_the_stock_pipeline_pads(tmp_path):
     tokenizer = write_tokenizer(tmp_path, WORDS)
     start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
     assert tokenize(tokenizer, [""]).tolist() == [[start] + [end] * 15]
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: LoopConfig(steps=0, learning_rate=1e-3), "steps=0: "),
+        (lambda: LoopConfig(steps=1, learning_rate=0.0), "learning_rate=0.0: "),
+        (lambda: LoopConfig(steps=1, learning_rate=1e-3, average=1.0), "average=1.0: "),
+        (lambda: LoopConfig(steps=1, learning_rate=1e-3, cooldown=-0.1), "cooldown=-0.1: "),
+        (lambda: UNetConfig(mismatched=2.0), "mismatched=2.0: "),
+        (lambda: UNetConfig(start_share=1.0), "start_share=1.0: "),
+        (lambda: UNetConfig(channels=(64, 100)), r"channels=\(64, 100\): .*groups=32"),
+        (lambda: UNetConfig(text_width=6), "text_width=6: "),
+        (lambda: VAEConfig(batch=0), "batch=0: "),
+        (lambda: VAEConfig(channels=()), r"channels=\(\): "),
+        (lambda: EvaluatorConfig(width=100, heads=3), "width=100: "),
+    ],
+)
+def test_settings_that_cannot_train_are_refused_by_name(make, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        make()
 
 
 def test_learning_rate_warms_up_stays_and_falls_to_nothing():

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
+from sdilib.checks import positive_int, reject
 from sdilib.evaluator import ATTRIBUTES, CARD, READOUTS, Evaluator
 from sdilib.seeds import generator
 from sdilib.storage import save_tensors, write_json
@@ -49,6 +50,9 @@ class EvaluatorConfig:
         data_seed: of the training renders; not the denoiser's.
         seed: of weights, batches and dirt.
         loop: steps, learning rate and so on.
+
+    Raises:
+        ValueError: a number below 1, or heads that do not divide the widths.
     """
 
     width: int = 128
@@ -66,6 +70,13 @@ class EvaluatorConfig:
             steps=5000, learning_rate=1e-3, warmup=300, weight_decay=0.05, average=0.998
         )
     )
+
+    def __post_init__(self) -> None:
+        """Refuse what no training can use."""
+        for name in ("layers", "heads", "patch", "embedding", "batch", "count", "test_count"):
+            positive_int(name, getattr(self, name))
+        if self.width < 1 or self.width % (2 * self.heads):
+            reject("width", self.width, f"a multiple of twice heads={self.heads}")
 
 
 def evaluator_scene(seed: int, index: int) -> tuple[WorldScene, str]:

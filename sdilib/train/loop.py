@@ -9,7 +9,7 @@ import copy
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from sdilib.checks import in_range, positive_int, reject
 from sdilib.storage import (
     load_optimizer_tensors,
     load_tensors,
@@ -49,6 +50,9 @@ class LoopConfig:
         device: where the model is; "" is CUDA where there is one, else the CPU.
         save_seconds: time between two checkpoints.
         export_seconds: time between two calls of `export`.
+
+    Raises:
+        ValueError: a number outside its range.
     """
 
     steps: int
@@ -61,6 +65,32 @@ class LoopConfig:
     device: str = ""
     save_seconds: float = 60.0
     export_seconds: float = 600.0
+
+    def __post_init__(self) -> None:
+        """Refuse what would only fail, or do nothing, hours later."""
+        positive_int("steps", self.steps)
+        in_range("learning_rate", self.learning_rate, 0, 1, open_low=True)
+        positive_int("warmup", self.warmup, 0)
+        in_range("cooldown", self.cooldown, 0, 1)
+        in_range("weight_decay", self.weight_decay, 0, 1)
+        if in_range("average", self.average, 0, 1) == 1:
+            reject("average", self.average, "a number in [0, 1): at 1 the average never moves")
+        in_range("clip", self.clip, 0, float("inf"), open_low=True)
+
+
+def check_channels(channels: Sequence[int], groups: int) -> None:
+    """Refuse numbers of channels that the normalisations' groups do not divide.
+
+    Args:
+        channels: of a network's levels.
+        groups: of its normalisations.
+
+    Raises:
+        ValueError: no channels, or groups that do not divide them.
+    """
+    positive_int("groups", groups)
+    if not channels or any(count < 1 or count % groups for count in channels):
+        reject("channels", channels, f"positive multiples of groups={groups}")
 
 
 def learning_rate(config: LoopConfig, step: int) -> float:

@@ -22,14 +22,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from sdilib.checks import in_range, positive_int, reject
 from sdilib.pretrained import load_pipeline, model_folder
 from sdilib.seeds import generator
 from sdilib.storage import load_tensors, read_json, save_tensors, write_json
-from sdilib.train.loop import LoopConfig, autocast, train_loop, training_device
+from sdilib.train.loop import LoopConfig, autocast, check_channels, train_loop, training_device
 from sdilib.train.tokenizer import text_shape, write_tokenizer
 from sdilib.train.vae import latents_of
 from sdilib.world.captions import VIEWS, WORDS
 from sdilib.world.dataset import WorldData
+
+_TEXT_HEADS = 4
 
 STARTED = "started.json"
 """What is known of the training of the model that this one's began from; beside the checkpoint."""
@@ -56,6 +59,9 @@ class UNetConfig:
         start_share: how much of the start's weights is in those that are exported, in [0, 1) (WiSE-FT, 2109.01903,
             section 4): what was right before stays so.
         loop: steps, learning rate and so on.
+
+    Raises:
+        ValueError: a number outside its range.
     """
 
     channels: tuple[int, ...] = (64, 128, 192)
@@ -72,6 +78,18 @@ class UNetConfig:
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=10_000, learning_rate=1e-3, warmup=200)
     )
+
+    def __post_init__(self) -> None:
+        """Refuse what no training can use."""
+        check_channels(self.channels, self.groups)
+        for name in ("heads", "text_width", "text_layers", "batch"):
+            positive_int(name, getattr(self, name))
+        if self.text_width % _TEXT_HEADS:
+            reject("text_width", self.text_width, f"a multiple of {_TEXT_HEADS}")
+        for name in ("dropped", "mismatched"):
+            in_range(name, getattr(self, name), 0, 1)
+        if in_range("start_share", self.start_share, 0, 1) == 1:
+            reject("start_share", self.start_share, "a number in [0, 1): at 1 nothing is trained")
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -98,7 +116,7 @@ def make_networks(
         tokenizer,
         width=config.text_width,
         layers=config.text_layers,
-        heads=4,
+        heads=_TEXT_HEADS,
         projection=config.text_width,
     )
     with torch.random.fork_rng(devices=[]):

@@ -16,9 +16,10 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sdilib.checks import positive_int
 from sdilib.seeds import generator
 from sdilib.storage import write_json
-from sdilib.train.loop import LoopConfig, autocast, train_loop, training_device
+from sdilib.train.loop import LoopConfig, autocast, check_channels, train_loop, training_device
 from sdilib.world.dataset import WorldData
 
 LATENT_NOISE = 0.1
@@ -34,6 +35,9 @@ class VAEConfig:
         batch: pictures a step.
         seed: of weights, batches and noise.
         loop: steps, learning rate and so on.
+
+    Raises:
+        ValueError: a number outside its range.
     """
 
     channels: tuple[int, ...] = (16, 48, 96)
@@ -43,6 +47,11 @@ class VAEConfig:
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=6000, learning_rate=2e-3, average=0.995)
     )
+
+    def __post_init__(self) -> None:
+        """Refuse what no training can use."""
+        check_channels(self.channels, self.groups)
+        positive_int("batch", self.batch)
 
 
 def make_vae(config: VAEConfig, *, image_size: int = 64) -> AutoencoderKL:
