@@ -66,12 +66,13 @@ active:
 
 figures: $(READY) ## make the paper's figures (FIG=9|A14|the_world PRESET=smoke|laptop|full|gpu MODEL=... THREADS=... AGAIN=1)
 	@test -n "$(STAMPS)" || { $(PYTHON) -m sdilib notebook '$(FIG)' 2>&1 | sed 's/^sdilib: notebook=/FIG=/' >&2; exit 2; }
+	@mkdir -p $(BUILD) && $(MAKE) -n --no-print-directory stamps | sed -n 's|.* notebook notebooks/\(.*\)\.py --.*|todo \1|p' > $(BUILD)/plan
 	@+$(MAKE) --no-print-directory --keep-going stamps; status=$$?; $(MAKE) --no-print-directory gallery && exit $$status
 
 stamps: $(STAMPS)
 
 $(BUILD)/%.stamp: notebooks/%.py
-	$(PYTHON) -m sdilib notebook $< --preset $(PRESET) --model "$(MODEL)" --folder $(FOLDER) --build $(BUILD) --stamp $@
+	$(PYTHON) -m sdilib notebook $< --preset $(PRESET) --model "$(MODEL)" --folder $(FOLDER) --build $(BUILD) --stamp $@ --plan $(BUILD)/plan
 
 # What a notebook imports, and the weights, as the run before found them; a figure that someone deleted is made again.
 -include $(wildcard $(BUILD)/*.d)

@@ -9,7 +9,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -115,6 +116,7 @@ def _parser() -> _Parser:
     )
     notebook.add_argument("--build", default="build/notebooks", help="of the executed copy")
     notebook.add_argument("--stamp", default="", help="file to write when done, for make")
+    notebook.add_argument("--plan", default="", help="file of what make is going to run")
     notebooks = command("notebooks", _derive, "derive each notebook's .ipynb from its .py")
     notebooks.add_argument("folder", nargs="?", default="notebooks")
     gallery = command("gallery", _gallery, "write the README.md of a folder of figures")
@@ -467,17 +469,35 @@ def _notebook(options: argparse.Namespace) -> int:
     if options.model and not options.folder:
         reject("folder", options.folder, "a folder, so that another model's figures replace none")
     source = find_notebook(options.name)
-    files = run_notebook(
-        source,
-        preset=options.preset,
-        folder=options.folder or figure_folder(options.preset),
-        build=options.build,
-        model=options.model,
-        given=given,
-    )
+    with _planned(options.plan, source.stem, options.preset):
+        files = run_notebook(
+            source,
+            preset=options.preset,
+            folder=options.folder or figure_folder(options.preset),
+            build=options.build,
+            model=options.model,
+            given=given,
+        )
     if options.stamp:
         _write_stamp(Path(options.stamp), files, sources_used(source))
     return 0
+
+
+@contextmanager
+def _planned(plan: str, notebook: str, preset: str) -> Iterator[None]:
+    """Say how far make's plan is, once the notebook has ended, well or not."""
+    if not plan:
+        yield
+        return
+    from sdilib import progress
+    from sdilib.figures import figure_folder
+
+    progress.begin(plan, notebook)
+    try:
+        yield
+    finally:
+        said = progress.end(plan, notebook, preset=preset, reference=figure_folder("full"))
+        sys.stdout.write(f"{said}\n")
 
 
 def _write_stamp(stamp: Path, made: Sequence[Path], used: Sequence[Path]) -> None:

@@ -137,7 +137,10 @@ def test_figures_that_nobody_made_yet_are_not_wrong(clone):
 
 def test_figures_are_made_once_and_anew_only_if_something_changed(clone):
     figures = clone / "paper_figures/laptop"
-    assert make(clone, "figures").returncode == 0
+    done = make(clone, "figures")
+    assert done.returncode == 0
+    assert re.search(r"^fig97_one: \d+ s; 1 of 2, about \d+ s left$", done.stdout, re.MULTILINE)
+    assert re.search(r"^fig98_two: \d+ s; 2 of 2$", done.stdout, re.MULTILINE)
     for name in ("fig97_one", "fig98_two"):
         for kind in ("json", "pdf", "png"):
             assert (figures / f"{name}.{kind}").is_file()
@@ -148,7 +151,8 @@ def test_figures_are_made_once_and_anew_only_if_something_changed(clone):
     (figures / "fig97_one.png").unlink()  # a figure that is gone is made again, the other is not
     done = make(clone, "figures").stdout
     assert "notebook notebooks/fig97_one.py" in done
-    assert "fig98_two.py" not in done
+    assert re.search(r"^fig97_one: \d+ s; 1 of 1$", done, re.MULTILINE)
+    assert "fig98_two" not in done
     used = (clone / "build/figures/laptop/fig97_one.d").read_text()
     assert "sdilib/figures.py" in used
     assert "sdilib/cli.py" not in used
@@ -166,6 +170,7 @@ def test_a_failed_notebook_stops_no_other_and_leaves_no_figure(clone):
     done = make(clone, "figures")
     assert done.returncode == 2
     assert "RuntimeError: on purpose" in done.stderr
+    assert re.search(r"^fig98_two: \d+ s; 2 of 2$", done.stdout, re.MULTILINE)  # it is over, too
     assert [path.stem for path in sorted((clone / "paper_figures/laptop").glob("*.png"))] == [
         "fig98_two"
     ]
