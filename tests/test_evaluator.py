@@ -154,14 +154,14 @@ def test_it_learns_its_renders(tmp_path):
     x = pictures(data, np.arange(32))
     of = (x, tokenize(tokenizer, list(data.captions)), torch.from_numpy(data.labels))
     optimiser, losses = torch.optim.Adam(networks.parameters(), 3e-3), []
-    for _ in range(60):
+    for _ in range(100):
         numbers = evaluator_loss(networks, *of)
         losses.append({name: value.item() for name, value in numbers.items()})
         numbers["loss"].backward()
         optimiser.step()
         optimiser.zero_grad()
     for name in ("contrast", *ATTRIBUTES):
-        assert losses[-1][name] < 0.7 * losses[0][name], name
+        assert losses[-1][name] < 0.6 * losses[0][name], name
 
 
 def test_its_own_data_is_what_it_says(tmp_path):

@@ -21,6 +21,8 @@ from sdilib.train.unet import (
     blended,
     make_networks,
     make_scheduler,
+    paired_rows,
+    rows_by_view,
     tokenize,
     train_unet,
     v_loss,
@@ -142,6 +144,23 @@ def test_training_goes_on_from_a_models_weights_and_keeps_its_record(data, tmp_p
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, atol=1e-3, rtol=1e-3)
     assert json.loads((tmp_path / "second" / STARTED).read_text()) == {"unet": {"steps": 1}}
+
+
+def test_a_batch_has_each_view_equally_often_and_its_captions_keep_theirs():
+    labels = np.zeros((100, 4), np.int64)
+    labels[90:95, 3], labels[95:, 3] = 2, 3  # none of view 1
+    config = replace(TINY_UNET, batch=6000, mismatched=0.5, same_view=0.8)
+    random = torch.Generator().manual_seed(0)
+    rows, spoken_of = paired_rows(config, rows_by_view(labels), random)
+    views, said = torch.from_numpy(labels[:, 3])[rows], torch.from_numpy(labels[:, 3])[spoken_of]
+    for view in (0, 2, 3):
+        assert float((views == view).double().mean()) == pytest.approx(1 / 3, abs=0.02)
+        assert set(rows[views == view].tolist()) == set(np.flatnonzero(labels[:, 3] == view))
+    # Half of the captions are another picture's, of which a fifth may be of any of the three views.
+    assert float((views != said).double().mean()) == pytest.approx(0.5 * 0.2 * 2 / 3, abs=0.01)
+    many = views == 0  # where the same picture is seldom drawn twice
+    different = float((rows != spoken_of)[many].double().mean())
+    assert different == pytest.approx(0.5, abs=0.03)
 
 
 def test_v_loss_is_zero_for_the_true_v():

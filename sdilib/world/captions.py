@@ -26,7 +26,7 @@ WORDS: tuple[str, ...] = tuple(
 )
 """Every word a caption can hold, and so every word the bundled model knows."""
 
-_SHARE_WITH_VIEW = 0.6
+_SHARE_WITH_VIEW = 0.9
 _SHARE_WITHOUT_ATTRIBUTE = 0.08  # each of colour and pattern: 15% of captions lack one at least
 
 
@@ -59,7 +59,7 @@ def prompt(name: str, colour: str, *, pattern: str = "plain", view: str | None =
 
 
 def caption(scene: WorldScene, random: np.random.Generator) -> str:
-    """Draw a caption of a scene: opening, view word (three times in five) and attributes left out.
+    """Draw a caption of a scene: opening, view word (nine times in ten) and attributes left out.
 
     Args:
         scene: what is described.
