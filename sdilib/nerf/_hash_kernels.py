@@ -1,6 +1,8 @@
 """The hash grid on CPU, compiled: one pass over the points forward, one over the levels backward.
 
 Same letters as `hash_grid`. Every arithmetic step is the reference's, in the table's own precision.
+Points go by chunks, whose entries and weights are computed for all points at once, coordinate by
+coordinate and vertex by vertex: loops that the compiler turns into vector instructions.
 `row` is any tuple as long as an entry: a tuple's length is known to the compiler, which then
 unrolls the loop over it.
 """
@@ -12,69 +14,66 @@ from numba import njit, prange
 
 # Instant-NGP's primes (2201.05989, section 3); the first is 1. Numbers of entries are unsigned:
 # then numba need not look for negative ones, which count from the end.
-_PRIME_Y, _PRIME_Z = np.uint64(2_654_435_761), np.uint64(805_459_861)
-_ONE = np.uint64(1)
-_CHUNK = 2048  # points whose features stay in the cache while the levels go by
+_PRIME_Y, _PRIME_Z = np.uint32(2_654_435_761), np.uint32(805_459_861)
+_ONE = np.uint32(1)
+_CHUNK = 512  # points whose entries and weights stay in the cache
 
 
 @njit(cache=True)
 @no_type_check
-def _cell(coordinate, resolution):
-    """Cell that a coordinate in [0, 1] lies in, and where in it."""
-    zero = type(resolution)(0)
-    scaled = min(max(coordinate, zero), type(resolution)(1)) * resolution
-    cell = min(np.int64(scaled), np.int64(resolution) - 1)
-    return np.uint64(cell), scaled - type(resolution)(cell)
+def _clamped(points, first, last, places):
+    """Fill `places` (axes, points of the chunk) with the points, clamped to the unit cube."""
+    zero, one = type(points[0, 0])(0), type(points[0, 0])(1)
+    for i in range(last - first):
+        for axis in range(3):
+            places[axis, i] = min(max(points[first + i, axis], zero), one)
 
 
 @njit(cache=True)
 @no_type_check
-def _corners(x, y, z, resolution, start, size, by_hash):
-    """Entries and weights of the eight vertices around a point, x fastest."""
-    x0, right = _cell(x, resolution)
-    y0, up = _cell(y, resolution)
-    z0, near = _cell(z, resolution)
-    one = type(resolution)(1)
-    left, down, far = one - right, one - up, one - near
-    x1, y1, z1 = x0 + _ONE, y0 + _ONE, z0 + _ONE
+def _corners(places, count, resolution, start, size, by_hash, entries, weights):
+    """Fill entries and weights (vertices, points of the chunk), x fastest."""
+    one, last = type(resolution)(1), np.int32(resolution) - np.int32(1)
+    for i in range(count):
+        x, y, z = places[0, i] * resolution, places[1, i] * resolution, places[2, i] * resolution
+        x0, y0, z0 = min(np.int32(x), last), min(np.int32(y), last), min(np.int32(z), last)
+        right, up, near = x - type(x)(x0), y - type(y)(y0), z - type(z)(z0)
+        left, down, far = one - right, one - up, one - near
+        weights[0, i] = left * down * far
+        weights[1, i] = right * down * far
+        weights[2, i] = left * up * far
+        weights[3, i] = right * up * far
+        weights[4, i] = left * down * near
+        weights[5, i] = right * down * near
+        weights[6, i] = left * up * near
+        weights[7, i] = right * up * near
+        entries[0, i], entries[1, i], entries[2, i] = np.uint32(x0), np.uint32(y0), np.uint32(z0)
     if by_hash:
         mask = size - _ONE
-        y0, y1, z0, z1 = y0 * _PRIME_Y, y1 * _PRIME_Y, z0 * _PRIME_Z, z1 * _PRIME_Z
-        entries = (
-            start + ((x0 ^ y0 ^ z0) & mask),
-            start + ((x1 ^ y0 ^ z0) & mask),
-            start + ((x0 ^ y1 ^ z0) & mask),
-            start + ((x1 ^ y1 ^ z0) & mask),
-            start + ((x0 ^ y0 ^ z1) & mask),
-            start + ((x1 ^ y0 ^ z1) & mask),
-            start + ((x0 ^ y1 ^ z1) & mask),
-            start + ((x1 ^ y1 ^ z1) & mask),
-        )
+        for i in range(count):
+            x0, y0, z0 = entries[0, i], entries[1, i] * _PRIME_Y, entries[2, i] * _PRIME_Z
+            x1, y1, z1 = x0 + _ONE, y0 + _PRIME_Y, z0 + _PRIME_Z
+            entries[0, i] = start + ((x0 ^ y0 ^ z0) & mask)
+            entries[1, i] = start + ((x1 ^ y0 ^ z0) & mask)
+            entries[2, i] = start + ((x0 ^ y1 ^ z0) & mask)
+            entries[3, i] = start + ((x1 ^ y1 ^ z0) & mask)
+            entries[4, i] = start + ((x0 ^ y0 ^ z1) & mask)
+            entries[5, i] = start + ((x1 ^ y0 ^ z1) & mask)
+            entries[6, i] = start + ((x0 ^ y1 ^ z1) & mask)
+            entries[7, i] = start + ((x1 ^ y1 ^ z1) & mask)
     else:
-        side = np.uint64(resolution) + _ONE
-        first = start + x0 + side * (y0 + side * z0)
-        row, layer = side, side * side
-        entries = (
-            first,
-            first + _ONE,
-            first + row,
-            first + row + _ONE,
-            first + layer,
-            first + layer + _ONE,
-            first + layer + row,
-            first + layer + row + _ONE,
-        )
-    weights = (
-        left * down * far,
-        right * down * far,
-        left * up * far,
-        right * up * far,
-        left * down * near,
-        right * down * near,
-        left * up * near,
-        right * up * near,
-    )
-    return entries, weights
+        row = np.uint32(resolution) + _ONE
+        layer = row * row
+        for i in range(count):
+            first = start + entries[0, i] + row * (entries[1, i] + row * entries[2, i])
+            entries[0, i] = first
+            entries[1, i] = first + _ONE
+            entries[2, i] = first + row
+            entries[3, i] = first + row + _ONE
+            entries[4, i] = first + layer
+            entries[5, i] = first + layer + _ONE
+            entries[6, i] = first + layer + row
+            entries[7, i] = first + layer + row + _ONE
 
 
 @njit(cache=True, parallel=True)
@@ -83,18 +82,20 @@ def encode(points, table, resolutions, offsets, sizes, hashed, row, features):
     """Fill `features` (points, levels, features of a level)."""
     for chunk in prange((len(points) + _CHUNK - 1) // _CHUNK):
         first, last = chunk * _CHUNK, min((chunk + 1) * _CHUNK, len(points))
+        places = np.empty((3, _CHUNK), points.dtype)
+        e, w = np.empty((8, _CHUNK), np.uint32), np.empty((8, _CHUNK), points.dtype)
+        _clamped(points, first, last, places)
         for level in range(len(resolutions)):
             resolution, start, size = resolutions[level], offsets[level], sizes[level]
-            for i in range(first, last):
-                x, y, z = points[i, 0], points[i, 1], points[i, 2]
-                e, w = _corners(x, y, z, resolution, start, size, hashed[level])
+            _corners(places, last - first, resolution, start, size, hashed[level], e, w)
+            for i in range(last - first):
                 for f in range(len(row)):
-                    features[i, level, f] = (
-                        (w[0] * table[e[0], f] + w[1] * table[e[1], f])
-                        + (w[2] * table[e[2], f] + w[3] * table[e[3], f])
+                    features[first + i, level, f] = (
+                        (w[0, i] * table[e[0, i], f] + w[1, i] * table[e[1, i], f])
+                        + (w[2, i] * table[e[2, i], f] + w[3, i] * table[e[3, i], f])
                     ) + (
-                        (w[4] * table[e[4], f] + w[5] * table[e[5], f])
-                        + (w[6] * table[e[6], f] + w[7] * table[e[7], f])
+                        (w[4, i] * table[e[4, i], f] + w[5, i] * table[e[5, i], f])
+                        + (w[6, i] * table[e[6, i], f] + w[7, i] * table[e[7, i], f])
                     )
 
 
@@ -108,16 +109,15 @@ def scatter(points, gradient, resolutions, offsets, sizes, hashed, row, table_gr
     """
     for level in prange(len(resolutions)):
         resolution, start, size = resolutions[level], offsets[level], sizes[level]
-        for i in range(len(points)):
-            x, y, z = points[i, 0], points[i, 1], points[i, 2]
-            e, w = _corners(x, y, z, resolution, start, size, hashed[level])
-            for f in range(len(row)):
-                g = gradient[i, level, f]
-                table_gradient[e[0], f] += w[0] * g
-                table_gradient[e[1], f] += w[1] * g
-                table_gradient[e[2], f] += w[2] * g
-                table_gradient[e[3], f] += w[3] * g
-                table_gradient[e[4], f] += w[4] * g
-                table_gradient[e[5], f] += w[5] * g
-                table_gradient[e[6], f] += w[6] * g
-                table_gradient[e[7], f] += w[7] * g
+        places = np.empty((3, _CHUNK), points.dtype)
+        e, w = np.empty((8, _CHUNK), np.uint32), np.empty((8, _CHUNK), points.dtype)
+        for chunk in range((len(points) + _CHUNK - 1) // _CHUNK):
+            first, last = chunk * _CHUNK, min((chunk + 1) * _CHUNK, len(points))
+            _clamped(points, first, last, places)
+            _corners(places, last - first, resolution, start, size, hashed[level], e, w)
+            for i in range(last - first):
+                for vertex in range(8):
+                    for f in range(len(row)):
+                        table_gradient[e[vertex, i], f] += (
+                            w[vertex, i] * gradient[first + i, level, f]
+                        )

@@ -225,7 +225,7 @@ def _as_numpy(layout: Sequence[Tensor], like: Tensor) -> tuple[Any, Any, Any, An
     resolutions, offsets, sizes, hashed = layout
     # In the table's own precision, so that scaling a coordinate rounds as in the reference.
     scale = resolutions.to(like.dtype).numpy()
-    starts, sizes = (values.numpy().view(np.uint64) for values in (offsets, sizes))
+    starts, sizes = (values.numpy().astype(np.uint32) for values in (offsets, sizes))
     return scale, starts, sizes, hashed.numpy(), (0,) * like.shape[-1]
 
 
