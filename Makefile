@@ -121,7 +121,7 @@ table1 app: # which `make help` leaves out
 	@echo "make $@: not in this version; 'make' lists what is." >&2; exit 2
 
 clean: ## remove build/ and the figures that git ignores; .venv stays
-	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
+	rm -rf build dist $(filter-out paper_figures/full/ paper_figures/full-next/,$(wildcard paper_figures/*/))
 
 .PHONY: help env figures active stamps gallery check-figures test lint notebooks train table1 app model-card bench bench-memory gpu-check clean FORCE
 .DEFAULT_GOAL := help

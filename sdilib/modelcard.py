@@ -268,7 +268,7 @@ def _sampled(
     return torch.cat(parts)
 
 
-_HEAD = """# Model card: the bundled model, "{name}"
+_HEAD = """# Model card: {title}
 
 A small text-to-image latent diffusion model of a toy world, trained from nothing. It is in the stock
 `diffusers.StableDiffusionPipeline` format, so that the same code runs it and Stable Diffusion:
@@ -276,7 +276,7 @@ A small text-to-image latent diffusion model of a toy world, trained from nothin
 ```python
 from diffusers import StableDiffusionPipeline
 
-folder = "sdilib/models/{name}"  # where this card lies
+folder = "{place}"  # where this card lies
 pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
 image = pipeline("a red spotted mushroom, front view", guidance_scale=7.5).images[0]  # {size} x {size}
 ```
@@ -302,10 +302,14 @@ def card(folder: str | Path, measured: Mapping[str, Any]) -> str:
         measured: from `measure`.
     """
     folder = Path(folder)
+    root, lies = Path(__file__).resolve().parents[1], folder.resolve()
+    place = lies.relative_to(root).as_posix() if lies.is_relative_to(root) else folder.name
+    bundled = lies.parent == root / "sdilib" / "models"
+    title = f'the bundled model, "{folder.name}"' if bundled else f"`{place}`"
     world = read_json(folder / "world.json")
     size, trained = world["image_size"], measured["training"]
     parts = [
-        _HEAD.format(name=folder.name, size=size),
+        _HEAD.format(title=title, place=place, size=size),
         f"**Words.**\n{_wrapped(', '.join(world['words']))}.\n\nA prompt is an opening (or none), a colour, a pattern, an object, and perhaps a\n"
         'view: "a photo of a blue striped mug, side view". Plain is not said.',
         _parts(folder),

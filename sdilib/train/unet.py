@@ -76,7 +76,7 @@ class UNetConfig:
     text_layers: int = 2
     batch: int = 64
     dropped: float = 0.1
-    mismatched: float = 0.5
+    mismatched: float = 0.45
     same_view: float = 0.8
     seed: int = 0
     start: str = ""
