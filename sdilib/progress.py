@@ -5,6 +5,8 @@ make writes a plan, a line "todo NAME" for each notebook it is going to run; who
 """
 
 import time
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from sdilib.presets import NOTEBOOKS, PRESETS, resolve
@@ -26,9 +28,18 @@ def foreseen_seconds(notebook: str, preset: str, *, reference: str | Path) -> fl
     """
     if preset not in PRESETS:
         return _START
-    records = [read_json(path) for path in Path(reference).glob("*.json")]
-    taken = [record["seconds"] for record in records if record["notebook"] == notebook]
-    return _START + (sum(taken) or 60.0) * _share_of_full(notebook, preset)
+    taken = _seconds_taken(Path(reference)).get(notebook, 60.0)
+    return _START + taken * _share_of_full(notebook, preset)
+
+
+@cache
+def _seconds_taken(reference: Path) -> Mapping[str, float]:
+    """By notebook, of all its figures; the records hold megabytes of numbers, and are read once a process."""
+    taken: dict[str, float] = {}
+    for path in sorted(reference.glob("*.json")):
+        record = read_json(path)
+        taken[record["notebook"]] = taken.get(record["notebook"], 0.0) + record["seconds"]
+    return taken
 
 
 def _share_of_full(notebook: str, preset: str) -> float:
