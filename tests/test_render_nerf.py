@@ -158,6 +158,24 @@ def test_what_no_light_reaches_is_not_looked_into_and_changes_nothing(monkeypatc
         torch.testing.assert_close(getattr(seen, name), getattr(whole, name), atol=2e-4, rtol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_compiled_look_finds_what_plain_torch_finds(dtype):
+    occupancy, draw = OccupancyGrid(RADIUS, resolution=16), generator_at(0, 0, "rays")
+    occupancy.update(Ball(5.0, 0.6))
+    origins = 0.5 * torch.randn(200, 3, generator=draw, dtype=dtype)
+    directions = nn.functional.normalize(torch.randn(200, 3, generator=draw, dtype=dtype), dim=-1)
+    edges = torch.rand(200, 7, generator=draw, dtype=dtype).sort(1).values
+    start, end = edges[:, :-1], edges[:, 1:].clone()
+    end[::5] = start[::5]  # no intervals at all
+    lit = torch.rand(200, generator=draw) < 0.7
+    middles = origins[:, None] + (0.5 * (start + end))[..., None] * directions[:, None]
+    kept = lit[:, None] & (end > start) & occupancy.occupied(middles)
+    places, points = occupancy.looked_into(origins, directions, start, end, lit)
+    assert 0.1 < float(kept.float().mean()) < 0.5
+    assert places.tolist() == kept.flatten().nonzero()[:, 0].tolist()
+    torch.testing.assert_close(points, middles[kept], atol=0, rtol=0)
+
+
 def test_occupancy_follows_the_field_and_forgets_it():
     occupancy = OccupancyGrid(RADIUS, resolution=24)
     occupancy.update(Ball(5.0, 0.4))

@@ -104,7 +104,7 @@ class NeRF(nn.Module):
         ]
         for layer in layers:  # as nn.Linear does, but from the generator
             nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
-        self.network = nn.Sequential(layers[0], nn.ReLU(), layers[1])
+        self.network = nn.Sequential(layers[0], nn.ReLU(inplace=True), layers[1])
         self._fixed = in_range("background_value", background_value, 0, 1)
         if self.background == "learned":
             start = torch.tensor(background_value).logit(eps=1e-3)

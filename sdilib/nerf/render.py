@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 import nerfacc
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sdilib.cameras import Camera
 from sdilib.checks import in_range, one_of, positive_int, reject
+from sdilib.nerf import _march_kernel
 from sdilib.nerf.deferred import in_patches
 from sdilib.nerf.field import Field
 
@@ -161,6 +163,42 @@ class OccupancyGrid(nn.Module):
     def share(self) -> float:
         """Share of the cells that are looked into."""
         return float(self._estimator.get_buffer("binaries").float().mean())
+
+    def looked_into(
+        self,
+        origins: Float[Tensor, "rays 3"],
+        directions: Float[Tensor, "rays 3"],
+        start: Float[Tensor, "rays intervals"],
+        end: Float[Tensor, "rays intervals"],
+        lit: Bool[Tensor, " rays"],
+    ) -> tuple[Int[Tensor, " found"], Float[Tensor, "found 3"]]:
+        """Return which intervals may hold anything, as places in the flattened table, and their middles.
+
+        Args:
+            origins: of rays.
+            directions: unit vectors.
+            start: of the intervals along them.
+            end: no interval where it is not after the start.
+            lit: whether light arrives at a ray's intervals; those of others are left out.
+        """
+        if origins.is_cuda:
+            points = origins[:, None] + (0.5 * (start + end))[..., None] * directions[:, None]
+            kept = lit[:, None] & (end > start) & self.occupied(points)
+            return kept.flatten().nonzero()[:, 0], points[kept]
+        places = torch.empty(start.numel(), dtype=torch.int64)
+        points = origins.new_empty(start.numel(), 3)
+        found = _march_kernel.look(
+            origins.numpy(),
+            directions.numpy(),
+            start.numpy(),
+            end.numpy(),
+            lit.numpy(),
+            self._estimator.get_buffer("binaries")[0].numpy(),
+            np.asarray(self.radius, points.numpy().dtype)[()],
+            places.numpy(),
+            points.numpy(),
+        )
+        return places[:found], points[:found]
 
     def occupied(self, points: Float[Tensor, "*shape 3"]) -> Bool[Tensor, "*shape"]:
         """Return whether there may be anything at some points.
@@ -348,32 +386,33 @@ def _in_ball(origins: Tensor, directions: Tensor, radius: float) -> tuple[Tensor
 def _march_dense(
     field: Field, marcher: Marcher, origins: Tensor, directions: Tensor, jitter: Tensor
 ) -> _Samples:
-    """In plain torch: a table of intervals, looked into stretch by stretch while light goes on."""
+    """On CPU, and on CUDA without kernels: a table of intervals, looked into stretch by stretch while light goes on."""
     radius = marcher.occupancy.radius
     near, far = (ends[:, None] for ends in _in_ball(origins, directions, radius))
     count = torch.arange(marcher.num_samples + 2).to(near)  # one more, for those shifted
     edges = near + (count - jitter[:, None]) * (2 * radius / marcher.num_samples)
     edges = torch.minimum(torch.maximum(edges, near), far)
     start, end = edges[:, :-1], edges[:, 1:]
-    light, found = torch.ones_like(near), []
+    light, found = torch.ones_like(near[:, 0]), []
     for a, b in zip(start.split(_STRETCH, 1), end.split(_STRETCH, 1), strict=True):
-        lit = (light[:, 0] > _VISIBLE).nonzero()[:, 0]
-        points = origins[lit, None] + (0.5 * (a + b))[lit, :, None] * directions[lit, None]
-        kept = torch.zeros_like(a, dtype=torch.bool)
-        kept[lit] = marcher.occupancy.occupied(points) & (b > a)[lit]
-        density, colour = field.density_and_colour(points[kept[lit]])
-        table = torch.zeros_like(a).masked_scatter(kept, density)
-        light = light * (-(table.detach() * (b - a)).sum(1, keepdim=True)).exp()
-        found.append((kept, table, colour))
-    kept, table, colour = zip(*found, strict=True)
-    weights, _, _ = nerfacc.render_weight_from_density(start, end, torch.cat(table, 1))
+        lit = light > _VISIBLE
+        places, points = marcher.occupancy.looked_into(origins, directions, a, b, lit)
+        if found and not len(points):
+            continue  # nothing there: but the first stretch keeps the graph to the field
+        density, colour = field.density_and_colour(points)
+        table = a.new_zeros(a.numel()).scatter(0, places, density).view_as(a)
+        light = light * (-(table.detach() * (b - a)).sum(1)).exp()
+        found.append((places, a, b, table, colour))
+    places, starts, ends, tables, colours = zip(*found, strict=True)
+    start, end = torch.cat(starts, 1), torch.cat(ends, 1)
+    weights, _, _ = nerfacc.render_weight_from_density(start, end, torch.cat(tables, 1))
 
     def packed(values: Tensor) -> Tensor:
-        parts = zip(values.split(_STRETCH, 1), kept, strict=True)
-        return torch.cat([part[where] for part, where in parts])
+        parts = zip(values.split(_STRETCH, 1), places, strict=True)
+        return torch.cat([part.flatten()[where] for part, where in parts])
 
     ray = torch.arange(len(start), device=start.device)[:, None].expand(start.shape)
-    return _Samples(packed(ray), packed(0.5 * (start + end)), torch.cat(colour), packed(weights))
+    return _Samples(packed(ray), packed(0.5 * (start + end)), torch.cat(colours), packed(weights))
 
 
 def _march_packed(
