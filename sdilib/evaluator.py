@@ -35,6 +35,20 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
 
 READOUTS, CARD = "readouts.safetensors", "evaluator.json"
 
+Look = tuple[float, float, float]
+"""How an image is looked at: how much of its width, and by which share of half of it to the right and down."""
+
+LOOKS: tuple[Look, ...] = (
+    (1.0, 0.0, 0.0),
+    (0.93, 0.0, 0.0),
+    (1.08, 0.0, 0.0),
+    (1.0, 0.06, 0.0),
+    (1.0, -0.06, 0.0),
+    (1.0, 0.0, 0.06),
+    (1.0, 0.0, -0.06),
+)
+"""Of a trained evaluator: by averaging over small changes it errs less, on unseen renders as on samples."""
+
 Images = Float[Tensor, "batch 3 height width"]
 
 
@@ -107,12 +121,30 @@ def normalised(images: Images, size: int) -> Float[Tensor, "batch 3 size size"]:
     return 2 * images.clamp(0, 1) - 1
 
 
+def looked_at(images: Images, look: Look) -> Images:
+    """Return what a look sees of images; beyond their edges the edges go on.
+
+    Args:
+        images: of any size.
+        look: see there.
+    """
+    share, right, down = look
+    if look == (1.0, 0.0, 0.0):
+        return images
+    theta = torch.tensor([[share, 0.0, right], [0.0, share, down]]).to(images)
+    grid = functional.affine_grid(
+        theta.expand(len(images), 2, 3), list(images.shape), align_corners=False
+    )
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
 class Evaluator:
     """A frozen CLIP with linear read-outs.
 
     Attributes:
         card: what was measured of it on unseen renders, and how it was trained.
         image_size: of the images it looks at; others are resized.
+        looks: the card's, whose read-outs are averaged; one at the whole image, where the card says nothing.
     """
 
     def __init__(
@@ -134,6 +166,7 @@ class Evaluator:
             batch_size: images at a time; changes memory, not results (to rounding).
         """
         self.card = dict(card or {})
+        self.looks: list[Look] = [tuple(look) for look in self.card.get("looks", LOOKS[:1])]
         config: Any = clip.config
         self.image_size = int(config.vision_config.image_size)
         self._clip = clip.eval().requires_grad_(False)
@@ -210,16 +243,19 @@ class Evaluator:
 
     @torch.no_grad()
     def attributes(self, images: Images) -> Attributes:
-        """Return the probabilities of object, colour, pattern and view.
+        """Return the probabilities of object, colour, pattern and view, averaged over the looks.
 
         Args:
             images: in [0, 1], of any size; clamped.
+
+        Source: averaging over an image's crops, AlexNet (Krizhevsky et al., 2012), section 4.1.
         """
-        features = self.features(images)
-        return Attributes(
-            ATTRIBUTES,
-            {name: layer(features).softmax(1) for name, layer in self._readouts.items()},
-        )
+        seen = [self.features(looked_at(images.float(), look)) for look in self.looks]
+        probabilities = {
+            name: torch.stack([layer(features).softmax(1) for features in seen]).mean(0)
+            for name, layer in self._readouts.items()
+        }
+        return Attributes(ATTRIBUTES, probabilities)
 
     def accuracy(
         self, images: Images, prompts: Sequence[str]

@@ -1,7 +1,8 @@
 """The evaluator: a small CLIP of the world's renders and captions, with linear read-outs of what is seen.
 
 It is trained on real renders alone, of another seed than the denoiser's, all combinations among them; they are made
-slightly dirty (shifted, blurred, noisy, brighter or darker), so that an image need not be perfect to be recognised.
+dirty (moved, resized, bent, blurred, partly covered, noisy, brighter or darker), so that an image need not be perfect to
+be recognised: samples are a little soft and a little off in shape.
 """
 
 import copy
@@ -11,13 +12,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from sdilib.checks import positive_int, reject
-from sdilib.evaluator import ATTRIBUTES, CARD, READOUTS, Evaluator
+from sdilib.evaluator import ATTRIBUTES, CARD, LOOKS, READOUTS, Evaluator
 from sdilib.seeds import generator
 from sdilib.storage import save_tensors, write_json
 from sdilib.train.loop import LoopConfig, autocast, train_loop, training_device
@@ -30,6 +31,7 @@ from sdilib.world.render import BACKGROUND, WorldScene, render_batch
 from sdilib.world.views import MARGIN_DEGREES, has_front, view_margin
 
 _CHUNK = 256
+_EMPTY = 2.0 * BACKGROUND - 1.0  # the background, in [-1, 1]
 _HELD_OUT_EVERY = 12  # one scene in twelve: the share that held-out combinations have of all
 TEST_SEED = 2
 
@@ -139,26 +141,59 @@ def make_evaluator(
 def dirtied(
     x: Float[Tensor, "batch 3 height width"], random: torch.Generator
 ) -> Float[Tensor, "batch 3 height width"]:
-    """Return pictures shifted by up to 3 pixels, some blurred, darker or brighter, and noisy.
+    """Return pictures moved, resized and bent, some blurred or with a patch covered, darker or brighter, and noisy.
 
     Args:
         x: in [-1, 1].
         random: draws what is done to each.
+
+    Source: elastic distortions, Simard et al. (2003), section 2; covered patches, random erasing (1708.04896).
     """
     batch, _, height, width = x.shape
-    padded = functional.pad(x, (3, 3, 3, 3), value=2.0 * BACKGROUND - 1.0)
-    shifts = torch.randint(7, (batch, 2), generator=random).tolist()
-    x = torch.stack(
-        [p[:, i : i + height, j : j + width] for p, (i, j) in zip(padded, shifts, strict=True)]
+    x = functional.grid_sample(
+        x - _EMPTY, _bent_grid(batch, height, width, random), align_corners=False
     )
-    row = torch.tensor([0.25, 0.5, 0.25])
-    kernel = (row[:, None] * row).expand(3, 1, 3, 3)
-    blurred = functional.conv2d(functional.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
+    x = x + _EMPTY
+    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    kernel = (row[:, None] * row).expand(3, 1, 5, 5)
+    blurred = functional.conv2d(functional.pad(x, (2, 2, 2, 2), mode="replicate"), kernel, groups=3)
     amounts = torch.rand(4, batch, 1, 1, 1, generator=random)
     # Half of them are blurred a little, and every one has its own level of noise.
     x = x.lerp(blurred, (2.0 * amounts[0] - 1.0).clamp_min(0.0))
+    x = torch.where(
+        _patch(batch, height, width, random),
+        torch.rand(batch, 3, 1, 1, generator=random) * 2 - 1,
+        x,
+    )
     x = x * (0.9 + 0.2 * amounts[1]) + 0.2 * (amounts[2] - 0.5)
     return x + 0.12 * amounts[3] * torch.randn(x.shape, generator=random)
+
+
+def _bent_grid(
+    batch: int, height: int, width: int, random: torch.Generator
+) -> Float[Tensor, "batch height width 2"]:
+    """Where to sample: moved by up to a tenth of the half, resized by up to 15 %, bent by about a pixel and a half."""
+    move = 0.2 * torch.rand(batch, 1, 1, 2, generator=random) - 0.1
+    size = 0.85 + 0.3 * torch.rand(batch, 1, 1, 1, generator=random)
+    bends = 0.05 * torch.randn(batch, 2, 5, 5, generator=random)
+    bend = functional.interpolate(bends, (height, width), mode="bicubic", align_corners=True)
+    theta = torch.eye(2, 3).expand(batch, 2, 3)
+    plain = functional.affine_grid(theta, [batch, 3, height, width], align_corners=False)
+    return plain * size + move + bend.movedim(1, -1)
+
+
+def _patch(
+    batch: int, height: int, width: int, random: torch.Generator
+) -> Bool[Tensor, "batch 1 height width"]:
+    """A square of up to a fifth of the side, in half of the pictures."""
+    extent = torch.tensor([height, width])
+    centre = torch.rand(batch, 2, generator=random) * extent
+    side = 0.2 * extent * (2 * torch.rand(batch, 1, generator=random) - 1).clamp_min(0)
+    down, right = (
+        (torch.arange(n) - centre[:, axis, None]).abs() < side[:, axis, None] / 2
+        for axis, n in enumerate((height, width))
+    )
+    return (down[:, :, None] & right[:, None])[:, None]
 
 
 def evaluator_loss(
@@ -217,6 +252,9 @@ def train_evaluator(
     tokens, labels = tokenize(tokenizer, list(data.captions)), torch.from_numpy(data.labels)
     device = training_device(config.loop.device)
     networks = make_evaluator(config, tokenizer, image_size=image_size).to(device)
+    if device.type == "cpu":
+        # torch's fused attention on a CPU takes two fifths of the step for its backward pass over these few tokens.
+        cast(CLIPModel, networks["clip"]).set_attn_implementation("eager")
     write_json(out / "config.json", asdict(config))
 
     def loss(step: int) -> dict[str, Tensor]:
@@ -271,6 +309,7 @@ def save_evaluator(
     save_tensors(folder / READOUTS, {name: value.half() for name, value in readouts.items()})
     card: dict[str, Any] = {
         "words": {name: list(words) for name, words in ATTRIBUTES.items()},
+        "looks": [list(look) for look in LOOKS],
         "training": {
             "renders": config.count,
             "seed": config.data_seed,
