@@ -23,7 +23,16 @@ from sdilib.world.captions import VIEWS
 from sdilib.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.world.views import has_front
 
-__all__ = ["ATTRIBUTES", "Attributes", "Evaluator", "asked", "normalised"]
+__all__ = [
+    "ATTRIBUTES",
+    "LOOKS",
+    "Attributes",
+    "Evaluator",
+    "asked",
+    "evaluator_folder",
+    "looked_at",
+    "normalised",
+]
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "object": OBJECT_NAMES,
@@ -121,6 +130,16 @@ def normalised(images: Images, size: int) -> Float[Tensor, "batch 3 size size"]:
     return 2 * images.clamp(0, 1) - 1
 
 
+def evaluator_folder(name: str) -> Path:
+    """Return where an evaluator lies, or would lie.
+
+    Args:
+        name: as in `Evaluator.from_pretrained`.
+    """
+    bundled = Path(str(files("sdilib"))) / "models" / "evaluator"
+    return bundled if name == "evaluator" else Path(name).expanduser()
+
+
 def looked_at(images: Images, look: Look) -> Images:
     """Return what a look sees of images; beyond their edges the edges go on.
 
@@ -184,8 +203,7 @@ class Evaluator:
         Raises:
             ValueError: no such folder, or one that lacks a part.
         """
-        bundled = Path(str(files("sdilib"))) / "models" / "evaluator"
-        folder = bundled if name == "evaluator" else Path(name).expanduser()
+        folder = evaluator_folder(name)
         for part in ("config.json", "model.safetensors", READOUTS, CARD):
             if not (folder / part).is_file():
                 reject("evaluator", name, f"a folder of an evaluator, with {part}")

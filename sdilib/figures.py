@@ -124,6 +124,7 @@ def save_figure(
         "code": code_hash(notebook_source),
         "config": _plain("config", config),
         "model_hash": model_hash,
+        "evaluator_hash": _judge(config),
         "seed": seed,
         "seconds": round(seconds, 1),
         "versions": versions(),
@@ -393,7 +394,19 @@ def _staleness(record: Mapping[str, Any], folder: Path, notebooks: Path) -> str:
     weights = _weights(str(config.get("model", ""))) if record["model_hash"] else ""
     if weights and weights != record["model_hash"]:
         return f"the weights of {config['model']} have changed since"
+    if record.get("evaluator_hash", "") not in ("", _judge(config)):
+        return f"the evaluator {config['evaluator']} has changed since"
     return ""
+
+
+def _judge(config: Mapping[str, Any]) -> str:
+    """Return the hash of the evaluator's files, or "" where nothing is judged."""
+    name = str(config.get("evaluator", ""))
+    if name in ("", "none"):
+        return ""
+    from sdilib.evaluator import evaluator_folder  # transformers takes seconds to import
+
+    return hash_files(evaluator_folder(name), "*.*")
 
 
 def _weights(model: str) -> str:

@@ -149,6 +149,12 @@ def test_other_settings_smoke_runs_missing_parts_and_weights_are_problems(save, 
     assert "weights of" in reason(config=config)
     save(config=config, model_hash="")  # formulas alone: no weights can make it stale
     assert check(save.folder, notebooks=save.notebooks) == []
+    judged = resolve("fig01_teaser", "laptop", model="random") | {"evaluator": str(weights)}
+    save(config=judged)
+    assert check(save.folder, notebooks=save.notebooks) == []
+    (weights / "evaluator.json").write_text("{}")
+    (problem,) = check(save.folder, notebooks=save.notebooks)
+    assert problem.reason == f"the evaluator {weights} has changed since"
     save()
     (save.folder / "fig01_teaser.pdf").write_bytes(b"another")
     (problem,) = check(save.folder, notebooks=save.notebooks)
