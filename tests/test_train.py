@@ -134,16 +134,44 @@ def test_training_goes_on_from_a_models_weights_and_keeps_its_record(data, tmp_p
     config = replace(TINY_UNET, loop=replace(LOOP, steps=1))
     folders = {"vae": vae_folder, "out": tmp_path / "first", "pipeline": tmp_path / "mini"}
     train_unet(config, data, **folders)
-    (tmp_path / "mini" / "quality.json").write_text('{"training": {"unet": {"steps": 1}}}')
     start = str(tmp_path / "mini")
-    folders = {"vae": vae_folder, "out": tmp_path / "second", "pipeline": tmp_path / "more"}
-    # With a learning rate of nothing the weights are those it began from, to half precision.
-    still = replace(config, start=start, loop=replace(config.loop, learning_rate=1e-12))
-    train_unet(still, data, **folders)
-    before, after = (load_stock(tmp_path / name).unet.state_dict() for name in ("mini", "more"))
+    # Another seed, so that what it begins from is not what it would begin from by itself.
+    on = replace(config, start=start, start_share=0.25, seed=1)
+    with pytest.raises(ValueError, match=r"^start='.*mini': expected mini, or .*quality\.json"):
+        train_unet(on, data, vae=vae_folder, out=tmp_path / "no", pipeline=tmp_path / "none")
+    (tmp_path / "mini" / "quality.json").write_text('{"training": {"unet": {"steps": 1}}}')
+    before = load_stock(tmp_path / "mini").unet.state_dict()
+
+    def trained(learning_rate, name):
+        now = replace(on, loop=replace(config.loop, learning_rate=learning_rate))
+        averaged = train_unet(
+            now, data, vae=vae_folder, out=tmp_path / name, pipeline=tmp_path / f"{name} mini"
+        )
+        exported = load_stock(tmp_path / f"{name} mini").unet.state_dict()
+        return averaged["unet"].state_dict(), exported
+
+    still, exported = trained(1e-12, "still")
     for name, value in before.items():
-        torch.testing.assert_close(after[name], value, atol=1e-3, rtol=1e-3)
-    assert json.loads((tmp_path / "second" / STARTED).read_text()) == {"unet": {"steps": 1}}
+        torch.testing.assert_close(still[name], value, atol=1e-6, rtol=0)
+        torch.testing.assert_close(exported[name], value, atol=1e-3, rtol=1e-3)
+    moved, exported = trained(0.3, "moved")
+    assert max(float((moved[name] - before[name]).abs().max()) for name in before) > 0.01
+    for name, value in before.items():
+        expected = moved[name].lerp(value, 0.25)
+        torch.testing.assert_close(exported[name], expected, atol=1e-3, rtol=1e-3)
+    assert json.loads((tmp_path / "still" / STARTED).read_text()) == {"unet": {"steps": 1}}
+
+
+def test_a_folder_with_the_checkpoint_of_another_training_is_refused(data, tmp_path, vae_folder):
+    folders = {"vae": vae_folder, "out": tmp_path / "unet", "pipeline": tmp_path / "mini"}
+    train_unet(TINY_UNET, data, **folders, stop_after=1)
+    with pytest.raises(
+        ValueError, match=r"^out='.*unet': expected a folder without .*\(dropped=0\.1\)"
+    ):
+        train_unet(replace(TINY_UNET, dropped=0.2), data, **folders)
+    longer = replace(TINY_UNET, loop=replace(TINY_UNET.loop, steps=LOOP.steps + 1))
+    train_unet(longer, data, **folders)  # it may be prolonged
+    assert int(load_tensors(tmp_path / "unet" / CHECKPOINT)["step"]) == LOOP.steps + 1
 
 
 def test_a_batch_has_each_view_equally_often_and_its_captions_keep_theirs():
@@ -206,7 +234,7 @@ def test_unet_loss_falls_in_twenty_steps(data, vae_folder, tmp_path):
     tokenizer = write_tokenizer(tmp_path / "tokenizer", WORDS)
 
     def error(networks):
-        z = load_tensors(tmp_path / "unet" / "latents.safetensors")["latents"][:16]
+        z = load_tensors(next((tmp_path / "unet").glob("latents-*")))["latents"][:16]
         tokens = tokenize(tokenizer, list(data.captions[:16]))
         with torch.no_grad():
             return float(

@@ -6,9 +6,8 @@ from typing import Literal
 
 import tyro
 
-from sdilib.pretrained import model_folder
 from sdilib.train.evaluator import EvaluatorConfig, train_evaluator
-from sdilib.train.unet import UNetConfig, train_unet
+from sdilib.train.unet import UNetConfig, start_folder, train_unet
 from sdilib.train.vae import VAEConfig, train_vae
 from sdilib.world.dataset import make_dataset
 
@@ -40,15 +39,16 @@ def main() -> None:
     if options.part == "evaluator":
         train_evaluator(options.evaluator, out=options.out / "evaluator")
         return
+    start = options.unet.start if options.part == "unet" else ""
+    started = start_folder(start) if start else options.out / "vae"
     data = make_dataset(options.out / "data", count=options.count)
     if options.part == "vae":
         train_vae(options.vae, data, out=options.out / "vae")
     else:
-        started = model_folder(options.unet.start) if options.unet.start else None
         train_unet(
             options.unet,
             data,
-            vae=(started or options.out / "vae") / "vae",
+            vae=started / "vae",
             out=options.out / "unet",
             pipeline=options.out / "mini",
         )

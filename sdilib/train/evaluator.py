@@ -6,7 +6,7 @@ be recognised: samples are a little soft and a little off in shape.
 """
 
 import copy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from sdilib.checks import positive_int, reject
 from sdilib.evaluator import ATTRIBUTES, CARD, LOOKS, READOUTS, Evaluator
 from sdilib.seeds import generator
 from sdilib.storage import save_tensors, write_json
-from sdilib.train.loop import LoopConfig, autocast, train_loop, training_device
+from sdilib.train.loop import LoopConfig, autocast, keep_settings, train_loop, training_device
 from sdilib.train.tokenizer import text_shape, write_tokenizer
 from sdilib.train.unet import tokenize
 from sdilib.train.vae import pictures
@@ -255,7 +255,7 @@ def train_evaluator(
     if device.type == "cpu":
         # torch's fused attention on a CPU takes two fifths of the step for its backward pass over these few tokens.
         cast(CLIPModel, networks["clip"]).set_attn_implementation("eager")
-    write_json(out / "config.json", asdict(config))
+    keep_settings(out, config)
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "evaluator")

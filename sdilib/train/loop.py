@@ -10,9 +10,9 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,15 +23,21 @@ from sdilib.storage import (
     load_optimizer_tensors,
     load_tensors,
     optimizer_tensors,
+    read_json,
     save_tensors,
     under,
+    write_json,
 )
 
 Model = TypeVar("Model", bound=nn.Module)
 
 _log = logging.getLogger(__name__)
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, SETTINGS = "checkpoint.safetensors", "config.json"
+
+_MAY_CHANGE = {"start_share"} | {
+    f"loop.{name}" for name in ("steps", "cooldown", "device", "save_seconds", "export_seconds")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,33 @@ def check_channels(channels: Sequence[int], groups: int) -> None:
     positive_int("groups", groups)
     if not channels or any(count < 1 or count % groups for count in channels):
         reject("channels", channels, f"positive multiples of groups={groups}")
+
+
+def keep_settings(out: Path, config: Any) -> None:
+    """Write a training's settings into its folder, unless a checkpoint of other settings lies there.
+
+    Args:
+        out: folder of the checkpoint.
+        config: a dataclass with a `loop`. Of that the length, the cool-down, the device and the times between writings may
+            change from call to call, as may the `start_share` of what is exported.
+
+    Raises:
+        ValueError: any other setting is not that of the checkpoint.
+    """
+    settings = json.loads(json.dumps(asdict(config)))
+    path = out / SETTINGS
+    if path.is_file() and (out / CHECKPOINT).is_file():
+        before, now = (_flat(values) for values in (read_json(path), settings))
+        other = [name for name in now if now[name] != before.get(name) and name not in _MAY_CHANGE]
+        if other:
+            was = ", ".join(f"{name}={before.get(name)!r}" for name in other)
+            reject("out", str(out), f"a folder without the checkpoint of another training ({was})")
+    write_json(path, settings)
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    loop = {f"loop.{name}": value for name, value in settings["loop"].items()}
+    return {name: value for name, value in settings.items() if name != "loop"} | loop
 
 
 def learning_rate(config: LoopConfig, step: int) -> float:

@@ -9,7 +9,7 @@ Source: v-prediction, Salimans and Ho (2202.00512); the schedule is Stable Diffu
 import copy
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,16 +26,32 @@ from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from sdilib.checks import in_range, positive_int, reject
-from sdilib.pretrained import load_pipeline, model_folder
+from sdilib.pretrained import check_folder, load_pipeline, model_folder
 from sdilib.seeds import generator
-from sdilib.storage import load_tensors, read_json, save_tensors, write_json
-from sdilib.train.loop import LoopConfig, autocast, check_channels, train_loop, training_device
+from sdilib.storage import (
+    hash_files,
+    hash_json,
+    load_tensors,
+    read_json,
+    save_tensors,
+    write_json,
+)
+from sdilib.train.loop import (
+    LoopConfig,
+    autocast,
+    check_channels,
+    keep_settings,
+    train_loop,
+    training_device,
+)
 from sdilib.train.tokenizer import text_shape, write_tokenizer
 from sdilib.train.vae import latents_of
 from sdilib.world.captions import VIEWS, WORDS
 from sdilib.world.dataset import WorldData
 
 _TEXT_HEADS = 4
+
+_QUALITY = "quality.json"  # beside a model's card, which writes it
 
 STARTED = "started.json"
 """What is known of the training of the model that this one's began from; beside the checkpoint."""
@@ -197,13 +213,17 @@ def train_unet(
         out: folder for latents, checkpoint and log, and `STARTED`.
         pipeline: folder that becomes a `StableDiffusionPipeline`, again and again while training.
         stop_after: leave after this step.
+
+    Raises:
+        ValueError: a checkpoint of other settings in `out`, or a start that `start_folder` refuses.
     """
     out = Path(out)
+    keep_settings(out, config)
     autoencoder = AutoencoderKL.from_pretrained(str(vae)).eval().requires_grad_(False)
     # The library keeps the folder a part was read from, and would write it into every export.
     autoencoder.register_to_config(_name_or_path="")
     tokenizer = write_tokenizer(out / "tokenizer", WORDS)
-    latents = _cached_latents(out / "latents.safetensors", autoencoder, data)
+    latents = _cached_latents(out, Path(vae), autoencoder, data)
     tokens, empty = tokenize(tokenizer, list(data.captions)), tokenize(tokenizer, [""])[0]
     device = training_device(config.loop.device)
     networks = make_networks(config, tokenizer, latent_size=latents.shape[-1]).to(device)
@@ -213,7 +233,6 @@ def train_unet(
         cast(UNet2DConditionModel, networks["unet"]).set_attn_processor(AttnProcessor())
     alphas_cumprod = make_scheduler().alphas_cumprod
     by_view = rows_by_view(data.labels)
-    write_json(out / "config.json", asdict(config))
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "unet")
@@ -321,20 +340,36 @@ def blended(networks: nn.ModuleDict, others: nn.ModuleDict, *, share: float) -> 
     return mixed
 
 
+def start_folder(model: str) -> Path:
+    """Return the folder of a model that can be trained on.
+
+    Args:
+        model: "mini", or a folder with a card's `quality.json`, which says how its model was trained.
+
+    Raises:
+        ValueError: no such folder, or a part of it is missing.
+    """
+    folder = model_folder(model)
+    if folder is None or not (folder / _QUALITY).is_file():
+        reject("start", model, f"mini, or the folder of a model with a card's {_QUALITY}")
+    check_folder(model, folder)
+    return folder
+
+
 def _begin_from(model: str, networks: nn.ModuleDict, record: Path) -> nn.ModuleDict:
     """Take a model's weights, and keep what is said of its training: what is made from it may take its place."""
+    quality = start_folder(model) / _QUALITY
     pipeline = load_pipeline(model)
     started = nn.ModuleDict({name: getattr(pipeline, name) for name in networks})
     networks.load_state_dict(started.state_dict())
-    folder = model_folder(model)
-    quality = folder / "quality.json" if folder else None
-    if quality is not None and quality.is_file() and not record.exists():
+    if not record.exists():
         write_json(record, read_json(quality)["training"])
     return started
 
 
-def _cached_latents(path, vae, data):
-    """All latents of the data, computed once and kept in a file."""
+def _cached_latents(out: Path, vae: Path, autoencoder: AutoencoderKL, data: WorldData) -> Tensor:
+    """All latents of the data, computed once and kept in a file that is named by what they are of."""
+    path = out / f"latents-{hash_json([hash_files(vae), list(data.captions)])}.safetensors"
     if not path.exists():
-        save_tensors(path, {"latents": latents_of(vae, data, len(data.images))})
+        save_tensors(path, {"latents": latents_of(autoencoder, data, len(data.images))})
     return load_tensors(path)["latents"]

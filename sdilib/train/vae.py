@@ -5,7 +5,7 @@ penalty), and noise of deviation 0.1 is added to it before decoding, so that nea
 to near pictures.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,8 +18,14 @@ from torch import Tensor, nn
 
 from sdilib.checks import positive_int
 from sdilib.seeds import generator
-from sdilib.storage import write_json
-from sdilib.train.loop import LoopConfig, autocast, check_channels, train_loop, training_device
+from sdilib.train.loop import (
+    LoopConfig,
+    autocast,
+    check_channels,
+    keep_settings,
+    train_loop,
+    training_device,
+)
 from sdilib.world.dataset import WorldData
 
 LATENT_NOISE = 0.1
@@ -91,7 +97,7 @@ def train_vae(
     device = training_device(config.loop.device)
     vae = make_vae(config, image_size=data.images.shape[1])
     nn.Module.to(vae, device)  # the library's own signature hides that it takes a device
-    write_json(out / "config.json", asdict(config))
+    keep_settings(out, config)
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "vae")
