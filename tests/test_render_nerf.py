@@ -263,6 +263,8 @@ def test_a_lit_ball_is_as_bright_as_it_faces_the_light(shading, albedo):
     facing = (point / point.norm()) @ torch.nn.functional.normalize(light - point, dim=-1).T
     expected = albedo * (0.1 + 0.9 * facing.clamp_min(0))
     torch.testing.assert_close(green[:, 4, 7], expected, atol=0.03, rtol=0)
+    with pytest.raises(ValueError, match=f"^light=None: expected positions, for .*'{shading}'"):
+        view(Shell(0.0, 0.8), camera, 15, **settings)
     plain = view(Shell(0.0, 0.8), camera, 15, normals=True).image
     assert torch.equal(view(Shell(0.0, 0.8), camera, 15, normals=True, light=light).image, plain)
 

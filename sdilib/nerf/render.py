@@ -267,7 +267,12 @@ class Marcher:
             directions: unit vectors.
             jitter: in [0, 1), by how much of an interval the samples are shifted.
             light: where the point light is, for a shading other than "albedo".
+
+        Raises:
+            ValueError: such a shading and no light.
         """
+        if light is None and self.shading != "albedo":
+            reject("light", light, f"positions, for shading={self.shading!r}")
         packed = origins.is_cuda and has_kernels() if self.packed is None else self.packed
         march = _march_packed if packed else _march_dense
         samples = march(field, self, origins, directions, jitter)
