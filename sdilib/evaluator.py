@@ -18,7 +18,7 @@ from torch.nn import functional
 from transformers import CLIPModel, CLIPTokenizer
 
 from sdilib.checks import reject
-from sdilib.storage import load_tensors, read_json
+from sdilib.storage import hash_files, load_tensors, read_json
 from sdilib.world.captions import VIEWS
 from sdilib.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.world.views import has_front
@@ -30,6 +30,7 @@ __all__ = [
     "Evaluator",
     "asked",
     "evaluator_folder",
+    "evaluator_hash",
     "looked_at",
     "normalised",
 ]
@@ -138,6 +139,15 @@ def evaluator_folder(name: str) -> Path:
     """
     bundled = Path(str(files("sdilib"))) / "models" / "evaluator"
     return bundled if name == "evaluator" else Path(name).expanduser()
+
+
+def evaluator_hash(name: str) -> str:
+    """Return 16 hexadecimal digits that name an evaluator's files.
+
+    Args:
+        name: as in `Evaluator.from_pretrained`.
+    """
+    return hash_files(evaluator_folder(name), "*.*")
 
 
 def looked_at(images: Images, look: Look) -> Images:

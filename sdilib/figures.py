@@ -344,7 +344,7 @@ def gallery(folder: str | Path, *, notebooks: str | Path = "notebooks") -> Path:
 
 
 def check(folder: str | Path, *, notebooks: str | Path = "notebooks") -> list[Problem]:
-    """Return what is wrong with the figures of a folder: not whole, made by other code, settings or weights, or by `smoke`.
+    """Return what is wrong with the figures of a folder: not whole, made by another notebook, settings, weights or evaluator, or by `smoke`.
 
     Args:
         folder: where the figures are.
@@ -404,9 +404,9 @@ def _judge(config: Mapping[str, Any]) -> str:
     name = str(config.get("evaluator", ""))
     if name in ("", "none"):
         return ""
-    from sdilib.evaluator import evaluator_folder  # transformers takes seconds to import
+    from sdilib.evaluator import evaluator_hash  # transformers takes seconds to import
 
-    return hash_files(evaluator_folder(name), "*.*")
+    return evaluator_hash(name)
 
 
 def _weights(model: str) -> str:

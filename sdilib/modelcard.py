@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sdilib.checks import positive_int, reject
-from sdilib.evaluator import ATTRIBUTES, Evaluator
+from sdilib.evaluator import ATTRIBUTES, Evaluator, evaluator_hash
 from sdilib.generate import ddim_images
 from sdilib.metrics import saturation
 from sdilib.pretrained import PARTS, model_folder
@@ -101,6 +101,7 @@ def write_model_card(
         image_size=read_json(folder / "world.json")["image_size"],
         build=build,
     )
+    measured["evaluator"] |= {"name": evaluator, "hash": evaluator_hash(evaluator)}
     write_json(out / QUALITY, measured)
     return atomic_write(out / "README.md", card(folder, measured))
 
@@ -364,14 +365,14 @@ def _training(trained: Mapping[str, Any], size: int) -> str:
     if not trained:
         return ""
     vae, unet = trained["vae"], trained["unet"]
-    rows = [_cost("VAE", vae)]
-    if "before" in unet:
-        rows.append(_cost("UNet and text encoder", unet["before"]))
-    rows.append(
-        _cost("the same, trained on" if "before" in unet else "UNet and text encoder", unet)
-    )
-    if unet.get("mismatched"):
-        rows += ["", _MISMATCHED.format(share=unet["mismatched"])]
+    trainings = [unet]
+    while "before" in trainings[0]:
+        trainings.insert(0, trainings[0]["before"])
+    first, *further = (_cost_cells(training) for training in trainings)
+    rows = [f"| VAE {_cost_cells(vae)}", f"| UNet and text encoder {first}"]
+    rows += [f"| the same, trained on {cells}" for cells in further]
+    if any(training.get("mismatched") for training in trainings):
+        rows += ["", _MISMATCHED]
     if unet.get("start_share"):
         rows.append(_BLENDED.format(share=unet["start_share"]))
     table = "\n".join(rows)
@@ -384,21 +385,22 @@ was made by people or taken from the network. The combinations of `sdilib.world.
 
 `python -m sdilib.train vae`, then `python -m sdilib.train unet`:
 
-| part | steps | batch | pictures seen | learning rate | weights' average | loss, mean of the log's last ten |
-|---|---|---|---|---|---|---|
+| part | steps | batch | pictures seen | learning rate | weights' average | captions of another picture | loss, mean of the log's last ten |
+|---|---|---|---|---|---|---|---|
 {table}"""
 
 
-_MISMATCHED = """In the last row a share of {share:g} of the captions belongs to another picture, as on the web. With captions that are always
+_MISMATCHED = """A share of the captions belongs to another picture, as on the web. With captions that are always
 right, the conditional prediction is so far from the unconditional one that γ = 7.5 overshoots: orange was drawn as red, purple as blue."""
 
 _BLENDED = """The weights shipped lie a share of {share:g} of the way back to those it began from (WiSE-FT, 2109.01903)."""
 
 
-def _cost(name: str, of: Mapping[str, Any]) -> str:
+def _cost_cells(of: Mapping[str, Any]) -> str:
+    others = f"{of['mismatched']:.0%}" if of.get("mismatched") else ""
     return (
-        f"| {name} | {of['steps']:,} | {of['batch']} | {of['samples']:,} | {of['learning_rate']:g} "
-        f"| {of['average']:g} | {of['loss']:.4f} |"
+        f"| {of['steps']:,} | {of['batch']} | {of['samples']:,} | {of['learning_rate']:g} "
+        f"| {of['average']:g} | {others} | {of['loss']:.4f} |"
     )
 
 
@@ -410,12 +412,14 @@ def _percent(found: Mapping[str, float]) -> str:
 
 def _measured(measured: Mapping[str, Any]) -> str:
     judge, accuracy = measured["evaluator"], measured["accuracy"]
+    name = judge.get("name", "evaluator")
+    called = "the bundled evaluator" if name == "evaluator" else f"the evaluator `{name}`"
     shares = [f"{judge[name]:.1%} ({name})" for name in ATTRIBUTES if name in judge]
     lines = [
         "## Measured",
         "",
         f"{measured['count']:,} samples by DDIM in {measured['num_steps']} steps, a prompt and a seed each, every prompt with a view. "
-        "They are judged by the bundled evaluator, a CLIP that was trained on renders alone"
+        f"They are judged by {called}, a CLIP that was trained on renders alone"
         + (
             f"; on {judge['count']:,} unseen renders it is right in {', '.join(shares)}."
             if shares

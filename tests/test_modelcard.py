@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 import sdilib
 from sdilib import modelcard
 from sdilib.cli import main
-from sdilib.evaluator import ATTRIBUTES, Evaluator, asked
+from sdilib.evaluator import ATTRIBUTES, Evaluator, asked, evaluator_hash
 from sdilib.modelcard import BARS, card, measure, quality_table, training_cost
 from sdilib.plotting.world import sweep_figure, world_figure
 from sdilib.stable_diffusion import StableDiffusion
@@ -191,22 +192,37 @@ def test_training_cost_is_read_from_the_logs(tmp_path):
     assert cost["vae"]["loss"] == pytest.approx(15.5)
 
 
-def test_the_card_tells_both_trainings_of_a_model_that_was_trained_on(tmp_path):
+def test_the_card_tells_every_training_of_a_model_that_was_trained_on(tmp_path):
     was = json.loads((MODELS / "mini" / "quality.json").read_text())["training"]
     write_json(tmp_path / "data" / "info.json", {"count": 50, "seed": 3})
     loop = {"learning_rate": 1e-3, "average": 0.99}
     config = {"batch": 4, "loop": loop, "mismatched": 0.25, "start_share": 0.3}
     write_json(tmp_path / "unet" / "config.json", config)
     (tmp_path / "unet" / "log.jsonl").write_text('{"step": 1234, "loss": 0.5}\n')
-    write_json(tmp_path / "unet" / "started.json", was | {"unet": was["unet"] | {"steps": 4321}})
+    middle = was["unet"] | {
+        "steps": 4321,
+        "mismatched": 0.5,
+        "before": {**was["unet"], "steps": 99},
+    }
+    del middle["before"]["before"], middle["before"]["mismatched"]
+    write_json(tmp_path / "unet" / "started.json", was | {"unet": middle})
     cost = training_cost(tmp_path)
     assert cost["vae"] == was["vae"]
     assert cost["unet"]["before"]["steps"] == 4321
     quality = json.loads((MODELS / "mini" / "quality.json").read_text())
     text = card(MODELS / "mini", quality | {"training": cost})
-    assert "| UNet and text encoder | 4,321 |" in text
-    assert "| the same, trained on | 1,234 |" in text
-    assert "a share of 0.25 of the captions belongs to another picture" in text
+    rows = re.findall(
+        r"^\| (VAE|UNet and text encoder|the same, trained on) \| ([\d,]+) \|.*\| ([%\d]*) +\| [.\d]+ \|$",
+        text,
+        re.MULTILINE,
+    )
+    assert rows == [
+        ("VAE", "6,000", ""),
+        ("UNet and text encoder", "99", ""),
+        ("the same, trained on", "4,321", "50%"),
+        ("the same, trained on", "1,234", "25%"),
+    ]
+    assert "A share of the captions belongs to another picture" in text
     assert "lie a share of 0.3 of the way back" in text
 
 
@@ -243,7 +259,10 @@ def test_the_command_writes_card_and_numbers(judge, tmp_path, monkeypatch, capsy
     assert main(words) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "README.md")
     assert "Weakest" in (tmp_path / "README.md").read_text()
-    assert json.loads((tmp_path / "quality.json").read_text())["count"] == 36
+    written = json.loads((tmp_path / "quality.json").read_text())
+    assert written["count"] == 36
+    assert written["evaluator"]["hash"] == evaluator_hash(str(judge)) != evaluator_hash("evaluator")
+    assert f"judged by the evaluator `{judge}`, a CLIP" in (tmp_path / "README.md").read_text()
     assert main([*words[:-1], "2"]) == 2
     assert main(["model-card", "--model", "tiny"]) == 2
     assert main(["model-card", "--evaluator", str(tmp_path)]) == 2
