@@ -66,13 +66,14 @@ active:
 
 figures: $(READY) ## make the paper's figures (FIG=9|A14|the_world PRESET=smoke|laptop|full|gpu MODEL=... THREADS=... AGAIN=1)
 	@test -n "$(STAMPS)" || { $(PYTHON) -m sdilib notebook '$(FIG)' 2>&1 | sed 's/^sdilib: notebook=/FIG=/' >&2; exit 2; }
-	@mkdir -p $(BUILD) && $(MAKE) -n --no-print-directory stamps | sed -n 's|.* notebook notebooks/\(.*\)\.py --.*|todo \1|p' > $(BUILD)/plan
-	@+$(MAKE) --no-print-directory --keep-going stamps; status=$$?; $(MAKE) --no-print-directory gallery && exit $$status
+	@+mkdir -p $(BUILD) && plan=$$(mktemp $(BUILD)/plan.XXXXXX) && trap "rm -f $$plan" EXIT && \
+	$(MAKE) -n --no-print-directory stamps | sed -n 's|.* notebook notebooks/\(.*\)\.py --.*|todo \1|p' > $$plan; \
+	$(MAKE) --no-print-directory --keep-going stamps PLAN=$$plan; status=$$?; $(MAKE) --no-print-directory gallery && exit $$status
 
 stamps: $(STAMPS)
 
 $(BUILD)/%.stamp: notebooks/%.py
-	$(PYTHON) -m sdilib notebook $< --preset $(PRESET) --model "$(MODEL)" --folder $(FOLDER) --build $(BUILD) --stamp $@ --plan $(BUILD)/plan
+	$(PYTHON) -m sdilib notebook $< --preset $(PRESET) --model "$(MODEL)" --folder $(FOLDER) --build $(BUILD) --stamp $@ --plan "$(PLAN)"
 
 # What a notebook imports, and the weights, as the run before found them; a figure that someone deleted is made again.
 -include $(wildcard $(BUILD)/*.d)
@@ -86,7 +87,7 @@ $(BUILD)/gallery.stamp: $(wildcard $(FOLDER)/*.json)
 	$(PYTHON) -m sdilib gallery $(FOLDER)
 	@mkdir -p $(@D) && touch $@
 
-check-figures: $(READY) ## fail on a figure that the present code, settings or weights did not make, or that is a smoke run
+check-figures: $(READY) ## fail on a figure that the present notebook, settings, weights or evaluator did not make, or that is a smoke run
 	$(PYTHON) -m sdilib check-figures $(filter-out paper_figures/$(PRESET),$(FOLDER)) --preset "$(PRESET)"
 
 test: $(READY) ## run the tests
@@ -101,7 +102,7 @@ lint: $(READY) ## check style, types and layers
 notebooks: $(READY) ## derive each notebook's .ipynb from its .py
 	$(PYTHON) -m sdilib notebooks
 
-train: $(READY) ## train the bundled model anew (ARGS="..." goes to `sdilib train`)
+train: $(READY) ## train a model of the world (ARGS="vae ...", then ARGS="unet ...", or ARGS="evaluator ...")
 	$(PYTHON) -m sdilib train $(ARGS)
 
 bench: $(READY) ## time a step of each rule, its share in the UNet, and the parts of a 3D step (ARGS="--model ... --batch ...")

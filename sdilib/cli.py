@@ -325,7 +325,8 @@ def _runs(options: argparse.Namespace) -> int:
         sys.stdout.write("".join(f"{line}\n" for line in lines))
         return 0
     names = list(options.names)
-    if options.action == "remove" and names == ["unfinished"]:
+    unfinished = options.action == "remove" and names == ["unfinished"]
+    if unfinished:
         names = [name for name, run in known.items() if run["state"] == "unfinished"]
         if not names:
             sys.stdout.write(f"no unfinished run in {options.root}\n")
@@ -334,8 +335,14 @@ def _runs(options: argparse.Namespace) -> int:
     names = list(dict.fromkeys(_whole_name(name, list(known), options.root) for name in names))
     if options.action == "remove":
         for name in names:  # one by one, so that what is said is what was done
-            jobs.remove([name], options.root)
-            sys.stdout.write(f"removed {name}\n")
+            try:
+                jobs.remove([name], options.root)
+            except ValueError as error:
+                if not unfinished:
+                    raise
+                sys.stdout.write(f"left: {error}\n")
+            else:
+                sys.stdout.write(f"removed {name}\n")
     elif options.action == "show":
         import json
 
@@ -370,16 +377,25 @@ def _line(run: dict[str, Any]) -> str:
 
 def _export(run: dict[str, Any], root: str) -> None:
     """Write everything a run can be taken away as, beside it."""
+    from dataclasses import fields
+
     from sdilib.exports import MESH_KINDS, nerf_mesh, turntable, write_mesh, write_strip
-    from sdilib.jobs import distilled
+    from sdilib.jobs import address, distilled
+    from sdilib.stable_diffusion import StableDiffusion
     from sdilib.text_to_3d import Text3D
 
     if run["state"] != "done":
         reject("names", run["name"], f"a finished run, not one that is {run['state']}")
     settings = {name: value for name, value in run["config"].items() if name != "model_hash"}
-    made = distilled(Text3D(**settings), root=root)
-    if made.folder.name != run["name"] or made.scene is None:
+    if set(settings) != {field.name for field in fields(Text3D)}:
+        reject("names", run["name"], "a run with the settings of this version")
+    config = Text3D(**settings)
+    model = StableDiffusion.from_pretrained(config.model)
+    # Or it would be distilled anew, for minutes, under another name.
+    if address(config, model.hash) != run["name"]:
         reject("names", run["name"], "a run of the model that its settings name now")
+    made = distilled(config, root=root, model=model)
+    assert made.scene is not None
     written = [
         write_strip(made.scene, made.folder / "views.png"),
         turntable(made.scene, made.folder / "turntable.gif"),
@@ -493,11 +509,13 @@ def _planned(plan: str, notebook: str, preset: str) -> Iterator[None]:
     from sdilib.figures import figure_folder
 
     progress.begin(plan, notebook)
+    failed = True
     try:
         yield
+        failed = False
     finally:
-        said = progress.end(plan, notebook, preset=preset, reference=figure_folder("full"))
-        sys.stdout.write(f"{said}\n")
+        how = {"preset": preset, "reference": figure_folder("full"), "failed": failed}
+        sys.stdout.write(f"{progress.end(plan, notebook, **how)}\n")
 
 
 def _write_stamp(stamp: Path, made: Sequence[Path], used: Sequence[Path]) -> None:

@@ -202,7 +202,7 @@ def known_runs(root: str | Path = "runs") -> list[dict[str, Any]]:
         folder = path.parent
         done = read_json(folder / _DONE) if (folder / _DONE).exists() else None
         state = "unfinished" if done is None else "diverged" if done["diverged"] else "done"
-        size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        size = sum(map(_size, folder.rglob("*")))
         found.append(
             {
                 "name": folder.name,
@@ -213,6 +213,14 @@ def known_runs(root: str | Path = "runs") -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 of a folder, and of what a run in progress has meanwhile renamed."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def remove(names: Sequence[str], root: str | Path = "runs") -> None:

@@ -1,7 +1,7 @@
 """How long `make figures` still takes, said after each figure.
 
 make writes a plan, a line "todo NAME" for each notebook it is going to run; whoever runs one appends "begun NAME TIME" and
-"ended NAME TIME". Lines are short and appended, so that several processes may write at once.
+"ended NAME TIME", or "failed NAME TIME". Lines are short and appended, so that several processes may write at once.
 """
 
 import time
@@ -70,41 +70,50 @@ def begin(plan: str | Path, notebook: str) -> None:
     _append(plan, "begun", notebook)
 
 
-def end(plan: str | Path, notebook: str, *, preset: str, reference: str | Path) -> str:
+def end(
+    plan: str | Path,
+    notebook: str,
+    *,
+    preset: str,
+    reference: str | Path,
+    failed: bool = False,
+) -> str:
     """Note that a notebook ended, well or not, and say how far the plan is.
 
-    What is left is foreseen, corrected by how long those that ended took, and shared by as many as run at this moment.
+    What is left is foreseen, corrected by how long those that ended well took, and shared by as many as run at this moment.
 
     Args:
         plan: file of the plan.
         notebook: its name.
         preset: that it ran at.
         reference: see `foreseen_seconds`.
+        failed: whether it ended before its figures were made.
 
     Returns:
         A line, as in "fig04_evolution: 30 s; 3 of 26, about 12 min left".
     """
-    _append(plan, "ended", notebook)
+    _append(plan, "failed" if failed else "ended", notebook)
     todo: set[str] = set()
-    times: dict[str, dict[str, float]] = {"begun": {}, "ended": {}}
+    times: dict[str, dict[str, float]] = {"begun": {}, "ended": {}, "failed": {}}
     for line in Path(plan).read_text(encoding="utf-8").splitlines():
         word, name, *at = line.split()
         if word == "todo":
             todo.add(name)
         else:
             times[word][name] = float(at[0])
-    begun, ended = times["begun"], times["ended"]
-    took = {name: ended[name] - begun[name] for name in ended}
+    begun, over = times["begun"], times["ended"] | times["failed"]
+    took = {name: over[name] - begun[name] for name in over}
     foreseen = {
         name: foreseen_seconds(name, preset, reference=reference) for name in todo | set(begun)
     }
-    pace = sum(took.values()) / sum(foreseen[name] for name in took)
+    well = times["ended"]
+    pace = sum(took[name] for name in well) / sum(foreseen[name] for name in well) if well else 1.0
     now = time.time()
-    running = set(begun) - set(ended)
+    running = set(begun) - set(over)
     left = sum(pace * foreseen[name] for name in todo - set(begun))
     left += sum(max(pace * foreseen[name] - (now - begun[name]), 0.0) for name in running)
-    waiting = len((todo | running) - set(ended))
-    said = f"{notebook}: {_spoken(took[notebook])}; {len(ended)} of {len(todo | set(begun))}"
+    waiting = len((todo | running) - set(over))
+    said = f"{notebook}: {_spoken(took[notebook])}; {len(over)} of {len(todo | set(begun))}"
     if not waiting:
         return said
     return f"{said}, about {_spoken(left / min(waiting, len(running) + 1))} left"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 import sdilib.exports
@@ -113,6 +114,37 @@ def test_a_beginning_names_a_run_if_it_is_of_one_only(given, message, tmp_path, 
     assert capsys.readouterr().out == said
     assert main(["runs", "remove", "unfinished"]) == 0
     assert capsys.readouterr().out == "no unfinished run in runs\n"
+
+
+def test_a_run_that_a_process_works_on_is_left_and_the_others_removed(tmp_path, capsys):
+    for name in ("sdi-a-1", "sdi-b-2"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text("{}")
+    with FileLock(tmp_path / "runs" / "sdi-a-1" / ".lock"):
+        assert main(["runs", "remove", "unfinished"]) == 0
+        said = "left: run='sdi-a-1': expected a run that no process is working on\n"
+        assert capsys.readouterr().out == f"{said}removed sdi-b-2\n"
+        assert main(["runs", "remove", "sdi-a-1"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": 3}, "a run of the model that its settings name now"),  # as with other weights
+        ({"depth": 3}, "a run with the settings of this version"),
+    ],
+)
+def test_a_run_of_other_weights_or_settings_is_not_made_again_for_an_export(
+    changed, message, tmp_path, capsys, monkeypatch
+):
+    assert main(["run", "--prompt", "a red mug", "--rule", "sds", *SMALL]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changed))
+    monkeypatch.setattr(jobs, "_make", lambda *_: pytest.fail("made again"))
+    capsys.readouterr()
+    assert main(["runs", "export", folder.name]) == 2
+    assert capsys.readouterr().err == f"sdilib: names='{folder.name}': expected {message}\n"
 
 
 def ctrl_c(*_, **__):

@@ -126,15 +126,33 @@ def test_a_finished_run_is_found_again_and_not_computed(tmp_path, tiny, monkeypa
 
 
 def test_every_setting_and_the_weights_change_the_address():
-    here = address(SMALL, "abc")
-    changes = {
-        name: value + 1 if isinstance(value, int) and not isinstance(value, bool) else None
-        for name, value in SMALL.settings().items()
+    texts = {
+        "prompt": "a blue mug",
+        "rule": "sds",
+        "kappa": "random",
+        "through": "encoder",
+        "t_schedule": "random",
+        "backend": "torch",
+        "activation": "softplus",
+        "background": "random",
     }
-    for name, value in changes.items():
-        if value is not None:
-            assert address(replace(SMALL, **{name: value}), "abc") != here
-    assert address(replace(SMALL, prompt="a blue mug"), "abc") != here
+
+    def another(name, value):
+        if isinstance(value, str):
+            return texts[name]
+        if isinstance(value, bool):
+            return not value
+        if isinstance(value, tuple):
+            return (value[0] + 0.1, value[1])
+        return value + 1 if isinstance(value, int) else value / 2 + 0.01
+
+    here = address(SMALL, "abc")
+    for name, value in SMALL.settings().items():
+        if name == "model":  # whose weights count, not its name
+            continue
+        other = another(name, value)
+        assert other != value, name
+        assert address(replace(SMALL, **{name: other}), "abc") != here, name
     assert address(SMALL, "abd") != here
 
 

@@ -141,6 +141,7 @@ def test_figures_are_made_once_and_anew_only_if_something_changed(clone):
     assert done.returncode == 0
     assert re.search(r"^fig97_one: \d+ s; 1 of 2, about \d+ s left$", done.stdout, re.MULTILINE)
     assert re.search(r"^fig98_two: \d+ s; 2 of 2$", done.stdout, re.MULTILINE)
+    assert not list((clone / "build/figures/laptop").glob("plan*"))
     for name in ("fig97_one", "fig98_two"):
         for kind in ("json", "pdf", "png"):
             assert (figures / f"{name}.{kind}").is_file()

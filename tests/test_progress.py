@@ -78,6 +78,19 @@ def test_two_at_a_time_share_what_is_left(reference, clock, tmp_path):
     assert said == f"the_world: 3 min; 1 of 3, about {left:.0f} min left"
 
 
+def test_a_failed_one_is_over_and_says_nothing_of_the_speed(reference, clock, tmp_path):
+    plan = tmp_path / "plan"
+    plan.write_text("todo fig01_teaser\ntodo the_world\n")
+    progress.begin(plan, "fig01_teaser")
+    clock.now += 2
+    how = {"preset": "full", "reference": reference}
+    said = progress.end(plan, "fig01_teaser", failed=True, **how)
+    assert said == f"fig01_teaser: 2 s; 1 of 2, about {start(160) / 60:.0f} min left"
+    progress.begin(plan, "the_world")
+    clock.now += 60
+    assert progress.end(plan, "the_world", **how) == "the_world: 60 s; 2 of 2"
+
+
 def test_what_ran_longer_than_foreseen_counts_as_nearly_done(reference, clock, tmp_path):
     plan = tmp_path / "plan"
     plan.write_text("todo new\ntodo the_world\n")
