@@ -127,7 +127,7 @@ def hash_files(folder: str | Path, pattern: str = "**/*.safetensors") -> str:
         pattern: which files; the default takes a model's weights.
     """
     digest = hashlib.sha256()
-    for path in sorted(Path(folder).glob(pattern)):
+    for path in sorted(path for path in Path(folder).glob(pattern) if path.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -74,6 +74,8 @@ def test_a_folder_hash_sees_bytes_and_names_but_not_the_order_of_writing(tmp_pat
     assert one == two
     assert one != folder("three", [("u/a.safetensors", "2"), ("v/b.safetensors", "1")])
     assert one != folder("four", [("u/a.safetensors", "1"), ("w/b.safetensors", "2")])
+    (tmp_path / "one" / "c.safetensors").mkdir()  # a folder is no file, whatever its name
+    assert storage.hash_files(tmp_path / "one") == one
 
 
 def test_tensors_return_with_type_and_bits(tmp_path):
