@@ -198,7 +198,8 @@ class OccupancyGrid(nn.Module):
             places.numpy(),
             points.numpy(),
         )
-        return places[:found], points[:found]
+        # Copies, or the graph would hold room for all intervals.
+        return places[:found].clone(), points[:found].clone()
 
     def occupied(self, points: Float[Tensor, "*shape 3"]) -> Bool[Tensor, "*shape"]:
         """Return whether there may be anything at some points.
