@@ -66,7 +66,7 @@ active:
 
 figures: $(READY) ## make the paper's figures (FIG=9|A14|the_world PRESET=smoke|laptop|full|gpu MODEL=... THREADS=... AGAIN=1)
 	@test -n "$(STAMPS)" || { $(PYTHON) -m sdilib notebook '$(FIG)' 2>&1 | sed 's/^sdilib: notebook=/FIG=/' >&2; exit 2; }
-	@+mkdir -p $(BUILD) && plan=$$(mktemp $(BUILD)/plan.XXXXXX) && trap "rm -f $$plan" EXIT && \
+	@+mkdir -p $(BUILD) && plan=$$(mktemp $(BUILD)/plan.XXXXXX) || exit; trap "rm -f $$plan" EXIT; \
 	$(MAKE) -n --no-print-directory stamps | sed -n 's|.* notebook notebooks/\(.*\)\.py --.*|todo \1|p' > $$plan; \
 	$(MAKE) --no-print-directory --keep-going stamps PLAN=$$plan; status=$$?; $(MAKE) --no-print-directory gallery && exit $$status
 

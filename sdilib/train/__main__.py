@@ -40,7 +40,7 @@ def main() -> None:
         train_evaluator(options.evaluator, out=options.out / "evaluator")
         return
     start = options.unet.start if options.part == "unet" else ""
-    started = start_folder(start) if start else options.out / "vae"
+    vae = (start_folder(start) if start else options.out / "vae") / "vae"
     data = make_dataset(options.out / "data", count=options.count)
     if options.part == "vae":
         train_vae(options.vae, data, out=options.out / "vae")
@@ -48,7 +48,7 @@ def main() -> None:
         train_unet(
             options.unet,
             data,
-            vae=started / "vae",
+            vae=vae,
             out=options.out / "unet",
             pipeline=options.out / "mini",
         )

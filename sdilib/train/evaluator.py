@@ -245,6 +245,7 @@ def train_evaluator(
         stop_after: leave after this step.
     """
     out = Path(out)
+    keep_settings(out, config)
     data = evaluator_data(
         out / "renders", count=config.count, seed=config.data_seed, image_size=image_size
     )
@@ -255,7 +256,6 @@ def train_evaluator(
     if device.type == "cpu":
         # torch's fused attention on a CPU takes two fifths of the step for its backward pass over these few tokens.
         cast(CLIPModel, networks["clip"]).set_attn_implementation("eager")
-    keep_settings(out, config)
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "evaluator")

@@ -94,10 +94,10 @@ def train_vae(
         stop_after: leave after this step.
     """
     out = Path(out)
+    keep_settings(out, config)
     device = training_device(config.loop.device)
     vae = make_vae(config, image_size=data.images.shape[1])
     nn.Module.to(vae, device)  # the library's own signature hides that it takes a device
-    keep_settings(out, config)
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "vae")
