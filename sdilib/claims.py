@@ -216,10 +216,11 @@ def share_claim(
     test = "95 % Clopper-Pearson interval of the share below the bound"
     if interval.high <= at_most:
         return Claim(claim, measured, n, test, True, note)
+    if interval.low > at_most:
+        return Claim(claim, measured, n, test, False, _join(note, "the share is larger"))
     if binomtest(0, n).proportion_ci(method="exact").high > at_most:
         return Claim(claim, measured, n, test, None, _join(note, "too few cases to show it"))
-    reason = "the share is larger" if interval.low > at_most else "the interval reaches over it"
-    return Claim(claim, measured, n, test, False, _join(note, reason))
+    return Claim(claim, measured, n, test, False, _join(note, "the interval reaches over it"))
 
 
 def exact_claim(

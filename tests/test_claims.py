@@ -118,6 +118,7 @@ def test_the_same_seed_gives_the_same_claim():
         (0, 71, None, "too few cases to show it"),
         (1, 80, False, "the interval reaches over it"),
         (20, 80, False, "the share is larger"),
+        (10, 10, False, "the share is larger"),
     ],
 )
 def test_a_share_is_held_to_the_binomials_exact_interval(count, n, holds, note):
