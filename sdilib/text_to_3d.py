@@ -419,7 +419,7 @@ def _rule(config: Text3D, model: StableDiffusion) -> Rule:
     if config.rule == "sds":
         return SDS(model, config.guidance_scale)
     if config.rule == "ism":
-        return ISM(model, config.guidance_scale)
+        return ISM(model, config.guidance_scale, config.num_inversion_steps)
     return SDI(model, config.guidance_scale, kappa=_kappa(config))
 
 

@@ -61,6 +61,14 @@ def test_every_choice_of_kappa_runs(tiny, kappa):
     assert last.update.residual.isfinite().all()
 
 
+def test_ism_inverts_in_as_many_steps_as_the_settings_say(tiny):
+    costs = []
+    for n in (2, 4):
+        config = replace(SMALL, rule="ism", num_inversion_steps=n)
+        costs.append(next(build(config, tiny).distilled()).update.num_forwards)
+    assert costs[0] < costs[1]
+
+
 @pytest.mark.parametrize("change", [{"entropy": 0.3}, {"tau_max": 1 / 30}, {"unit": True}])
 def test_the_inversion_takes_its_settings_and_the_same_seed_the_same_noise(tiny, change):
     plain = next(build(SMALL, tiny).distilled())

@@ -35,7 +35,7 @@ class Update:
         gradient: to descend along in x0, weight w(t) included.
         target: x0 - gradient; what x0 becomes by a step of size one.
         denoised: the single-step denoised image of x_t, eq. 5; equals `target` where w(t) =
-            sigma(t).
+            sigma(t) and kappa is what is subtracted.
         kappa: the noise added.
         eps: guided prediction at the noised x0.
         residual: of eq. 8 at (x0, t) for kappa: sigma(t) times the root mean square of kappa - eps,
@@ -61,27 +61,28 @@ class Update:
         sigma: Float[Tensor, " batch *ones"],
         weight: Float[Tensor, " batch *ones"],
         num_forwards: int,
+        subtracted: Float[Tensor, " batch *shape"] | None = None,
     ) -> "Update":
-        """Return the update along w(t) (eps - kappa), the shape that SDS, SDI and ISM share.
+        """Return the update along w(t) (eps - kappa), the shape that SDS and SDI share.
 
         Args:
             x0: clean latents.
-            kappa: noise subtracted.
+            kappa: noise added.
             eps: noise predicted.
             sigma: sigma(t), in a shape that multiplies x0.
             weight: w(t), likewise.
             num_forwards: UNet sample-forwards made.
+            subtracted: what is subtracted from eps, if not kappa (ISM).
         """
-        guidance = eps - kappa
-        gradient = weight * guidance
-        size = guidance.flatten(1).square().mean(1).sqrt()
+        missed = eps - kappa
+        gradient = weight * (missed if subtracted is None else eps - subtracted)
         return cls(
             gradient=gradient,
             target=x0 - gradient,
-            denoised=x0 - sigma * guidance,  # eq. 5 at x_t = add_noise(x0, kappa, t)
+            denoised=x0 - sigma * missed,  # eq. 5 at x_t = add_noise(x0, kappa, t)
             kappa=kappa,
             eps=eps,
-            residual=sigma.flatten() * size,
+            residual=sigma.flatten() * missed.flatten(1).square().mean(1).sqrt(),
             num_forwards=num_forwards,
         )
 

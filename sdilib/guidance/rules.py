@@ -196,7 +196,8 @@ class ISM:
         eps = denoise(schedule.add_noise(x0, kappa.noise, t), t)
         return Update.from_noises(
             x0,
-            kappa=kappa.eps_last,
+            kappa=kappa.noise,
+            subtracted=kappa.eps_last,
             eps=eps,
             sigma=spread(schedule.sigma(t), x0),
             weight=spread(weight_at(self.weight, t, schedule), x0),

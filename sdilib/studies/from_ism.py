@@ -107,7 +107,8 @@ class ConditionalISM:
         sigma = spread(schedule.sigma(t), x0)
         return Update.from_noises(
             x0,
-            kappa=kappa.eps_last,
+            kappa=kappa.noise,
+            subtracted=kappa.eps_last,
             eps=eps,
             sigma=sigma,
             weight=sigma,
