@@ -37,7 +37,17 @@ class Settings3D(Protocol):
 
     @property
     def size(self) -> int:
-        """Height and width of the renders, in pixels."""
+        """Height and width of what the model sees, in pixels."""
+        ...
+
+    @property
+    def render_size(self) -> int:
+        """0, or a smaller height and width of the renders."""
+        ...
+
+    @property
+    def shading(self) -> float:
+        """Share of the steps that are lit, and so need normals."""
         ...
 
     @property
@@ -108,17 +118,18 @@ def run_bytes(config: Settings3D, model: StableDiffusion, rays_per_patch: int) -
         model: of the run, loaded.
         rays_per_patch: in place of the configuration's.
     """
-    rays = config.cameras * config.size**2
+    rays = config.cameras * (config.render_size or config.size) ** 2
     render = render_bytes(
         rays=rays,
         num_samples=config.num_samples,
         rays_per_patch=rays_per_patch,
         levels=config.levels,
         backend=config.backend,
-        normals=config.normals,
+        normals=config.normals or config.shading > 0,
         cuda=model.device.type == "cuda",
     )
-    codec = model.codec_bytes(rays, graph=config.through == "encoder")
+    pixels = config.cameras * config.size**2
+    codec = model.codec_bytes(pixels, graph=config.through == "encoder")
     # A patch's graph begins when the autoencoder's has gone.
     return max(render, codec) if 0 < rays_per_patch < rays else render + codec
 
@@ -141,9 +152,15 @@ def free_bytes(device: torch.device) -> int | None:
         return None
     try:
         group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text(encoding="ascii"))
-        return min(free, limit - int((group / "memory.current").read_text(encoding="ascii")))
-    except (OSError, ValueError):  # no container, or one without a limit
+        limit, used = (
+            int((group / f"memory.{name}").read_text(encoding="ascii"))
+            for name in ("max", "current")
+        )
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        # Files read are kept in memory until it is needed: that part is as good as free.
+        cached = next(int(x.split()[1]) for x in lines if x.startswith("inactive_file "))
+        return min(free, limit - used + cached)
+    except (OSError, ValueError, StopIteration):  # no container, or one without a limit
         return free
 
 
@@ -161,7 +178,7 @@ def require_memory(config: Settings3D, model: StableDiffusion) -> None:
     needed = run_bytes(config, model, config.rays_per_patch)
     if free is None or needed <= free:
         return
-    rays = config.cameras * config.size**2
+    rays = config.cameras * (config.render_size or config.size) ** 2
     fitting = [n for n in _PATCHES if n < rays and run_bytes(config, model, n) <= free]
     advice = "a smaller size, or fewer cameras or samples, needs less"
     if fitting:

@@ -57,6 +57,14 @@ def test_a_patch_as_large_as_the_image_is_plain(tiny):
     assert run_bytes(LARGE, tiny, 512**2) == run_bytes(LARGE, tiny, 0)
 
 
+@pytest.mark.parametrize(
+    ("changed", "more"), [({"render_size": 64}, False), ({"shading": 0.5}, True)]
+)
+def test_small_renders_take_less_and_lit_ones_more(tiny, changed, more):
+    plain, other = run_bytes(LARGE, tiny, 0), run_bytes(replace(LARGE, **changed), tiny, 0)
+    assert (other > plain) is more is (not other < plain)
+
+
 def test_an_encoders_graph_takes_more_than_a_decoders_images(tiny):
     assert tiny.codec_bytes(100, graph=True) > tiny.codec_bytes(100, graph=False)
 
