@@ -156,11 +156,12 @@ class NeRFScene:
             camera: any number of views.
             batch: rendered at a time.
         """
-        before, parts = self.camera, []
+        looking = (self.camera, self._jitter, self._drawn, self._lit, self._light)
+        parts = []
         for items in torch.arange(len(camera)).split(positive_int("batch", batch)):
             self.look(camera.select(items))
             parts.append(self.render_all())
-        self.look(before)
+        self.camera, self._jitter, self._drawn, self._lit, self._light = looking
         names = [field.name for field in fields(Render)]
         return Render(**{n: torch.cat([getattr(p, n).cpu() for p in parts]) for n in names})
 
