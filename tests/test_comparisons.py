@@ -71,6 +71,26 @@ def test_equal_cost_gives_a_random_kappa_as_many_forwards():
     assert random.steps == pytest.approx(sdi.steps * (1 + 5.4), rel=0.02)
 
 
+def test_half_a_run_has_the_times_and_penalties_of_the_whole_ones_first_half():
+    (whole,) = plan(["a red mug"], {"": {"z_variance": 0.1}}, SETTINGS)[""]
+    settings = SETTINGS | {"z_variance": 0.1}
+    (half,) = plan(["a red mug"], study.halfway(settings), settings)[study.SDI]
+    assert 2 * half.steps == whole.steps
+    for name in ("opaqueness", "z_variance"):  # they grow from 0 to this
+        assert getattr(half, name) / half.steps == getattr(whole, name) / whole.steps > 0
+    fall = [(run.t_start - run.t_end) / run.steps for run in (half, whole)]
+    assert fall[0] == pytest.approx(fall[1])
+
+
+@pytest.mark.parametrize("size", [64, 512])
+def test_half_the_size_is_half_of_what_the_model_sees(size):
+    runs = plan(["a red mug"], study.at_equal_cost(SETTINGS), SETTINGS | {"size": size})
+    assert runs[study.HALF_SIZE][0].render_size == 32  # of the settings that made the methods
+    settings = SETTINGS | {"size": size}
+    runs = plan(["a red mug"], study.at_equal_cost(settings), settings)
+    assert runs[study.HALF_SIZE][0].render_size == size // 2
+
+
 def numbers(better, worse, methods):
     """Every method is worse but the last."""
     last = list(methods)[-1]

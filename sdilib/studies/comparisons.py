@@ -48,7 +48,13 @@ Numbers = Mapping[str, Mapping[str, Float[Tensor, " runs"]]]
 SDI = "SDI"
 """The name of the run that all figures share: the preset's own."""
 
-_SDS: dict[str, Any] = {"rule": "sds", "t_schedule": "random", "guidance_scale": 7.5, "updates": 1}
+_SDS: dict[str, Any] = {
+    "rule": "sds",
+    "t_schedule": "random",
+    "t_end": 0.02,  # DreamFusion's range, 2209.14988: t ~ U(0.02, 0.98)
+    "guidance_scale": 7.5,
+    "updates": 1,
+}
 _RANDOM: dict[str, Any] = {"kappa": "random"}
 
 TEASER: dict[str, dict[str, Any]] = {
@@ -58,8 +64,11 @@ TEASER: dict[str, dict[str, Any]] = {
 }
 """Figure 1, panels d and e, and SDS at SDI's own gamma."""
 
+HALF_SIZE = "SDS, half size"
+"""DreamFusion's SDS, which renders smaller than the model sees."""
+
 ABLATION: dict[str, dict[str, Any]] = {
-    "SDS, half size": _SDS | {"render_size": 32},
+    HALF_SIZE: _SDS | {"render_size": 32},
     "SDS": _SDS,
     "annealed t": _RANDOM | {"updates": 1},
     "inversion": {"updates": 1},
@@ -134,7 +143,7 @@ def plan(
 
 
 def at_equal_cost(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return `ABLATION` and a random kappa that is given SDI's number of UNet sample-forwards.
+    """Return `ABLATION` for these settings, and a random kappa with SDI's number of UNet sample-forwards.
 
     Args:
         settings: those of SDI.
@@ -143,17 +152,23 @@ def at_equal_cost(settings: Settings) -> dict[str, dict[str, Any]]:
     times = [run.t_start + (run.t_end - run.t_start) * k / run.steps for k in range(run.steps)]
     inverted = sum(whole_steps(t, run.num_inversion_steps) for t in times) / len(times)
     steps = round((1 + inverted) * run.steps)
-    return ABLATION | {EQUAL_COST: _RANDOM | {"updates": 1, "steps": steps}}
+    half = ABLATION[HALF_SIZE] | {"render_size": run.size // 2}
+    return ABLATION | {HALF_SIZE: half, EQUAL_COST: _RANDOM | {"updates": 1, "steps": steps}}
 
 
 def halfway(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return SDI stopped half-way: the first half of its steps, with the same times.
+    """Return SDI stopped half-way: the first half of its steps, with the same times and penalties.
+
+    Exact for an even number of steps; convexity, shading and progressive levels go by the share of the run, and so fall
+    in other steps, where they are on.
 
     Args:
         settings: those of SDI.
     """
     run = plan(["any"], {SDI: {}}, settings)[SDI][0]
-    return {SDI: {"steps": max(1, run.steps // 2), "t_end": (run.t_start + run.t_end) / 2}}
+    grown = {name: getattr(run, name) / 2 for name in ("opaqueness", "z_variance")}
+    times = {"steps": max(1, run.steps // 2), "t_end": (run.t_start + run.t_end) / 2}
+    return {SDI: times | grown}
 
 
 def teaser_claims(numbers: Numbers, prompts: Sequence[str]) -> list[Claim]:
@@ -231,7 +246,7 @@ def ablation_claims(numbers: Numbers, prompts: Sequence[str]) -> list[Claim]:
     """
     distance = _distance(numbers)
     pairs = {
-        "A higher resolution improves SDS": ("SDS", "SDS, half size"),
+        "A higher resolution improves SDS": ("SDS", HALF_SIZE),
         "Annealing t improves on a random t": ("annealed t", "SDS"),
         "Inversion improves on a random κ, one update a target": ("inversion", "annealed t"),
         "Inversion improves on a random κ, several updates a target": (
