@@ -2,7 +2,7 @@
 
 Letters: eps is a noise prediction, y the prompt, ∅ the empty prompt, gamma = `guidance_scale`: 0 is
 unconditional, 1 is conditional, 7.5 the usual. One network call serves all the branches a step
-needs, and none is made for a branch whose weight is zero. What is counted everywhere is UNet
+needs; one that gamma gives no weight is left out. What is counted everywhere is UNet
 sample-forwards: one sample through the network once.
 """
 

@@ -210,6 +210,7 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "levels": {"smoke": 12, "laptop": 12, "full": 12, "gpu": 16},
         "finest_resolution": {"smoke": 64, "laptop": 64, "full": 64, "gpu": 2048},
         "through": {"smoke": "decoder", "laptop": "decoder", "full": "decoder", "gpu": "encoder"},
+        "rays_per_patch": {"gpu": 4096},  # deferred backpropagation: 64 x 64 pixels fit any memory
     },
     "run": {
         "sds_steps": {"smoke": 4, "laptop": 150, "full": 300, "gpu": 1000},
@@ -217,7 +218,8 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "ism_steps": {"smoke": 3, "laptop": 50, "full": 50, "gpu": 50},
     },
 }
-"""Values by notebook, parameter and preset. "run" is `sdilib run --scene image`, "run3d" `sdilib run`."""
+"""Values by notebook, parameter and preset. "run" is `sdilib run --scene image`, "run3d" `sdilib run`, whose settings keep their
+defaults where a preset names none."""
 
 
 def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
@@ -242,7 +244,8 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
     one_of("notebook", notebook, NOTEBOOKS)
     one_of("preset", preset, PRESETS)
     values: dict[str, Any] = {"preset": preset, "model": MODELS[preset]}
-    values |= {name: choices[preset] for name, choices in NOTEBOOKS[notebook].items()}
+    own = NOTEBOOKS[notebook].items()
+    values |= {name: choices[preset] for name, choices in own if preset in choices}
     for name, value in given.items():
         if name not in values or name == "preset":
             known = [known for known in values if known != "preset"]

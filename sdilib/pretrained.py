@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from transformers.utils import logging as transformers_logging
 
 # On import transformers warns that image processors want torchvision; nothing here processes
@@ -35,6 +36,7 @@ __all__ = [
     "BUNDLED",
     "RANDOM",
     "StableDiffusionPipeline",
+    "hub_commit",
     "load_pipeline",
     "model_folder",
     "random_pipeline",
@@ -168,14 +170,28 @@ def _without_progress_bars() -> Iterator[None]:
 
 
 def model_folder(model: str) -> Path | None:
-    """Return the folder of a bundled model or of a path, None for any other name.
+    """Return the folder of a bundled model or of a path, None for any other name and random models'.
 
     Args:
         model: as for `load_pipeline`.
     """
     if model in BUNDLED:
         return Path(str(files("sdilib") / "models" / model))
+    if model in RANDOM:  # a folder of that name is given as ./name
+        return None
     return Path(model).expanduser() if Path(model).expanduser().is_dir() else None
+
+
+def hub_commit(model: str) -> str | None:
+    """Return the commit of a hub model in the local cache, None for any other name.
+
+    Args:
+        model: as for `load_pipeline`.
+    """
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        return None
+    found = try_to_load_from_cache(model, "model_index.json")
+    return Path(found).parent.name if isinstance(found, str) else None
 
 
 def check_folder(model: str, folder: Path) -> None:

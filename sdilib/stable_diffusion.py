@@ -1,6 +1,7 @@
 """Stable Diffusion, and the bundled model, as a `Denoiser` of latents with VAE and text encoder."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +14,7 @@ from sdilib.pretrained import (
     BUNDLED,
     RANDOM,
     StableDiffusionPipeline,
+    hub_commit,
     load_pipeline,
     model_folder,
 )
@@ -27,6 +29,8 @@ from sdilib.schedule import NoiseSchedule, Time
 from sdilib.storage import hash_files, read_json
 
 __all__ = ["StableDiffusion"]
+
+_log = logging.getLogger(__name__)
 
 
 class StableDiffusion:
@@ -72,21 +76,31 @@ class StableDiffusion:
         cls,
         model: str = "mini",
         *,
-        device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
     ) -> "StableDiffusion":
         """Load a model.
 
         Args:
             model: "mini" (bundled), "tiny" or "sd21" (random weights), a folder in diffusers'
                 format, or a hub id.
-            device: where it runs.
-            dtype: of weights and network calls; everything outside them stays in the caller's type.
+            device: where it runs. None is the CPU for the bundled and random models, whose results then repeat bit by
+                bit, and for all others CUDA where there is such a device.
+            dtype: of weights and network calls; everything outside them stays in the caller's type. None is float16 on
+                CUDA, float32 elsewhere.
 
         Raises:
             ValueError: unknown model, incomplete folder, another family, zero terminal SNR.
             OSError: weights of a hub id that cannot be fetched.
         """
+        if device is None:
+            small = model in (*BUNDLED, *RANDOM)
+            device = "cuda" if not small and torch.cuda.is_available() else "cpu"
+            if not small and device == "cpu":
+                _log.warning("model=%r runs on the CPU, since torch finds no CUDA device", model)
+        device = torch.device(device)
+        if dtype is None:
+            dtype = torch.float16 if device.type == "cuda" else torch.float32
         pipeline = load_pipeline(model, dtype=dtype).to(device)
         folder = model_folder(model)
         listed = folder / "world.json" if folder is not None else None
@@ -95,11 +109,14 @@ class StableDiffusion:
 
     @property
     def hash(self) -> str:
-        """16 hexadecimal digits naming the weights: a folder's files, else those in memory."""
-        folder = model_folder(self.name)
+        """16 hexadecimal digits naming the weights: a folder's files, a hub id's commit, else those in memory."""
+        folder, commit = model_folder(self.name), hub_commit(self.name)
         if folder is not None:
             return hash_files(folder)
         digest = hashlib.sha256()
+        if commit is not None:  # weights in memory are rounded to the type asked for
+            digest.update(f"{self.name}@{commit}".encode())
+            return digest.hexdigest()[:16]
         for part in (self._unet, self._vae):
             for name, tensor in sorted(part.state_dict().items()):
                 digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
@@ -156,8 +173,9 @@ class StableDiffusion:
             ValueError: an empty or too long prompt, a word the bundled model does not know, or a
                 text not seen before `release_text_encoder`.
         """
-        if isinstance(prompts, str):
-            reject("prompts", prompts, "a list of texts, one an item")
+        for name, given in (("prompts", prompts), ("negative_prompts", negative_prompts)):
+            if isinstance(given, str):
+                reject(name, given, "a list of texts")
         texts = list(prompts)
         empty = [text for text in texts or [""] if not text.strip()]
         if empty:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import torch
 
 from sdilib.pretrained import load_pipeline, model_folder, random_pipeline
@@ -28,8 +30,12 @@ def test_weights_come_in_the_type_asked_for():
     assert load_pipeline("tiny", dtype=torch.float16).unet.dtype == torch.float16
 
 
-def test_only_bundled_names_and_paths_have_a_folder(tmp_path):
+def test_only_bundled_names_and_paths_have_a_folder(tmp_path, monkeypatch):
     assert model_folder(str(tmp_path)) == tmp_path
     assert model_folder("tiny") is None
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    assert model_folder("tiny") is None  # load_pipeline takes the random one
+    assert model_folder("./tiny") == Path("tiny")
     assert model_folder("owner/name") is None
     assert (model_folder("mini") / "world.json").is_file()

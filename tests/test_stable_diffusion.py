@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from sdilib.pretrained import random_pipeline
+from sdilib import pretrained, stable_diffusion
+from sdilib.pretrained import load_pipeline, random_pipeline
 from sdilib.stable_diffusion import StableDiffusion
 
 
@@ -88,6 +89,38 @@ def test_a_hash_names_the_weights(tmp_path):
     random_pipeline("tiny").save_pretrained(tmp_path / "model")
     saved = StableDiffusion.from_pretrained(str(tmp_path / "model"))
     assert len(saved.hash) == 16
+
+
+def test_a_hub_models_hash_is_that_of_its_commit_whatever_the_type(monkeypatch):
+    cached = {"owner/one": "/cache/snapshots/abc/model_index.json"}
+    monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda model, file: cached.get(model))
+    full, half = random_pipeline("tiny"), load_pipeline("tiny", dtype=torch.float16)
+    one, same = (StableDiffusion(each, name="owner/one") for each in (full, half))
+    assert one.hash == same.hash
+    cached["owner/one"] = "/cache/snapshots/abd/model_index.json"
+    assert StableDiffusion(full, name="owner/one").hash != StableDiffusion(full).hash
+    assert len(one.hash) == 16
+
+
+@pytest.mark.parametrize(
+    ("model", "cuda", "expected"),
+    [("tiny", True, "cpu"), ("./folder", True, "cuda"), ("./folder", False, "cpu")],
+)
+def test_large_models_run_on_cuda_where_it_is(model, cuda, expected, monkeypatch, caplog):
+    asked = []
+
+    def load(model, *, dtype):
+        asked.append(dtype)
+        pipeline = random_pipeline("tiny")
+        monkeypatch.setattr(pipeline, "to", lambda device: asked.append(device) or pipeline)
+        return pipeline
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(stable_diffusion, "load_pipeline", load)
+    StableDiffusion.from_pretrained(model)
+    assert asked == [torch.float16 if expected == "cuda" else torch.float32, torch.device(expected)]
+    said = "model='./folder' runs on the CPU, since torch finds no CUDA device"
+    assert (said in caplog.text) is (model == "./folder" and not cuda)
 
 
 def test_half_precision_inside_leaves_the_callers_type_outside(generator):

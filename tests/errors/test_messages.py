@@ -319,7 +319,7 @@ def test_an_empty_prompt(tiny, prompts):
 def test_a_text_in_place_of_a_list(tiny):
     check(
         lambda: tiny.embed("a red mug"),
-        "prompts='a red mug': expected a list of texts, one an item",
+        "prompts='a red mug': expected a list of texts",
     )
 
 
