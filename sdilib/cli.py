@@ -21,6 +21,7 @@ __all__ = ["main"]
 _THREADS = ("MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _RULES = ("sdi", "sds", "ism")
 _SCENES = ("nerf", "image")
+_INVERSION_SCALE = -7.5
 _RUNS_ACTIONS = ("list", "show", "export", "remove")
 
 
@@ -167,11 +168,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--inversion-guidance-scale",
         type=_number,
-        default=-7.5,
+        default=_INVERSION_SCALE,
         help="gamma of the inversion; sdi only; default -7.5",
     )
     parser.add_argument("--seed", type=_integer, default=0, help="of everything drawn; 0 (default)")
-    parser.add_argument("--device", default="cpu", help="of torch: cpu (default), cuda or cuda:1")
+    parser.add_argument(
+        "--device",
+        default="",
+        help="of torch, such as cpu, cuda or cuda:1; default: cpu for the bundled model, and for others cuda where it is",
+    )
     parser.add_argument("--scene", default="nerf", help="nerf (default), or image")
     parser.add_argument(
         "--out", default="", help="of an image; default runs/RULE-PROMPT-SEED, which must be new"
@@ -212,8 +217,13 @@ def _run(options: argparse.Namespace) -> int:
     positive_int("seed", options.seed, at_least=0)
     finite("guidance_scale", options.guidance_scale)
     finite("inversion_guidance_scale", options.inversion_guidance_scale)
+    if options.rule != "sdi" and options.inversion_guidance_scale != _INVERSION_SCALE:
+        expected = f"{_INVERSION_SCALE}, the default, unless the rule is sdi"
+        reject("inversion_guidance_scale", options.inversion_guidance_scale, expected)
     if one_of("scene", options.scene, _SCENES) == "nerf":
         return _run_3d(options)
+    if options.set:
+        reject("set", " ".join(options.set), "nothing with --scene image: the settings of a 3D run")
     steps = {f"{options.rule}_steps": options.steps}
     settings = resolve("run", options.preset, model=options.model, **steps)
     settings = {
@@ -252,9 +262,7 @@ def _run_3d(options: argparse.Namespace) -> int:
     for name in ("prompt", "rule", "guidance_scale", "inversion_guidance_scale", "seed"):
         settings[name] = getattr(options, name)
     if options.rule == "sds":
-        settings["t_schedule"] = "random"
-    if options.preset == "gpu":
-        settings["rays_per_patch"] = 4096  # deferred backpropagation: memory for these alone
+        settings |= {"t_schedule": "random", "t_end": 0.02}  # DreamFusion's range, 2209.14988
 
     from sdilib.exports import turntable, write_strip
     from sdilib.jobs import distilled
@@ -266,9 +274,7 @@ def _run_3d(options: argparse.Namespace) -> int:
         one_of("set", name, tuple(kinds))
         settings[name] = _typed(name, value, kinds[name])
     config = Text3D(**settings)
-    device = _device(options.device)
-    kind = _half_on_cuda(device)
-    model = StableDiffusion.from_pretrained(config.model, device=device, dtype=kind)
+    model = StableDiffusion.from_pretrained(config.model, device=_device(options.device))
     made = distilled(config, root=options.root, model=model)
     if made.scene is None:
         raise RuntimeError(f"the run diverged: {made.diverged}; its record: {made.folder}")
@@ -316,6 +322,8 @@ def _runs(options: argparse.Namespace) -> int:
 
     known = {run["name"]: run for run in jobs.known_runs(options.root)}
     if options.action == "list":
+        if options.names:
+            reject("names", " ".join(options.names), "none with list; show takes names")
         total = sum(run["bytes"] for run in known.values())
         lines = [_line(run) for run in known.values()]
         lines.append(
@@ -396,13 +404,13 @@ def _export(run: dict[str, Any], root: str) -> None:
         reject("names", run["name"], "a run of the model that its settings name now")
     made = distilled(config, root=root, model=model)
     assert made.scene is not None
+    surface = nerf_mesh(made.scene.nerf)  # first: it is refused where nothing is dense enough
     written = [
         write_strip(made.scene, made.folder / "views.png"),
         turntable(made.scene, made.folder / "turntable.gif"),
         turntable(made.scene, made.folder / "turntable.mp4"),
+        *(write_mesh(surface, made.folder / f"mesh.{kind}") for kind in MESH_KINDS),
     ]
-    surface = nerf_mesh(made.scene.nerf)
-    written += [write_mesh(surface, made.folder / f"mesh.{kind}") for kind in MESH_KINDS]
     sys.stdout.write("".join(f"{path}\n" for path in written))
 
 
@@ -431,6 +439,7 @@ def _write_run(folder: Path, settings: dict[str, Any]) -> None:
     )
     pixels = (made.images[0].permute(1, 2, 0) * 255).round().byte().numpy()
     record = settings | {
+        "device": str(model.device),
         "model_hash": model.hash,
         "num_forwards": made.num_forwards,
         "seconds": round(made.seconds, 2),
@@ -449,18 +458,14 @@ def _write_run(folder: Path, settings: dict[str, Any]) -> None:
 def _device(name: str) -> Any:
     import torch
 
+    if not name:
+        return None
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
         reject("device", name, "a device that torch has here, such as cpu or cuda")
     return device
-
-
-def _half_on_cuda(device: Any) -> Any:
-    import torch
-
-    return torch.float16 if device.type == "cuda" else torch.float32
 
 
 def _make_rule(model: Any, settings: dict[str, Any]) -> Any:

@@ -68,6 +68,7 @@ _log = logging.getLogger(__name__)
 _CHECKPOINT, _BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 _SCENE, _DONE, _CONFIG, _LOG = "scene.safetensors", "done.json", "config.json", "log.jsonl"
 # What a folder lacks, where writing into it fails so.
+_OF_A_RUN = {"prompt", "rule", "steps", "model_hash"}  # settings of every version
 _LACKS = dict.fromkeys(
     (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR),
     "expected a folder that can be written",
@@ -195,18 +196,20 @@ def known_runs(root: str | Path = "runs") -> list[dict[str, Any]]:
     """Return what is known of each run below a folder: name, settings, state, steps and bytes.
 
     Args:
-        root: folder of all runs.
+        root: folder of all runs. Folders with another kind of configuration, such as a training's, are passed over.
     """
     found = []
     for path in sorted(Path(root).glob(f"*/{_CONFIG}")):
-        folder = path.parent
+        folder, config = path.parent, read_json(path)
+        if not (isinstance(config, dict) and config.keys() >= _OF_A_RUN):
+            continue
         done = read_json(folder / _DONE) if (folder / _DONE).exists() else None
         state = "unfinished" if done is None else "diverged" if done["diverged"] else "done"
         size = sum(map(_size, folder.rglob("*")))
         found.append(
             {
                 "name": folder.name,
-                "config": read_json(path),
+                "config": config,
                 "state": state,
                 "steps": len(_read_log(folder / _LOG)),
                 "bytes": size,
@@ -325,9 +328,11 @@ def _record(built: Built, step: Step) -> dict[str, Any]:
         "residual": step.update.residual.mean(),
         "gradient": step.gradient_norm.mean(),
     }
-    finite = {name: float(value) for name, value in numbers.items()}
-    assert all(map(math.isfinite, finite.values()))
-    return {"step": step.step, **finite, "opacity": built.opacity}
+    record = {name: float(value) for name, value in numbers.items()}
+    for name, value in record.items():
+        if not math.isfinite(value):  # of finite tensors, whose squares are not
+            raise NonFiniteError(f"{name}={value} at step {step.step}: expected a finite number")
+    return {"step": step.step, **record, "opacity": built.opacity}
 
 
 def _frame(built: Built, step: Step, folder: Path) -> None:

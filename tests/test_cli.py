@@ -19,6 +19,7 @@ from sdilib import jobs
 from sdilib.cli import main
 
 ROOT = Path(sdilib.__file__).parents[1]
+CONFIG = {"prompt": "a red mug", "rule": "sdi", "steps": 2, "model_hash": "0"}
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +106,7 @@ def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, caps
 def test_a_beginning_names_a_run_if_it_is_of_one_only(given, message, tmp_path, capsys):
     for name in ("sdi-a-1", "sdi-a-2", "sdi-b-3", "sdi-b-33"):
         (tmp_path / "runs" / name).mkdir(parents=True)
-        (tmp_path / "runs" / name / "config.json").write_text("{}")
+        (tmp_path / "runs" / name / "config.json").write_text(json.dumps(CONFIG))
     assert main(["runs", "remove", "sdi-b-3", given]) == 2
     assert capsys.readouterr().err == f"sdilib: names='{given}': {message}\n"
     assert main(["runs", "remove", "sdi-b-3", "sdi-b-33"]) == 0  # the whole name is that run's
@@ -116,10 +117,23 @@ def test_a_beginning_names_a_run_if_it_is_of_one_only(given, message, tmp_path, 
     assert capsys.readouterr().out == "no unfinished run in runs\n"
 
 
+def test_a_training_beside_the_runs_is_none_of_them(tmp_path, capsys):
+    kept = tmp_path / "runs" / "unet" / "config.json"
+    kept.parent.mkdir(parents=True)
+    for config in ('{"steps": 10}', "[1]"):
+        kept.write_text(config)
+        assert main(["runs"]) == 0
+        assert capsys.readouterr().out.startswith("0 3D runs, ")
+        assert main(["runs", "remove", "unfinished"]) == 0
+        assert capsys.readouterr().out == "no unfinished run in runs\n"
+        assert main(["runs", "remove", "unet"]) == 2
+        assert kept.is_file()
+
+
 def test_a_run_that_a_process_works_on_is_left_and_the_others_removed(tmp_path, capsys):
     for name in ("sdi-a-1", "sdi-b-2"):
         (tmp_path / "runs" / name).mkdir(parents=True)
-        (tmp_path / "runs" / name / "config.json").write_text("{}")
+        (tmp_path / "runs" / name / "config.json").write_text(json.dumps(CONFIG))
     with FileLock(tmp_path / "runs" / "sdi-a-1" / ".lock"):
         assert main(["runs", "remove", "unfinished"]) == 0
         said = "left: run='sdi-a-1': expected a run that no process is working on\n"
@@ -232,6 +246,15 @@ def test_a_range_is_two_numbers(tmp_path):
         ("run --prompt x --model tiny --set seed=-1", "seed=-1: expected an integer of at least"),
         ("run --prompt x --guidance-scale nan", "guidance_scale=nan: expected a finite number"),
         ("run --prompt x --inversion-guidance-scale inf", "inversion_guidance_scale=inf"),
+        (
+            "run --prompt x --rule sds --inversion-guidance-scale 0",
+            "scale=0.0: expected -7.5, the ",
+        ),
+        (
+            "run --prompt x --scene image --set size=8",
+            "set='size=8': expected nothing with --scene",
+        ),
+        ("runs list sdi", "names='sdi': expected none with list"),
         ("run --prompt x --model nonsense", "model='nonsense': expected mini, tiny"),
         ("run --prompt x --model tiny --device tpu9", "device='tpu9': expected a device"),
         ("gpu-check --size 0", "size=0: expected an integer of at least 1"),
@@ -280,7 +303,7 @@ def test_every_option_of_run_says_what_it_is_and_its_default(capsys):
     defaults = {
         "--prompt": "",
         "--seed": "0 (default)",
-        "--device": "cpu (default)",
+        "--device": "default: cpu for the bundled model",
         "--guidance-scale": "default 7.5",
         "--inversion-guidance-scale": "default -7.5",
     }
