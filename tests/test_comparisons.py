@@ -115,6 +115,37 @@ def test_the_better_one_is_found_and_not_the_other_way_round(methods, claims):
     assert not any(claim.holds for claim in claims(numbers(0.5, 0.1, methods), PROMPTS))
 
 
+def test_figure_8s_main_improvement_is_the_larger_gain():
+    levels = {"SDS": 9.0, "annealed t": 8.0, "annealed t, whole steps": 6.0}
+    spread = torch.linspace(0.9, 1.1, 8).double()
+
+    def said(inverted):
+        means = dict.fromkeys(study.ABLATION, 9.0) | levels | {"inversion, whole steps": inverted}
+        values = {name: mean * spread for name, mean in means.items()}
+        *_, last = study.ablation_claims({"kernel distance": values}, PROMPTS)
+        assert "main improvement" in last.claim
+        return last.holds
+
+    assert said(3.0) is True
+    assert said(5.5) is False
+
+
+@pytest.mark.parametrize(("beyond", "holds"), [(5.0, True), (4.8, True), (4.0, False)])
+def test_figure_11_levels_off_where_the_rest_gains_little(beyond, holds):
+    means = {"n = 1": 13.0, "n = 3": 9.0, "n = 5": 7.0, "n = 10": 5.0, "n = 20": 5.0}
+    spread = torch.linspace(0.9, 1.1, 8).double()
+    values = {name: mean * spread for name, mean in (means | {"n = 30": beyond}).items()}
+    *rises, last = study.step_claims({"kernel distance": values}, PROMPTS)
+    assert [claim.holds for claim in rises] == [True, True]
+    assert (last.holds, "a tenth" in last.claim) == (holds, True)
+
+
+def test_what_stands_in_for_the_kernel_distance_is_named():
+    values = {name: torch.ones(8).double() for name in study.CHOICES}
+    for claim in study.choice_claims({"fine detail": values}, PROMPTS):
+        assert claim.claim.endswith("(fine detail)")
+
+
 def test_with_few_prompts_nothing_is_decided():
     few = {k: {m: v[:2] for m, v in e.items()} for k, e in numbers(0.1, 0.5, study.TEASER).items()}
     assert {claim.holds for claim in study.teaser_claims(few, PROMPTS[:2])} == {None}

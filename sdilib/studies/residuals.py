@@ -554,15 +554,16 @@ def guidance_claims(
         )
         for low, high in pairs
     ]
-    return [
-        *claims,
+    on_par = [
         bound_claim(
-            f"{half} and {negative} perform on par: residuals within 20 % of each other",
-            mean[negative] / mean[half],
+            f"{one} and {other} perform on par: residuals within 20 % of each other",
+            mean[other] / mean[one],
             at_least=1 / 1.2,
             at_most=1.2,
-            name=f"{negative} / {half}",
+            name=f"{other} / {one}",
             groups=prompts,
             note="the paper names no margin",
-        ),
+        )
+        for one, other in ((half, negative), (half, none), (negative, none))
     ]
+    return [*claims, *on_par]
