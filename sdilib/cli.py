@@ -500,7 +500,7 @@ def _notebook(options: argparse.Namespace) -> int:
             given=given,
         )
     if options.stamp:
-        _write_stamp(Path(options.stamp), files, sources_used(source))
+        _write_stamp(Path(options.stamp), files, sources_used(source, options.model))
     return 0
 
 

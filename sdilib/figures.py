@@ -26,7 +26,7 @@ from sdilib import __version__
 from sdilib.checks import reject
 from sdilib.claims import Claim
 from sdilib.percent import cells, code_hash
-from sdilib.presets import NOTEBOOKS, resolve
+from sdilib.presets import MODELS, NOTEBOOKS, resolve
 from sdilib.storage import atomic_write, hash_files, read_json, slug, write_json
 
 __all__ = ["Problem", "Savable", "check", "figure_folder", "gallery", "save_figure", "versions"]
@@ -363,9 +363,19 @@ def check(folder: str | Path, *, notebooks: str | Path = "notebooks") -> list[Pr
             key = record["notebook"].split("_")[0].removeprefix("fig")
             preset = record["config"].get("preset", "laptop")
             preset = "laptop" if preset == "smoke" else preset
-            repair = f"make figures FIG={key} PRESET={preset} AGAIN=1"
+            repair = f"make figures FIG={key} PRESET={preset}{_other_model(record)} AGAIN=1"
             problems.append(Problem(record["figure"], reason, repair))
     return problems
+
+
+def _other_model(record: Mapping[str, Any]) -> str:
+    """What makes the same figure of a model that is not the preset's."""
+    preset, model = (str(record["config"].get(name, "")) for name in ("preset", "model"))
+    if not model or model == MODELS.get(preset):
+        return ""
+    path = Path(model)
+    near = path.is_absolute() and path.is_relative_to(Path.cwd())
+    return f" MODEL={path.relative_to(Path.cwd()) if near else model}"
 
 
 def _staleness(record: Mapping[str, Any], folder: Path, notebooks: Path) -> str:

@@ -27,7 +27,7 @@ from traitlets.config import Config
 
 from sdilib.checks import one_of, reject
 from sdilib.percent import checked, parameters
-from sdilib.presets import PRESETS
+from sdilib.presets import MODELS, PRESETS
 from sdilib.storage import atomic_write
 
 __all__ = [
@@ -142,6 +142,8 @@ def run_notebook(
     one_of("preset", preset, PRESETS)
     given = dict(given or {})
     declared = parameters(source)
+    if _is_folder(model):  # a kernel works in the notebook's folder
+        model = str(Path(model).expanduser().resolve())
     for name in set(given) & set(_RUNNER_SETS):
         reject(name, given[name], "to be given by its own option, not among the parameters")
     values = checked(source, given | ({"model": model} if model else {}))
@@ -151,6 +153,12 @@ def run_notebook(
         values |= {name: value for name, value in ours.items() if name in declared}
         _execute(source, values, build)
         return _move(Path(staging), folder)
+
+
+def _is_folder(model: str) -> bool:
+    """Whether `pretrained.model_folder` takes a name for a path; that module takes seconds to import."""
+    index = Path(model).expanduser() / "model_index.json"
+    return model not in ("", *MODELS.values()) and index.is_file()
 
 
 def _execute(source: Path, values: Mapping[str, Any], build: Path) -> None:
@@ -199,11 +207,12 @@ def _move(staging: Path, folder: Path) -> list[Path]:
     return moved
 
 
-def sources_used(source: str | Path) -> list[Path]:
-    """Return the files a notebook depends on: itself, the library's modules it imports, directly or not, and the model.
+def sources_used(source: str | Path, model: str = "") -> list[Path]:
+    """Return the files a notebook depends on: itself, the library's modules it imports, directly or not, and the models.
 
     Args:
         source: path of the `.py` file.
+        model: as given to `run_notebook`; the bundled models are always among the files.
     """
     package = Path(str(find_spec("sdilib").submodule_search_locations[0]))  # pyright: ignore[reportOptionalMemberAccess, reportOptionalSubscript]
     used, waiting = set(), [Path(source)]
@@ -220,9 +229,9 @@ def sources_used(source: str | Path) -> list[Path]:
                     p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()
                 ]
     if package / "pretrained.py" in used:
-        used |= {
-            p for p in (package / "models").rglob("*") if p.suffix in (".json", ".safetensors")
-        }
+        folders = [package / "models", *([Path(model).expanduser()] if _is_folder(model) else [])]
+        files = [path for folder in folders for path in folder.rglob("*")]
+        used |= {path for path in files if path.suffix in (".json", ".safetensors")}
     return sorted(used)
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from sdilib.checks import reject
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.pretrained import (
-    BUNDLED,
     RANDOM,
     StableDiffusionPipeline,
     hub_commit,
@@ -84,8 +83,8 @@ class StableDiffusion:
         Args:
             model: "mini" (bundled), "tiny" or "sd21" (random weights), a folder in diffusers'
                 format, or a hub id.
-            device: where it runs. None is the CPU for the bundled and random models, whose results then repeat bit by
-                bit, and for all others CUDA where there is such a device.
+            device: where it runs. None is the CPU for models of the world and random ones, whose results then repeat bit
+                by bit, and for all others CUDA where there is such a device.
             dtype: of weights and network calls; everything outside them stays in the caller's type. None is float16 on
                 CUDA, float32 elsewhere.
 
@@ -93,8 +92,11 @@ class StableDiffusion:
             ValueError: unknown model, incomplete folder, another family, zero terminal SNR.
             OSError: weights of a hub id that cannot be fetched.
         """
+        folder = model_folder(model)
+        listed = folder / "world.json" if folder is not None else None
+        words = read_json(listed)["words"] if listed is not None and listed.is_file() else ()
         if device is None:
-            small = model in (*BUNDLED, *RANDOM)
+            small = bool(words) or model in RANDOM
             device = "cuda" if not small and torch.cuda.is_available() else "cpu"
             if not small and device == "cpu":
                 _log.warning("model=%r runs on the CPU, since torch finds no CUDA device", model)
@@ -102,9 +104,6 @@ class StableDiffusion:
         if dtype is None:
             dtype = torch.float16 if device.type == "cuda" else torch.float32
         pipeline = load_pipeline(model, dtype=dtype).to(device)
-        folder = model_folder(model)
-        listed = folder / "world.json" if folder is not None else None
-        words = read_json(listed)["words"] if listed is not None and listed.is_file() else ()
         return cls(pipeline, name=model, words=words)
 
     @property
@@ -123,9 +122,14 @@ class StableDiffusion:
         return digest.hexdigest()[:16]
 
     @property
+    def draws_world(self) -> bool:
+        """Whether prompts are the world's captions: of the bundled model, others trained so, and random weights."""
+        return bool(self._words) or self.name in RANDOM
+
+    @property
     def example_prompts(self) -> tuple[str, ...]:
-        """Prompts to try: in the bundled model's words, or the paper's."""
-        return WORLD_PROMPTS if self.name in (*BUNDLED, *RANDOM) else PAPER_PROMPTS
+        """Prompts to try: in the world's words, or the paper's."""
+        return WORLD_PROMPTS if self.draws_world else PAPER_PROMPTS
 
     @property
     def device(self) -> torch.device:

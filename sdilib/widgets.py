@@ -22,7 +22,6 @@ from torch import Tensor
 
 from sdilib.checks import in_range
 from sdilib.plotting.explore import explored, run_curves
-from sdilib.pretrained import BUNDLED, RANDOM
 from sdilib.schedule import T_SCHEDULES
 from sdilib.session import KAPPAS, RULES, Session, Settings, Snapshot
 from sdilib.stable_diffusion import StableDiffusion
@@ -71,7 +70,7 @@ class Explorer:
         controls: by name: "prompt" and the fields of `Settings`, each with a `value`.
         buttons: by name: "start", "pause" (or go on) and "stop".
         status: one sentence, on the run or on what is wrong.
-        code: the program that makes the finished run's image.
+        code: the program that makes the image of a whole run with what the controls say.
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class Explorer:
         """Build the widget; nothing runs yet.
 
         Args:
-            model: frozen. The bundled one has dropdowns of its words, any other a line of text.
+            model: frozen. One of the world has dropdowns of its words, any other a line of text.
             num_steps: that the control begins with.
             seed: likewise.
             pictures_per_second: at most, in (0, 60].
@@ -97,7 +96,7 @@ class Explorer:
         rate = in_range("pictures_per_second", pictures_per_second, 0, 60, open_low=True)
         self._pause = 1 / rate
         start = Settings(model.example_prompts[0], num_steps=num_steps, seed=seed)
-        self.controls: dict[str, Any] = _controls(start, model.name in (*BUNDLED, *RANDOM))
+        self.controls: dict[str, Any] = _controls(start, model.draws_world)
         self.buttons = {
             "start": ipywidgets.Button(description="Start", icon="play", button_style="success"),
             "pause": ipywidgets.Button(description="Pause", icon="pause", disabled=True),
@@ -143,7 +142,7 @@ class Explorer:
                 self.progress,
                 ipywidgets.HBox(shown),
                 self.curves,
-                ipywidgets.Label("the finished run's image, as code:"),
+                ipywidgets.Label("a whole run with these settings, as code:"),
                 self.code,
             ],
             layout={"flex": "1 1 auto", "max_width": "640px"},

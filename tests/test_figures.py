@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,7 +131,17 @@ def test_text_of_the_notebook_may_change_but_not_its_code(save):
     source.write_text(NOTEBOOK.replace("x = 1", "x = 2"))
     (problem,) = check(save.folder, notebooks=save.notebooks)
     assert "code of" in problem.reason
-    assert str(problem).endswith("repair: make figures FIG=01 PRESET=laptop AGAIN=1")
+    folder = str(Path("mine/model").resolve())
+    for model, said in (
+        ("mini", ""),
+        ("owner/model", " MODEL=owner/model"),
+        (folder, " MODEL=mine/model"),
+    ):
+        source.write_text(NOTEBOOK)
+        save(config=resolve("fig01_teaser", "laptop", model=model))
+        source.write_text(NOTEBOOK.replace("x = 1", "x = 3"))
+        (problem,) = check(save.folder, notebooks=save.notebooks)
+        assert str(problem).endswith(f"repair: make figures FIG=01 PRESET=laptop{said} AGAIN=1")
 
 
 def test_other_settings_smoke_runs_missing_parts_and_weights_are_problems(save, tmp_path):

@@ -185,6 +185,24 @@ def test_a_notebook_is_found_by_path_name_or_number(source):
         find_notebook("99", folder=source.parent)
 
 
+def test_a_models_folder_is_found_from_a_notebooks_own_and_its_files_are_used(
+    source, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "unet").mkdir(parents=True)
+    index, weights = tmp_path / "mine/model_index.json", tmp_path / "mine/unet/a.safetensors"
+    index.write_text("{}")
+    weights.write_bytes(b"")
+    source.write_text(
+        TEXT.replace("stop: bool", 'model: str = ""\nstop: bool').replace("{preset}", "{model}")
+        + "from sdilib.figures import check\n"
+    )
+    for given, seen in (("mine", str(tmp_path / "mine")), ("owner/none", "owner/none")):
+        run_notebook(source, folder="f", build="b", preset="smoke", model=given)
+        assert Path("f/fig.txt").read_text().split()[0] == seen
+        assert (Path("mine/unet/a.safetensors") in sources_used(source, given)) is (given == "mine")
+
+
 def test_the_sources_used_are_those_imported_directly_or_not(source):
     source.write_text(TEXT + "from sdilib import presets\n")
     names = {path.name for path in sources_used(source)}
