@@ -34,9 +34,10 @@ BUILD   := build/figures/$(SET)
 FOLDER  := paper_figures/$(SET)
 SOURCES := $(filter-out notebooks/table%,$(wildcard notebooks/*.py))
 ifneq ($(FIG),)
-# As `find_notebook` reads it: 3, 03, fig03 and fig03_guidance_scale are one, and case does not matter.
+# 3, 03, fig03 and FIG03 are the notebooks whose names begin so; a whole name is that one only.
 KEY     := $(shell echo '$(FIG)' | tr A-Z a-z | sed -E 's|.*/||; s/\.py$$//; s/^tab0*([0-9])/table\1/; s/^(fig)?0*(.)/\2/')
-SOURCES := $(addprefix notebooks/,$(shell ls notebooks | grep -iE '^(fig)?0*$(KEY)(_.*)?\.py$$'))
+NAMED   := $(shell ls notebooks | grep -iE '^(fig)?0*$(KEY)\.py$$')
+SOURCES := $(addprefix notebooks/,$(or $(NAMED),$(shell ls notebooks | grep -iE '^(fig)?0*$(KEY)_.*\.py$$')))
 endif
 STAMPS  := $(SOURCES:notebooks/%.py=$(BUILD)/%.stamp)
 
@@ -83,7 +84,7 @@ FORCE:
 
 gallery: $(if $(wildcard $(FOLDER)/*.json),$(BUILD)/gallery.stamp)
 
-$(BUILD)/gallery.stamp: $(wildcard $(FOLDER)/*.json)
+$(BUILD)/gallery.stamp: $(wildcard $(FOLDER)/*.json) $(SOURCES)
 	$(PYTHON) -m sdilib gallery $(FOLDER)
 	@mkdir -p $(@D) && touch $@
 
@@ -122,7 +123,7 @@ table1 app: # which `make help` leaves out
 	@echo "make $@: not in this version; 'make' lists what is." >&2; exit 2
 
 clean: ## remove build/ and the figures that git ignores; .venv stays
-	rm -rf build dist $(filter-out paper_figures/full/ paper_figures/full-next/,$(wildcard paper_figures/*/))
+	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
 
 .PHONY: help env figures active stamps gallery check-figures test lint notebooks train table1 app model-card bench bench-memory gpu-check clean FORCE
 .DEFAULT_GOAL := help

@@ -270,9 +270,8 @@ class Table:
         lines = ["| claim | verdict | measured | n | note |", "|---|---|---|---|---|"]
         for claim in self.claims:
             measured = ", ".join(f"{name} {value:.3g}" for name, value in claim.measured.items())
-            lines.append(
-                f"| {claim.claim} | **{VERDICTS[claim.holds]}** | {measured} | {claim.n} | {claim.note} |"
-            )
+            said = (claim.claim, f"**{VERDICTS[claim.holds]}**", measured, str(claim.n), claim.note)
+            lines.append(f"| {' | '.join(text.replace('|', chr(92) + '|') for text in said)} |")
         return "\n".join(lines)
 
 

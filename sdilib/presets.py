@@ -7,9 +7,9 @@ The code that runs is the same at each of them.
 
 from typing import Any
 
-from sdilib.checks import one_of, reject
+from sdilib.checks import in_range, one_of, positive_int, reject
 
-__all__ = ["NOTEBOOKS", "PRESETS", "resolve"]
+__all__ = ["MODELS", "NOTEBOOKS", "NUM_EXAMPLES", "PRESETS", "resolve"]
 
 PRESETS = ("smoke", "laptop", "full", "gpu")
 
@@ -17,6 +17,9 @@ _STABLE_DIFFUSION = "stabilityai/stable-diffusion-2-1-base"
 
 MODELS = {"smoke": "mini", "laptop": "mini", "full": "mini", "gpu": _STABLE_DIFFUSION}
 """The model of each preset: the bundled one, and the paper's, which has to be on disk or on the hub."""
+
+NUM_EXAMPLES = 16
+"""The prompts that a model has to show, `StableDiffusion.example_prompts`, and so the most a notebook can be given."""
 
 _JUDGES: dict[str, int | float | str] = {
     "smoke": "evaluator",
@@ -234,7 +237,7 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
         The values by name, `preset` and `model` among them.
 
     Raises:
-        ValueError: unknown notebook, preset or parameter.
+        ValueError: unknown notebook, preset or parameter; a number below 1; more prompts than there are examples.
         TypeError: a value of another type than the preset's.
 
     Examples:
@@ -257,5 +260,9 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
             continue
         if type(value) is not kind:
             raise TypeError(f"{name}={value!r}: expected {kind.__name__}, as in the presets")
+        if name == "num_prompts":
+            in_range(name, value, 1, NUM_EXAMPLES)
+        elif kind is int:
+            positive_int(name, value)
         values[name] = value
     return values

@@ -106,10 +106,13 @@ def test_an_unknown_figure_is_refused(clone):
         ("97", "fig97_one"),
         ("fig97_one", "fig97_one"),
         ("notebooks/fig97_one.py", "fig97_one"),
+        ("fig03_scale", "fig03_scale"),
+        ("FIG04_way", "fig04_way"),
     ],
 )
 def test_case_and_leading_zeros_of_a_figure_do_not_matter(clone, key, name):
-    for other in ("00_start", "fig03_scale", "fig30_more", "figA12_way", "the_rest"):
+    others = ("00_start", "fig03_scale", "fig30_more", "fig04_way", "fig04_way_3d", "figA12_way")
+    for other in (*others, "the_rest"):
         (clone / f"notebooks/{other}.py").touch()
     planned = make(clone, "-n", "stamps", f"FIG={key}").stdout
     assert re.findall(r"notebook notebooks/(\w+)\.py", planned) == [name]

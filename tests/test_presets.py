@@ -2,7 +2,8 @@
 
 import pytest
 
-from sdilib.presets import NOTEBOOKS, PRESETS, resolve
+from sdilib.presets import NOTEBOOKS, NUM_EXAMPLES, PRESETS, resolve
+from sdilib.prompts import PAPER_PROMPTS, WORLD_PROMPTS
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
@@ -42,6 +43,23 @@ def test_the_model_comes_from_the_preset_too():
 def test_unknown_names_are_refused_and_the_known_ones_said(arguments, given, message):
     with pytest.raises(ValueError, match=message):
         resolve(*arguments, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"num_prompts": -1}, r"num_prompts=-1: expected a number in \[1, 16\]"),
+        ({"num_prompts": 17}, r"num_prompts=17: expected a number in \[1, 16\]"),
+        ({"num_seeds": -1}, "num_seeds=-1: expected an integer of at least 1"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        resolve("fig01_teaser", "smoke", **given)
+
+
+def test_every_model_has_as_many_prompts_to_show():
+    assert len(WORLD_PROMPTS) == len(PAPER_PROMPTS) == NUM_EXAMPLES
 
 
 @pytest.mark.parametrize("value", ["8", 8.0, True, None])
