@@ -391,15 +391,16 @@ def _staleness(record: Mapping[str, Any], folder: Path, notebooks: Path) -> str:
         return f"the code of {source} has changed since"
     if config.get("preset") == "smoke":
         return "it is a smoke run, which proves that the notebook runs and nothing else"
-    if notebook in NOTEBOOKS and "preset" in config:
-        expected = resolve(notebook, config["preset"])
+    run = config.get("run", {})
+    for of, used in ((notebook, config), ("run3d", run if isinstance(run, Mapping) else {})):
+        if of not in NOTEBOOKS or "preset" not in used:
+            continue
+        expected = resolve(of, used["preset"])
         changed = [
-            key
-            for key in expected
-            if key != "model" and key in config and config[key] != expected[key]
+            key for key in expected if key != "model" and key in used and used[key] != expected[key]
         ]
         if changed:
-            return f"the preset {config['preset']} has another {', '.join(changed)} now"
+            return f"the preset {used['preset']} has another {', '.join(changed)} now"
     # A figure of formulas alone records no weights, and none make it stale.
     weights = _weights(str(config.get("model", ""))) if record["model_hash"] else ""
     if weights and weights != record["model_hash"]:

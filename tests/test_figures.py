@@ -152,6 +152,11 @@ def test_other_settings_smoke_runs_missing_parts_and_weights_are_problems(save, 
 
     changed = resolve("fig01_teaser", "laptop", num_prompts=3)
     assert reason(config=changed) == "the preset laptop has another num_prompts now"
+    runs = resolve("run3d", "laptop")
+    save(config=resolve("fig01_teaser", "laptop", model="random") | {"run": runs})
+    assert check(save.folder, notebooks=save.notebooks) == []
+    changed = resolve("fig01_teaser", "laptop") | {"run": runs | {"steps": 7}}
+    assert reason(config=changed) == "the preset laptop has another steps now"
     assert "smoke run" in reason(config=resolve("fig01_teaser", "smoke"))
     weights = tmp_path / "model"
     weights.mkdir()
