@@ -101,11 +101,11 @@ save_figure(figure, "fig01_teaser", figure_folder(preset, folder), **record, **o
 #
 # - Inverting at $\gamma_\mathrm{inv} = -7.5$ from t = 1 leaves the range that this small model was
 #   trained on: contrast and dirt grow along the run, and the image ends further from DDIM's than
-#   that of SDS. Scaling κ to unit deviation takes away a part of it.
+#   that of SDS. Scaling κ to unit deviation takes away a part of the dirt.
 # - SDS with SDI's annealing and whole steps, random κ and all, is as sharp as DDIM and cheaper than
 #   SDI. So here the blur comes from small steps at random t, which average, not from κ alone.
 # - γ = 100 burns objects dark and soils the background with halos. The dirt is pale, so that the
-#   mean saturation falls where the eye sees over-saturation.
+#   mean saturation does not rise where the eye sees over-saturation.
 #
 # Whether a large model behaves as the paper says is a matter of `preset="gpu"`, not run yet.
 #

@@ -86,7 +86,7 @@ save_figure(figure, "fig03_guidance_scale", to, **record, **origin, seconds=seco
 # **What differs from the paper.** At γ = 1 words are ignored, as the paper says (the bundled model is
 # trained on captions half of which belong to another picture, as the web's often do), and guidance
 # costs diversity. High γ burns images: colours leave their range, backgrounds get dirty, and beyond 30
-# words are lost again. HSV saturation does not rise with it, because the world's paint is saturated
+# words are lost again. That HSV saturation rises was not shown: the world's paint is saturated
 # from the start and burnt colours turn dark or pale.
 #
 # ## Try

@@ -51,10 +51,11 @@ prompts = diffusion.example_prompts[: config["num_prompts"]]
 options = {"model": diffusion, "evaluator": None, "seed": seed, "root": root}
 made = compared({study.SDI: {}}, prompts, settings, **options)
 frames = [run.frames for run in made.runs[study.SDI]]
+times = list(max(frames, key=len))  # of a run that did not diverge
 
 # %%
 rows = study.filmed(frames, prompts)
-figure = turns(dict(list(rows.items())[:4]), [f"t = {t:.2f}" for t in frames[0]])
+figure = turns(dict(list(rows.items())[:4]), [f"t = {t:.2f}" for t in times])
 figure
 
 # %%
@@ -63,7 +64,7 @@ claims = study.film_claims(measures, list(rows))
 table(claims)
 
 # %%
-numbers = {"times": list(frames[0]), **measures}
+numbers = {"times": times, **measures}
 record = {"numbers": numbers, "claims": claims, "config": config | {"run": settings}, "seed": seed}
 origin = {"notebook_source": "fig04_evolution_3d.py", "model_hash": diffusion.hash}
 to = figure_folder(preset, folder)

@@ -100,8 +100,8 @@ to = figure_folder(preset, folder)
 save_figure(figure, "fig06_intermediates_3d", to, **record, **origin, seconds=seconds)
 
 # %% [markdown]
-# **What differs from the paper.** Its two main points hold on every one of eight objects: with inverted noise
-# neighbouring t pull alike (cosine 0.91 against 0.48), and what is denoised at t ≥ 0.7 has more detail. The
+# **What differs from the paper.** Its two main points hold: with inverted noise neighbouring t pull alike, on every one of
+# eight objects (cosine 0.91 against 0.48), and what is denoised at t ≥ 0.7 has more detail, on seven (p = .01). The
 # inverted κ lies on the object only above t = 0.5; below, it is fainter there than around it. In the mean over t
 # there is no difference.
 #

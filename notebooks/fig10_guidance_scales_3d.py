@@ -75,8 +75,8 @@ to = figure_folder(preset, folder)
 save_figure(figure, "fig10_guidance_scales_3d", to, **record, **origin, seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** (7.5, 7.5) is the worst, as there: no object at all, on eight of eight
-# prompts. (-7.5, 7.5) is far better (4.9 against 17.4), and (0, 7.5) comes close to it (5.4): that it is worse was not
+# **What differs from the paper.** (7.5, 7.5) is as bad as there: its object is recognised in a fifth of the views.
+# (-7.5, 7.5) is far better (4.7 against 15.9), and (0, 7.5) is on par with it (4.4): that it is worse was not
 # shown. (0, 0) makes one and the same lump of every prompt, since nothing in it knows the prompt. The residuals of the same strategies, and a map over both γ, are in figure 10's 2D part.
 #
 # ## Try

@@ -97,9 +97,9 @@ to = figure_folder(preset, folder)
 save_figure(figure, "fig11_inversion_steps", to, **record, **origin, seconds=seconds)
 
 # %% [markdown]
-# **What differs from the paper.** The residual behaves as the paper's quality does: it falls up to n = 10 (0.96 to 0.81)
+# **What differs from the paper.** The residual behaves as the paper's quality does: it falls up to n = 10 (0.89 to 0.75)
 # and no further. The image does not follow: from n = 1 to 10 it comes no nearer to DDIM's, and n = 30 is
-# 0.3 dB worse than 10. In 2D what spoils the image happens in the first steps (figure 9), which no n repairs.
+# no better than 10. In 2D what spoils the image happens in the first steps (figure 9), which no n repairs.
 #
 # The paper measures 3D objects by CLIP-IQA's "quality"; here it is the distance to DDIM's image.
 #

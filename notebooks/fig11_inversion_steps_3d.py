@@ -78,11 +78,11 @@ save_figure(figure, "fig11_inversion_steps_3d", to, **record, **origin, seconds=
 
 # %% [markdown]
 # **What differs from the paper.** The paper measures CLIP-IQA's "quality"; here it is the kernel
-# distance to real renders. At `full` its mean falls from 13.3 at n = 1 by way of 8.1 (n = 3) to 4.9 at n = 10,
-# and from there to 4.3 at n = 30 (6 of 8 prompts, p = .04) in twice the seconds: 10 is a good choice, but not quite
-# the end. Between 3 and 10 the mean falls by 3.3, though not on every prompt (5 of 8, p = .055): *not shown*. What
-# suffers first is the pattern, right in .42 of the views at n = 1 and .64 at n = 3, against .92 at n = 10. And
-# time is not only the UNet's: n = 30 costs nine times the sample-forwards of n = 1, but three times the seconds.
+# distance to real renders. At `full` its mean falls from 15.1 at n = 1 by way of 8.7 (n = 3) to 4.7 at n = 10
+# (p = .03), and from there hardly: it is 4.0 at n = 20, and 4.5 at n = 30 in twice the seconds of 10. That n = 30 adds a tenth
+# at most is *not shown* with eight prompts, since one gains much. At n = 1 the object is recognised in .16 of the views, at
+# n = 3 in .91; the pattern takes longer: it is right in .45 and .55 of them, against .82 at n = 10. And
+# time is not only the UNet's: n = 30 costs nine times the sample-forwards of n = 1, but two to three times the seconds.
 #
 # ## Try
 #

@@ -57,7 +57,7 @@ rows = aligned(body(SDS.__call__), body(SDI.__call__))
 loops = (
     (
         "Algorithm 1: SDS",
-        't ~ U(0, 1) and κ ~ N(0, I) at each step:\ndistill(…, t_schedule="random")',
+        't ~ U(0, 1) and κ ~ N(0, I) at each step:\ndistill(…, t_schedule="random", t_end=0)',
     ),
     ("Algorithm 2: SDI", 't falls linearly, κ from inversion:\ndistill(…, t_schedule="linear")'),
 )

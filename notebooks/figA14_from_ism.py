@@ -96,8 +96,8 @@ save_figure(figure, "figa14_from_ism", figure_folder(preset, folder), **record, 
 
 # %% [markdown]
 # **What differs from the paper.** In 2D the walk leads nowhere: of its four changes annealing alone brings images
-# nearer to DDIM's (1.3 dB, p < .001). The wide range of t takes 1.2 dB and the negative γ 1.0 dB, and the full κ gives
-# back 0.4 dB, which is not significant; SDI ends 0.6 dB below ISM. All of these invert
+# nearer to DDIM's (0.9 dB, p = .004). The wide range of t takes 1.2 dB and the negative γ 0.7 dB, and the full κ changes
+# nothing that shows; SDI ends 0.9 dB below ISM. All of these invert
 # from high t, where a 2D image has nothing to invert (figure 9). The paper's walk is in 3D.
 #
 # ISM here has the empty prompt where its authors' code has a long negative one, and an equal grid

@@ -92,7 +92,8 @@ origin = {
 save_figure(figure, "figa15_diversity", figure_folder(preset, folder), **record, **origin)
 
 # %% [markdown]
-# **What differs from the paper.** All three claims hold, but a part of SDI's diversity is the dirt that inversion
+# **What differs from the paper.** SDS at γ = 100 is less diverse than DDIM, and SDI more than SDS at γ = 7.5, as meant. That SDI
+# is less diverse than DDIM was not shown (0.13 against 0.14, p = .1). And a part of SDI's diversity is the dirt that inversion
 # leaves on the background (figure 9); the objects themselves hardly differ. SDS at γ = 7.5 varies least of all:
 # it averages.
 #

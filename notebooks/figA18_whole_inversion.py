@@ -87,7 +87,7 @@ save_figure(figure, "figa18_whole_inversion", to, **record, **origin, seconds=se
 # %% [markdown]
 # **What differs from the paper.** Nothing: inverted all the way, (0, 0) is best here, too, by 6 dB over
 # (7.5, 7.5) and 18 dB over (-7.5, 7.5), which the paper finds best for SDI's single steps. It is also
-# the cheapest. It is not exact: 3 of 64 images stay below 25 dB.
+# the cheapest. It is not exact: 2 of 64 images stay below 25 dB.
 #
 # ## Try
 #

@@ -48,7 +48,7 @@ from sdilib.studies import quality, world
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
-config = presets.resolve("the_world", preset, model=model, **sizes)
+config = presets.resolve("the_world", preset, model=model, **sizes) | {"evaluator": evaluator}
 origin = {"notebook_source": "the_world.py", "config": config, "seed": seed}
 save = partial(save_figure, folder=figure_folder(preset, folder), **origin)
 
@@ -114,7 +114,7 @@ table(claims)
 # beyond 15 images fit their prompts less and less. Over-saturation takes another form: the mean saturation does not rise
 # from γ = 7.5 to 100 (0.78, 0.80; p = 0.2), since these colours are nearly pure as they are; contrast does, and the
 # background gets dirty. Best is γ between 3 and 7.5. Of what a prompt asks for, the view is what the model
-# gets wrong most often: in one sample of four.
+# gets wrong most often: in one sample of five.
 #
 # ## How good the model is
 #
