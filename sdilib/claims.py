@@ -15,7 +15,16 @@ from scipy.stats import binomtest, permutation_test
 
 from sdilib.checks import in_range, positive_int, reject
 
-__all__ = ["Claim", "Table", "bound_claim", "exact_claim", "paired_claim", "share_claim", "table"]
+__all__ = [
+    "Claim",
+    "Table",
+    "bound_claim",
+    "exact_claim",
+    "markdown_row",
+    "paired_claim",
+    "share_claim",
+    "table",
+]
 
 _RESAMPLES = 9999
 _MINIMUM_N = 8
@@ -271,8 +280,18 @@ class Table:
         for claim in self.claims:
             measured = ", ".join(f"{name} {value:.3g}" for name, value in claim.measured.items())
             said = (claim.claim, f"**{VERDICTS[claim.holds]}**", measured, str(claim.n), claim.note)
-            lines.append(f"| {' | '.join(text.replace('|', chr(92) + '|') for text in said)} |")
+            lines.append(markdown_row(said))
         return "\n".join(lines)
+
+
+def markdown_row(fields: Sequence[str]) -> str:
+    """Return a row of a table in Markdown.
+
+    Args:
+        fields: their texts, whatever they hold.
+    """
+    escaped = [text.replace("|", "\\|").replace("\n", " ") for text in fields]
+    return f"| {' | '.join(escaped)} |"
 
 
 def table(claims: Sequence[Claim]) -> Table:

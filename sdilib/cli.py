@@ -253,7 +253,7 @@ def _run(options: argparse.Namespace) -> int:
 def _run_3d(options: argparse.Namespace) -> int:
     from dataclasses import fields
 
-    from sdilib.presets import resolve
+    from sdilib.presets import SDS_TIMES, resolve
 
     if options.out:
         reject("out", options.out, "no folder for a 3D run, whose settings name it; see --root")
@@ -262,7 +262,7 @@ def _run_3d(options: argparse.Namespace) -> int:
     for name in ("prompt", "rule", "guidance_scale", "inversion_guidance_scale", "seed"):
         settings[name] = getattr(options, name)
     if options.rule == "sds":
-        settings |= {"t_schedule": "random", "t_end": 0.02}  # DreamFusion's range, 2209.14988
+        settings |= SDS_TIMES
 
     from sdilib.exports import turntable, write_strip
     from sdilib.jobs import distilled
@@ -420,6 +420,7 @@ def _write_run(folder: Path, settings: dict[str, Any]) -> None:
 
     from sdilib.figures import versions
     from sdilib.generate import distilled_images
+    from sdilib.presets import SDS_TIMES
     from sdilib.stable_diffusion import StableDiffusion
     from sdilib.storage import write_json
 
@@ -432,8 +433,7 @@ def _write_run(folder: Path, settings: dict[str, Any]) -> None:
         [settings["seed"]],
         rule=lambda model, _: _make_rule(model, settings),
         num_steps=settings["steps"],
-        t_schedule="linear" if annealed else "random",
-        t_end=0.0 if annealed else 0.02,
+        **({} if annealed else SDS_TIMES),
         learning_rate=None if annealed else 0.05,
         name=settings["rule"],
     )

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sdilib import __version__
 from sdilib.checks import reject
-from sdilib.claims import Claim
+from sdilib.claims import Claim, markdown_row
 from sdilib.percent import cells, code_hash
 from sdilib.presets import MODELS, NOTEBOOKS, resolve
 from sdilib.storage import atomic_write, hash_files, read_json, slug, write_json
@@ -246,9 +246,7 @@ def _row(claim: Mapping[str, Any]) -> str:
     verdict = {True: "yes", False: "**no**", None: "not tested"}[claim["holds"]]
     said = f"{claim['claim']}{'. *' + claim['note'] + '*' if claim['note'] else ''}"
     fields = [verdict, said, _measured(claim["measured"]), str(claim["n"])]
-    return (
-        "| " + " | ".join(field.replace("|", "\\|").replace("\n", " ") for field in fields) + " |"
-    )
+    return markdown_row(fields)
 
 
 def _verdicts(claims: Sequence[Mapping[str, Any]]) -> str:

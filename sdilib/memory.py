@@ -110,6 +110,11 @@ def render_bytes(
     return int(_LOADED + graph + _RAY * rays * deferred)
 
 
+def _rays(config: Settings3D) -> int:
+    """Those of a step's renders."""
+    return config.cameras * (config.render_size or config.size) ** 2
+
+
 def run_bytes(config: Settings3D, model: StableDiffusion, rays_per_patch: int) -> int:
     """Return the memory that a step takes at its peak, in bytes.
 
@@ -118,7 +123,7 @@ def run_bytes(config: Settings3D, model: StableDiffusion, rays_per_patch: int) -
         model: of the run, loaded.
         rays_per_patch: in place of the configuration's.
     """
-    rays = config.cameras * (config.render_size or config.size) ** 2
+    rays = _rays(config)
     render = render_bytes(
         rays=rays,
         num_samples=config.num_samples,
@@ -178,7 +183,7 @@ def require_memory(config: Settings3D, model: StableDiffusion) -> None:
     needed = run_bytes(config, model, config.rays_per_patch)
     if free is None or needed <= free:
         return
-    rays = config.cameras * (config.render_size or config.size) ** 2
+    rays = _rays(config)
     fitting = [n for n in _PATCHES if n < rays and run_bytes(config, model, n) <= free]
     advice = "a smaller size, or fewer cameras or samples, needs less"
     if fitting:

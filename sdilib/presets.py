@@ -9,7 +9,7 @@ from typing import Any
 
 from sdilib.checks import in_range, one_of, positive_int, reject
 
-__all__ = ["MODELS", "NOTEBOOKS", "NUM_EXAMPLES", "PRESETS", "resolve"]
+__all__ = ["MODELS", "NOTEBOOKS", "NUM_EXAMPLES", "PRESETS", "SDS_TIMES", "resolve"]
 
 PRESETS = ("smoke", "laptop", "full", "gpu")
 
@@ -20,6 +20,9 @@ MODELS = {"smoke": "mini", "laptop": "mini", "full": "mini", "gpu": _STABLE_DIFF
 
 NUM_EXAMPLES = 16
 """The prompts that a model has to show, `StableDiffusion.example_prompts`, and so the most a notebook can be given."""
+
+SDS_TIMES: dict[str, Any] = {"t_schedule": "random", "t_end": 0.02}
+"""How t runs in SDS: drawn anew, from DreamFusion's range (2209.14988)."""
 
 _JUDGES: dict[str, int | float | str] = {
     "smoke": "evaluator",

@@ -109,10 +109,10 @@ class StableDiffusion:
     @property
     def hash(self) -> str:
         """16 hexadecimal digits naming the weights: a folder's files, a hub id's commit, else those in memory."""
-        folder, commit = model_folder(self.name), hub_commit(self.name)
+        folder = model_folder(self.name)
         if folder is not None:
             return hash_files(folder)
-        digest = hashlib.sha256()
+        digest, commit = hashlib.sha256(), hub_commit(self.name)
         if commit is not None:  # weights in memory are rounded to the type asked for
             digest.update(f"{self.name}@{commit}".encode())
             return digest.hexdigest()[:16]

@@ -15,6 +15,7 @@ from torch import Tensor
 from sdilib.checks import positive_int
 from sdilib.claims import Claim, bound_claim, paired_claim, share_claim
 from sdilib.metrics import high_frequency_energy
+from sdilib.presets import SDS_TIMES
 from sdilib.schedule import whole_steps
 from sdilib.studies.objects import Looked
 from sdilib.text_to_3d import Text3D
@@ -48,13 +49,7 @@ Numbers = Mapping[str, Mapping[str, Float[Tensor, " runs"]]]
 SDI = "SDI"
 """The name of the run that all figures share: the preset's own."""
 
-_SDS: dict[str, Any] = {
-    "rule": "sds",
-    "t_schedule": "random",
-    "t_end": 0.02,  # DreamFusion's range, 2209.14988: t ~ U(0.02, 0.98)
-    "guidance_scale": 7.5,
-    "updates": 1,
-}
+_SDS: dict[str, Any] = SDS_TIMES | {"rule": "sds", "guidance_scale": 7.5, "updates": 1}
 _RANDOM: dict[str, Any] = {"kappa": "random"}
 
 TEASER: dict[str, dict[str, Any]] = {
