@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, permutation_test
+from torch import Tensor
 
 from sdilib.checks import in_range, positive_int, reject
 
@@ -56,6 +57,7 @@ class Claim:
 
 
 def _items(parameter: str, values: ArrayLike) -> NDArray[np.float64]:
+    values = values.cpu() if isinstance(values, Tensor) else values
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not array.size:
         reject(parameter, array.shape, "a sequence of numbers, one an item")

@@ -42,6 +42,23 @@ class ScriptedDenoiser:
         return tuple(self._answer(x_t, times, condition) for condition in conditions)
 
 
+class OnADevice(Tensor):
+    """A tensor that numpy cannot read before it is copied to the CPU, as one on CUDA."""
+
+    def __array__(self, *_, **__):
+        raise TypeError("can't convert a device's tensor to numpy")
+
+    numpy = __array__
+
+    def cpu(self):
+        return self.as_subclass(Tensor)
+
+
+@pytest.fixture
+def on_a_device() -> Callable[[Tensor], Tensor]:
+    return lambda values: values.as_subclass(OnADevice)
+
+
 @pytest.fixture
 def scripted() -> type[ScriptedDenoiser]:
     return ScriptedDenoiser

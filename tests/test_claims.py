@@ -2,12 +2,21 @@
 
 import numpy as np
 import pytest
+import torch
 
 from sdilib.claims import bound_claim, exact_claim, paired_claim, share_claim
 
 
 def _numbers(seed: int, count: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=count)
+
+
+def test_numbers_on_a_device_are_taken(on_a_device):
+    low, high = torch.arange(8.0), torch.arange(8.0) + 1
+    with pytest.raises(TypeError, match="to numpy"):
+        np.asarray(on_a_device(low))
+    found = paired_claim("low is lower", smaller=on_a_device(low), larger=on_a_device(high))
+    assert found == paired_claim("low is lower", smaller=low, larger=high)
 
 
 def test_a_difference_in_every_pair_holds_with_the_exact_p():

@@ -244,10 +244,11 @@ def test_the_figures_can_be_drawn(count, generator):
         figure.draw_without_rendering()
 
 
-def test_a_pattern_is_shown_free_of_its_scale_and_offset(generator):
+def test_a_pattern_is_shown_free_of_its_scale_and_offset(generator, on_a_device):
     kappa = torch.randn(2, 4, 6, 6, generator=generator)
     shown = as_colours(kappa)
     assert shown.shape == (2, 3, 6, 6)
     torch.testing.assert_close(as_colours(3 * kappa - 1), shown)
+    assert as_colours(on_a_device(kappa)).numpy().tolist() == shown.tolist()
     assert ((shown >= 0) & (shown <= 1)).all()
     assert shown.mean() == pytest.approx(0.5, abs=0.01)

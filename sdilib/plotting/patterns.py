@@ -17,14 +17,14 @@ LEFT, TOP, GAP = 0.55, 0.42, 0.07
 def as_colours(
     kappa: Float[Tensor, "items channels height width"],
 ) -> Float[Tensor, "items 3 height width"]:
-    """Return the first three channels as red, green and blue, each item standardised.
+    """Return the first three channels as red, green and blue, each item standardised, on CPU.
 
     Grey is the mean of all three, black and white lie three standard deviations from it.
 
     Args:
         kappa: of at least three channels.
     """
-    shown = kappa[:, :3].float()
+    shown = kappa[:, :3].float().cpu()
     flat = shown.flatten(1)
     centred = flat - flat.mean(1, keepdim=True)
     size = centred.square().mean(1, keepdim=True).sqrt().clamp_min(1e-12)
