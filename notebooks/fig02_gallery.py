@@ -79,13 +79,13 @@ save_figure(figure, "fig02_gallery", to, **record, **origin, **spent, film=film(
 
 # %% [markdown]
 # **What differs from the paper.** No Perp-Neg and no H(t) of eq. 11; the renders are as large as the
-# model's images. The bars are ours. In the mean over twelve prompts, of three seeds each, all but the
-# colour's are passed (right in 89 % of the views, not 90); that of the detail is passed by too little to be sure (14.6 %
-# off, at most 15). None of 36 runs diverged, which shows less than 10 %; for 5 % it takes 72.
-# What fails: with two seeds of three the pumpkin is yellow, not orange, and the snowman's hat blue, not purple; one
-# of three mushrooms has no spots. The car is a yellow mound. White parts are nearly as light as the background, so
-# that a volume may leave them out: the snowman's lower half, and parts of the cat. A quarter of the views look like
-# another side than they should.
+# model's images. The bars are ours. In the mean over twelve prompts, of six seeds each, all but the detail's are
+# passed (15.1 % off, not 15); that of the colour (right in 93 % of the views) by too little to be sure, since two prompts
+# make most of the errors. None of 72 runs diverged.
+# What fails: with three seeds of six the snowman's hat is blue, not purple, with two the pumpkin yellow, not orange,
+# and with two, the one shown among them, the mushroom has no spots. The car is a yellow mound. White parts are nearly as
+# light as the background, so that a volume may leave them out: the snowman's lower half, and parts of the cat. A quarter
+# of the views look like another side than they should.
 #
 # ## Try
 #
