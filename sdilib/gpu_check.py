@@ -21,6 +21,7 @@ from sdilib.figures import versions
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.render import Marcher, OccupancyGrid, Render, has_kernels, render
+from sdilib.presets import resolve
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D, build
@@ -50,7 +51,6 @@ _GRADIENT = 2e-2  # of the root mean square
 _GRID = 1e-5  # of the largest value
 _HALF = 3e-2  # of the root mean square: a few of half precision's 1e-3
 _PATCH = 300  # rays: some patches of the small image see nothing
-_RAYS_PER_PATCH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +232,7 @@ def check_step(device: torch.device, *, size: int = 512, model: str = "sd21") ->
     peak = torch.cuda.max_memory_allocated(device) / 2**30 if cuda else None
     numbers = {
         "size": size,
+        "grid": built.config.backend,
         "t": float(step.t.mean()),
         "seconds": seconds,
         "unet_seconds": sum(unet),
@@ -270,19 +271,9 @@ def _versions() -> dict[str, str]:
 
 def _configuration(model: str, size: int) -> Text3D:
     """The preset gpu's settings, with what the paper's run costs a step."""
-    return Text3D(
-        "a red mug",
-        model=model,
-        steps=10_000,
-        cameras=1,
-        updates=1,
-        through="encoder",
-        size=size,
-        num_samples=256,
-        rays_per_patch=_RAYS_PER_PATCH,
-        levels=16,
-        finest_resolution=2048,
-    )
+    settings = resolve("run3d", "gpu", model=model, size=size)
+    del settings["preset"]
+    return Text3D("a red mug", **settings)
 
 
 def _field() -> NeRF:

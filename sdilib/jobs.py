@@ -175,9 +175,9 @@ def distilled(
         Interrupted: Ctrl-C, after a checkpoint was written; a second Ctrl-C does not wait for that.
     """
     built = build(config, model)
-    folder = runs_folder(root) / address(config, built.model.hash)
+    folder = runs_folder(root) / address(built.config, built.model.hash)
     if not (folder / _DONE).exists():
-        require_memory(config, built.model)
+        require_memory(built.config, built.model)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")

@@ -218,6 +218,7 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "finest_resolution": {"smoke": 64, "laptop": 64, "full": 64, "gpu": 2048},
         "through": {"smoke": "decoder", "laptop": "decoder", "full": "decoder", "gpu": "encoder"},
         "rays_per_patch": {"gpu": 4096},  # deferred backpropagation: 64 x 64 pixels fit any memory
+        "backend": {"gpu": "tinycudann"},  # where it is installed, else announced
     },
     "run": {
         "sds_steps": {"smoke": 4, "laptop": 150, "full": 300, "gpu": 1000},

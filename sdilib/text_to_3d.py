@@ -24,7 +24,7 @@ from sdilib.inversion import (
     RandomNoise,
 )
 from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS, RADIUS, NeRF
-from sdilib.nerf.hash_grid import BACKENDS, HashGrid
+from sdilib.nerf.hash_grid import BACKENDS, HashGrid, usable_backend
 from sdilib.nerf.regularisers import convexity, opaqueness, orientation, sparsity, z_variance
 from sdilib.nerf.render import Render
 from sdilib.nerf.scene import NeRFScene
@@ -105,7 +105,7 @@ class Text3D:
         finest_resolution: of the hash grid.
         progressive_share: 0, or the share of the run, in (0, 1], after which all levels are active:
             from 4 on, coarse to fine (Neuralangelo, 2306.03092, section 3.3).
-        backend: of the hash grid.
+        backend: of the hash grid; "tinycudann" becomes "numba" where it cannot be used.
         activation: of the density, "softplus" or "exp".
         blob_height: added to the density at the centre at first, before the activation.
         background: "fixed", "learned" or "random".
@@ -238,7 +238,7 @@ class Built:
     """A run's parts; all state lies in `scene`, `optimizer` and `rule`.
 
     Attributes:
-        config: what it was built from.
+        config: what it was built from, with the backend in use.
         model: the denoiser and codec, frozen.
         scene: what is optimised.
         optimizer: over the scene's parameters.
@@ -377,6 +377,7 @@ def build(config: Text3D, model: StableDiffusion | None = None) -> Built:
     if config.size % model.factor:
         reject("size", config.size, f"a multiple of {model.factor}, the model's pixels a latent")
     every_view = Camera.around([0, 90, 180]), Camera.around([0], elevation_degrees=70)
+    config = replace(config, backend=usable_backend(config.backend, model.device))
     draw = generator(config.seed, 0, "nerf")
     grid = HashGrid(
         num_levels=config.levels,

@@ -144,7 +144,8 @@ def test_a_run_that_a_process_works_on_is_left_and_the_others_removed(tmp_path, 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"seed": 3}, "a run of the model that its settings name now"),  # as with other weights
+        # As with other weights.
+        ({"seed": 3}, "a run of the model and backend that its settings name here"),
         ({"depth": 3}, "a run with the settings of this version"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sdilib.nerf import hash_grid
-from sdilib.nerf.hash_grid import HashGrid
+from sdilib.nerf.hash_grid import HashGrid, usable_backend
 from sdilib.seeds import generator as generator_at
 
 # Levels of 2, 3, 5 and 8 cells: 27 and 64 vertices fit a table of 2^7, 216 and 729 are hashed.
@@ -150,6 +150,13 @@ def test_a_missing_library_is_announced_and_replaced(monkeypatch):
         made = HashGrid(**SMALL, backend="tinycudann")
     assert made.backend == "numba"
     assert made(torch.zeros(1, 3)).shape == (1, 8)
+
+
+def test_the_library_is_for_grids_on_cuda(monkeypatch):
+    monkeypatch.setattr(hash_grid.importlib.util, "find_spec", lambda name: object())
+    assert usable_backend("tinycudann", torch.device("cuda")) == "tinycudann"
+    with pytest.warns(RuntimeWarning, match="and a CUDA device; using 'numba'"):
+        assert usable_backend("tinycudann", torch.device("cpu")) == "numba"
 
 
 @pytest.mark.parametrize(

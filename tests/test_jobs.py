@@ -439,3 +439,11 @@ def test_a_notebook_shows_the_preview_in_one_place(tmp_path, tiny, monkeypatch):
     assert shown == []
     distilled(SMALL, root=tmp_path, model=tiny, show=True, **often)
     assert shown == [("first", (32, 16))] + [(32, 16)] * 7
+
+
+def test_a_run_is_named_after_the_grid_that_made_it(tmp_path, tiny):
+    asked = replace(SMALL, backend="tinycudann", steps=1)
+    with pytest.warns(RuntimeWarning, match="backend='tinycudann' needs"):
+        made = distilled(asked, root=tmp_path, model=tiny, progress=False)
+    assert made.config.backend == "numba"
+    assert made.folder.name == address(replace(asked, backend="numba"), tiny.hash)

@@ -9,7 +9,8 @@ from sdilib.prompts import PAPER_PROMPTS, WORLD_PROMPTS
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_every_parameter_has_a_value_of_one_type_at_every_preset(notebook):
     for name, choices in NOTEBOOKS[notebook].items():
-        assert tuple(choices) == (("gpu",) if name == "rays_per_patch" else PRESETS)
+        of_a_gpu = name in ("rays_per_patch", "backend")
+        assert tuple(choices) == (("gpu",) if of_a_gpu else PRESETS)
         assert len({type(value) for value in choices.values()}) == 1
         assert all(value not in ("", 0) for value in choices.values())  # they stand for the preset
 

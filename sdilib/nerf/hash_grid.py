@@ -21,10 +21,34 @@ from sdilib.checks import one_of, positive_int, reject
 from sdilib.nerf import _hash_kernels
 from sdilib.seeds import generator as generator_at
 
-__all__ = ["BACKENDS", "HashGrid"]
+__all__ = ["BACKENDS", "HashGrid", "usable_backend"]
 
 BACKENDS = ("numba", "torch", "tinycudann")
 _PRIMES = (1, 2_654_435_761, 805_459_861)
+
+
+def usable_backend(backend: str, device: torch.device) -> str:
+    """Return a backend, or "numba", with a warning, for a "tinycudann" that cannot be used.
+
+    Args:
+        backend: one of `BACKENDS`.
+        device: where the grid will be.
+
+    Raises:
+        ValueError: an unknown backend.
+    """
+    found = importlib.util.find_spec("tinycudann") is not None
+    if one_of("backend", backend, BACKENDS) == "tinycudann" and not (
+        found and device.type == "cuda"
+    ):
+        warnings.warn(
+            "backend='tinycudann' needs the package tinycudann and a CUDA device; using 'numba', "
+            "whose parameters are laid out differently",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return "numba"
+    return backend
 
 
 class HashGrid(nn.Module):
@@ -75,7 +99,9 @@ class HashGrid(nn.Module):
         positive_int("log2_table_size", log2_table_size)
         positive_int("base_resolution", base_resolution)
         positive_int("finest_resolution", finest_resolution, at_least=base_resolution)
-        self.backend = _available(one_of("backend", backend, BACKENDS))
+        self.backend = usable_backend(
+            backend, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        )
         self.num_features = num_levels * features_per_level
         self.features_per_level = features_per_level
         self.active_levels = num_levels
@@ -227,19 +253,6 @@ def _as_numpy(layout: Sequence[Tensor], like: Tensor) -> tuple[Any, Any, Any, An
     scale = resolutions.to(like.dtype).numpy()
     starts, sizes = (values.numpy().astype(np.uint32) for values in (offsets, sizes))
     return scale, starts, sizes, hashed.numpy(), (0,) * like.shape[-1]
-
-
-def _available(backend: str) -> str:
-    usable = importlib.util.find_spec("tinycudann") is not None and torch.cuda.is_available()
-    if backend == "tinycudann" and not usable:
-        warnings.warn(
-            "backend='tinycudann' needs the package tinycudann and a CUDA device; using 'numba', "
-            "whose parameters are laid out differently",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-        return "numba"
-    return backend
 
 
 def _tiny_cuda_encoding(levels: int, features: int, log2_size: int, base: int, growth: float):
