@@ -222,7 +222,9 @@ class Evaluator:
             weight, bias = (tensors[f"{attribute}.{part}"].float() for part in ("weight", "bias"))
             readouts[attribute] = nn.Linear(weight.shape[1], weight.shape[0])
             readouts[attribute].load_state_dict({"weight": weight, "bias": bias})
-        clip = CLIPModel.from_pretrained(str(folder), dtype=torch.float32, local_files_only=True)
+        clip = CLIPModel.from_pretrained(
+            str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
         tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
         return cls(clip, tokenizer, readouts, card=read_json(folder / CARD))
 

@@ -81,6 +81,16 @@ def test_empty_prompt_is_padded_as_the_stock_pipeline_pads(tmp_path):
     assert tokenize(tokenizer, [""]).tolist() == [[start] + [end] * 15]
 
 
+def test_an_autoencoder_comes_first_and_is_never_unpickled(data, tmp_path):
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / "config.json").write_text("{}")
+    (tmp_path / "vae" / "diffusion_pytorch_model.bin").write_bytes(b"")
+    folders = {"vae": tmp_path / "vae", "out": tmp_path / "out", "pipeline": tmp_path / "p"}
+    with pytest.raises(ValueError, match=r"^vae=.*vae': expected the folder of a trained auto"):
+        train_unet(TINY_UNET, data, **folders)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [

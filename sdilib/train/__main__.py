@@ -7,7 +7,7 @@ from typing import Literal
 import tyro
 
 from sdilib.train.evaluator import EvaluatorConfig, train_evaluator
-from sdilib.train.unet import UNetConfig, start_folder, train_unet
+from sdilib.train.unet import UNetConfig, check_autoencoder, start_folder, train_unet
 from sdilib.train.vae import VAEConfig, train_vae
 from sdilib.world.dataset import make_dataset
 
@@ -41,6 +41,8 @@ def main() -> None:
         return
     start = options.unet.start if options.part == "unet" else ""
     vae = (start_folder(start) if start else options.out / "vae") / "vae"
+    if options.part == "unet":
+        check_autoencoder(vae)  # before pictures are rendered
     data = make_dataset(options.out / "data", count=options.count)
     if options.part == "vae":
         train_vae(options.vae, data, out=options.out / "vae")

@@ -18,7 +18,6 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -26,7 +25,12 @@ from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from sdilib.checks import in_range, positive_int, reject
-from sdilib.pretrained import check_folder, load_pipeline, model_folder
+from sdilib.pretrained import (
+    StableDiffusionPipeline,
+    check_folder,
+    load_pipeline,
+    model_folder,
+)
 from sdilib.seeds import generator
 from sdilib.storage import (
     hash_files,
@@ -215,11 +219,14 @@ def train_unet(
         stop_after: leave after this step.
 
     Raises:
-        ValueError: a checkpoint of other settings in `out`, or a start that `start_folder` refuses.
+        ValueError: no trained autoencoder in `vae`, a checkpoint of other settings in `out`, or a start that
+            `start_folder` refuses.
     """
+    check_autoencoder(vae)
     out = Path(out)
     keep_settings(out, config)
-    autoencoder = AutoencoderKL.from_pretrained(str(vae)).eval().requires_grad_(False)
+    autoencoder = AutoencoderKL.from_pretrained(str(vae), use_safetensors=True)
+    autoencoder.eval().requires_grad_(False)
     # The library keeps the folder a part was read from, and would write it into every export.
     autoencoder.register_to_config(_name_or_path="")
     tokenizer = write_tokenizer(out / "tokenizer", WORDS)
@@ -338,6 +345,19 @@ def blended(networks: nn.ModuleDict, others: nn.ModuleDict, *, share: float) -> 
         for mine, theirs in zip(mixed.parameters(), others.parameters(), strict=True):
             mine.lerp_(theirs, share)
     return mixed
+
+
+def check_autoencoder(folder: str | Path) -> None:
+    """Refuse a folder without a trained autoencoder.
+
+    Args:
+        folder: in diffusers' format, as `train_vae` writes it.
+
+    Raises:
+        ValueError: no settings or no weights there.
+    """
+    if not (Path(folder) / "config.json").is_file() or not any(Path(folder).glob("*.safetensors")):
+        reject("vae", str(folder), "the folder of a trained autoencoder: train that first")
 
 
 def start_folder(model: str) -> Path:
