@@ -390,7 +390,7 @@ def _export(run: dict[str, Any], root: str) -> None:
     from sdilib.exports import MESH_KINDS, nerf_mesh, turntable, write_mesh, write_strip
     from sdilib.jobs import address, distilled
     from sdilib.stable_diffusion import StableDiffusion
-    from sdilib.text_to_3d import Text3D, build
+    from sdilib.text_to_3d import Text3D
 
     if run["state"] != "done":
         reject("names", run["name"], f"a finished run, not one that is {run['state']}")
@@ -400,7 +400,7 @@ def _export(run: dict[str, Any], root: str) -> None:
     config = Text3D(**settings)
     model = StableDiffusion.from_pretrained(config.model)
     # Or it would be distilled anew, for minutes, under another name.
-    if address(build(config, model).config, model.hash) != run["name"]:
+    if address(config.on(model.device), model.hash) != run["name"]:
         reject("names", run["name"], "a run of the model and backend that its settings name here")
     made = distilled(config, root=root, model=model)
     assert made.scene is not None

@@ -215,6 +215,14 @@ class Text3D:
         """Return the settings by name; `Text3D(**settings)` is the same, also by way of JSON."""
         return asdict(self)
 
+    def on(self, device: torch.device) -> "Text3D":
+        """Return the settings as they can be had on a device: with a backend that works there, see `usable_backend`.
+
+        Args:
+            device: the model's.
+        """
+        return replace(self, backend=usable_backend(self.backend, device))
+
     def active_levels(self, step: int) -> int:
         """Return how many levels of the hash grid a step sees.
 
@@ -377,7 +385,7 @@ def build(config: Text3D, model: StableDiffusion | None = None) -> Built:
     if config.size % model.factor:
         reject("size", config.size, f"a multiple of {model.factor}, the model's pixels a latent")
     every_view = Camera.around([0, 90, 180]), Camera.around([0], elevation_degrees=70)
-    config = replace(config, backend=usable_backend(config.backend, model.device))
+    config = config.on(model.device)
     draw = generator(config.seed, 0, "nerf")
     grid = HashGrid(
         num_levels=config.levels,

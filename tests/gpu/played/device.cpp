@@ -36,10 +36,8 @@ struct CUDAHooks final : public at::CUDAHooksInterface {
   c10::DeviceIndex maybeExchangeDevice(c10::DeviceIndex) const override { return 0; }
 };
 
-}  // namespace
-
 using at::CUDAHooksRegistry;
 using at::RegistererCUDAHooksRegistry;
-namespace {
 REGISTER_CUDA_HOOKS(CUDAHooks)
-}
+
+}  // namespace
