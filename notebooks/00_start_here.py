@@ -35,16 +35,18 @@ seed: int = 0  # of everything random
 import time
 from functools import partial
 
-from sdilib import generate, presets, toy
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
+from sdilib import text_to_image as generate
 from sdilib.guidance import SDI, SDS
 from sdilib.inversion import Cached
-from sdilib.plotting.plane import toy_argument
-from sdilib.plotting.style import image_rows
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.plane import toy_argument
+from sdilib.lab.plotting.style import image_rows
+from sdilib.lab.studies import toy
+from sdilib.lab.studies.plane import plane_claims
+from sdilib.lab.studies.teaser import same_sampler
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies.plane import plane_claims
-from sdilib.studies.teaser import same_sampler
 
 # %%
 sizes = {"num_points": num_points, "num_prompts": num_prompts, "num_steps": num_steps}

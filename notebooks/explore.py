@@ -31,10 +31,10 @@ seed: int = 0  # that the explorer begins with
 # %%
 import time
 
-from sdilib import presets
-from sdilib.figures import figure_folder, save_figure
+from sdilib.lab import presets
+from sdilib.lab.explorer.widgets import Explorer
+from sdilib.lab.notebooks.records import figure_folder, save_figure
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.widgets import Explorer
 
 # %%
 sizes = {"num_steps": num_steps, "demo_steps": demo_steps}

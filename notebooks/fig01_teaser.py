@@ -35,14 +35,15 @@ seed: int = 0  # the first of each prompt's seeds
 import time
 from functools import partial
 
-from sdilib import generate, presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
+from sdilib import text_to_image as generate
 from sdilib.guidance import SDI, SDS
 from sdilib.inversion import Cached, DDIMInversion, RandomNoise
-from sdilib.plotting.teaser import teaser
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.teaser import teaser
+from sdilib.lab.studies.teaser import teaser_claims, teaser_measures
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies.teaser import teaser_claims, teaser_measures
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}

@@ -30,15 +30,15 @@ num_seeds: int = 0  # of each prompt; the first is shown
 seed: int = 0  # the first
 
 # %%
-from sdilib import presets
-from sdilib.claims import table
-from sdilib.comparison import compared
-from sdilib.evaluator import Evaluator
-from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.objects import film, turns
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.objects import film, turns
+from sdilib.lab.studies import comparisons as study
+from sdilib.lab.studies.comparison import compared
+from sdilib.lab.studies.objects import AZIMUTHS
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import comparisons as study
-from sdilib.studies.objects import AZIMUTHS
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds}

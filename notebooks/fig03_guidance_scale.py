@@ -33,14 +33,15 @@ seed: int = 0  # the first of each prompt's seeds
 # %%
 import time
 
-from sdilib import generate, presets
-from sdilib.claims import table
-from sdilib.evaluator import Evaluator
-from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.guidance_scale import guidance_scales
+from sdilib import text_to_image as generate
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.guidance_scale import guidance_scales
+from sdilib.lab.studies.guidance_scale import SCALES, scale_claims, scale_measures
+from sdilib.lab.studies.world import guidance_sweep
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies.guidance_scale import SCALES, scale_claims, scale_measures
-from sdilib.studies.world import guidance_sweep
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}

@@ -35,15 +35,15 @@ seed: int = 0  # of every prompt's noise
 # %%
 import time
 
-from sdilib import presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
 from sdilib.guidance import SDI
 from sdilib.inversion import Cached
-from sdilib.plotting.evolution import evolution
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.evolution import evolution
+from sdilib.lab.studies import evolution as study
+from sdilib.lab.studies.residuals import decoded
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import evolution as study
-from sdilib.studies.residuals import decoded
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_scenes": num_scenes, "num_steps": num_steps}

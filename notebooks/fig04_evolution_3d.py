@@ -29,13 +29,13 @@ num_prompts: int = 0  # 1 to 16; the first four are shown
 seed: int = 0  # of every run
 
 # %%
-from sdilib import presets
-from sdilib.claims import table
-from sdilib.comparison import compared
-from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.objects import turns
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.objects import turns
+from sdilib.lab.studies import comparisons as study
+from sdilib.lab.studies.comparison import compared
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import comparisons as study
 
 # %%
 sizes = {"num_prompts": num_prompts, "quality": quality}

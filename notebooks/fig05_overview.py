@@ -36,12 +36,12 @@ seed: int = 0  # of every prompt's noise
 # %%
 import time
 
-from sdilib import presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.overview import overview
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.overview import overview
+from sdilib.lab.studies import overview as study
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import overview as study
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_steps": num_steps}

@@ -34,13 +34,14 @@ seed: int = 0  # the first of each prompt's seeds
 # %%
 import time
 
-from sdilib import generate, presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.intermediates import intermediate_rows
+from sdilib import text_to_image as generate
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.intermediates import intermediate_rows
+from sdilib.lab.studies import intermediates as study
+from sdilib.lab.studies.residuals import decoded
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import intermediates as study
-from sdilib.studies.residuals import decoded
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}

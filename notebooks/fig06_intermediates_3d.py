@@ -32,15 +32,15 @@ seed: int = 0  # of every run and noise
 # %%
 import time
 
-from sdilib import presets
-from sdilib.claims import table
-from sdilib.comparison import compared
-from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.intermediates import intermediate_rows
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.intermediates import intermediate_rows
+from sdilib.lab.studies import comparisons, objects
+from sdilib.lab.studies import intermediates as study
+from sdilib.lab.studies.comparison import compared
+from sdilib.lab.studies.residuals import decoded
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import comparisons, objects
-from sdilib.studies import intermediates as study
-from sdilib.studies.residuals import decoded
 
 # %%
 config = presets.resolve(

@@ -35,12 +35,13 @@ seed: int = 0  # the first of each prompt's seeds
 # %%
 import time
 
-from sdilib import generate, presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.residuals import noise_choice
+from sdilib import text_to_image as generate
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.residuals import noise_choice
+from sdilib.lab.studies import residuals as study
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import residuals as study
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}

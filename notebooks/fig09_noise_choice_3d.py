@@ -30,15 +30,15 @@ num_prompts: int = 0  # 1 to 16; the first two are shown
 seed: int = 0  # of every run
 
 # %%
-from sdilib import presets
-from sdilib.claims import table
-from sdilib.comparison import compared
-from sdilib.evaluator import Evaluator
-from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.objects import objects_and_items
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.objects import objects_and_items
+from sdilib.lab.studies import comparisons as study
+from sdilib.lab.studies.comparison import compared
+from sdilib.lab.studies.objects import pictured
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import comparisons as study
-from sdilib.studies.objects import pictured
 
 # %%
 sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}

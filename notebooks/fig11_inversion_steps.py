@@ -33,14 +33,15 @@ seed: int = 0  # the first of each prompt's seeds
 import time
 from functools import partial
 
-from sdilib import generate, presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
+from sdilib import text_to_image as generate
 from sdilib.inversion import DDIMInversion
-from sdilib.plotting.residuals import inversion_steps
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.residuals import inversion_steps
+from sdilib.lab.studies import inversion_steps as study
+from sdilib.lab.studies import residuals as along
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import inversion_steps as study
-from sdilib.studies import residuals as along
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds}

@@ -34,13 +34,13 @@ seed: int = 0  # of latents and noise
 # %%
 import time
 
-from sdilib import presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
 from sdilib.guidance import SDI, SDS
-from sdilib.plotting.algorithms import algorithms
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.algorithms import algorithms
+from sdilib.lab.studies.algorithms import aligned, body, same_update
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies.algorithms import aligned, body, same_update
 
 # %%
 config = presets.resolve("figA12_algorithms", preset, model=model, num_prompts=num_prompts)

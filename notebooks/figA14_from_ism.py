@@ -36,13 +36,14 @@ seed: int = 0  # the first of each prompt's seeds
 import time
 from functools import partial
 
-from sdilib import generate, presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
+from sdilib import text_to_image as generate
 from sdilib.guidance import ISM, SDI
-from sdilib.plotting.from_ism import from_ism
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.from_ism import from_ism
+from sdilib.lab.studies.from_ism import ConditionalISM, InRange, from_ism_claims, from_ism_measures
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies.from_ism import ConditionalISM, InRange, from_ism_claims, from_ism_measures
 
 # %%
 sizes = {"num_seeds": num_seeds, "ddim_steps": ddim_steps, "num_steps": num_steps}

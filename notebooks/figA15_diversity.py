@@ -36,13 +36,14 @@ seed: int = 0  # the first of each prompt's seeds
 import time
 from functools import partial
 
-from sdilib import generate, presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
+from sdilib import text_to_image as generate
 from sdilib.guidance import SDI, SDS
-from sdilib.plotting.diversity import diversity
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.diversity import diversity
+from sdilib.lab.studies.diversity import diversity_claims, seed_distance
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies.diversity import diversity_claims, seed_distance
 
 # %%
 sizes = {"num_seeds": num_seeds, "num_steps": num_steps, "sds_steps": sds_steps}

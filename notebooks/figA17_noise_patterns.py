@@ -32,12 +32,12 @@ seed: int = 0  # of the path's start; what κ draws comes from another stream of
 # %%
 import time
 
-from sdilib import presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.patterns import patterns
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.patterns import patterns
+from sdilib.lab.studies import residuals as study
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import residuals as study
 
 # %%
 config = presets.resolve("figA17_noise_patterns", preset, model=model, path_steps=path_steps)

@@ -33,13 +33,14 @@ seed: int = 0  # the first of each prompt's seeds
 # %%
 import time
 
-from sdilib import generate, presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
-from sdilib.plotting.whole_inversion import whole_inversion
+from sdilib import text_to_image as generate
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.whole_inversion import whole_inversion
+from sdilib.lab.studies.residuals import STRATEGIES
+from sdilib.lab.studies.whole_inversion import regenerated, whole_claims
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies.residuals import STRATEGIES
-from sdilib.studies.whole_inversion import regenerated, whole_claims
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}

@@ -39,15 +39,16 @@ seed: int = 0  # the first of each prompt's seeds
 import time
 from functools import partial
 
-from sdilib import generate, presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
+from sdilib import text_to_image as generate
 from sdilib.guidance import SDI
 from sdilib.inversion import DDIMInversion
-from sdilib.plotting.published_code import published_code
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.published_code import published_code
+from sdilib.lab.studies import published_code as study
 from sdilib.schedule import time_grid
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import published_code as study
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}

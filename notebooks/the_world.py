@@ -37,14 +37,15 @@ seed: int = 0  # the first of each prompt's seeds
 import time
 from functools import partial
 
-from sdilib import generate, presets
-from sdilib.claims import table
-from sdilib.evaluator import Evaluator
-from sdilib.figures import figure_folder, save_figure
-from sdilib.modelcard import quality_table
-from sdilib.plotting.world import sweep_figure, world_figure
+from sdilib import text_to_image as generate
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.model_card import quality_table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.world import sweep_figure, world_figure
+from sdilib.lab.studies import quality, world
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import quality, world
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
@@ -126,6 +127,6 @@ quality_table(config["model"])
 # %% [markdown]
 # ## Try
 #
-# - `sdilib.world.mesh.mesh("teapot", resolution=256)`: an object's surface as triangles.
+# - `sdilib.lab.world.mesh.mesh("teapot", resolution=256)`: an object's surface as triangles.
 # - `quality.balanced_items(16, held_out=True)`: prompts whose combinations the model never saw.
 # - `judge.attributes(renders).words("pattern")`: what the evaluator sees in the true pictures.

@@ -37,14 +37,15 @@ seed: int = 0  # the first of each prompt's seeds
 import time
 from functools import partial
 
-from sdilib import generate, presets
-from sdilib.claims import table
-from sdilib.figures import figure_folder, save_figure
+from sdilib import text_to_image as generate
 from sdilib.guidance import SDI, SDS, Update
-from sdilib.plotting.own_rule import own_rule
+from sdilib.lab import presets
+from sdilib.lab.claims import table
+from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.plotting.own_rule import own_rule
+from sdilib.lab.studies import own_rule as study
 from sdilib.seeds import normal
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.studies import own_rule as study
 
 # %% [markdown]
 # A rule is called with clean latents `x0`, a time `t` an item, the `view` (its prompt's embeddings,

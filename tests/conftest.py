@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from sdilib.oracle import GaussianMixture
-from sdilib.pretrained import random_pipeline
 from sdilib.prompts import PromptEmbeddings
 from sdilib.schedule import NoiseSchedule
 from sdilib.seeds import generator as generator_at
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.stable_diffusion.loading import random_pipeline
 
 # A shell's background jobs ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)

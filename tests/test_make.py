@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sdilib.notebooks import find_notebook
+from sdilib.lab.notebooks.runner import find_notebook
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = """# ---
@@ -28,7 +28,7 @@ folder: str = ""  # where
 # %%
 from pathlib import Path
 from matplotlib.figure import Figure
-from sdilib.figures import save_figure
+from sdilib.lab.notebooks.records import save_figure
 name = Path("NAME.py")
 # %%
 save_figure(Figure(), "NAME", folder, numbers={}, config={"preset": "laptop"}, seed=0, claims=[],
@@ -158,7 +158,7 @@ def test_figures_are_made_once_and_anew_only_if_something_changed(clone):
     assert re.search(r"^fig97_one: \d+ s; 1 of 1$", done, re.MULTILINE)
     assert "fig98_two" not in done
     used = (clone / "build/figures/laptop/fig97_one.d").read_text()
-    assert "sdilib/figures.py" in used
+    assert "sdilib/lab/notebooks/records.py" in used
     assert "sdilib/cli.py" not in used
     assert make(clone, "check-figures").returncode == 0
     source = clone / "notebooks/fig98_two.py"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
-import sdilib.plotting
-from sdilib.plotting.style import Figure, legend
+import sdilib.lab.plotting
+from sdilib.lab.plotting.style import Figure, legend
 
-FOLDER = Path(sdilib.plotting.__file__).parent
+FOLDER = Path(sdilib.lab.plotting.__file__).parent
 
 
 def test_a_notebook_shows_a_figure_as_an_image():

@@ -12,7 +12,7 @@ import torch
 from bench_step import timed
 
 import sdilib.distill as loop
-from sdilib.presets import resolve
+from sdilib.lab.presets import resolve
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Built, Text3D, build
 

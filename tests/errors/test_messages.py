@@ -17,13 +17,13 @@ from sdilib.distill import distill
 from sdilib.guidance import ISM, SDI, SDS, View
 from sdilib.inversion import DDIMInversion, FixedPoint, GradientDescent, invert
 from sdilib.oracle import GaussianMixture
-from sdilib.pretrained import random_pipeline
 from sdilib.prompts import PromptEmbeddings
 from sdilib.scenes import ImageScene
 from sdilib.schedule import NoiseSchedule, annealed_t, time_grid
 from sdilib.seeds import generator as generator_at
 from sdilib.seeds import normal, uniform
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.stable_diffusion.loading import random_pipeline
 
 MIXTURE = GaussianMixture(torch.zeros(2, 4, 2, 2), torch.ones(2), torch.ones(2))
 PROMPT = MIXTURE.prompt([[0]])

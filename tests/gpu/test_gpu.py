@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from sdilib.gpu_check import (
+from sdilib.guidance import SDI
+from sdilib.inversion import FixedNoise
+from sdilib.lab.gpu_check import (
     AIM_GIB,
     check_half,
     check_hash_grid,
@@ -11,8 +13,6 @@ from sdilib.gpu_check import (
     check_step,
     check_tinycudann,
 )
-from sdilib.guidance import SDI
-from sdilib.inversion import FixedNoise
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D, build
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from sdilib.notebooks import derive
-from sdilib.percent import cells, parameters
+from sdilib.lab.notebooks.percent import cells, parameters
+from sdilib.lab.notebooks.runner import derive
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 SOURCES = sorted(FOLDER.glob("*.py"))

@@ -16,9 +16,9 @@ import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler
 
 from sdilib.ddim import ddim, ddim_step
-from sdilib.pretrained import random_pipeline
 from sdilib.schedule import NoiseSchedule, time_grid
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.stable_diffusion.loading import random_pipeline
 
 CONFIG = {
     "beta_schedule": "scaled_linear",

@@ -12,12 +12,12 @@ from sdilib.ddim import ddim
 from sdilib.distill import distill
 from sdilib.guidance import SDI
 from sdilib.inversion import Cached
-from sdilib.pretrained import random_pipeline
 from sdilib.scenes import ImageScene
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator as generator_at
 from sdilib.seeds import normal
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.stable_diffusion.loading import random_pipeline
 
 BOUNDS = {torch.float64: 1e-8, torch.float32: 1e-4}
 STEPS = 25

@@ -114,16 +114,16 @@ def main(root: str) -> None:
     Args:
         root: folder for runs.
     """
-    from sdilib.claims import paired_claim
-    from sdilib.generate import ddim_images, distilled_images
-    from sdilib.gpu_check import check_gpu
     from sdilib.guidance import ISM, SDI, SDS
     from sdilib.inversion import FixedPoint, GradientDescent
-    from sdilib.jobs import distilled
-    from sdilib.plotting.overview import overview
+    from sdilib.lab.claims import paired_claim
+    from sdilib.lab.gpu_check import check_gpu
+    from sdilib.lab.plotting.overview import overview
+    from sdilib.lab.runs import distilled
+    from sdilib.lab.studies.overview import one_step, overview_images
     from sdilib.stable_diffusion import StableDiffusion
-    from sdilib.studies.overview import one_step, overview_images
     from sdilib.text_to_3d import Text3D
+    from sdilib.text_to_image import ddim_images, distilled_images
 
     found: dict[str, Any] = {"checks": check_gpu("cuda", size=16, model="tiny")["checks"]}
     model = StableDiffusion.from_pretrained("tiny", device="cuda")

@@ -1,0 +1,1 @@
+"""The laboratory: what makes evidence with the library, and judges it."""

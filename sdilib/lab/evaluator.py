@@ -1,0 +1,328 @@
+"""The evaluator: says of an image what it shows, and how well it fits a prompt.
+
+It is a `transformers.CLIPModel`, trained on renders of the world alone: never on a generated image, and never used as
+guidance. Linear read-outs of its image features name object, colour, pattern and view.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPModel, CLIPTokenizer
+
+from sdilib.checks import reject
+from sdilib.lab.world.captions import VIEWS
+from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
+from sdilib.lab.world.views import has_front
+from sdilib.storage import hash_files, load_tensors, read_json
+
+__all__ = [
+    "ATTRIBUTES",
+    "LOOKS",
+    "Attributes",
+    "Evaluator",
+    "asked",
+    "evaluator_folder",
+    "evaluator_hash",
+    "looked_at",
+    "normalised",
+]
+
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "object": OBJECT_NAMES,
+    "colour": tuple(COLOURS),
+    "pattern": PATTERNS,
+    "view": VIEWS,
+}
+"""What is read out, and the words for it, in the order of the data set's labels."""
+
+READOUTS, CARD = "readouts.safetensors", "evaluator.json"
+
+Look = tuple[float, float, float]
+"""How an image is looked at: how much of its width, and by which share of half of it to the right and down."""
+
+LOOKS: tuple[Look, ...] = (
+    (1.0, 0.0, 0.0),
+    (0.93, 0.0, 0.0),
+    (1.08, 0.0, 0.0),
+    (1.0, 0.06, 0.0),
+    (1.0, -0.06, 0.0),
+    (1.0, 0.0, 0.06),
+    (1.0, 0.0, -0.06),
+)
+"""Of a trained evaluator: by averaging over small changes it errs less, on unseen renders as on samples."""
+
+Images = Float[Tensor, "batch 3 height width"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attributes:
+    """What an evaluator sees in images.
+
+    Attributes:
+        names: the words, by attribute.
+        probabilities: of each word, by attribute.
+    """
+
+    names: Mapping[str, Sequence[str]]
+    probabilities: Mapping[str, Float[Tensor, "batch words"]]
+
+    def numbers(self, attribute: str) -> Int[Tensor, " batch"]:
+        """Return the number of each image's most probable word.
+
+        Args:
+            attribute: "object", "colour", "pattern" or "view".
+        """
+        return self.probabilities[attribute].argmax(1)
+
+    def words(self, attribute: str) -> list[str]:
+        """Return each image's most probable word.
+
+        Args:
+            attribute: "object", "colour", "pattern" or "view".
+        """
+        return [self.names[attribute][int(i)] for i in self.numbers(attribute)]
+
+
+def asked(prompt: str) -> dict[str, str | None]:
+    """Return what a prompt asks for, by attribute; None where it leaves that open.
+
+    Plain is what a prompt without a pattern's word asks for. The view of an object that looks the same from all sides
+    is left open, as nobody could tell.
+
+    Args:
+        prompt: in the world's words.
+
+    Examples:
+        >>> asked("a photo of a red spotted mushroom, front view")
+        {'object': 'mushroom', 'colour': 'red', 'pattern': 'spotted', 'view': 'front'}
+        >>> asked("an ice cream")
+        {'object': 'ice cream', 'colour': None, 'pattern': 'plain', 'view': None}
+    """
+    text = f" {' '.join(re.findall(r'[a-z]+', prompt.lower()))} "
+    found: dict[str, str | None] = {}
+    for attribute, words in ATTRIBUTES.items():
+        sought = {word: f" {word} view " if attribute == "view" else f" {word} " for word in words}
+        found[attribute] = next((word for word in words if sought[word] in text), None)
+    found["pattern"] = found["pattern"] or "plain"
+    if found["object"] is not None and not has_front(found["object"]):
+        found["view"] = None
+    return found
+
+
+def normalised(images: Images, size: int) -> Float[Tensor, "batch 3 size size"]:
+    """Return images as the network takes them: of its size, from [0, 1] to [-1, 1].
+
+    Args:
+        images: of any size; clamped.
+        size: height and width wanted.
+    """
+    if images.shape[-2:] != (size, size):
+        images = functional.interpolate(
+            images, (size, size), mode="bilinear", antialias=True, align_corners=False
+        )
+    return 2 * images.clamp(0, 1) - 1
+
+
+def evaluator_folder(name: str) -> Path:
+    """Return where an evaluator lies, or would lie.
+
+    Args:
+        name: as in `Evaluator.from_pretrained`.
+    """
+    bundled = Path(str(files("sdilib"))) / "models" / "evaluator"
+    return bundled if name == "evaluator" else Path(name).expanduser()
+
+
+def evaluator_hash(name: str) -> str:
+    """Return 16 hexadecimal digits that name an evaluator's files.
+
+    Args:
+        name: as in `Evaluator.from_pretrained`.
+    """
+    return hash_files(evaluator_folder(name), "*.*")
+
+
+def looked_at(images: Images, look: Look) -> Images:
+    """Return what a look sees of images; beyond their edges the edges go on.
+
+    Args:
+        images: of any size.
+        look: see there.
+    """
+    share, right, down = look
+    if look == (1.0, 0.0, 0.0):
+        return images
+    theta = torch.tensor([[share, 0.0, right], [0.0, share, down]]).to(images)
+    grid = functional.affine_grid(
+        theta.expand(len(images), 2, 3), list(images.shape), align_corners=False
+    )
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+class Evaluator:
+    """A frozen CLIP with linear read-outs.
+
+    Attributes:
+        card: what was measured of it on unseen renders, and how it was trained.
+        image_size: of the images it looks at; others are resized.
+        looks: the card's, whose read-outs are averaged; one at the whole image, where the card says nothing.
+    """
+
+    def __init__(
+        self,
+        clip: CLIPModel,
+        tokenizer: CLIPTokenizer,
+        readouts: nn.ModuleDict,
+        *,
+        card: Mapping[str, Any] | None = None,
+        batch_size: int = 64,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            clip: both towers.
+            tokenizer: of its text tower.
+            readouts: one linear layer an attribute, on the pooled features of the image tower.
+            card: see the class.
+            batch_size: images at a time; changes memory, not results (to rounding).
+        """
+        self.card = dict(card or {})
+        self.looks: list[Look] = [tuple(look) for look in self.card.get("looks", LOOKS[:1])]
+        config: Any = clip.config
+        self.image_size = int(config.vision_config.image_size)
+        self._clip = clip.eval().requires_grad_(False)
+        self._tokenizer = tokenizer
+        self._readouts = readouts.eval().requires_grad_(False)
+        self._batch_size = batch_size
+
+    @classmethod
+    def from_pretrained(cls, name: str = "evaluator") -> "Evaluator":
+        """Load an evaluator onto the CPU, in float32.
+
+        Args:
+            name: "evaluator" (bundled), or a folder that `sdilib train evaluator` wrote.
+
+        Raises:
+            ValueError: no such folder, or one that lacks a part.
+        """
+        folder = evaluator_folder(name)
+        for part in ("config.json", "model.safetensors", READOUTS, CARD):
+            if not (folder / part).is_file():
+                reject("evaluator", name, f"a folder of an evaluator, with {part}")
+        tensors, readouts = load_tensors(folder / READOUTS), nn.ModuleDict()
+        for attribute in ATTRIBUTES:
+            weight, bias = (tensors[f"{attribute}.{part}"].float() for part in ("weight", "bias"))
+            readouts[attribute] = nn.Linear(weight.shape[1], weight.shape[0])
+            readouts[attribute].load_state_dict({"weight": weight, "bias": bias})
+        clip = CLIPModel.from_pretrained(
+            str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
+        tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+        return cls(clip, tokenizer, readouts, card=read_json(folder / CARD))
+
+    @classmethod
+    def optional(cls, name: str) -> "Evaluator | None":
+        """Load an evaluator, or none for a model whose prompts it would not understand.
+
+        Args:
+            name: "none", or as in `from_pretrained`.
+
+        Raises:
+            ValueError: as in `from_pretrained`.
+        """
+        return None if name == "none" else cls.from_pretrained(name)
+
+    @torch.no_grad()
+    def features(self, images: Images) -> Float[Tensor, "batch features"]:
+        """Return the image tower's pooled features, in which images are compared.
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+        """
+        parts = [
+            self._clip.vision_model(pixel_values=normalised(some, self.image_size)).pooler_output
+            for some in images.float().split(self._batch_size)
+        ]
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def score(self, images: Images, prompts: Sequence[str]) -> Float[Tensor, " batch"]:
+        """Return how well each image fits its prompt: the cosine of their embeddings, in [-1, 1].
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+            prompts: one an image.
+
+        Raises:
+            ValueError: another number of prompts than of images.
+
+        Source: CLIPScore (2104.08718), without its factor.
+        """
+        _one_each(prompts, images)
+        seen = self._clip.visual_projection(self.features(images))
+        said = self._clip.text_model(input_ids=self._tokens(prompts)).pooler_output
+        return functional.cosine_similarity(seen, self._clip.text_projection(said))
+
+    @torch.no_grad()
+    def attributes(self, images: Images) -> Attributes:
+        """Return the probabilities of object, colour, pattern and view, averaged over the looks.
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+
+        Source: averaging over an image's crops, AlexNet (Krizhevsky et al., 2012), section 4.1.
+        """
+        seen = [self.features(looked_at(images.float(), look)) for look in self.looks]
+        probabilities = {
+            name: torch.stack([layer(features).softmax(1) for features in seen]).mean(0)
+            for name, layer in self._readouts.items()
+        }
+        return Attributes(ATTRIBUTES, probabilities)
+
+    def accuracy(
+        self, images: Images, prompts: Sequence[str]
+    ) -> dict[str, Float[Tensor, " batch"]]:
+        """Return, by attribute, 1 where an image shows what its prompt asks for, else 0.
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+            prompts: one an image; see `asked`.
+
+        Returns:
+            A number an image; nan where the prompt leaves the attribute open.
+
+        Raises:
+            ValueError: another number of prompts than of images.
+        """
+        _one_each(prompts, images)
+        seen, wanted = self.attributes(images), [asked(prompt) for prompt in prompts]
+        return {
+            attribute: torch.tensor(
+                [
+                    float("nan") if want[attribute] is None else float(want[attribute] == word)
+                    for want, word in zip(wanted, seen.words(attribute), strict=True)
+                ]
+            )
+            for attribute in ATTRIBUTES
+        }
+
+    def _tokens(self, prompts: Sequence[str]) -> Int[Tensor, "batch tokens"]:
+        longest = self._tokenizer.model_max_length
+        ids = self._tokenizer(list(prompts), padding="max_length").input_ids
+        for prompt, row in zip(prompts, ids, strict=True):
+            if len(row) > longest:
+                reject("prompts", prompt, f"at most {longest - 2} words of the world's")
+        return torch.tensor(ids)
+
+
+def _one_each(prompts: Sequence[str], images: Tensor) -> None:
+    if isinstance(prompts, str) or len(prompts) != len(images):
+        reject("prompts", prompts, f"a list of texts, one for each of {len(images)} images")

@@ -1,0 +1,1 @@
+"""A distillation under a reader's hands, in a notebook."""

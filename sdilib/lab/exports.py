@@ -1,0 +1,191 @@
+"""What is taken away from a run: a turntable, a strip of views, a mesh with vertex colours."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from sdilib.cameras import Camera
+from sdilib.checks import in_range, positive_int, reject
+from sdilib.lab.world.mesh import Mesh, surface
+from sdilib.nerf.field import NeRF
+from sdilib.nerf.scene import NeRFScene
+from sdilib.storage import atomic_write
+
+__all__ = ["MESH_KINDS", "gif_bytes", "nerf_mesh", "turntable", "write_mesh", "write_strip"]
+
+MESH_KINDS = ("glb", "obj", "ply")
+
+
+def write_strip(
+    scene: NeRFScene,
+    path: str | Path,
+    *,
+    azimuths: Sequence[int | float] = (0, 45, 90, 135, 180, 225, 270, 315),
+    elevation_degrees: float = 15.0,
+) -> Path:
+    """Write views side by side as PNG.
+
+    Args:
+        scene: what is seen.
+        path: of the file.
+        azimuths: in degrees.
+        elevation_degrees: of all.
+    """
+    images = _bytes(_images(scene, azimuths, elevation_degrees))
+    drawn = io.BytesIO()
+    Image.fromarray(np.concatenate(list(images), axis=1)).save(drawn, format="PNG")
+    return atomic_write(path, drawn.getvalue())
+
+
+def turntable(
+    scene: NeRFScene,
+    path: str | Path,
+    *,
+    num_frames: int = 48,
+    frames_per_second: int = 16,
+    elevation_degrees: float = 15.0,
+    zoom: int = 4,
+) -> Path:
+    """Write one turn around the object as GIF or MP4, as the path ends.
+
+    Args:
+        scene: what is seen.
+        path: ends in .gif or .mp4.
+        num_frames: of the turn.
+        frames_per_second: at which it plays.
+        elevation_degrees: of the camera.
+        zoom: whole number that the renders are enlarged by.
+
+    Raises:
+        ValueError: another ending, or a number below 1.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in (".gif", ".mp4"):
+        reject("path", str(path), "a file that ends in .gif or .mp4")
+    positive_int("num_frames", num_frames)
+    positive_int("frames_per_second", frames_per_second)
+    turns = [360 * k / num_frames for k in range(num_frames)]
+    seen = _images(scene, turns, elevation_degrees)
+    seen = torch.nn.functional.interpolate(
+        seen, scale_factor=positive_int("zoom", zoom), mode="bicubic"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == ".mp4":
+        return _write_mp4(_bytes(seen), path, frames_per_second)
+    return atomic_write(path, gif_bytes(seen, frames_per_second=frames_per_second))
+
+
+def gif_bytes(
+    frames: Float[torch.Tensor, "frames 3 height width"], *, frames_per_second: int = 8
+) -> bytes:
+    """Return a film that plays without end, as a GIF.
+
+    Args:
+        frames: in [0, 1]; what lies outside is cut.
+        frames_per_second: at which it plays.
+
+    Raises:
+        ValueError: a number below 1.
+    """
+    positive_int("frames_per_second", frames_per_second)
+    first, *rest = (Image.fromarray(frame) for frame in _bytes(frames))
+    drawn = io.BytesIO()
+    duration = round(1000 / frames_per_second)
+    first.save(drawn, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
+    return drawn.getvalue()
+
+
+def _write_mp4(frames: UInt8[np.ndarray, "n h w 3"], path: Path, rate: int) -> Path:
+    from imageio_ffmpeg import write_frames
+
+    height, width = frames.shape[1:3]
+    beside = path.with_name(f".{path.name}.part.mp4")
+    writer = write_frames(
+        str(beside), (width, height), fps=rate, macro_block_size=1, ffmpeg_log_level="error"
+    )
+    try:
+        writer.send(None)
+        for frame in frames:
+            writer.send(np.ascontiguousarray(frame))
+        writer.close()
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+@torch.no_grad()
+def nerf_mesh(nerf: NeRF, *, density: float = 15.0, resolution: int = 96) -> Mesh:
+    """Return the surface of equal density, with the field's colours at its vertices.
+
+    Args:
+        nerf: the field.
+        density: absorption a unit length at the surface, above 0.
+        resolution: cells along each side of the cube that holds the field, 8 or more.
+
+    Raises:
+        ValueError: a number out of range, or a field that is nowhere or everywhere so dense.
+    """
+    in_range("density", density, 0, 1e9, open_low=True)
+    positive_int("resolution", resolution, at_least=8)
+    device = next(nerf.parameters()).device
+    axis = torch.linspace(-nerf.radius, nerf.radius, resolution + 1)
+    points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    values = torch.cat([nerf.density(part.to(device)).cpu() for part in points.split(65_536)])
+    values[points.norm(dim=-1) > nerf.radius] = 0.0  # the field is what lies in its ball
+    grid = values.reshape(resolution + 1, resolution + 1, resolution + 1).numpy()
+    if not grid.min() < density < grid.max():
+        reject("density", density, f"a number between {grid.min():.3g} and {grid.max():.3g}")
+
+    # In logarithms the surface between two vertices is placed where an exponential would have it.
+    vertices, faces = surface(np.log(density + 1e-3) - np.log(grid + 1e-3), nerf.radius)
+    at = torch.tensor(vertices, dtype=torch.float32, device=device)
+    colours = nerf.density_and_colour(at)[1].cpu().double().numpy()
+    return Mesh(vertices, faces, colours)
+
+
+def write_mesh(mesh: Mesh, path: str | Path) -> Path:
+    """Write a mesh with vertex colours, as GLB, OBJ or PLY.
+
+    Args:
+        mesh: see `nerf_mesh`, or `sdilib.lab.world.mesh`.
+        path: ends in .glb, .obj or .ply.
+
+    Raises:
+        ValueError: another ending.
+    """
+    import trimesh  # only this needs it
+
+    path = Path(path)
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in MESH_KINDS:
+        reject("path", str(path), "a file that ends in .glb, .obj or .ply")
+    colours = np.c_[mesh.colours, np.ones(len(mesh.colours))]
+    triangles = trimesh.Trimesh(
+        mesh.vertices,
+        mesh.faces,
+        vertex_colors=(255 * colours.clip(0, 1)).round().astype(np.uint8),
+        process=False,
+    )
+    written = triangles.export(file_type=kind)
+    assert isinstance(written, bytes | str)  # a dictionary is of other kinds
+    return atomic_write(path, written)
+
+
+def _images(
+    scene: NeRFScene, azimuths: Sequence[int | float], elevation_degrees: float
+) -> Float[torch.Tensor, "views 3 height width"]:
+    camera = Camera.around(azimuths, elevation_degrees=elevation_degrees)
+    return scene.views(camera).image.clamp(0, 1)
+
+
+def _bytes(
+    images: Float[torch.Tensor, "n 3 height width"],
+) -> UInt8[np.ndarray, "n height width 3"]:
+    return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()

@@ -1,0 +1,1 @@
+"""Notebooks run by a program, and the figures they leave on disk."""

@@ -1,0 +1,88 @@
+"""The explorer's picture: an image, its single-step denoised image, and the run's curves."""
+
+from collections.abc import Mapping, Sequence
+
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
+from torch import Tensor
+
+from sdilib.lab.plotting.style import COLOURS, WIDTH, Figure, quiet
+
+__all__ = ["explored", "run_curves"]
+
+CURVES = (4.4, 2.2)
+"""Width and height of the live curves, in inches."""
+
+
+def run_curves(
+    t: Sequence[float], residuals: Sequence[float], updates: Sequence[float], num_steps: int
+) -> Figure:
+    """Draw a run's curves alone, as they are shown while it goes on.
+
+    Args:
+        t: of each step so far.
+        residuals: eq. 8's.
+        updates: root mean square of what each step changed.
+        num_steps: of the whole run.
+    """
+    figure = Figure(figsize=CURVES, layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+    _draw(left, right, t, residuals, updates, num_steps)
+    return figure
+
+
+def explored(
+    images: Mapping[str, Float[Tensor, "3 height width"]],
+    t: Sequence[float],
+    residuals: Sequence[float],
+    updates: Sequence[float],
+    num_steps: int,
+) -> Figure:
+    """Draw images beside the run's curves.
+
+    Args:
+        images: in [0, 1], by title; one or two.
+        t: of each step so far.
+        residuals: eq. 8's.
+        updates: root mean square of what each step changed.
+        num_steps: of the whole run.
+    """
+    figure = Figure(figsize=(WIDTH, 1.9), layout="constrained")
+    ratios = (*[1.0] * len(images), 1.6, 0.9)
+    *pictures, left, right = figure.subplots(1, len(images) + 2, width_ratios=ratios)
+    for axes, (title, image) in zip(pictures, images.items(), strict=True):
+        axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="lanczos")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        axes.set_title(title, fontsize=8)
+    _draw(left, right, t, residuals, updates, num_steps)
+    return figure
+
+
+def _draw(
+    left: Axes,
+    right: Axes,
+    t: Sequence[float],
+    residuals: Sequence[float],
+    updates: Sequence[float],
+    num_steps: int,
+) -> None:
+    steps = range(1, len(t) + 1)
+    left.plot(steps, residuals, color=COLOURS["SDI"], linewidth=1.6, label="residual, eq. 8")
+    left.plot(steps, updates, "--", color=COLOURS["DDIM"], linewidth=1.0, label="update")
+    if any(value > 0 for value in (*residuals, *updates)):
+        left.set_yscale("log")
+        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        left.yaxis.set_major_formatter("{x:g}")
+        left.yaxis.set_minor_formatter(NullFormatter())
+    left.legend(fontsize=6.5, frameon=False)
+    left.set_title("root mean square, in latents", fontsize=8, loc="left")
+    right.plot(steps, t, ".", color=COLOURS["SDS"], markersize=3)
+    right.set_ylim(-0.03, 1.03)
+    right.set_title("t", fontsize=8, loc="left")
+    for axes in (left, right):
+        axes.set_xlim(0, num_steps)
+        axes.locator_params(axis="x", nbins=5, integer=True)
+        axes.set_xlabel("step", fontsize=7, labelpad=1)
+        quiet(axes)

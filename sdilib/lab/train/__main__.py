@@ -1,0 +1,60 @@
+"""`python -m sdilib.lab.train vae|unet|evaluator --out FOLDER`: train the bundled models, or go on where it stopped."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from sdilib.lab.train.evaluator import EvaluatorConfig, train_evaluator
+from sdilib.lab.train.unet import UNetConfig, check_autoencoder, start_folder, train_unet
+from sdilib.lab.train.vae import VAEConfig, train_vae
+from sdilib.lab.world.dataset import make_dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to train and where to keep it.
+
+    Args:
+        part: the autoencoder first, then the network with its text encoder; the evaluator stands alone.
+        out: folder for data, checkpoints, logs and the finished pipeline.
+        count: number of the autoencoder's and the network's training pictures.
+        vae: settings of the autoencoder.
+        unet: settings of the network.
+        evaluator: settings of the evaluator, its own data among them.
+    """
+
+    part: tyro.conf.Positional[Literal["vae", "unet", "evaluator"]]
+    out: Path = Path("runs/train")
+    count: int = 40_000
+    vae: VAEConfig = field(default_factory=VAEConfig)
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    evaluator: EvaluatorConfig = field(default_factory=EvaluatorConfig)
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    options = tyro.cli(Options)
+    if options.part == "evaluator":
+        train_evaluator(options.evaluator, out=options.out / "evaluator")
+        return
+    start = options.unet.start if options.part == "unet" else ""
+    vae = (start_folder(start) if start else options.out / "vae") / "vae"
+    if options.part == "unet":
+        check_autoencoder(vae)  # before pictures are rendered
+    data = make_dataset(options.out / "data", count=options.count)
+    if options.part == "vae":
+        train_vae(options.vae, data, out=options.out / "vae")
+    else:
+        train_unet(
+            options.unet,
+            data,
+            vae=vae,
+            out=options.out / "unet",
+            pipeline=options.out / "mini",
+        )
+
+
+if __name__ == "__main__":
+    main()

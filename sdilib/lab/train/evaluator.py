@@ -1,0 +1,366 @@
+"""The evaluator: a small CLIP of the world's renders and captions, with linear read-outs of what is seen.
+
+It is trained on real renders alone, of another seed than the denoiser's, all combinations among them; they are made
+dirty (moved, resized, bent, blurred, partly covered, noisy, brighter or darker), so that an image need not be perfect to
+be recognised: samples are a little soft and a little off in shape.
+"""
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+from sdilib.checks import positive_int, reject
+from sdilib.lab.evaluator import ATTRIBUTES, CARD, LOOKS, READOUTS, Evaluator
+from sdilib.lab.train.loop import LoopConfig, autocast, keep_settings, train_loop, training_device
+from sdilib.lab.train.tokenizer import text_shape, write_tokenizer
+from sdilib.lab.train.unet import tokenize
+from sdilib.lab.train.vae import pictures
+from sdilib.lab.world.captions import WORDS
+from sdilib.lab.world.dataset import WorldData, make_dataset, random_scene, scene_labels
+from sdilib.lab.world.render import BACKGROUND, WorldScene, render_batch
+from sdilib.lab.world.views import MARGIN_DEGREES, has_front, view_margin
+from sdilib.seeds import generator
+from sdilib.storage import save_tensors, write_json
+
+_CHUNK = 256
+_EMPTY = 2.0 * BACKGROUND - 1.0  # the background, in [-1, 1]
+_HELD_OUT_EVERY = 12  # one scene in twelve: the share that held-out combinations have of all
+TEST_SEED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatorConfig:
+    """How the evaluator is built and trained.
+
+    Args:
+        width: of the image tower; the text tower has half of it.
+        layers: of the image tower; the text tower has two.
+        heads: of every attention.
+        patch: height and width of a patch, in pixels.
+        embedding: width of the common embedding of images and texts.
+        batch: pictures a step.
+        count: number of training renders.
+        test_count: number of unseen renders that the accuracy is measured on.
+        data_seed: of the training renders; not the denoiser's.
+        seed: of weights, batches and dirt.
+        loop: steps, learning rate and so on.
+
+    Raises:
+        ValueError: a number below 1, or heads that do not divide the widths.
+    """
+
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    patch: int = 8
+    embedding: int = 64
+    batch: int = 64
+    count: int = 40_000
+    test_count: int = 4000
+    data_seed: int = 1
+    seed: int = 0
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(
+            steps=5000, learning_rate=1e-3, warmup=300, weight_decay=0.05, average=0.998
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what no training can use."""
+        for name in ("layers", "heads", "patch", "embedding", "batch", "count", "test_count"):
+            positive_int(name, getattr(self, name))
+        if self.width < 1 or self.width % (2 * self.heads):
+            reject("width", self.width, f"a multiple of twice heads={self.heads}")
+
+
+def evaluator_scene(seed: int, index: int) -> tuple[WorldScene, str]:
+    """Draw scene number `index` and its caption, from all combinations, held-out ones among them.
+
+    Args:
+        seed: of the scenes, at least 0.
+        index: of the scene, at least 0.
+    """
+    return random_scene(seed, index, held_out=index % _HELD_OUT_EVERY == 0)
+
+
+def evaluator_data(folder: str | Path, *, count: int, seed: int, image_size: int = 64) -> WorldData:
+    """Draw renders of all combinations into a folder, or open them if they are already there.
+
+    Args:
+        folder: where they lie; not a folder of the denoiser's data.
+        count: number of renders.
+        seed: of the scenes.
+        image_size: height and width in pixels.
+    """
+    return make_dataset(
+        folder, count=count, seed=seed, image_size=image_size, held_out_every=_HELD_OUT_EVERY
+    )
+
+
+def make_evaluator(
+    config: EvaluatorConfig, tokenizer: CLIPTokenizer, *, image_size: int = 64
+) -> nn.ModuleDict:
+    """Return the untrained "clip" and "readouts"; their weights depend on the seed alone."""
+    text = text_shape(
+        tokenizer,
+        width=config.width // 2,
+        layers=2,
+        heads=config.heads,
+        projection=config.embedding,
+    )
+    vision = {
+        "hidden_size": config.width,
+        "intermediate_size": 4 * config.width,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "image_size": image_size,
+        "patch_size": config.patch,
+        "projection_dim": config.embedding,
+    }
+    with torch.random.fork_rng(devices=[]):
+        # The modules' own initialisation draws from torch's global stream.
+        torch.random.manual_seed(config.seed)
+        shape: Any = {
+            "text_config": text,
+            "vision_config": vision,
+            "projection_dim": config.embedding,
+        }
+        readouts = {name: nn.Linear(config.width, len(words)) for name, words in ATTRIBUTES.items()}
+        clip = CLIPModel(CLIPConfig(**shape))
+        return nn.ModuleDict({"clip": clip, "readouts": nn.ModuleDict(readouts)})
+
+
+def dirtied(
+    x: Float[Tensor, "batch 3 height width"], random: torch.Generator
+) -> Float[Tensor, "batch 3 height width"]:
+    """Return pictures moved, resized and bent, some blurred or with a patch covered, darker or brighter, and noisy.
+
+    Args:
+        x: in [-1, 1].
+        random: draws what is done to each.
+
+    Source: elastic distortions, Simard et al. (2003), section 2; covered patches, random erasing (1708.04896).
+    """
+    batch, _, height, width = x.shape
+    x = functional.grid_sample(
+        x - _EMPTY, _bent_grid(batch, height, width, random), align_corners=False
+    )
+    x = x + _EMPTY
+    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    kernel = (row[:, None] * row).expand(3, 1, 5, 5)
+    blurred = functional.conv2d(functional.pad(x, (2, 2, 2, 2), mode="replicate"), kernel, groups=3)
+    amounts = torch.rand(4, batch, 1, 1, 1, generator=random)
+    # Half of them are blurred a little, and every one has its own level of noise.
+    x = x.lerp(blurred, (2.0 * amounts[0] - 1.0).clamp_min(0.0))
+    x = torch.where(
+        _patch(batch, height, width, random),
+        torch.rand(batch, 3, 1, 1, generator=random) * 2 - 1,
+        x,
+    )
+    x = x * (0.9 + 0.2 * amounts[1]) + 0.2 * (amounts[2] - 0.5)
+    return x + 0.12 * amounts[3] * torch.randn(x.shape, generator=random)
+
+
+def _bent_grid(
+    batch: int, height: int, width: int, random: torch.Generator
+) -> Float[Tensor, "batch height width 2"]:
+    """Where to sample: moved by up to a tenth of the half, resized by up to 15 %, bent by about a pixel and a half."""
+    move = 0.2 * torch.rand(batch, 1, 1, 2, generator=random) - 0.1
+    size = 0.85 + 0.3 * torch.rand(batch, 1, 1, 1, generator=random)
+    bends = 0.05 * torch.randn(batch, 2, 5, 5, generator=random)
+    bend = functional.interpolate(bends, (height, width), mode="bicubic", align_corners=True)
+    theta = torch.eye(2, 3).expand(batch, 2, 3)
+    plain = functional.affine_grid(theta, [batch, 3, height, width], align_corners=False)
+    return plain * size + move + bend.movedim(1, -1)
+
+
+def _patch(
+    batch: int, height: int, width: int, random: torch.Generator
+) -> Bool[Tensor, "batch 1 height width"]:
+    """A square of up to a fifth of the side, in half of the pictures."""
+    extent = torch.tensor([height, width])
+    centre = torch.rand(batch, 2, generator=random) * extent
+    side = 0.2 * extent * (2 * torch.rand(batch, 1, generator=random) - 1).clamp_min(0)
+    down, right = (
+        (torch.arange(n) - centre[:, axis, None]).abs() < side[:, axis, None] / 2
+        for axis, n in enumerate((height, width))
+    )
+    return (down[:, :, None] & right[:, None])[:, None]
+
+
+def evaluator_loss(
+    networks: nn.ModuleDict,
+    x: Float[Tensor, "batch 3 height width"],
+    tokens: Int[Tensor, "batch tokens"],
+    labels: Int[Tensor, "batch 4"],
+) -> dict[str, Tensor]:
+    """Contrast images with captions, and read out what is seen.
+
+    Args:
+        networks: "clip" and "readouts".
+        x: pictures in [-1, 1].
+        tokens: of their captions.
+        labels: the numbers of the words, in the order of `ATTRIBUTES`.
+
+    Source: the symmetric loss of CLIP (2103.00020), figure 3; equal captions share the target.
+    """
+    clip = cast(CLIPModel, networks["clip"])
+    with autocast(x.device):
+        pooled = clip.vision_model(pixel_values=x).pooler_output
+        said = clip.text_projection(clip.text_model(input_ids=tokens).pooler_output)
+        seen = clip.visual_projection(pooled)
+    seen = functional.normalize(seen.float(), dim=1)
+    logits = clip.logit_scale.exp() * seen @ functional.normalize(said.float(), dim=1).T
+    same = (tokens[:, None] == tokens[None]).all(2).float()
+    same = same / same.sum(1, keepdim=True)
+    contrast = functional.cross_entropy(logits, same) + functional.cross_entropy(logits.T, same)
+    numbers = {"contrast": 0.5 * contrast}
+    for column, (name, layer) in enumerate(cast(nn.ModuleDict, networks["readouts"]).items()):
+        numbers[name] = functional.cross_entropy(layer(pooled.float()), labels[:, column])
+    total = torch.stack(list(numbers.values())).sum()
+    return {"loss": total, **{name: value.detach() for name, value in numbers.items()}}
+
+
+def train_evaluator(
+    config: EvaluatorConfig,
+    *,
+    out: str | Path,
+    image_size: int = 64,
+    stop_after: int | None = None,
+) -> nn.ModuleDict:
+    """Train the evaluator, or go on where a checkpoint stops, save it in `out/evaluator` and measure it.
+
+    Args:
+        config: architecture, data and training.
+        out: folder for the renders, the checkpoint, the log and the result.
+        image_size: height and width of the renders.
+        stop_after: leave after this step.
+    """
+    out = Path(out)
+    keep_settings(out, config)
+    data = evaluator_data(
+        out / "renders", count=config.count, seed=config.data_seed, image_size=image_size
+    )
+    tokenizer = write_tokenizer(out / "tokenizer", WORDS)
+    tokens, labels = tokenize(tokenizer, list(data.captions)), torch.from_numpy(data.labels)
+    device = training_device(config.loop.device)
+    networks = make_evaluator(config, tokenizer, image_size=image_size).to(device)
+    if device.type == "cpu":
+        # torch's fused attention on a CPU takes two fifths of the step for its backward pass over these few tokens.
+        cast(CLIPModel, networks["clip"]).set_attn_implementation("eager")
+
+    def loss(step: int) -> dict[str, Tensor]:
+        random = generator(config.seed, step, "evaluator")
+        rows = torch.randint(len(labels), (config.batch,), generator=random)
+        x = dirtied(pictures(data, rows.numpy()), random)
+        return evaluator_loss(
+            networks, x.to(device), tokens[rows].to(device), labels[rows].to(device)
+        )
+
+    def export(averaged: nn.ModuleDict) -> None:
+        save_evaluator(out / "evaluator", averaged, config, image_size)
+
+    averaged = train_loop(
+        networks, loss, config.loop, out=out, export=export, stop_after=stop_after
+    )
+    made = Evaluator.from_pretrained(str(out / "evaluator"))
+    accuracy = evaluator_accuracy(made, count=config.test_count, image_size=image_size)
+    write_json(out / "evaluator" / CARD, {**made.card, "accuracy": accuracy})
+    return averaged
+
+
+def save_evaluator(
+    folder: str | Path, networks: nn.ModuleDict, config: EvaluatorConfig, image_size: int = 64
+) -> None:
+    """Write what `Evaluator.from_pretrained` loads, in half precision; its accuracy is not measured.
+
+    Args:
+        folder: where.
+        networks: "clip" and "readouts".
+        config: what they were trained by.
+        image_size: height and width of the renders.
+    """
+    folder = Path(folder)
+    copy.deepcopy(cast(CLIPModel, networks["clip"])).cpu().half().save_pretrained(folder)
+    write_tokenizer(folder, WORDS)
+    # What transformers' own CLIPProcessor does to an image before the network sees it.
+    half = [0.5, 0.5, 0.5]
+    write_json(
+        folder / "preprocessor_config.json",
+        {
+            "image_processor_type": "CLIPImageProcessor",
+            "do_resize": True,
+            "size": {"height": image_size, "width": image_size},
+            "do_center_crop": False,
+            "do_normalize": True,
+            "image_mean": half,
+            "image_std": half,
+        },
+    )
+    readouts = networks["readouts"].state_dict()
+    save_tensors(folder / READOUTS, {name: value.half() for name, value in readouts.items()})
+    card: dict[str, Any] = {
+        "words": {name: list(words) for name, words in ATTRIBUTES.items()},
+        "looks": [list(look) for look in LOOKS],
+        "training": {
+            "renders": config.count,
+            "seed": config.data_seed,
+            "steps": config.loop.steps,
+            "batch": config.batch,
+        },
+    }
+    write_json(folder / CARD, card)
+
+
+def evaluator_accuracy(
+    evaluator: Evaluator, *, count: int, seed: int = TEST_SEED, image_size: int = 64
+) -> dict[str, Any]:
+    """Return the shares of unseen renders of which each attribute is read rightly.
+
+    Args:
+        evaluator: judged.
+        count: number of renders.
+        seed: of the scenes; not one that was trained on.
+        image_size: height and width of the renders.
+
+    Returns:
+        By attribute; "view" away from the borders between views and of objects that have a front, "view, everywhere"
+        of all; "by object" the same for each object, and "count" and "seed".
+    """
+    scenes = [evaluator_scene(seed, i)[0] for i in range(count)]
+    right = {name: np.zeros(count, bool) for name in ATTRIBUTES}
+    for start in range(0, count, _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        rendered, _, _ = render_batch(scenes[rows], height=image_size, width=image_size)
+        seen = evaluator.attributes(torch.from_numpy(rendered).permute(0, 3, 1, 2))
+        labels = np.array([scene_labels(scene) for scene in scenes[rows]])
+        for column, name in enumerate(ATTRIBUTES):
+            right[name][rows] = seen.numbers(name).numpy() == labels[:, column]
+    names = np.array([scene.name for scene in scenes])
+    clear = np.array(
+        [has_front(s.name) and view_margin(s.camera) >= MARGIN_DEGREES for s in scenes]
+    )
+
+    def shares(chosen: np.ndarray) -> dict[str, float]:
+        kept = {name: chosen & clear if name == "view" else chosen for name in right}
+        return {
+            name: round(float(right[name][rows].mean()), 4)
+            for name, rows in kept.items()
+            if rows.any()
+        }
+
+    return {
+        "count": count,
+        "seed": seed,
+        **shares(np.ones(count, bool)),
+        "view, everywhere": round(float(right["view"].mean()), 4),
+        "by object": {name: shares(names == name) for name in dict.fromkeys(names.tolist())},
+    }

@@ -1,0 +1,98 @@
+"""What is said about a scene: a small grammar over a fixed vocabulary.
+
+A caption is an opening ("a photo of"), an article, colour, pattern and object, and sometimes the
+view: "a photo of a red spotted mushroom, front view". Plain objects are not called plain.
+"""
+
+import hashlib
+
+import numpy as np
+
+from sdilib.checks import one_of
+from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
+from sdilib.lab.world.render import WorldScene
+
+OPENINGS = ("", "a photo of ", "a render of ", "a picture of ")
+VIEWS = ("front", "side", "back", "overhead")
+WORDS: tuple[str, ...] = tuple(
+    sorted(
+        {"a", "an", ",", "view"}
+        | {word for opening in OPENINGS for word in opening.split()}
+        | {word for name in OBJECT_NAMES for word in name.split()}
+        | set(COLOURS)
+        | set(PATTERNS[1:])
+        | set(VIEWS)
+    )
+)
+"""Every word a caption can hold, and so every word the bundled model knows."""
+
+_SHARE_WITH_VIEW = 0.9
+_SHARE_WITHOUT_ATTRIBUTE = 0.08  # each of colour and pattern: 15% of captions lack one at least
+
+
+def prompt(name: str, colour: str, *, pattern: str = "plain", view: str | None = None) -> str:
+    """Say what an object looks like, in the words the bundled model knows.
+
+    Args:
+        name: one of `objects.OBJECT_NAMES`.
+        colour: one of `objects.COLOURS`, or "" to leave it open.
+        pattern: one of `objects.PATTERNS`; "plain" is not said.
+        view: one of `VIEWS`, or None.
+
+    Raises:
+        ValueError: an unknown word.
+
+    Examples:
+        >>> prompt("mushroom", "red", pattern="spotted", view="front")
+        'a red spotted mushroom, front view'
+        >>> prompt("ice cream", "")
+        'an ice cream'
+    """
+    one_of("name", name, OBJECT_NAMES)
+    one_of("pattern", pattern, PATTERNS)
+    if colour:
+        one_of("colour", colour, COLOURS)
+    words = [colour, "" if pattern == "plain" else pattern, name]
+    phrase = " ".join(word for word in words if word)
+    phrase = f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+    return phrase if view is None else f"{phrase}, {one_of('view', view, VIEWS)} view"
+
+
+def caption(scene: WorldScene, random: np.random.Generator) -> str:
+    """Draw a caption of a scene: opening, view word (nine times in ten) and attributes left out.
+
+    Args:
+        scene: what is described.
+        random: where the choices come from; always the same number of draws is taken.
+    """
+    opening = OPENINGS[random.integers(len(OPENINGS))]
+    with_view, without_colour, without_pattern = random.random(3)
+    phrase = prompt(
+        scene.name,
+        "" if without_colour < _SHARE_WITHOUT_ATTRIBUTE else scene.colour,
+        pattern="plain" if without_pattern < _SHARE_WITHOUT_ATTRIBUTE else scene.pattern,
+        view=scene.camera.view if with_view < _SHARE_WITH_VIEW else None,
+    )
+    return opening + phrase
+
+
+def is_held_out(name: str, colour: str, pattern: str) -> bool:
+    """Whether this combination is never shown in training; true for about 8% of all.
+
+    Plain objects are never held out. The choice is a hash of the words, so it does not change when
+    an object or a colour is added.
+
+    Args:
+        name: one of `objects.OBJECT_NAMES`.
+        colour: one of `objects.COLOURS`.
+        pattern: one of `objects.PATTERNS`.
+
+    Raises:
+        ValueError: an unknown word.
+    """
+    one_of("name", name, OBJECT_NAMES)
+    one_of("colour", colour, COLOURS)
+    if one_of("pattern", pattern, PATTERNS) == "plain":
+        return False
+    digest = hashlib.sha256(f"{name}/{colour}/{pattern}".encode()).digest()
+    return digest[0] < 27  # 27 of 256, in three patterns of four

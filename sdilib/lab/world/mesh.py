@@ -1,0 +1,81 @@
+"""An object's surface as triangles with colours: ground truth for what is made in 3D."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from sdilib.checks import in_range, positive_int
+from sdilib.lab.world.objects import RADIUS, colour_at, signed_distance
+
+__all__ = ["Mesh", "mesh", "surface"]
+
+_ROOM = 1.04  # the grid reaches a little over the ball that holds the object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mesh:
+    """A closed surface.
+
+    Attributes:
+        vertices: positions in object coordinates, y up, the front along +z.
+        faces: vertex numbers of each triangle, counter-clockwise from outside.
+        colours: paint of each vertex without light, in [0, 1].
+    """
+
+    vertices: Float[np.ndarray, "vertices 3"]
+    faces: Int[np.ndarray, "faces 3"]
+    colours: Float[np.ndarray, "vertices 3"]
+
+
+def mesh(
+    name: str,
+    *,
+    colour: str = "red",
+    pattern: str = "plain",
+    stretch: float = 1.0,
+    resolution: int = 128,
+) -> Mesh:
+    """Return an object's surface by marching cubes on its signed distance.
+
+    Args:
+        name: one of `OBJECT_NAMES`.
+        colour: one of `COLOURS`.
+        pattern: one of `PATTERNS`.
+        stretch: scale along y, in [0.5, 1.5].
+        resolution: cells along each side of the cube that holds the object, 8 or more.
+
+    Raises:
+        ValueError: an unknown word, or a number out of range.
+    """
+    in_range("stretch", stretch, 0.5, 1.5)
+    positive_int("resolution", resolution, at_least=8)
+    half = _ROOM * RADIUS * max(1.0, stretch)
+    axis = np.linspace(-half, half, resolution + 1)
+    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
+    distances = signed_distance(name, grid.reshape(-1, 3), stretch=stretch)
+
+    vertices, faces = surface(distances.reshape(grid.shape[:3]), half)
+    colours = colour_at(name, colour, vertices, pattern=pattern, stretch=stretch, shaded=False)
+    return Mesh(vertices, faces, colours)
+
+
+def surface(
+    values: Float[np.ndarray, "n n n"], half: float
+) -> tuple[Float[np.ndarray, "vertices 3"], Int[np.ndarray, "faces 3"]]:
+    """Return where values on a grid pass 0, as triangles that face the positive side.
+
+    Args:
+        values: on a grid from -half to half along each axis, negative inside.
+        half: of the grid's side.
+
+    Raises:
+        ValueError: 0 is not among the values.
+
+    Source: the topologically right cases of marching cubes, Lewiner et al. 2003, as in scikit-image.
+    """
+    from skimage.measure import marching_cubes  # a second to import, and only this needs it
+
+    cell = 2 * half / (len(values) - 1)
+    vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(cell,) * 3)
+    return (vertices - half).astype(np.float64), faces.astype(np.int64)

@@ -1,0 +1,337 @@
+import dataclasses
+import math
+import random  # noqa: TID251  # to see that nothing touches it
+
+import numpy as np
+import pytest
+import torch
+
+from sdilib.checks import NonFiniteError
+from sdilib.ddim import ddim
+from sdilib.distill import Enlarged, distill
+from sdilib.guidance import ISM, SDI, SDS, Update
+from sdilib.inversion import Cached, DDIMInversion, FixedNoise, FixedPoint, GradientDescent
+from sdilib.oracle import GaussianMixture
+from sdilib.scenes import ImageScene
+from sdilib.schedule import annealed_t, time_grid
+from sdilib.seeds import generator as generator_at
+from sdilib.seeds import normal
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.stable_diffusion.loading import random_pipeline
+
+
+def push(gradient: torch.Tensor):
+    """A rule of one's own that always answers the same gradient."""
+
+    def rule(x0, t, view, generator):
+        sigma = torch.ones(len(x0), *[1] * (x0.ndim - 1), dtype=x0.dtype)
+        return Update.from_noises(
+            x0, kappa=torch.zeros_like(x0), eps=gradient, sigma=sigma, weight=sigma, num_forwards=0
+        )
+
+    return rule
+
+
+@pytest.fixture
+def prompt(oracle: GaussianMixture):
+    return oracle.prompt([[0], [1], [2]])
+
+
+def scene_of(value: float = 0.0) -> ImageScene:
+    return ImageScene(torch.full((3, 4, 2, 2), value, dtype=torch.float64))
+
+
+def test_a_step_is_yielded_after_it_is_complete_and_nothing_runs_ahead(oracle, prompt):
+    scene = scene_of()
+    run = distill(scene, SDS(oracle, 7.5), prompt=prompt, num_steps=5)
+    first = next(run)
+    torch.testing.assert_close(scene.values.detach(), first.update.target)
+    torch.testing.assert_close(first.x0, torch.zeros_like(first.x0))
+    before = scene.values.detach().clone()
+    second = next(run)
+    torch.testing.assert_close(second.x0, before)
+    assert [first.step, second.step] == [0, 1]
+
+
+def test_a_step_carries_no_graph_and_its_render_is_a_copy_of_now(oracle, prompt):
+    scene = scene_of()
+    steps = list(distill(scene, SDI(oracle), prompt=prompt, num_steps=3))
+    for step in steps:
+        held = (step.x0, step.t, step.gradient_norm, step.render())
+        assert not any(tensor.requires_grad for tensor in held)
+        for field in dataclasses.fields(step.update):
+            value = getattr(step.update, field.name)
+            assert not (isinstance(value, torch.Tensor) and value.requires_grad)
+    image = steps[-1].render()
+    image += 1
+    torch.testing.assert_close(scene.values.detach() + 1, image)
+
+
+def test_gradient_norm_is_a_root_mean_square_an_item(oracle, prompt):
+    gradient = torch.ones(3, 4, 2, 2, dtype=torch.float64)
+    gradient[1] *= 2
+    (step,) = distill(scene_of(), push(gradient), prompt=prompt, num_steps=1)
+    torch.testing.assert_close(
+        step.gradient_norm, torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64)
+    )
+
+
+def test_any_callable_is_a_rule(oracle, prompt):
+    gradient = torch.full((3, 4, 2, 2), 0.25, dtype=torch.float64)
+    scene = scene_of(1.0)
+    *_, last = distill(scene, push(gradient), prompt=prompt, num_steps=4)
+    torch.testing.assert_close(last.render(), torch.zeros_like(gradient))
+
+
+def test_the_optimizer_given_is_the_one_that_steps(oracle, prompt):
+    gradient = torch.full((3, 4, 2, 2), 5.0, dtype=torch.float64)
+    scene = scene_of()
+    adam = torch.optim.Adam(scene.parameters(), lr=0.1)
+    list(distill(scene, push(gradient), prompt=prompt, num_steps=2, optimizer=adam))
+    # Adam's first steps have the size of the rate, whatever the gradient's.
+    torch.testing.assert_close(scene.values.detach(), torch.full_like(gradient, -0.2))
+
+
+@pytest.mark.parametrize("num_steps", [3, 20])
+def test_times_end_with_the_run(num_steps, oracle, prompt):
+    gradient = torch.zeros(3, 4, 2, 2, dtype=torch.float64)
+    steps = list(distill(scene_of(), push(gradient), prompt=prompt, num_steps=num_steps))
+    expected = [1 - 0.8 * i / num_steps for i in range(num_steps)]
+    assert [float(step.t[0]) for step in steps] == pytest.approx(expected)
+
+
+def test_random_times_are_drawn_for_each_item(oracle, prompt):
+    (step,) = distill(scene_of(), SDS(oracle), prompt=prompt, num_steps=1, t_schedule="random")
+    assert len(set(step.t.tolist())) == 3
+
+
+def test_an_items_run_is_the_one_it_would_have_alone(oracle, prompt):
+    scene = scene_of()
+    rule = SDI(oracle, kappa=DDIMInversion(tau_max=1 / 30, entropy=0.3))
+    settings = {"num_steps": 4, "t_schedule": "random"}
+    list(distill(scene, rule, prompt=prompt, seeds=[5, 6, 7], **settings))
+    for i in range(3):
+        one = torch.tensor([i])
+        alone = ImageScene(torch.zeros(1, 4, 2, 2, dtype=torch.float64))
+        list(distill(alone, rule, prompt=prompt.select(one), seeds=5 + i, **settings))
+        # float64: sums in another order, carried on over four steps at gamma = 7.5.
+        torch.testing.assert_close(scene.values[one], alone.values, rtol=1e-7, atol=1e-7)
+
+
+def test_each_step_and_item_draws_from_its_own_address(oracle, prompt):
+    steps = list(distill(scene_of(), SDS(oracle), prompt=prompt, num_steps=3, seeds=[5, 6, 7]))
+    for step in steps:
+        expected = normal(step.x0, [generator_at(s, step.step, "guidance") for s in (5, 6, 7)])
+        assert torch.equal(step.update.kappa, expected)
+    assert not torch.equal(steps[0].update.kappa, steps[1].update.kappa)
+
+
+def test_one_seed_counts_up_over_the_items(oracle, prompt):
+    one, two = scene_of(), scene_of()
+    list(distill(one, SDS(oracle), prompt=prompt, num_steps=2, seeds=5))
+    list(distill(two, SDS(oracle), prompt=prompt, num_steps=2, seeds=[5, 6, 7]))
+    assert torch.equal(one.values, two.values)
+
+
+STATES = {"random": None, "fixed": FixedNoise, "cached": Cached, "inversion": DDIMInversion}
+
+
+@pytest.mark.parametrize("kappa", STATES.values(), ids=STATES)
+def test_a_resumed_run_has_the_bits_of_the_unbroken_one(kappa, oracle, prompt):
+    def make():
+        scene = scene_of()
+        rule = SDI(oracle, kappa=kappa()) if kappa else SDS(oracle)
+        return scene, rule, torch.optim.Adam(scene.parameters(), lr=0.05)
+
+    settings = {"prompt": prompt, "num_steps": 8, "t_schedule": "random", "seeds": 3}
+    whole, rule, optimizer = make()
+    list(distill(whole, rule, optimizer=optimizer, **settings))
+
+    broken, rule, optimizer = make()
+    for step in distill(broken, rule, optimizer=optimizer, **settings):
+        if step.step == 4:
+            break
+    saved = (broken.state_dict(), optimizer.state_dict(), kappa and rule.state_dict())
+
+    resumed, rule, optimizer = make()
+    resumed.load_state_dict(saved[0])
+    optimizer.load_state_dict(saved[1])
+    if kappa:
+        rule.load_state_dict(saved[2])
+    list(distill(resumed, rule, optimizer=optimizer, first_step=5, **settings))
+    assert torch.equal(resumed.values, whole.values)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny, two):
+    def run(seed: int) -> torch.Tensor:
+        scene = ImageScene.zeros(2, tiny.latent_shape)
+        list(distill(scene, SDI(tiny), prompt=two, num_steps=2, seeds=seed, t_schedule="random"))
+        return scene.values.detach()
+
+    assert torch.equal(run(0), run(0))
+    assert not torch.equal(run(0), run(10))
+
+
+def test_looking_at_a_run_does_not_change_it(tiny, two):
+    # In the published code validation draws from the streams that training draws from.
+    def run(look: bool) -> torch.Tensor:
+        scene = ImageScene.zeros(2, tiny.latent_shape)
+        for step in distill(scene, SDS(tiny), prompt=two, num_steps=3):
+            if look:
+                tiny.encode(tiny.decode(step.render()).detach())
+                random_pipeline("tiny", seed=5)
+        return scene.values.detach()
+
+    assert torch.equal(run(False), run(True))
+
+
+def globals_now() -> tuple:
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return (kind, keys.tolist(), *rest), torch.get_rng_state().tolist()
+
+
+def test_nothing_touches_the_global_generators(oracle, prompt, tmp_path, monkeypatch):
+    # Python's is watched by its functions, since beartype picks the items it checks by its state.
+    def refuse(*arguments, **keywords):
+        raise AssertionError("drew from Python's global generator")
+
+    for name in random.__all__:
+        if getattr(getattr(random, name), "__self__", None) is random._inst:
+            monkeypatch.setattr(random, name, refuse)
+    before = globals_now()
+    model = StableDiffusion(random_pipeline("tiny"))
+    embedded = model.embed(["a red mug"], negative_prompts=["a rocket"])
+    annealed_t("random", 0, 5, generator=generator_at(0, 0, "time"))
+    x_t = torch.zeros(1, *model.latent_shape)
+    list(ddim(x_t, model.guided(embedded, 7.5), times=time_grid(2)))
+    kappas = (Cached(), FixedNoise(), FixedPoint(2), GradientDescent(2), DDIMInversion(entropy=0.3))
+    rules = [SDS(model), ISM(model), *(SDI(model, kappa=kappa) for kappa in kappas)]
+    for rule in rules:
+        scene = ImageScene(torch.full((1, 3, 16, 16), 0.5), space="pixels")
+        run = distill(scene, rule, prompt=embedded, num_steps=1, codec=model, t_schedule="random")
+        next(run).render()
+    random_pipeline("tiny").save_pretrained(tmp_path / "model")
+    StableDiffusion.from_pretrained(str(tmp_path / "model"))
+    oracle.sample(torch.tensor([0]), 1.0, torch.zeros(1, 2, 4, 2, 2))
+    assert globals_now() == before
+
+
+def test_pixels_are_pushed_by_the_gradient_through_the_encoder(tiny64, generator):
+    # Against central differences of <encode(pixels), gradient> along a random direction, float64.
+    pixels = torch.rand(1, 3, 16, 16, dtype=torch.float64, generator=generator)
+    gradient = torch.randn(1, 4, 8, 8, dtype=torch.float64, generator=generator)
+    direction = torch.randn(1, 3, 16, 16, dtype=torch.float64, generator=generator)
+    scene = ImageScene(pixels, space="pixels")
+    prompt = tiny64.embed(["a red mug"])
+    list(distill(scene, push(gradient), prompt=prompt, num_steps=1, codec=tiny64))
+    moved = ((pixels - scene.values.detach()) * direction).sum()
+
+    def along(step: float) -> torch.Tensor:
+        with torch.no_grad():
+            return (tiny64.encode(pixels + step * direction) * gradient).sum()
+
+    h = 1e-5
+    torch.testing.assert_close(moved, (along(h) - along(-h)) / (2 * h), rtol=1e-6, atol=1e-9)
+
+
+def test_pixels_are_regressed_onto_the_decoded_target(tiny64, generator):
+    pixels = torch.rand(1, 3, 16, 16, dtype=torch.float64, generator=generator)
+    gradient = torch.randn(1, 4, 8, 8, dtype=torch.float64, generator=generator)
+    scene = ImageScene(pixels, space="pixels")
+    prompt = tiny64.embed(["a red mug"])
+    list(
+        distill(
+            scene,
+            push(gradient),
+            prompt=prompt,
+            num_steps=1,
+            codec=tiny64,
+            through="decoder",
+        )
+    )
+    with torch.no_grad():
+        target = tiny64.decode(tiny64.encode(pixels) - gradient).clamp(0, 1)
+    torch.testing.assert_close(scene.values.detach(), target)
+
+
+def test_a_gradient_that_is_not_finite_is_named_with_its_step(oracle, prompt):
+    good = torch.zeros(3, 4, 2, 2, dtype=torch.float64)
+    bad = good.clone()
+    bad[1, 0, 0, 0] = math.inf
+
+    def rule(x0, t, view, generator):
+        return push(bad if float(t[0]) < 0.7 else good)(x0, t, view, generator)
+
+    scene = scene_of()
+    run = distill(scene, rule, prompt=prompt, num_steps=4)  # t = 1, 0.8, 0.6
+    with pytest.raises(
+        NonFiniteError,
+        match=r"^gradient=1 of 48 values not finite at step 2 \(t = 0\.6 … 0\.6\): exp",
+    ):
+        list(run)
+    assert float(scene.values.detach().abs().max()) == 0  # the bad step was not taken
+
+
+def test_a_finished_run_has_no_step_left_and_none_begins_after_the_end(oracle, prompt):
+    run = {"prompt": prompt, "num_steps": 4}
+    assert list(distill(scene_of(), SDS(oracle), first_step=4, **run)) == []
+    with pytest.raises(ValueError, match=r"^first_step=5: .*num_steps=4"):
+        list(distill(scene_of(), SDS(oracle), first_step=5, **run))
+
+
+def test_parameters_that_overflow_are_named_with_their_step(oracle, prompt):
+    scene = ImageScene(torch.zeros(3, 4, 2, 2))
+    gradient = torch.full((3, 4, 2, 2), 1e30)
+    optimizer = torch.optim.SGD(scene.parameters(), lr=1e20)
+    run = distill(scene, push(gradient), prompt=prompt, num_steps=4, optimizer=optimizer)
+    with pytest.raises(NonFiniteError, match=r"^parameters=48 of 48 values not finite at step 0 "):
+        list(run)
+
+
+def test_latents_and_predictions_that_are_not_finite_are_named_with_their_step(
+    scripted, rows, prompt, oracle
+):
+    scene = ImageScene(torch.full((3, 4, 2, 2), math.nan))
+    with pytest.raises(NonFiniteError, match=r"^x0=48 of 48 values not finite at step 0 "):
+        list(distill(scene, SDS(oracle), prompt=prompt, num_steps=4))
+    broken = scripted(lambda x_t, t, condition: x_t * math.nan)
+    run = distill(ImageScene.zeros(1, (4, 2, 2)), SDS(broken), prompt=rows(1), num_steps=4)
+    with pytest.raises(NonFiniteError, match=r"^eps=16 of 16 values not finite .* at step 0$"):
+        list(run)
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.25])
+def test_a_step_goes_a_share_of_the_way_to_the_rules_target(fraction, oracle, prompt):
+    gradient = torch.full((3, 4, 2, 2), 0.5, dtype=torch.float64)
+    scene = scene_of(1.0)
+    (step,) = distill(
+        scene, push(gradient), prompt=prompt, num_steps=1, update_fraction=fraction, updates=2
+    )
+    wanted = scene_of(1.0).values.detach() - fraction * gradient
+    torch.testing.assert_close(step.update.target, wanted)
+    torch.testing.assert_close(scene.values.detach(), wanted)
+    torch.testing.assert_close(step.gradient_norm, gradient[:, 0, 0, 0] * fraction)
+
+
+def test_renders_are_enlarged_for_the_model_and_its_images_shrunk(generator):
+    images = torch.rand(2, 3, 4, 4, generator=generator, dtype=torch.float64)
+    small = Enlarged(Same(), 8, 4)
+    seen = small.encode(images)
+    assert seen.shape == (2, 3, 8, 8)
+    # Bilinear: a pixel that lies between two has a quarter of one and three quarters of the other.
+    torch.testing.assert_close(
+        seen[:, :, 0, 1:3],
+        images[:, :, 0, :2] @ torch.tensor([[0.75, 0.25], [0.25, 0.75]]).double(),
+    )
+    shrunk = small.decode(seen)
+    torch.testing.assert_close(shrunk, seen.unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)))
+
+
+class Same:
+    """A codec whose latents are the images."""
+
+    def encode(self, images):
+        return images
+
+    def decode(self, latents):
+        return latents

@@ -1,0 +1,240 @@
+"""The field, deferred backpropagation, and the scene that the loop optimises."""
+
+import re
+import weakref
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from sdilib.cameras import Camera, sample_cameras
+from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
+from sdilib.nerf.deferred import in_patches
+from sdilib.nerf.field import Field, NeRF
+from sdilib.nerf.hash_grid import HashGrid
+from sdilib.nerf.regularisers import convexity, opaqueness, orientation, sparsity, z_variance
+from sdilib.nerf.scene import NeRFScene
+from sdilib.scenes import Scene
+from sdilib.seeds import generator as generator_at
+from sdilib.storage import load_tensors, save_tensors
+
+
+def small(**changed):
+    draw = generator_at(0, 0, "nerf")
+    grid = HashGrid(num_levels=4, log2_table_size=9, finest_resolution=24, generator=draw)
+    return NeRF(grid=grid, hidden=16, generator=draw, **changed)
+
+
+def scene(nerf=None, **changed):
+    camera = Camera.around([0, 120])
+    settings = {"height": 16, "width": 16, "num_samples": 24} | changed
+    return NeRFScene(nerf or small(), camera, **settings)
+
+
+def test_it_starts_as_a_soft_ball_and_grey():
+    nerf = small()
+    assert isinstance(nerf, Field)
+    middle, edge = torch.zeros(1, 3), torch.tensor([[1.2, 0.0, 0.0]])
+    assert float(nerf.density(middle).detach()) == pytest.approx(10, abs=0.05)
+    assert float(nerf.density(edge).detach()) < 1e-3
+    half = torch.tensor([[0.0, 0.61, 0.0]])  # the blob's radius: softplus(0)
+    assert float(nerf.density(half).detach()) == pytest.approx(0.693, abs=0.01)
+    torch.testing.assert_close(
+        nerf.density_and_colour(middle)[1].detach(), torch.full((1, 3), 0.5), atol=0.01, rtol=0
+    )
+
+
+def test_the_truncated_exponential_stays_finite():
+    nerf = small(activation="exp", blob_height=40.0)
+    density = nerf.density(torch.zeros(1, 3))
+    density.sum().backward()
+    assert float(density.detach()) == pytest.approx(2.35e17, rel=0.1)  # e^40
+    # Its own derivative, but no more than e^15.
+    slopes = [w.grad.abs().max() for w in nerf.network.parameters()]
+    assert 0 < float(max(slopes)) < 3.3e6
+
+
+def test_backgrounds():
+    drawn = torch.rand(2, 3, generator=generator_at(0, 0, "background"))
+    assert torch.equal(small().background_colour(drawn), torch.full((2, 3), 0.92))
+    assert torch.equal(small(background="random").background_colour(drawn), drawn)
+    learned = small(background="learned")
+    colour = learned.background_colour(drawn)
+    torch.testing.assert_close(colour.detach(), torch.full((2, 3), 0.92))
+    colour.sum().backward()
+    assert float(learned.background_logit.grad.min()) > 0
+
+
+@pytest.mark.parametrize("rays_per_patch", [512, 100, 7])
+def test_deferred_gradients_are_the_plain_ones(rays_per_patch):
+    gradients, images = [], []
+    for patch in (None, rays_per_patch):
+        seen = scene(small(background="learned"), normals=True, rays_per_patch=patch)
+        seen.look(Camera.around([20, 140]), generator_at(0, 0, "look"))
+        everything = seen.render_all()
+        weights = torch.randn(everything.image.shape, generator=generator_at(0, 0, "weights"))
+        losses = (sparsity, opaqueness, orientation, z_variance, convexity)
+        loss = (weights * everything.image).sum() + sum(f(everything) for f in losses)
+        gradients.append(torch.autograd.grad(loss, list(seen.parameters())))
+        images.append(everything.image.detach())
+    torch.testing.assert_close(images[1], images[0], atol=1e-6, rtol=0)
+    for deferred, plain in zip(*reversed(gradients), strict=True):
+        scale = float(plain.abs().max())
+        assert scale > 0
+        torch.testing.assert_close(deferred, plain, atol=1e-5 * scale, rtol=1e-4)
+
+
+def lit_scene(**changed):
+    seen = scene(**changed)
+    seen.shading = 1.0
+    seen.look(Camera.around([20, 140]), generator_at(0, 0, "look"))
+    return seen
+
+
+def test_deferred_gradients_of_a_lit_render_are_the_plain_ones():
+    whole, part = lit_scene(), lit_scene(rays_per_patch=100)
+    gradients = [
+        torch.autograd.grad(seen.render()[:, 0].sum(), list(seen.parameters()))
+        for seen in (whole, part)
+    ]
+    torch.testing.assert_close(part.render(), whole.render(), atol=1e-6, rtol=0)
+    for deferred, plain in zip(*reversed(gradients), strict=True):
+        torch.testing.assert_close(deferred, plain, atol=1e-5 * float(plain.abs().max()), rtol=1e-4)
+
+
+def test_a_light_is_drawn_with_the_views_and_goes_with_them():
+    seen, dark = lit_scene(), scene()
+    dark.look(seen.camera, generator_at(0, 0, "look"))
+    assert not torch.equal(seen.render(), dark.render())
+    assert torch.equal(seen.render(), lit_scene().render())
+    for each in (seen, dark):
+        each.look(each.camera)
+    assert torch.equal(seen.render(), dark.render())
+
+
+def test_so_many_steps_are_lit_and_so_many_of_those_are_white():
+    seen = scene(occupancy_resolution=2)
+    seen.shading, seen.textureless = 0.75, 0.5
+    drawn = []
+    for step in range(400):
+        seen.look(seen.camera, generator_at(0, step, "camera"))
+        drawn.append(seen._lit.shading)
+        if seen._light is not None:
+            distance = seen._light.norm(dim=-1) / seen.camera.distance
+            assert bool(((distance > 0.639) & (distance < 1.201)).all())
+    share = {name: drawn.count(name) / 400 for name in ("albedo", "diffuse", "textureless")}
+    expected = {"albedo": 0.25, "diffuse": 0.375, "textureless": 0.375}
+    assert share == pytest.approx(expected, abs=0.08)
+
+
+def test_a_deferred_render_keeps_no_graph_of_the_field(monkeypatch):
+    nerf, with_graph = small(), []
+    ask = nerf.density_and_colour
+
+    def asked(points):
+        answer = ask(points)
+        with_graph.append(answer[0].requires_grad and len(points))
+        return answer
+
+    monkeypatch.setattr(nerf, "density_and_colour", asked)
+    scene(nerf, rays_per_patch=64).render().sum().backward()
+    # Two views of four patches, each rendered twice, in three stretches along the rays; nothing is in the fourth.
+    assert len(with_graph) == 16 * 3
+    assert max(with_graph) <= 64 * 8
+
+
+@dataclass
+class Pair:
+    used: torch.Tensor
+    unused: torch.Tensor
+
+
+def test_a_patch_frees_what_an_output_outside_the_loss_kept():
+    weight, kept, alive = torch.ones((), requires_grad=True), [], []
+
+    def render_rays(rays):
+        alive.append(sum(array() is not None for array in kept))
+        factor = np.ones(len(rays), np.float32)
+        kept.append(weakref.ref(factor))
+        return Pair(rays * weight, rays * weight * torch.from_numpy(factor))
+
+    whole = in_patches(render_rays, torch.ones(40), rays_per_patch=4)
+    whole.used.sum().backward()
+    assert len(alive) == 20
+    assert max(alive) <= 1
+    assert float(weight.grad) == 40
+
+
+def pictures(camera, size):
+    """The world's pictures of a mug from the batch's cameras."""
+    poses = zip(camera.azimuth_degrees.tolist(), camera.elevation_degrees.tolist(), strict=True)
+    scenes = [
+        WorldScene("mug", "red", "plain", WorldCamera(*pose, float(d), float(f)))
+        for pose, d, f in zip(poses, camera.distance, camera.fov_degrees, strict=True)
+    ]
+    return torch.from_numpy(render_batch(scenes, height=size, width=size)[0]).movedim(-1, 1)
+
+
+def test_it_is_a_scene_that_learns_an_object_from_its_views():
+    seen = scene(small(blob_height=5.0))
+    assert isinstance(seen, Scene)
+    assert seen.render().shape == (2, 3, 16, 16)
+    optimizer = torch.optim.Adam(seen.parameters(), lr=0.02)
+    for step in range(60):
+        draw = generator_at(0, step, "camera")
+        seen.look(sample_cameras(4, draw), draw)
+        loss = (seen.render() - pictures(seen.camera, 16)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    unseen = Camera.around([77, -133], elevation_degrees=22)
+    seen.look(unseen)
+    error = (seen.render().detach() - pictures(unseen, 16)).square().mean()
+    assert -10 * float(error.log10()) > 20  # a blank picture: 11 dB
+
+
+def test_a_step_is_repeatable_and_its_samples_are_its_own():
+    seen = scene()
+    images = []
+    for purpose in ("a", "a", "b"):
+        seen.load_state_dict(scene().state_dict())
+        seen.look(Camera.around([10]), generator_at(0, 0, purpose))
+        images.append(seen.render().detach())
+    assert torch.equal(images[0], images[1])
+    assert not torch.equal(images[0], images[2])
+
+
+def test_state_is_a_copy_that_lies_on_disk_and_restores_in_place(tmp_path):
+    seen = scene()
+    seen.look(Camera.around([10]), generator_at(0, 0, "look"))
+    before = seen.render().detach()
+    save_tensors(tmp_path / "scene.safetensors", seen.state_dict())
+    with torch.no_grad():
+        for parameter in seen.parameters():
+            parameter.add_(0.1)
+    assert not torch.equal(seen.render().detach(), before)
+    first = next(seen.parameters())
+    seen.load_state_dict(load_tensors(tmp_path / "scene.safetensors"))
+    assert next(seen.parameters()) is first
+    assert torch.equal(seen.render().detach(), before)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: small(activation="relu"),
+            "activation='relu': expected one of softplus, exp",
+        ),
+        (
+            lambda: small(background="black"),
+            "background='black': expected one of fixed, learned, random",
+        ),
+        (lambda: scene(num_samples=0), "num_samples=0: expected an integer of at least 1"),
+        (lambda: scene(rays_per_patch=0), "rays_per_patch=0: expected an integer of at least 1"),
+    ],
+)
+def test_wrong_use_is_refused(call, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        call()

@@ -1,0 +1,321 @@
+"""The command line: bad input is one sentence and exit code 2, and writes nothing."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+import sdilib.lab.exports
+import sdilib.stable_diffusion
+import sdilib.text_to_image
+from sdilib.cli import main
+from sdilib.lab import runs as jobs
+
+ROOT = Path(sdilib.__file__).parents[1]
+CONFIG = {"prompt": "a red mug", "rule": "sdi", "steps": 2, "model_hash": "0"}
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
+def test_run_writes_an_image_and_its_record(rule, tmp_path, capsys):
+    words = ["run", "--scene", "image", "--prompt", "a red mug", "--rule", rule]
+    words += ["--model", "tiny", "--preset", "smoke"]
+    assert main(words) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["image.png", "run.json"]
+    assert capsys.readouterr().out == f"runs/{folder.name}/image.png\n"
+    record = json.loads((folder / "run.json").read_text())
+    assert record["rule"] == rule
+    assert record["prompt"] == "a red mug"
+    assert record["num_forwards"] > 0
+    with Image.open(folder / "image.png") as image:
+        assert image.size == (16, 16)
+
+
+def test_a_run_folder_is_never_written_twice(tmp_path, capsys):
+    words = ["run", "--scene", "image", "--prompt", "a mug", "--model", "tiny"]
+    words += ["--preset", "smoke", "--out", "mine"]
+    assert main(words) == 0
+    before = (tmp_path / "mine" / "image.png").read_bytes()
+    assert main(words) == 2
+    assert "out='mine': expected a folder that does not exist yet" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "image.png").read_bytes() == before
+
+
+def test_an_image_that_is_there_already_says_where_and_how_to_make_another(tmp_path, capsys):
+    (tmp_path / "runs" / "sdi-a-mug-0").mkdir(parents=True)
+    words = "run --scene image --prompt a-mug --model tiny --preset smoke"
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("sdilib: runs/sdi-a-mug-0 is there already, ")
+    assert error.endswith("--out names another folder\n")
+    assert "out=" not in error
+
+
+SMALL = "--model tiny --preset smoke --set size=16 levels=4 finest_resolution=16".split()
+
+
+@pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
+def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, capsys):
+    words = ["run", "--prompt", "a red mug", "--rule", rule, *SMALL]
+    assert main(words) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"runs/{folder.name}/views.png", f"runs/{folder.name}/turntable.gif"]
+    written = (folder / "scene.safetensors").stat().st_mtime_ns
+    assert main(words) == 0
+    assert (folder / "scene.safetensors").stat().st_mtime_ns == written
+    capsys.readouterr()
+    assert main(["runs"]) == 0
+    listed = capsys.readouterr().out
+    assert f"{folder.name}  done  2/2 steps" in listed
+    assert "\n1 3D run, " in listed
+    assert "images by run --scene image are not listed" in listed
+    assert main(["runs", "export", folder.name]) == 0
+    for name in ("turntable.mp4", "mesh.glb", "mesh.obj", "mesh.ply"):
+        assert (folder / name).stat().st_size > 0
+    capsys.readouterr()
+    assert main(["runs", "show", folder.name[:-4]]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert shown["config"]["rule"] == rule
+    assert main(["runs", "remove", folder.name]) == 0
+    assert capsys.readouterr().out == f"removed {folder.name}\n"
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("sdi-a", "expected the beginning of one run's name, not of several: sdi-a-1, sdi-a-2"),
+        ("sdi-b-", "expected the beginning of one run's name, not of several: sdi-b-3, sdi-b-33"),
+        ("sid-a", "expected one of the runs in runs, such as sdi-a-1, sdi-a-2, sdi-b-3, sdi-b-33"),
+        ("zzz", "expected one of the runs in runs"),
+    ],
+)
+def test_a_beginning_names_a_run_if_it_is_of_one_only(given, message, tmp_path, capsys):
+    for name in ("sdi-a-1", "sdi-a-2", "sdi-b-3", "sdi-b-33"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text(json.dumps(CONFIG))
+    assert main(["runs", "remove", "sdi-b-3", given]) == 2
+    assert capsys.readouterr().err == f"sdilib: names='{given}': {message}\n"
+    assert main(["runs", "remove", "sdi-b-3", "sdi-b-33"]) == 0  # the whole name is that run's
+    assert main(["runs", "remove", "unfinished"]) == 0
+    said = "removed sdi-b-3\nremoved sdi-b-33\nremoved sdi-a-1\nremoved sdi-a-2\n"
+    assert capsys.readouterr().out == said
+    assert main(["runs", "remove", "unfinished"]) == 0
+    assert capsys.readouterr().out == "no unfinished run in runs\n"
+
+
+def test_a_training_beside_the_runs_is_none_of_them(tmp_path, capsys):
+    kept = tmp_path / "runs" / "unet" / "config.json"
+    kept.parent.mkdir(parents=True)
+    for config in ('{"steps": 10}', "[1]"):
+        kept.write_text(config)
+        assert main(["runs"]) == 0
+        assert capsys.readouterr().out.startswith("0 3D runs, ")
+        assert main(["runs", "remove", "unfinished"]) == 0
+        assert capsys.readouterr().out == "no unfinished run in runs\n"
+        assert main(["runs", "remove", "unet"]) == 2
+        assert kept.is_file()
+
+
+def test_a_run_that_a_process_works_on_is_left_and_the_others_removed(tmp_path, capsys):
+    for name in ("sdi-a-1", "sdi-b-2"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text(json.dumps(CONFIG))
+    with FileLock(tmp_path / "runs" / "sdi-a-1" / ".lock"):
+        assert main(["runs", "remove", "unfinished"]) == 0
+        said = "left: run='sdi-a-1': expected a run that no process is working on\n"
+        assert capsys.readouterr().out == f"{said}removed sdi-b-2\n"
+        assert main(["runs", "remove", "sdi-a-1"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        # As with other weights.
+        ({"seed": 3}, "a run of the model and backend that its settings name here"),
+        ({"depth": 3}, "a run with the settings of this version"),
+    ],
+)
+def test_a_run_of_other_weights_or_settings_is_not_made_again_for_an_export(
+    changed, message, tmp_path, capsys, monkeypatch
+):
+    assert main(["run", "--prompt", "a red mug", "--rule", "sds", *SMALL]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changed))
+    monkeypatch.setattr(jobs, "_make", lambda *_: pytest.fail("made again"))
+    capsys.readouterr()
+    assert main(["runs", "export", folder.name]) == 2
+    assert capsys.readouterr().err == f"sdilib: names='{folder.name}': expected {message}\n"
+
+
+def ctrl_c(*_, **__):
+    os.kill(os.getpid(), signal.SIGINT)
+    return {}
+
+
+def ctrl_c_twice(*_, **__):
+    ctrl_c()
+    ctrl_c()
+
+
+@pytest.mark.parametrize(
+    ("patched", "name", "words", "message"),
+    [
+        (jobs, "_frame", SMALL, "stopped after step 1 of 2; the same command goes on from there"),
+        (sdilib.lab.exports, "turntable", SMALL, "stopped; the run is saved: "),
+        (jobs, "build", SMALL, "stopped; nothing was saved\n"),
+        (
+            sdilib.text_to_image,
+            "distilled_images",
+            [*SMALL[:4], "--scene", "image"],
+            "stopped; nothing was saved\n",
+        ),
+    ],
+)
+def test_ctrl_c_is_one_sentence(patched, name, words, message, monkeypatch, capsys):
+    monkeypatch.setattr(patched, name, ctrl_c)
+    assert main(["run", "--prompt", "a red mug", *words]) == 130
+    assert f"sdilib: {message}" in capsys.readouterr().err
+
+
+def test_a_second_ctrl_c_is_one_sentence_too(monkeypatch, capsys):
+    monkeypatch.setattr(jobs, "_frame", ctrl_c_twice)
+    assert main(["run", "--prompt", "a red mug", *SMALL]) == 130
+    said = "stopped within a step; the same command goes on from the last checkpoint"
+    assert said in capsys.readouterr().err
+
+
+def test_ctrl_c_of_another_command_claims_nothing_about_what_it_kept(monkeypatch, capsys):
+    monkeypatch.setattr(jobs, "known_runs", ctrl_c)
+    assert main(["runs"]) == 130
+    assert capsys.readouterr().err == "sdilib: stopped\n"
+
+
+def test_a_range_is_two_numbers(tmp_path):
+    words = ["run", "--prompt", "a red mug", "--rule", "sds", *SMALL, "elevation_degrees=0,45"]
+    assert main(words) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert json.loads((folder / "config.json").read_text())["elevation_degrees"] == [0.0, 45.0]
+    assert main(["runs", "export", folder.name]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "required: command"),
+        ("runs burn", "action='burn': expected one of list, show, export, remove"),
+        ("runs show", "names='': expected at least one run's name"),
+        ("runs remove x", "names='x': expected one of the runs in runs"),
+        ("run --prompt x --scene mesh", "scene='mesh': expected one of nerf, image"),
+        ("run --prompt x --out y", "out='y': expected no folder for a 3D run"),
+        ("run --prompt x --set size", "set='size': expected name=value"),
+        ("run --prompt x --set sise=1", "set='sise': expected one of"),
+        ("run --prompt x --set size=big", "size='big': expected a value of type int"),
+        ("run --prompt x --set distance=far", "distance='far': expected two numbers, as in 0,45"),
+        (
+            "run --prompt x --set distance=1",
+            "distance=(1.0,): expected two numbers in (1.22, 1000]",
+        ),
+        ("run --prompt x --model tiny --set size=17", "size=17: expected a multiple of"),
+        ("rum", "invalid choice: 'rum'"),
+        ("ruin", "; did you mean run?\n"),
+        ("checkfigures x", "; did you mean check-figures?\n"),
+        ("run --prompt x --seeds 3", "arguments: --seeds 3; did you mean --seed?\n"),
+        ("run", "required: --prompt"),
+        ("run --prompt x --sed 1", "unrecognized arguments: --sed"),
+        ("run --prompt= --rule sdi", "prompt='': expected a text with at least one word"),
+        ("run --prompt x --rule sdx", "rule='sdx': expected one of sdi, sds, ism"),
+        ("run --prompt x --preset big", "preset='big': expected one of smoke, laptop, full, gpu"),
+        ("run --prompt x --steps many", "--steps: 'many': expected an integer"),
+        ("run --prompt x --steps -1", "steps=-1: expected an integer of at least 0"),
+        ("run --prompt x --seed -1", "seed=-1: expected an integer of at least 0"),
+        ("run --scene image --prompt x --seed -1", "seed=-1: expected an integer of at least 0"),
+        ("run --prompt x --model tiny --set seed=-1", "seed=-1: expected an integer of at least"),
+        ("run --prompt x --guidance-scale nan", "guidance_scale=nan: expected a finite number"),
+        ("run --prompt x --inversion-guidance-scale inf", "inversion_guidance_scale=inf"),
+        (
+            "run --prompt x --rule sds --inversion-guidance-scale 0",
+            "scale=0.0: expected -7.5, the ",
+        ),
+        (
+            "run --prompt x --scene image --set size=8",
+            "set='size=8': expected nothing with --scene",
+        ),
+        ("runs list sdi", "names='sdi': expected none with list"),
+        ("run --prompt x --model nonsense", "model='nonsense': expected mini, tiny"),
+        ("run --prompt x --model tiny --device tpu9", "device='tpu9': expected a device"),
+        ("gpu-check --size 0", "size=0: expected an integer of at least 1"),
+        ("notebook fig99", "notebook='fig99': expected one of none"),
+        ("notebook fig99 steps", "parameters='steps': expected name=value"),
+        ("notebook fig99 --model tiny", "folder='': expected a folder, so that"),
+        ("gallery nowhere", "folder='nowhere': expected a folder of figures"),
+        ("check-figures nowhere", "folder='nowhere': expected a folder of figures"),
+        ("check-figures --preset laptob", "preset='laptob': expected one of smoke, laptop"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_writes_nothing(words, message, tmp_path, capsys):
+    assert main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_number_of_threads_is_a_setting(monkeypatch, capsys):
+    monkeypatch.setenv("SDILIB_THREADS", "none")
+    assert main(["gallery", "."]) == 2
+    assert "SDILIB_THREADS='none': expected an integer of at least 1" in capsys.readouterr().err
+    for name in ("MKL", "NUMBA", "OMP", "OPENBLAS"):
+        monkeypatch.setenv(f"{name}_NUM_THREADS", "7")
+    monkeypatch.setenv("SDILIB_THREADS", "2")
+    main(["gallery", "nowhere"])
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_bad_arguments_are_refused_without_importing_torch():
+    code = (
+        "import sys; from sdilib.cli import main\n"
+        "assert main(['run', '--prompt', 'x', '--rule', 'sdx']) == 2\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
+    )
+
+
+def test_every_option_of_run_says_what_it_is_and_its_default(capsys):
+    assert main(["run", "--help"]) == 0
+    options = re.split(r"\n  (?=-)", capsys.readouterr().out)[1:]
+    said = {words[0].strip(","): " ".join(words[1:]) for words in map(str.split, options)}
+    defaults = {
+        "--prompt": "",
+        "--seed": "0 (default)",
+        "--device": "default: cpu for the bundled model",
+        "--guidance-scale": "default 7.5",
+        "--inversion-guidance-scale": "default -7.5",
+    }
+    for name, default in defaults.items():
+        assert default in said[name]
+        assert len(said[name].split()) > 3, name
+
+
+def test_sdilib_is_a_module_to_run():
+    done = subprocess.run(
+        [sys.executable, "-m", "sdilib", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "check-figures" in done.stdout

@@ -1,0 +1,104 @@
+"""Exports are files that stock programs open, and show the scene."""
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from PIL import Image
+
+from sdilib.cameras import Camera
+from sdilib.lab.exports import nerf_mesh, turntable, write_mesh, write_strip
+from sdilib.nerf.field import NeRF
+from sdilib.nerf.hash_grid import HashGrid
+from sdilib.nerf.scene import NeRFScene
+
+DENSITY, HEIGHT, SHARE = 2.0, 10.0, 0.5
+
+
+@pytest.fixture
+def blob():
+    """A field that is its blob almost exactly, as the grid begins near zero."""
+    grid = HashGrid(num_levels=2, base_resolution=4, finest_resolution=8)
+    return NeRF(grid=grid, blob_height=HEIGHT, blob_radius=SHARE)
+
+
+@pytest.fixture
+def scene(blob):
+    torch.nn.init.normal_(blob.grid.table, generator=torch.Generator().manual_seed(0))
+    return NeRFScene(blob, Camera.around([0]), height=16, width=16, num_samples=32)
+
+
+def test_the_mesh_of_a_blob_is_the_sphere_where_its_density_is_that(blob):
+    mesh = nerf_mesh(blob, density=DENSITY, resolution=48)
+    raw = np.log(np.expm1(DENSITY))  # softplus of it is the density
+    radius = blob.radius * SHARE * (1 - raw / HEIGHT)
+    distances = np.linalg.norm(mesh.vertices, axis=1)
+    assert np.abs(distances - radius).max() < 0.02
+    solid = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    assert solid.is_watertight
+    assert solid.volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.03)  # outward, too
+
+
+@pytest.mark.parametrize("kind", ["glb", "obj", "ply"])
+def test_a_mesh_is_read_back_with_its_colours(blob, kind, tmp_path):
+    mesh = nerf_mesh(blob, density=DENSITY, resolution=16)
+    path = write_mesh(mesh, tmp_path / f"blob.{kind}")
+    read = trimesh.load(path, force="mesh", process=False)
+    assert len(read.faces) == len(mesh.faces)
+    assert np.allclose(
+        np.sort(read.bounds, 0), [mesh.vertices.min(0), mesh.vertices.max(0)], atol=1e-4
+    )
+    colours = np.asarray(read.visual.vertex_colors)[:, :3] / 255
+    assert np.allclose(colours.mean(0), mesh.colours.mean(0), atol=0.01)
+
+
+def test_a_density_that_is_nowhere_is_refused(blob):
+    with pytest.raises(ValueError, match=r"density=1000000\.0: expected a number between"):
+        nerf_mesh(blob, density=1e6, resolution=8)
+
+
+def test_the_turntable_is_a_gif_and_an_mp4_of_all_frames(scene, tmp_path):
+    with Image.open(turntable(scene, tmp_path / "turn.gif", num_frames=5)) as gif:
+        assert gif.n_frames == 5
+        assert gif.size == (64, 64)
+    film = turntable(scene, tmp_path / "turn.mp4", num_frames=5)
+    from imageio_ffmpeg import count_frames_and_secs
+
+    assert count_frames_and_secs(str(film))[0] == 5
+    assert {path.name for path in tmp_path.iterdir()} == {"turn.gif", "turn.mp4"}
+
+
+def test_the_strip_holds_the_views_side_by_side(scene, tmp_path):
+    with Image.open(write_strip(scene, tmp_path / "strip.png", azimuths=(0, 90))) as image:
+        drawn = np.asarray(image)
+    seen = scene.views(Camera.around([0, 90])).image.permute(0, 2, 3, 1).numpy()
+    assert drawn.shape == (16, 32, 3)
+    assert np.abs(drawn[:, 16:] / 255 - seen[1]).max() < 0.003
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+def test_views_leave_the_scene_looking_where_it_did(blob, seed):
+    blob = NeRF(grid=blob.grid, blob_height=HEIGHT, blob_radius=SHARE, background="random")
+    scene = NeRFScene(blob, Camera.around([0]), height=16, width=16, num_samples=32)
+    scene.shading = 1.0
+    if seed is not None:
+        scene.look(Camera.around([5]), generator=torch.Generator().manual_seed(seed))
+    before = scene.render()
+    many = scene.views(Camera.around([10, 20, 30]), batch=2).image
+    assert many.shape == (3, 3, 16, 16)
+    assert torch.equal(scene.render(), before)
+
+
+@pytest.mark.parametrize("call", [turntable, write_strip])
+def test_nothing_is_left_of_what_cannot_be_written(scene, tmp_path, call):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        call(scene, tmp_path / "file" / "a.gif")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_another_ending_is_refused(scene, blob, tmp_path):
+    with pytest.raises(ValueError, match=r"ends in \.gif or \.mp4"):
+        turntable(scene, tmp_path / "turn.avi")
+    with pytest.raises(ValueError, match=r"ends in \.glb, \.obj or \.ply"):
+        write_mesh(nerf_mesh(blob, density=DENSITY, resolution=8), tmp_path / "a.stl")

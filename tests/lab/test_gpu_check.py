@@ -1,0 +1,136 @@
+"""The GPU's checks, run on the CPU with a model of milliseconds: each can pass, and each can fail."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sdilib.cli import main
+from sdilib.lab import gpu_check
+from sdilib.lab.gpu_check import (
+    Check,
+    check_gpu,
+    check_half,
+    check_hash_grid,
+    check_render,
+    summary,
+)
+from sdilib.nerf import hash_grid
+from sdilib.storage import read_json
+
+CPU = torch.device("cpu")
+NEEDS_CUDA = {"render, nerfacc", "hash grid, tinycudann", "step"}
+
+
+@pytest.fixture(scope="module")
+def record():
+    with pytest.warns(RuntimeWarning, match="backend='tinycudann' needs .* a CUDA device"):
+        return check_gpu("cpu", size=16, model="tiny")
+
+
+def test_all_that_applies_on_a_cpu_passes(record):
+    verdicts = {check["name"]: check["passed"] for check in record["checks"]}
+    assert {name for name, passed in verdicts.items() if passed is None} == NEEDS_CUDA
+    assert all(passed for name, passed in verdicts.items() if name not in NEEDS_CUDA)
+    assert record["device"] == "cpu"
+    assert record["versions"]["torch"] == torch.__version__
+    json.dumps(record, allow_nan=False)
+
+
+def test_a_step_is_timed_and_its_memory_unknown_on_a_cpu(record):
+    (step,) = (check["numbers"] for check in record["checks"] if check["name"] == "step")
+    assert step["sample_forwards"] == 2 * (9 + 1)  # t = 0.98: nine steps of inversion, and one
+    assert 0 < step["unet_seconds"] < step["seconds"]
+    assert step["peak_gib"] is None
+    assert (step["aim_gib"], step["paper_gib"]) == (12.0, 39.2)
+
+
+def test_the_summary_says_each_verdict(record):
+    lines = summary(record)
+    assert len(lines) == 1 + len(record["checks"])
+    assert any(line.startswith("passed   render, table: image ") for line in lines)
+    assert "left out hash grid, tinycudann: not installed" in lines
+    assert "peak_gib not known" in lines[-1]
+
+
+def test_another_image_fails_the_render(monkeypatch):
+    seen = gpu_check._seen
+
+    def coarser(nerf, marcher, rays_per_patch=None):
+        return seen(nerf, replace(marcher, num_samples=60) if rays_per_patch else marcher)
+
+    monkeypatch.setattr(gpu_check, "_seen", coarser)
+    found = check_render(CPU, packed=False)
+    assert found.passed is False
+    assert found.numbers["image"] > found.numbers["image_tolerance"]
+
+
+def test_other_values_fail_the_hash_grid(monkeypatch):
+    reference = hash_grid._reference
+    monkeypatch.setattr(hash_grid, "_reference", lambda *given: 1.001 * reference(*given))
+    assert check_hash_grid(CPU, backend="torch").passed is False
+    assert check_hash_grid(CPU).passed is True
+
+
+def test_half_precision_differs_a_little():
+    found = check_half(CPU)
+    assert found.passed is True
+    assert 0 < found.numbers["unet"] < found.numbers["tolerance"]
+
+
+def test_numbers_that_are_not_finite_fail(monkeypatch):
+    answers = gpu_check._answers
+
+    def broken(model):
+        found = answers(model)
+        if next(model._vae.parameters()).dtype == torch.float16:
+            found["gradient"] = found["gradient"] * float("inf")
+        return found
+
+    monkeypatch.setattr(gpu_check, "_answers", broken)
+    assert check_half(CPU).passed is False
+
+
+def test_a_check_that_breaks_down_has_failed_and_stops_no_other():
+    def broken():
+        raise RuntimeError("CUDA error:\n an illegal memory access")
+
+    found = gpu_check._attempt("step", broken)
+    assert found == Check("step", False, note="RuntimeError: CUDA error: an illegal memory access")
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="size=0: expected an integer of at least 1"):
+        check_gpu("cpu", size=0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what is so without a CUDA device")
+def test_without_a_cuda_device_one_sentence_is_said_and_nothing_written(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["gpu-check"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("sdilib: gpu-check: no CUDA device is visible to torch ")
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="device='cuda': expected a CUDA device that torch sees"):
+        check_gpu()
+
+
+@pytest.mark.parametrize(("passed", "code"), [(True, 0), (None, 0), (False, 1)])
+def test_the_command_writes_the_record_and_its_code_is_the_verdict(
+    passed, code, tmp_path, monkeypatch, capsys
+):
+    check = {"name": "step", "passed": passed, "numbers": {"seconds": 1.5}, "note": ""}
+    made = {"device": "a GPU", "versions": {}, "checks": [check]}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(gpu_check, "check_gpu", lambda **settings: made | {"settings": settings})
+    out = tmp_path / "new" / "record.json"
+    assert main(["gpu-check", "--out", str(out), "--size", "256"]) == code
+    assert read_json(out)["settings"] == {"size": 256, "model": "sd21"}
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "a GPU"
+    assert "step: seconds 1.5" in said[1]
+    assert said[-1] == str(out)

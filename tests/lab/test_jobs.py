@@ -1,0 +1,449 @@
+"""A run on disk is computed once, survives kills, and resumes to the same bits."""
+
+import errno
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+import sdilib
+from sdilib.cameras import Camera
+from sdilib.lab import runs as jobs
+from sdilib.lab.runs import address, distilled, known_runs, remove
+from sdilib.storage import load_tensors, save_tensors
+from sdilib.text_to_3d import Text3D, build
+
+SMALL = Text3D(
+    "a red mug",
+    model="tiny",
+    steps=8,
+    cameras=2,
+    size=16,
+    num_samples=16,
+    num_inversion_steps=2,
+    kappa="fixed",
+    levels=4,
+    finest_resolution=16,
+)
+ROOT = Path(sdilib.__file__).parents[1]
+
+WORKER = """
+import sys, json
+import torch
+torch.set_num_threads(1)
+from sdilib.lab.runs import distilled
+from sdilib.text_to_3d import Text3D
+distilled(Text3D(**json.loads(sys.argv[1])), root=sys.argv[2], save_seconds=0.0, progress=False)
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return build(SMALL).model
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def worker(config, root):
+    words = [sys.executable, "-c", WORKER, json.dumps(config.settings()), str(root)]
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "NUMBA_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, process, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def same(one, two):
+    a, b = (load_tensors(folder / "scene.safetensors") for folder in (one, two))
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def lines(folder):
+    path = folder / "log.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def test_a_run_leaves_scene_log_and_settings_and_no_checkpoint(tmp_path, tiny):
+    made = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    names = {path.name for path in made.folder.iterdir()} - {".lock"}
+    assert names == {"scene.safetensors", "done.json", "config.json", "log.jsonl", "frames"} | {
+        "preview.png"
+    }
+    assert [record["step"] for record in made.log] == list(range(8))
+    assert made.num_forwards > 0
+    assert made.diverged == ""
+
+
+def test_a_run_keeps_one_view_as_it_goes_on(tmp_path, tiny):
+    made = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    assert list(made.frames) == sorted(made.frames, reverse=True)  # by t, which falls
+    assert len(made.frames) == 8  # of eight steps each; of more steps nine of them
+    last = list(made.frames.values())[-1]
+    now = made.scene.views(Camera.around([22.5])).image[0].clamp(0, 1)
+    assert (last - now).abs().max() < 0.003
+    long = distilled(replace(SMALL, steps=30), root=tmp_path, model=tiny, progress=False)
+    assert len(long.frames) == 9
+
+
+def test_a_finished_scene_is_seen_in_the_models_size(tmp_path, tiny):
+    config = replace(SMALL, render_size=8, steps=1)
+    made = distilled(config, root=tmp_path, model=tiny, progress=False)
+    assert made.scene.render().shape == (4, 3, 16, 16)
+
+
+def test_a_finished_run_is_found_again_and_not_computed(tmp_path, tiny, monkeypatch):
+    first = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    monkeypatch.setattr(jobs, "_make", lambda *_: pytest.fail("computed again"))
+    again = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    assert again.folder == first.folder
+    assert torch.equal(again.scene.render(), first.scene.render())
+    assert again.log == first.log
+
+
+def test_every_setting_and_the_weights_change_the_address():
+    texts = {
+        "prompt": "a blue mug",
+        "rule": "sds",
+        "kappa": "random",
+        "through": "encoder",
+        "t_schedule": "random",
+        "backend": "torch",
+        "activation": "softplus",
+        "background": "random",
+    }
+
+    def another(name, value):
+        if isinstance(value, str):
+            return texts[name]
+        if isinstance(value, bool):
+            return not value
+        if isinstance(value, tuple):
+            return (value[0] + 0.1, value[1])
+        return value + 1 if isinstance(value, int) else value / 2 + 0.01
+
+    here = address(SMALL, "abc")
+    for name, value in SMALL.settings().items():
+        if name == "model":  # whose weights count, not its name
+            continue
+        other = another(name, value)
+        assert other != value, name
+        assert address(replace(SMALL, **{name: other}), "abc") != here, name
+    assert address(SMALL, "abd") != here
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path, tiny):
+    whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
+    root = tmp_path / "killed"
+    folder = root / whole.folder.name
+    for least in (1, 3, 6):
+        process = worker(SMALL, root)
+        wait_for(lambda least=least: lines(folder) >= least, process)
+        process.kill()
+        process.communicate()
+        assert not (folder / "done.json").exists()
+    resumed = distilled(SMALL, root=root, model=tiny, progress=False)
+    assert same(whole.folder, resumed.folder)
+    assert resumed.log == whole.log
+    assert resumed.num_forwards == whole.num_forwards
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, tiny):
+    long = replace(SMALL, steps=2000)
+    process = worker(long, tmp_path)
+    folder = tmp_path / address(long, tiny.hash)
+    wait_for(lambda: lines(folder) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert "the same command goes on from there" in said
+    assert (folder / "checkpoint.safetensors").exists()
+    step = int(load_tensors(folder / "checkpoint.safetensors")["progress"][0])
+    assert step == lines(folder)
+
+
+def test_a_broken_checkpoint_gives_way_to_the_one_before(tmp_path, tiny, caplog):
+    whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
+    root = tmp_path / "broken"
+    folder = root / whole.folder.name
+    process = worker(SMALL, root)
+    wait_for(lambda: lines(folder) >= 4, process)
+    process.kill()
+    process.communicate()
+    checkpoint = folder / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    resumed = distilled(SMALL, root=root, model=tiny, progress=False)
+    assert "cannot be read" in caplog.text
+    assert same(whole.folder, resumed.folder)
+
+
+def test_two_processes_make_one_run(tmp_path, tiny):
+    both = [worker(SMALL, tmp_path) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    folder = tmp_path / address(SMALL, tiny.hash)
+    assert lines(folder) == SMALL.steps
+    assert distilled(SMALL, root=tmp_path, model=tiny, progress=False).diverged == ""
+
+
+def test_a_run_that_diverges_stores_the_reason_and_is_not_repeated(tmp_path, tiny):
+    config = replace(SMALL, steps=60, rule="sds", sparsity=1e6, learning_rate=0.5)
+    made = distilled(config, root=tmp_path, model=tiny, progress=False)
+    assert made.scene is None
+    assert "the volume is empty" in made.diverged
+    again = distilled(config, root=tmp_path, model=tiny, progress=False)
+    assert again.diverged == made.diverged
+    assert known_runs(tmp_path)[0]["state"] == "diverged"
+
+
+def test_runs_are_listed_with_their_size_and_removed(tmp_path, tiny):
+    made = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    (run,) = known_runs(tmp_path)
+    assert run["name"] == made.folder.name
+    assert (run["state"], run["steps"]) == ("done", 8)
+    assert run["bytes"] > 1000
+    assert run["config"]["prompt"] == "a red mug"
+    with pytest.raises(ValueError, match="run='other': expected one of the runs"):
+        remove([run["name"], "other"], tmp_path)
+    assert made.folder.exists()
+    remove([run["name"]], tmp_path)
+    assert known_runs(tmp_path) == []
+
+
+CHECKPOINT, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
+
+
+def stopped(root, tiny, monkeypatch, config=SMALL):
+    """A run's folder with two checkpoints of four steps, as a failure on the way leaves it."""
+    record, made = jobs._record, []
+
+    def failing(built, step):
+        made.append(step)
+        if len(made) > 4:
+            raise RuntimeError("stopped")
+        return record(built, step)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "_record", failing)
+        with pytest.raises(RuntimeError, match="stopped"):
+            distilled(config, root=root, model=tiny, save_seconds=0.0, progress=False)
+    folder = root / address(config, tiny.hash)
+    assert {CHECKPOINT, BEFORE} <= {path.name for path in folder.iterdir()}
+    return folder
+
+
+def test_what_a_step_draws_or_sees_by_its_number_is_the_same_in_a_resumed_run(
+    tmp_path, tiny, monkeypatch
+):
+    config = replace(
+        SMALL,
+        kappa="inversion",
+        entropy=0.3,
+        tau_max=1 / 30,
+        perp_neg=1.0,
+        update_fraction=0.5,
+        render_size=8,
+        rays_per_patch=50,
+        levels=7,
+        progressive_share=0.9,
+        shading=0.75,
+        textureless=0.5,
+        background="random",
+    )
+    whole = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
+    stopped(tmp_path / "resumed", tiny, monkeypatch, config)
+    resumed = distilled(config, root=tmp_path / "resumed", model=tiny, progress=False)
+    assert same(whole.folder, resumed.folder)
+    assert resumed.log == whole.log
+    assert torch.equal(resumed.scene.render(), whole.scene.render())
+    found = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
+    assert torch.equal(found.scene.render(), whole.scene.render())
+
+
+def test_two_broken_checkpoints_are_said_and_the_run_starts_anew(
+    tmp_path, tiny, monkeypatch, caplog
+):
+    whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
+    folder = stopped(tmp_path / "broken", tiny, monkeypatch)
+    for name in (CHECKPOINT, BEFORE):
+        (folder / name).write_bytes(b"not a checkpoint")
+    again = distilled(SMALL, root=tmp_path / "broken", model=tiny, progress=False)
+    assert caplog.text.count("cannot be read") == 2
+    assert caplog.text.count("starting anew") == 1
+    assert same(whole.folder, again.folder)
+    assert again.log == whole.log
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.pop("scene.nerf.grid.table"),
+        lambda state: state.pop("progress"),
+        lambda state: state.update({"scene.nerf.grid.table": torch.zeros(3, 2)}),
+        lambda state: state.update({"optimizer.0.exp_avg": torch.zeros(3, 2)}),
+        lambda state: [state.pop(key) for key in list(state) if key.startswith("optimizer.")],
+    ],
+)
+def test_a_checkpoint_of_other_settings_is_refused_and_kept(tmp_path, tiny, monkeypatch, change):
+    folder = stopped(tmp_path, tiny, monkeypatch)
+    state = load_tensors(folder / CHECKPOINT)
+    change(state)
+    save_tensors(folder / CHECKPOINT, state)
+    kept = contents(folder)
+    with pytest.raises(
+        ValueError, match=r"^checkpoint='.*': expected one of these settings; "
+    ) as e:
+        distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    assert "\n" not in str(e.value)
+    assert contents(folder) == kept
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("writer", ["save_tensors", "atomic_write"])
+def test_a_full_disk_is_one_sentence_and_the_checkpoint_before_stays(
+    tmp_path, tiny, monkeypatch, writer
+):
+    whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
+    root = tmp_path / "full"
+    folder = root / whole.folder.name
+    write = getattr(jobs, writer)
+
+    def until_full(path, content):
+        enough = path.name in (CHECKPOINT, BEFORE) and lines(folder) >= 3
+        return full() if enough else write(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, writer, until_full)
+        with pytest.raises(OSError, match="expected space left on its disk; ") as caught:
+            distilled(SMALL, root=root, model=tiny, save_seconds=0.0, progress=False)
+    assert folder.name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert int(load_tensors(folder / CHECKPOINT)["progress"][0]) == 2
+    resumed = distilled(SMALL, root=root, model=tiny, progress=False)
+    assert same(whole.folder, resumed.folder)
+    assert resumed.log == whole.log
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_log_that_finds_the_disk_full_is_one_sentence(tmp_path, tiny, monkeypatch):
+    folder, opened = stopped(tmp_path, tiny, monkeypatch), Path.open
+
+    def redirected(path, mode="r", **settings):
+        return opened(Path("/dev/full") if mode == "a" else path, mode, **settings)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", redirected)
+        with pytest.raises(OSError, match="expected space left on its disk; "):
+            distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    assert int(load_tensors(folder / CHECKPOINT)["progress"][0]) == 4
+    assert distilled(SMALL, root=tmp_path, model=tiny, progress=False).diverged == ""
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, tiny, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file': expected a folder that can be written"):
+        distilled(SMALL, root=tmp_path / "file", model=tiny, progress=False)
+    (tmp_path / address(SMALL, tiny.hash)).write_text("")
+    with pytest.raises(OSError, match=r"expected a folder that can be written \(sdi-a-red-mug-0-"):
+        distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+
+    def forbidden(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(jobs, "write_json", forbidden)
+    with pytest.raises(OSError, match="other': expected a folder that can be written"):
+        distilled(SMALL, root=tmp_path / "other", model=tiny, progress=False)
+
+
+def test_the_last_preview_is_of_the_last_step_also_in_a_resumed_run(tmp_path, tiny, monkeypatch):
+    folder = stopped(tmp_path, tiny, monkeypatch)
+    (folder / "preview.png").write_bytes(b"of an early step")
+    seen = []
+
+    def noted(built, step, folder):
+        seen.append(jobs._png(list(step.render())))
+
+    monkeypatch.setattr(jobs, "_frame", noted)
+    distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    assert (folder / "preview.png").read_bytes() == seen[-1]
+
+
+@pytest.mark.parametrize(("seconds", "pictures"), [(10.0, 4), (0.0, 0), (1000.0, 1)])
+def test_the_preview_is_drawn_anew_every_so_many_seconds(
+    tmp_path, tiny, monkeypatch, seconds, pictures
+):
+    written, write, clock = [], jobs.atomic_write, itertools.count(0.0, 4.0)
+
+    def noted(path, content):
+        written.append((path.name, content))
+        return write(path, content)
+
+    monkeypatch.setattr(jobs, "atomic_write", noted)
+    # Each look at the clock is 4 seconds later: the eight steps end from second 12 to 40, the last drawn in any case.
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    made = distilled(SMALL, root=tmp_path, model=tiny, preview_seconds=seconds, progress=False)
+    drawn = [content for name, content in written if name == "preview.png"]
+    assert (made.folder / "preview.png").exists() == bool(pictures)
+    assert len(drawn) == len(set(drawn)) == pictures
+    if drawn:
+        with Image.open(made.folder / "preview.png") as picture:
+            assert picture.size == (2 * 16, 16)
+
+
+def test_a_notebook_shows_the_preview_in_one_place(tmp_path, tiny, monkeypatch):
+    shown = []
+
+    class Cell:
+        def update(self, picture):
+            shown.append(picture.size)
+
+    def display(picture, display_id):
+        shown.append(("first", picture.size))
+        return Cell()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    often = {"preview_seconds": 1e-9, "progress": False}
+    distilled(SMALL, root=tmp_path / "hidden", model=tiny, **often)
+    assert shown == []
+    distilled(SMALL, root=tmp_path, model=tiny, show=True, **often)
+    assert shown == [("first", (32, 16))] + [(32, 16)] * 7
+
+
+def test_a_run_is_named_after_the_grid_that_made_it(tmp_path, tiny):
+    asked = replace(SMALL, backend="tinycudann", steps=1)
+    with pytest.warns(RuntimeWarning, match="backend='tinycudann' needs"):
+        made = distilled(asked, root=tmp_path, model=tiny, progress=False)
+    assert made.config.backend == "numba"
+    assert made.folder.name == address(replace(asked, backend="numba"), tiny.hash)

@@ -1,0 +1,69 @@
+"""A preset is a set of literal values; what is given goes before it."""
+
+import pytest
+
+from sdilib.lab.presets import NOTEBOOKS, NUM_EXAMPLES, PRESETS, resolve
+from sdilib.prompts import PAPER_PROMPTS, WORLD_PROMPTS
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_every_parameter_has_a_value_of_one_type_at_every_preset(notebook):
+    for name, choices in NOTEBOOKS[notebook].items():
+        of_a_gpu = name in ("rays_per_patch", "backend")
+        assert tuple(choices) == (("gpu",) if of_a_gpu else PRESETS)
+        assert len({type(value) for value in choices.values()}) == 1
+        assert all(value not in ("", 0) for value in choices.values())  # they stand for the preset
+
+
+def test_given_goes_before_the_preset():
+    assert resolve("fig01_teaser", "smoke", num_prompts=7)["num_prompts"] == 7
+
+
+@pytest.mark.parametrize("nothing", ["", 0])
+def test_empty_and_zero_stand_for_the_preset(nothing):
+    assert resolve("fig01_teaser", "smoke", num_seeds=nothing) == resolve("fig01_teaser", "smoke")
+
+
+def test_the_model_comes_from_the_preset_too():
+    assert resolve("fig01_teaser", "laptop", model="")["model"] == "mini"
+    assert resolve("fig01_teaser", "laptop", model="a/folder")["model"] == "a/folder"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "message"),
+    [
+        (("fig01_tease", "smoke"), {}, "notebook='fig01_tease'.*did you mean fig01_teaser?"),
+        (("fig01_teaser", "smok"), {}, "preset='smok'.*did you mean smoke?"),
+        (
+            ("fig01_teaser", "smoke"),
+            {"num_prompt": 2},
+            "parameter='num_prompt': expected one of fig01_teaser's: .*did you mean num_prompts?",
+        ),
+    ],
+)
+def test_unknown_names_are_refused_and_the_known_ones_said(arguments, given, message):
+    with pytest.raises(ValueError, match=message):
+        resolve(*arguments, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"num_prompts": -1}, r"num_prompts=-1: expected a number in \[1, 16\]"),
+        ({"num_prompts": 17}, r"num_prompts=17: expected a number in \[1, 16\]"),
+        ({"num_seeds": -1}, "num_seeds=-1: expected an integer of at least 1"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        resolve("fig01_teaser", "smoke", **given)
+
+
+def test_every_model_has_as_many_prompts_to_show():
+    assert len(WORLD_PROMPTS) == len(PAPER_PROMPTS) == NUM_EXAMPLES
+
+
+@pytest.mark.parametrize("value", ["8", 8.0, True, None])
+def test_another_type_is_refused(value):
+    with pytest.raises(TypeError, match=r"num_prompts=.*: expected int"):
+        resolve("fig01_teaser", "smoke", num_prompts=value)

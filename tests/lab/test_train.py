@@ -1,0 +1,329 @@
+"""Training: words are tokens, losses fall, a killed run resumes to the same bits."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from transformers import CLIPTokenizer
+
+import sdilib
+from sdilib.lab.train.evaluator import EvaluatorConfig
+from sdilib.lab.train.loop import CHECKPOINT, LoopConfig, learning_rate
+from sdilib.lab.train.tokenizer import learn_merges, write_tokenizer
+from sdilib.lab.train.unet import (
+    STARTED,
+    UNetConfig,
+    blended,
+    make_networks,
+    make_scheduler,
+    paired_rows,
+    rows_by_view,
+    tokenize,
+    train_unet,
+    v_loss,
+)
+from sdilib.lab.train.vae import VAEConfig, latents_of, make_vae, train_vae
+from sdilib.lab.world.captions import WORDS
+from sdilib.lab.world.dataset import make_dataset, random_scene
+from sdilib.storage import load_tensors
+
+MINI = Path(sdilib.__file__).parent / "models" / "mini"
+
+LOOP = LoopConfig(steps=20, learning_rate=3e-3, warmup=3, save_seconds=1e9, export_seconds=1e9)
+TINY_VAE = VAEConfig(channels=(8, 8), groups=4, batch=4, loop=LOOP)
+TINY_UNET = UNetConfig(
+    channels=(8, 16), groups=4, heads=2, text_width=16, text_layers=1, batch=8, loop=LOOP
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("world"), count=24, image_size=16)
+
+
+@pytest.fixture
+def vae_folder(tmp_path):
+    make_vae(TINY_VAE, image_size=16).save_pretrained(tmp_path / "vae")
+    return tmp_path / "vae"
+
+
+def logged(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_every_caption_is_one_token_a_word(tmp_path):
+    tokenizer = write_tokenizer(tmp_path, WORDS)
+    for i in range(500):
+        _, text = random_scene(2, i)
+        words = text.replace(",", " ,").split()
+        assert tokenizer.tokenize(text) == [f"{word}</w>" for word in words]
+        assert len(words) + 2 <= tokenizer.model_max_length
+
+
+def test_unknown_text_falls_apart_into_known_tokens(tmp_path):
+    tokenizer = write_tokenizer(tmp_path, WORDS)
+    ids = tokenizer("Zürich mugs").input_ids
+    assert tokenizer.unk_token_id not in ids[1:-1]
+    assert tokenizer.decode(ids, skip_special_tokens=True).strip() == "zürich mugs"
+
+
+def test_merges_are_learnt_in_an_order_that_applies():
+    assert learn_merges(("ab", "cab")) == [("a", "b</w>"), ("c", "ab</w>")]
+
+
+def test_empty_prompt_is_padded_as_the_stock_pipeline_pads(tmp_path):
+    tokenizer = write_tokenizer(tmp_path, WORDS)
+    start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    assert tokenize(tokenizer, [""]).tolist() == [[start] + [end] * 15]
+
+
+def test_an_autoencoder_comes_first_and_is_never_unpickled(data, tmp_path):
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / "config.json").write_text("{}")
+    (tmp_path / "vae" / "diffusion_pytorch_model.bin").write_bytes(b"")
+    folders = {"vae": tmp_path / "vae", "out": tmp_path / "out", "pipeline": tmp_path / "p"}
+    with pytest.raises(ValueError, match=r"^vae=.*vae': expected the folder of a trained auto"):
+        train_unet(TINY_UNET, data, **folders)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: LoopConfig(steps=0, learning_rate=1e-3), "steps=0: "),
+        (lambda: LoopConfig(steps=1, learning_rate=0.0), "learning_rate=0.0: "),
+        (lambda: LoopConfig(steps=1, learning_rate=1e-3, average=1.0), "average=1.0: "),
+        (lambda: LoopConfig(steps=1, learning_rate=1e-3, cooldown=-0.1), "cooldown=-0.1: "),
+        (lambda: UNetConfig(mismatched=2.0), "mismatched=2.0: "),
+        (lambda: UNetConfig(start_share=1.0), "start_share=1.0: "),
+        (lambda: UNetConfig(channels=(64, 100)), r"channels=\(64, 100\): .*groups=32"),
+        (lambda: UNetConfig(text_width=6), "text_width=6: "),
+        (lambda: VAEConfig(batch=0), "batch=0: "),
+        (lambda: VAEConfig(channels=()), r"channels=\(\): "),
+        (lambda: EvaluatorConfig(width=100, heads=3), "width=100: "),
+    ],
+)
+def test_settings_that_cannot_train_are_refused_by_name(make, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        make()
+
+
+def test_learning_rate_warms_up_stays_and_falls_to_nothing():
+    config = LoopConfig(steps=100, learning_rate=1.0, warmup=10, cooldown=0.4)
+    rates = [learning_rate(config, i) for i in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9:61] == [1.0] * 52
+    assert rates[80] == pytest.approx(0.5)
+    assert 0 < rates[-1] < 0.03
+
+
+def test_a_longer_run_begins_like_a_shorter_one():
+    short = LoopConfig(steps=100, learning_rate=1.0, cooldown=0.3)
+    assert all(
+        learning_rate(short, i) == learning_rate(replace(short, steps=900), i) for i in range(71)
+    )
+
+
+def test_a_blend_lies_between_two_networks():
+    def linear(value):
+        layer = torch.nn.Linear(2, 2)
+        torch.nn.init.constant_(layer.weight, value)
+        torch.nn.init.constant_(layer.bias, -value)
+        return torch.nn.ModuleDict({"unet": layer})
+
+    mixed = blended(linear(1.0), linear(2.0), share=0.25)
+    assert mixed["unet"].weight.tolist() == [[1.25, 1.25]] * 2
+    assert mixed["unet"].bias.tolist() == [-1.25, -1.25]
+
+
+def test_training_goes_on_from_a_models_weights_and_keeps_its_record(data, tmp_path, vae_folder):
+    config = replace(TINY_UNET, loop=replace(LOOP, steps=1))
+    folders = {"vae": vae_folder, "out": tmp_path / "first", "pipeline": tmp_path / "mini"}
+    train_unet(config, data, **folders)
+    start = str(tmp_path / "mini")
+    # Another seed, so that what it begins from is not what it would begin from by itself.
+    on = replace(config, start=start, start_share=0.25, seed=1)
+    with pytest.raises(ValueError, match=r"^start='.*mini': expected mini, or .*quality\.json"):
+        train_unet(on, data, vae=vae_folder, out=tmp_path / "no", pipeline=tmp_path / "none")
+    (tmp_path / "mini" / "quality.json").write_text('{"training": {"unet": {"steps": 1}}}')
+    before = load_stock(tmp_path / "mini").unet.state_dict()
+
+    def trained(learning_rate, name):
+        now = replace(on, loop=replace(config.loop, learning_rate=learning_rate))
+        averaged = train_unet(
+            now, data, vae=vae_folder, out=tmp_path / name, pipeline=tmp_path / f"{name} mini"
+        )
+        exported = load_stock(tmp_path / f"{name} mini").unet.state_dict()
+        return averaged["unet"].state_dict(), exported
+
+    still, exported = trained(1e-12, "still")
+    for name, value in before.items():
+        torch.testing.assert_close(still[name], value, atol=1e-6, rtol=0)
+        torch.testing.assert_close(exported[name], value, atol=1e-3, rtol=1e-3)
+    moved, exported = trained(0.3, "moved")
+    assert max(float((moved[name] - before[name]).abs().max()) for name in before) > 0.01
+    for name, value in before.items():
+        expected = moved[name].lerp(value, 0.25)
+        torch.testing.assert_close(exported[name], expected, atol=1e-3, rtol=1e-3)
+    assert json.loads((tmp_path / "still" / STARTED).read_text()) == {"unet": {"steps": 1}}
+
+
+def test_a_folder_with_the_checkpoint_of_another_training_is_refused(data, tmp_path, vae_folder):
+    folders = {"vae": vae_folder, "out": tmp_path / "unet", "pipeline": tmp_path / "mini"}
+    train_unet(TINY_UNET, data, **folders, stop_after=1)
+    with pytest.raises(
+        ValueError, match=r"^out='.*unet': expected a folder without .*\(dropped=0\.1\)"
+    ):
+        train_unet(replace(TINY_UNET, dropped=0.2), data, **folders)
+    longer = replace(TINY_UNET, loop=replace(TINY_UNET.loop, steps=LOOP.steps + 1))
+    train_unet(longer, data, **folders)  # it may be prolonged
+    assert int(load_tensors(tmp_path / "unet" / CHECKPOINT)["step"]) == LOOP.steps + 1
+
+
+def test_a_batch_has_each_view_equally_often_and_its_captions_keep_theirs():
+    labels = np.zeros((100, 4), np.int64)
+    labels[90:95, 3], labels[95:, 3] = 2, 3  # none of view 1
+    config = replace(TINY_UNET, batch=6000, mismatched=0.5, same_view=0.8)
+    random = torch.Generator().manual_seed(0)
+    rows, spoken_of = paired_rows(config, rows_by_view(labels), random)
+    views, said = torch.from_numpy(labels[:, 3])[rows], torch.from_numpy(labels[:, 3])[spoken_of]
+    for view in (0, 2, 3):
+        assert float((views == view).double().mean()) == pytest.approx(1 / 3, abs=0.02)
+        assert set(rows[views == view].tolist()) == set(np.flatnonzero(labels[:, 3] == view))
+    # Half of the captions are another picture's, of which a fifth may be of any of the three views.
+    assert float((views != said).double().mean()) == pytest.approx(0.5 * 0.2 * 2 / 3, abs=0.01)
+    many = views == 0  # where the same picture is seldom drawn twice
+    different = float((rows != spoken_of)[many].double().mean())
+    assert different == pytest.approx(0.5, abs=0.03)
+
+
+def test_v_loss_is_zero_for_the_true_v():
+    scheduler = make_scheduler()
+    z = torch.randn(5, 4, 2, 2, generator=torch.Generator().manual_seed(1))
+    random = torch.Generator().manual_seed(2)
+    timesteps = torch.randint(1000, (5,), generator=random)
+    noise = torch.randn(z.shape, generator=random)
+    # The library's own scheduler says what x_t and v are.
+    x_t, v = scheduler.add_noise(z, noise, timesteps), scheduler.get_velocity(z, noise, timesteps)
+
+    class Truth(torch.nn.Module):
+        def forward(self, given, times, encoder_hidden_states):
+            torch.testing.assert_close(given, x_t)
+            torch.testing.assert_close(times, timesteps)
+            return type("Output", (), {"sample": v})
+
+    class Text(torch.nn.Module):
+        def forward(self, tokens):
+            return type("Output", (), {"last_hidden_state": tokens})
+
+    networks = torch.nn.ModuleDict({"unet": Truth(), "text_encoder": Text()})
+    tokens = torch.zeros(5, 16, dtype=torch.long)
+    again = torch.Generator().manual_seed(2)
+    error = v_loss(networks, z, tokens, again, alphas_cumprod=scheduler.alphas_cumprod)
+    assert error < 1e-10
+
+
+def test_vae_loss_falls_in_twenty_steps(data, tmp_path):
+    loop = replace(LOOP, steps=20)
+    train_vae(replace(TINY_VAE, loop=loop), data, out=tmp_path / "long")
+    train_vae(replace(TINY_VAE, loop=loop), data, out=tmp_path / "short", stop_after=1)
+    assert logged(tmp_path / "long")[-1]["loss"] < 0.8 * logged(tmp_path / "short")[-1]["loss"]
+
+
+def test_vae_latents_have_unit_deviation(data, tmp_path):
+    vae = train_vae(TINY_VAE, data, out=tmp_path)
+    assert float(latents_of(vae, data, 24).std()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_unet_loss_falls_in_twenty_steps(data, vae_folder, tmp_path):
+    config = replace(TINY_UNET, loop=replace(LOOP, learning_rate=1e-2))
+    tokenizer = write_tokenizer(tmp_path / "tokenizer", WORDS)
+
+    def error(networks):
+        z = load_tensors(next((tmp_path / "unet").glob("latents-*")))["latents"][:16]
+        tokens = tokenize(tokenizer, list(data.captions[:16]))
+        with torch.no_grad():
+            return float(
+                v_loss(
+                    networks,
+                    z,
+                    tokens,
+                    torch.Generator().manual_seed(0),
+                    alphas_cumprod=make_scheduler().alphas_cumprod,
+                )
+            )
+
+    folders = {"vae": vae_folder, "out": tmp_path / "unet", "pipeline": tmp_path / "mini"}
+    trained = train_unet(config, data, **folders)
+    assert error(trained) < 0.9 * error(make_networks(config, tokenizer, latent_size=8))
+
+
+@pytest.mark.parametrize("part", ["vae", "unet"])
+def test_a_run_that_was_stopped_resumes_to_the_same_bits(part, data, vae_folder, tmp_path):
+    def train(folder, stop_after=None):
+        if part == "vae":
+            config = replace(TINY_VAE, loop=replace(LOOP, steps=6))
+            train_vae(config, data, out=folder, stop_after=stop_after)
+        else:
+            config = replace(TINY_UNET, loop=replace(LOOP, steps=6))
+            folders = {"vae": vae_folder, "out": folder, "pipeline": folder / "mini"}
+            train_unet(config, data, **folders, stop_after=stop_after)
+
+    train(tmp_path / "whole")
+    train(tmp_path / "parts", stop_after=2)
+    train(tmp_path / "parts")
+    whole, parts = (load_tensors(tmp_path / name / CHECKPOINT) for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert int(whole["step"]) == 6
+    for name, value in whole.items():
+        assert torch.equal(value, parts[name]), name
+
+
+def test_exported_folder_is_a_stock_pipeline(data, vae_folder, tmp_path):
+    config = replace(TINY_UNET, loop=replace(LOOP, steps=1))
+    folders = {"vae": vae_folder, "out": tmp_path / "unet", "pipeline": tmp_path / "mini"}
+    networks = train_unet(config, data, **folders)
+    for path in (tmp_path / "mini").rglob("*.json"):
+        assert str(tmp_path) not in path.read_text(), path
+    pipeline = load_stock(tmp_path / "mini")
+    tokens = tokenize(pipeline.tokenizer, ["a red mug"])
+    ours = networks["text_encoder"](tokens).last_hidden_state
+    theirs = pipeline.text_encoder(tokens).last_hidden_state
+    torch.testing.assert_close(theirs, ours)
+
+
+def load_stock(folder):
+    return StableDiffusionPipeline.from_pretrained(
+        str(folder), safety_checker=None, local_files_only=True
+    )
+
+
+def test_bundled_model_loads_offline_with_the_stock_pipeline(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    pipeline = load_stock(MINI)
+    pipeline.set_progress_bar_config(disable=True)
+    assert isinstance(pipeline.tokenizer, CLIPTokenizer)
+    assert isinstance(pipeline.scheduler, DDIMScheduler)
+    assert pipeline.scheduler.config.prediction_type == "v_prediction"
+    words = json.loads((MINI / "world.json").read_text())["words"]
+    assert set(words) <= set(WORDS)
+    assert all(len(pipeline.tokenizer.tokenize(word)) == 1 for word in words)
+    generator = torch.Generator().manual_seed(0)
+    image = pipeline(
+        "a red mug, front view", num_inference_steps=25, generator=generator, output_type="np"
+    ).images[0]
+    assert image.shape == (64, 64, 3)
+    # Light grey around, red in the middle.
+    border = np.concatenate([image[:4].reshape(-1, 3), image[-4:].reshape(-1, 3)])
+    np.testing.assert_allclose(np.median(border, axis=0), 0.92, atol=0.04)
+    red, green, blue = np.median(image[24:40, 22:38].reshape(-1, 3), axis=0)
+    assert red > 2 * max(green, blue)
+
+
+def test_bundled_model_is_small():
+    size = sum(path.stat().st_size for path in MINI.rglob("*") if path.is_file())
+    assert size < 40e6

@@ -1,0 +1,217 @@
+"""The explorer without a browser: what its controls do, and that a page cannot hold a run up or outlive it."""
+
+import io
+import threading
+import time
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sdilib.lab.explorer.session import Settings
+from sdilib.lab.explorer.widgets import Explorer, WordPicker
+from sdilib.lab.plotting.explore import explored, run_curves
+from sdilib.lab.world.captions import WORDS
+from sdilib.prompts import check_words
+
+LIMIT = 30.0
+
+
+@pytest.fixture
+def explorer(tiny):
+    made = Explorer(tiny, num_steps=4, pictures_per_second=50.0)
+    made.controls["num_inversion_steps"].value = 2
+    yield made
+    made.close()
+    assert threads() == []
+
+
+def threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("sdilib")]
+
+
+def until(true, message="") -> None:
+    deadline = time.monotonic() + LIMIT
+    while not true():
+        assert time.monotonic() < deadline, message
+        time.sleep(0.01)
+
+
+def endless(explorer: Explorer) -> None:
+    explorer.controls["kappa"].value = "random"
+    explorer.controls["num_steps"].value = 100_000
+    explorer.buttons["start"].click()
+    until(lambda: explorer.session.snapshot.step > 2)
+
+
+def test_the_controls_say_the_settings(explorer):
+    assert explorer.settings() == Settings(
+        "a red spotted mushroom", num_steps=4, num_inversion_steps=2
+    )
+    picker = explorer.controls["prompt"]
+    picker.colour.value, picker.pattern.value = "any", "plain"
+    picker.name.value, picker.view.value = "ice cream", "side"
+    explorer.controls["learning_rate"].value = 0.1
+    assert explorer.settings().prompt == "an ice cream, side view"
+    assert explorer.settings().learning_rate == 0.1
+    assert explorer.code.value == explorer.settings().code("tiny")
+
+
+def test_every_offered_word_is_one_of_the_worlds():
+    picker = WordPicker()
+    for dropdown in (picker.colour, picker.pattern, picker.name, picker.view):
+        for option in dropdown.options:
+            dropdown.value = option
+            check_words(picker.value, WORDS)
+
+
+def test_another_model_has_a_line_of_text(tiny, monkeypatch):
+    monkeypatch.setattr(tiny, "name", "owner/model")
+    explorer = Explorer(tiny)
+    explorer.controls["prompt"].value = "a cat"
+    assert explorer.settings().prompt == "a cat"
+    assert "'a cat'" in explorer.code.value
+    explorer.close()
+
+
+def test_the_buttons_start_pause_go_on_and_stop(explorer):
+    pause, stop = explorer.buttons["pause"], explorer.buttons["stop"]
+    assert pause.disabled
+    assert stop.disabled
+    endless(explorer)
+    until(lambda: not pause.disabled and "running" in explorer.status.value)
+    pause.click()
+    until(lambda: pause.description == "Go on" and "paused" in explorer.status.value)
+    at = explorer.session.snapshot.step
+    pause.click()
+    until(lambda: explorer.session.snapshot.step > at)
+    stop.click()
+    until(lambda: stop.disabled and "stopped" in explorer.status.value)
+
+
+def test_a_finished_run_shows_its_image(explorer):
+    blank = [picture.value for picture in explorer.pictures]
+    explorer.start()
+    until(lambda: "finished: step 4 of 4" in explorer.status.value)
+    explorer.wait(LIMIT)
+    assert (explorer.progress.value, explorer.progress.max) == (4, 4)
+    shown = [Image.open(io.BytesIO(picture.value)) for picture in explorer.pictures]
+    assert all(picture.size == (192, 192) for picture in shown)
+    assert blank[0] not in [picture.value for picture in explorer.pictures]
+    # The whole step of eq. 10 goes to the single-step denoised image.
+    assert explorer.pictures[0].value == explorer.pictures[1].value
+
+
+def test_a_run_asked_to_pause_waits_for_the_next_click(explorer):
+    explorer.start(pause_after=2)
+    assert explorer.wait(LIMIT).state == "paused"
+    assert "paused: step 3 of 4" in explorer.status.value
+    explorer.buttons["pause"].click()
+    assert explorer.wait(LIMIT).state == "finished"
+
+
+def test_a_new_start_replaces_the_run(explorer):
+    endless(explorer)
+    explorer.controls["num_steps"].value = 3
+    explorer.buttons["start"].click()
+    snapshot = explorer.wait(LIMIT)
+    assert (snapshot.state, snapshot.settings.num_steps) == ("finished", 3)
+    until(lambda: threads() == [])
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "sentence"),
+    [
+        ("num_steps", 1, "num_steps=1: expected an integer of at least 2"),
+        ("num_inversion_steps", 0, "num_inversion_steps=0: expected an integer of at least 1"),
+        ("seed", -1, "seed=-1: expected an integer of at least 0"),
+        ("guidance_scale", float("nan"), "guidance_scale=nan: expected a finite number"),
+        ("learning_rate", -0.5, "learning_rate=-0.5: expected a number above 0, or None"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_and_starts_nothing(
+    explorer, capfd, control, value, sentence
+):
+    explorer.controls[control].value = value
+    assert sentence in explorer.status.value  # as soon as it is typed
+    explorer.buttons["start"].click()
+    assert sentence in explorer.status.value
+    assert explorer.session.snapshot.state == "idle"
+    assert threads() == []
+    captured = capfd.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+
+
+def test_a_failure_on_the_way_is_one_sentence(explorer):
+    explorer.controls["kappa"].value = "random"
+    explorer.controls["guidance_scale"].value = 1e30
+    explorer.start()
+    assert explorer.wait(LIMIT).state == "failed"
+    until(lambda: "not finite" in explorer.status.value)
+
+
+def test_what_a_rule_does_not_read_is_grey(explorer):
+    controls = explorer.controls
+    read = ("kappa", "inversion_guidance_scale", "num_inversion_steps")
+
+    def grey(rule: str, kappa: str) -> list[bool]:
+        controls["rule"].value, controls["kappa"].value = rule, kappa
+        return [controls[name].disabled for name in read]
+
+    assert grey("SDI", "DDIM inversion") == [False, False, False]
+    assert grey("SDI", "fixed point") == [False, True, False]
+    assert grey("SDI", "cached") == [False, True, True]
+    assert grey("SDS", "cached") == [True, True, True]
+    assert grey("ISM", "cached") == [True, True, False]
+
+
+def test_a_page_that_hangs_does_not_hold_the_run_up(explorer):
+    hangs = threading.Event()
+    explorer.curves.observe(lambda _: hangs.wait(LIMIT), "value")
+    explorer.controls["num_steps"].value = 40
+    explorer.controls["kappa"].value = "random"
+    began = time.monotonic()
+    explorer.start()
+    assert explorer.session.wait(timeout=LIMIT).state == "finished"
+    assert time.monotonic() - began < LIMIT / 2
+    hangs.set()
+
+
+@pytest.mark.parametrize("how", ["close", "view", "page", "another"])
+def test_nothing_runs_once_the_page_is_gone(tiny, explorer, how):
+    endless(explorer)
+    if how == "close":
+        explorer.close()
+    elif how == "view":
+        explorer.view.close()
+    elif how == "page":
+        explorer.view.comm.handle_close({})
+    else:
+        Explorer(tiny)  # the same cell again
+    assert explorer.session.snapshot.state == "stopped"
+    until(lambda: threads() == [])
+
+
+def test_it_shows_itself_as_a_widget(explorer):
+    bundle = explorer._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_the_figures_can_be_drawn(count):
+    values = [0.5 - i / 100 for i in range(count)]
+    for figure in (
+        run_curves(values, values, values, 50),
+        explored({"image": torch.rand(3, 8, 8)}, values, values, values, 50),
+    ):
+        assert isinstance(figure, Figure)
+        figure.draw_without_rendering()
+
+
+def test_the_figure_is_that_of_the_present_run(explorer):
+    with pytest.raises(ValueError, match="expected one with a complete step"):
+        explorer.figure()
+    explorer.start(pause_after=1)
+    explorer.wait(LIMIT)
+    assert isinstance(explorer.figure(), Figure)
