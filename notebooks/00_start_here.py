@@ -40,9 +40,9 @@ from sdilib.guidance import SDI, SDS
 from sdilib.inversion import Cached
 from sdilib.lab import presets
 from sdilib.lab.claims import table
+from sdilib.lab.experiments.shared.drawing import image_rows
 from sdilib.lab.notebooks.records import figure_folder, save_figure
 from sdilib.lab.plotting.plane import toy_argument
-from sdilib.lab.plotting.style import image_rows
 from sdilib.lab.studies import toy
 from sdilib.lab.studies.plane import plane_claims
 from sdilib.lab.studies.teaser import same_sampler

@@ -3,11 +3,14 @@
 An item is one measured number, usually of one (prompt, seed). Items of one prompt are not independent of each other, so
 they form a group and the group is the unit that n counts: its mean is one observation. With fewer groups than a test
 needs the verdict is "not tested", never a guess.
+
+A figure states its claims as a table: rows of `Less`, `Within`, `Rare` and `Exact`, which name a measure and the methods
+compared. `verdicts` checks them against numbers by measure, then method.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,13 +21,20 @@ from sdilib.checks import in_range, positive_int, reject
 
 __all__ = [
     "Claim",
+    "Exact",
+    "Less",
+    "Numbers",
+    "Rare",
+    "Row",
     "Table",
+    "Within",
     "bound_claim",
     "exact_claim",
     "markdown_row",
     "paired_claim",
     "share_claim",
     "table",
+    "verdicts",
 ]
 
 _RESAMPLES = 9999
@@ -258,6 +268,167 @@ def exact_claim(
     measured = {name: float(items.max()), "at most": float(at_most)}
     holds = bool(items.max() <= at_most)
     return Claim(claim, measured, len(items), "largest deviation within the tolerance", holds, note)
+
+
+Numbers = Mapping[str, Mapping[Any, ArrayLike]]
+"""By measure, then method: one number an item."""
+
+
+@runtime_checkable
+class Row(Protocol):
+    """A claim before its numbers are known: one row of a figure's table."""
+
+    @property
+    def said(self) -> str:
+        """The statement, a sentence."""
+        ...
+
+    def check(self, numbers: Numbers, groups: Sequence[Hashable] | None) -> Claim:
+        """Return the claim.
+
+        Args:
+            numbers: by measure, then method.
+            groups: of the items, such as their prompts; None makes each item its own.
+
+        Raises:
+            KeyError: a measure or method that is not among the numbers.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Less:
+    """One method has less of a measure than another, see `paired_claim`.
+
+    Attributes:
+        said: the statement.
+        measure: whose numbers are compared.
+        lower: method claimed to have less.
+        higher: method claimed to have more.
+        note: what a reader should know beside the numbers.
+        unit: what n counts: "prompt", which is the group of an item, or "item".
+    """
+
+    said: str
+    measure: str
+    lower: Any
+    higher: Any
+    note: str = ""
+    unit: str = "prompt"
+
+    def check(self, numbers: Numbers, groups: Sequence[Hashable] | None) -> Claim:
+        """Return the claim; see `Row`."""
+        of = numbers[self.measure]
+        return paired_claim(
+            self.said,
+            smaller=of[self.lower],
+            larger=of[self.higher],
+            names=(str(self.lower), str(self.higher)),
+            groups=groups if self.unit == "prompt" else None,
+            note=self.note,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The mean of a method's measure lies within bounds, see `bound_claim`.
+
+    Attributes:
+        said: the statement.
+        measure: whose mean is meant.
+        of: the method.
+        at_least: lower bound.
+        at_most: upper bound.
+        note: what a reader should know beside the numbers.
+        unit: what n counts, as in `Less`.
+    """
+
+    said: str
+    measure: str
+    of: Any
+    at_least: float = -np.inf
+    at_most: float = np.inf
+    note: str = ""
+    unit: str = "prompt"
+
+    def check(self, numbers: Numbers, groups: Sequence[Hashable] | None) -> Claim:
+        """Return the claim; see `Row`."""
+        return bound_claim(
+            self.said,
+            numbers[self.measure][self.of],
+            at_least=self.at_least,
+            at_most=self.at_most,
+            name=f"{self.measure} (mean)",
+            groups=groups if self.unit == "prompt" else None,
+            note=self.note,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rare:
+    """Something happens to a method in at most a share of the items, see `share_claim`.
+
+    Attributes:
+        said: the statement.
+        measure: 1 where it happened, 0 where not.
+        of: the method.
+        at_most: the largest share, in (0, 1).
+    """
+
+    said: str
+    measure: str
+    of: Any
+    at_most: float
+
+    def check(self, numbers: Numbers, groups: Sequence[Hashable] | None) -> Claim:
+        """Return the claim; see `Row`."""
+        happened = _items(self.measure, numbers[self.measure][self.of]) > 0
+        return share_claim(self.said, list(happened), at_most=self.at_most, name=self.measure)
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """An identity: no deviation of a method exceeds the tolerance, see `exact_claim`.
+
+    Attributes:
+        said: the statement.
+        measure: the deviations.
+        of: the method.
+        at_most: the tolerance.
+        note: what a reader should know beside the numbers.
+    """
+
+    said: str
+    measure: str
+    of: Any
+    at_most: float
+    note: str = ""
+
+    def check(self, numbers: Numbers, groups: Sequence[Hashable] | None) -> Claim:
+        """Return the claim; see `Row`."""
+        deviations = numbers[self.measure][self.of]
+        name = f"largest {self.measure}"
+        return exact_claim(self.said, deviations, at_most=self.at_most, name=name, note=self.note)
+
+
+def verdicts(
+    rows: Sequence[Row], numbers: Numbers, groups: Sequence[Hashable] | None = None
+) -> list[Claim]:
+    """Check a table of claims; one whose measure or method was not measured is "not tested".
+
+    Args:
+        rows: the table.
+        numbers: by measure, then method.
+        groups: (items,) the group of each item, such as its prompt.
+    """
+    checked = []
+    for row in rows:
+        try:
+            checked.append(row.check(numbers, groups))
+        except KeyError as missing:
+            note = f"{missing.args[0]} was not measured for this model"
+            checked.append(Claim(row.said, {}, 0, "none", None, note))
+    return checked
 
 
 def _join(note: str, reason: str) -> str:

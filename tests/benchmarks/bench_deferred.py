@@ -18,8 +18,8 @@ import torch
 from matplotlib.axes import Axes
 
 from sdilib.cameras import Camera
+from sdilib.lab.experiments.shared.drawing import SMALL, WIDTH, Figure, quiet
 from sdilib.lab.memory import render_bytes
-from sdilib.lab.plotting.style import SMALL, WIDTH, Figure, quiet
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.scene import NeRFScene

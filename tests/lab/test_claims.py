@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from sdilib.lab.claims import bound_claim, exact_claim, paired_claim, share_claim
+from sdilib.lab.claims import (
+    Exact,
+    Less,
+    Rare,
+    Within,
+    bound_claim,
+    exact_claim,
+    paired_claim,
+    share_claim,
+    verdicts,
+)
 
 
 def _numbers(seed: int, count: int) -> np.ndarray:
@@ -162,3 +172,38 @@ def test_a_share_is_held_to_the_binomials_exact_interval(count, n, holds, note):
 def test_bad_numbers_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+NUMBERS = {
+    "blur": {"a": _numbers(0, 8) - 5, "b": _numbers(1, 8), "ratio": np.ones(8)},
+    "diverged": {"a": np.zeros(100)},
+}
+ROWS = [
+    Less("a is less blurred than b", "blur", "a", "b"),
+    Less("b is less blurred than a", "blur", "b", "a"),
+    Within("the ratio is one", "blur", "ratio", at_least=0.9, at_most=1.1),
+    Rare("a seldom diverges", "diverged", "a", at_most=0.05),
+    Exact("the ratio is at most one", "blur", "ratio", at_most=1.0),
+]
+
+
+def test_a_table_of_claims_is_checked_row_by_row():
+    made = verdicts(ROWS, NUMBERS)
+    assert [claim.claim for claim in made] == [row.said for row in ROWS]
+    assert [claim.holds for claim in made] == [True, False, True, True, True]
+    assert made[0].measured.keys() >= {"a (mean)", "b (mean)", "p"}
+
+
+def test_a_row_counts_prompts_or_items():
+    prompts = ["p"] * 8
+    by_prompt = Less("a is less blurred than b", "blur", "a", "b")
+    by_item = Less("a is less blurred than b", "blur", "a", "b", unit="item")
+    made = verdicts([by_prompt, by_item], NUMBERS, prompts)
+    assert [(claim.n, claim.holds) for claim in made] == [(1, None), (8, True)]
+
+
+@pytest.mark.parametrize("row", [Less("x", "sharpness", "a", "b"), Exact("x", "blur", "c", 1.0)])
+def test_what_was_not_measured_is_not_tested(row):
+    (made,) = verdicts([row], NUMBERS)
+    assert made.holds is None
+    assert "was not measured for this model" in made.note

@@ -6,8 +6,8 @@ import torch
 from sdilib.ddim import ddim_step
 from sdilib.guidance import SDI
 from sdilib.inversion import Cached, RandomNoise
+from sdilib.lab.experiments.shared.drawing import WIDTH
 from sdilib.lab.plotting.evolution import evolution
-from sdilib.lab.plotting.style import WIDTH
 from sdilib.lab.studies import evolution as study
 from sdilib.lab.studies.evolution import Evolution
 from sdilib.text_to_image import ddim_images

@@ -8,8 +8,8 @@ from matplotlib.patches import FancyBboxPatch
 
 from sdilib.guidance import SDI
 from sdilib.inversion import Cached, DDIMInversion
+from sdilib.lab.experiments.shared.drawing import WIDTH
 from sdilib.lab.plotting.overview import INVERSION, NETWORK, overview
-from sdilib.lab.plotting.style import WIDTH
 from sdilib.lab.studies import overview as study
 from sdilib.lab.studies.evolution import distilled, sampled
 from sdilib.lab.studies.overview import Overview

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from sdilib.lab.experiments.shared.drawing import image_rows
 from sdilib.lab.plotting.objects import film
 from sdilib.lab.plotting.plane import toy_argument
-from sdilib.lab.plotting.style import image_rows
 from sdilib.lab.plotting.teaser import teaser
 from sdilib.lab.studies.toy import practised_sds, ring, toy_paths, update_errors
 

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 from matplotlib.patches import Rectangle
 
-from sdilib.lab.plotting.style import COLOURS, WIDTH, Figure
+from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure
 
 __all__ = ["algorithms"]
 

@@ -5,15 +5,16 @@ from collections.abc import Mapping
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.lab.plotting.items import draw_items, items_height
-from sdilib.lab.plotting.style import (
+from sdilib.lab.experiments.shared.drawing import (
     LABELS,
     MOST_COLUMNS,
     TITLES,
     WIDTH,
     Figure,
     colour_of,
+    draw_items,
     draw_rows,
+    items_height,
     rows_height,
 )
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from sdilib.lab.plotting.style import COLOURS, WIDTH, Figure, draw_curves
+from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure, draw_curves
 from sdilib.lab.studies.evolution import PlaneTrajectory
 
 __all__ = ["evolution"]

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
-from sdilib.lab.plotting.style import COLOURS, WIDTH, Figure, quiet
+from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure, quiet
 
 __all__ = ["explored", "run_curves"]
 

@@ -6,8 +6,16 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.lab.plotting.items import draw_items, items_height
-from sdilib.lab.plotting.style import COLOURS, MOST_COLUMNS, WIDTH, Figure, draw_rows, rows_height
+from sdilib.lab.experiments.shared.drawing import (
+    COLOURS,
+    MOST_COLUMNS,
+    WIDTH,
+    Figure,
+    draw_items,
+    draw_rows,
+    items_height,
+    rows_height,
+)
 
 __all__ = ["from_ism"]
 

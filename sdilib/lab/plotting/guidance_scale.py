@@ -7,7 +7,15 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from sdilib.lab.plotting.style import LABELS, ONE_LINE, WIDTH, Figure, draw_rows, quiet, rows_height
+from sdilib.lab.experiments.shared.drawing import (
+    LABELS,
+    ONE_LINE,
+    WIDTH,
+    Figure,
+    draw_rows,
+    quiet,
+    rows_height,
+)
 
 __all__ = ["draw_against", "guidance_scales", "scale_axis"]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.lab.plotting.style import (
+from sdilib.lab.experiments.shared.drawing import (
     ONE_LINE,
     SMALL,
     WIDTH,

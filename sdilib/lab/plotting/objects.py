@@ -8,8 +8,16 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from sdilib.lab.plotting.items import draw_items, items_height
-from sdilib.lab.plotting.style import COLOURS, WIDTH, Figure, draw_rows, image_rows, rows_height
+from sdilib.lab.experiments.shared.drawing import (
+    COLOURS,
+    WIDTH,
+    Figure,
+    draw_items,
+    draw_rows,
+    image_rows,
+    items_height,
+    rows_height,
+)
 
 __all__ = ["film", "objects_and_items", "turns"]
 

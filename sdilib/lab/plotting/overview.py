@@ -13,8 +13,8 @@ from matplotlib.transforms import Affine2D
 from torch import Tensor
 from torch.nn import functional
 
+from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure
 from sdilib.lab.plotting.patterns import as_colours
-from sdilib.lab.plotting.style import COLOURS, WIDTH, Figure
 
 __all__ = ["overview"]
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.lab.plotting.items import images_and_items
-from sdilib.lab.plotting.style import COLOURS, Figure
+from sdilib.lab.experiments.shared.drawing import COLOURS, Figure, images_and_items
 
 __all__ = ["own_rule"]
 

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from sdilib.lab.plotting.style import WIDTH, Figure
+from sdilib.lab.experiments.shared.drawing import WIDTH, Figure
 
 __all__ = ["as_colours", "patterns"]
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from sdilib.lab.plotting.style import COLOURS, WIDTH, Figure, quiet
+from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure, quiet
 from sdilib.lab.studies.toy import ToyPaths
 
 __all__ = ["toy_argument"]

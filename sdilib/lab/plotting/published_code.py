@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.lab.plotting.items import draw_items, items_height
-from sdilib.lab.plotting.style import (
+from sdilib.lab.experiments.shared.drawing import (
     COLOURS,
     LABELS,
     MOST_COLUMNS,
     WIDTH,
     Figure,
+    draw_items,
     draw_rows,
+    items_height,
     legend,
     quiet,
     rows_height,

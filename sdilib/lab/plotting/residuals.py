@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from torch import Tensor
 
-from sdilib.lab.plotting.style import (
+from sdilib.lab.experiments.shared.drawing import (
     COLOURS,
     LABELS,
     MOST_COLUMNS,

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.lab.plotting.items import images_and_items
-from sdilib.lab.plotting.style import Figure, colour_of
+from sdilib.lab.experiments.shared.drawing import Figure, colour_of, images_and_items
 
 __all__ = ["teaser"]
 

@@ -5,9 +5,16 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.lab.plotting.items import draw_items, items_height
+from sdilib.lab.experiments.shared.drawing import (
+    MOST_COLUMNS,
+    WIDTH,
+    Figure,
+    draw_items,
+    draw_rows,
+    items_height,
+    rows_height,
+)
 from sdilib.lab.plotting.residuals import HUES, strategy_label
-from sdilib.lab.plotting.style import MOST_COLUMNS, WIDTH, Figure, draw_rows, rows_height
 
 __all__ = ["whole_inversion"]
 

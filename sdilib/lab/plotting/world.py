@@ -9,8 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from torch import Tensor
 
+from sdilib.lab.experiments.shared.drawing import (
+    LABELS,
+    MOST_COLUMNS,
+    WIDTH,
+    Figure,
+    draw_rows,
+    rows_height,
+)
 from sdilib.lab.plotting.guidance_scale import draw_against, scale_axis
-from sdilib.lab.plotting.style import LABELS, MOST_COLUMNS, WIDTH, Figure, draw_rows, rows_height
 from sdilib.lab.studies.world import Row
 
 __all__ = ["sweep_figure", "world_figure"]

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
-import sdilib.lab.plotting
-from sdilib.lab.plotting.style import Figure, legend
+import sdilib.lab.experiments
+from sdilib.lab.experiments.shared.drawing import Figure, legend
 
-FOLDER = Path(sdilib.lab.plotting.__file__).parent
+FOLDER = Path(sdilib.lab.experiments.__file__).parent
 
 
 def test_a_notebook_shows_a_figure_as_an_image():
@@ -19,7 +19,7 @@ def test_a_notebook_shows_a_figure_as_an_image():
     assert shown["image/png"].startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("source", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", sorted(FOLDER.rglob("*.py")), ids=lambda path: path.stem)
 def test_no_figure_is_made_of_matplotlibs_own_class(source):
     imported = {
         alias.name

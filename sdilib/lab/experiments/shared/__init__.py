@@ -1,0 +1,1 @@
+"""What experiments share; they import nothing else from each other."""

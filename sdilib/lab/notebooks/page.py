@@ -1,0 +1,132 @@
+"""What each notebook begins and ends with: its settings, model and judge; its figure on disk and its claims.
+
+`begin` resolves the preset, `Page` loads what is asked for when it is first asked for, `Page.save` writes the figure.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib.lab import presets
+from sdilib.lab.claims import Claim, Table
+from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.notebooks.records import Savable, figure_folder, save_figure
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_image import items
+
+__all__ = ["Page", "begin"]
+
+
+@dataclass
+class Page:
+    """A notebook at work.
+
+    Attributes:
+        notebook: its name.
+        config: its settings: what was given, and the preset's values for the rest.
+        folder: where its figures go.
+        seed: the first of all seeds.
+        began: when, by the clock of `time.perf_counter`.
+    """
+
+    notebook: str
+    config: dict[str, Any]
+    folder: Path
+    seed: int
+    began: float
+
+    @cached_property
+    def model(self) -> StableDiffusion:
+        """The denoiser."""
+        return StableDiffusion.from_pretrained(self.config["model"])
+
+    @cached_property
+    def evaluator(self) -> Evaluator | None:
+        """The judge; None for a model of another world."""
+        return Evaluator.optional(self.config["evaluator"])
+
+    @cached_property
+    def prompts(self) -> tuple[str, ...]:
+        """The first `num_prompts` examples of the model."""
+        return tuple(self.model.example_prompts[: self.config["num_prompts"]])
+
+    @cached_property
+    def items(self) -> tuple[list[str], list[int]]:
+        """Every prompt with every seed, prompt by prompt: two lists of equal length."""
+        return items(self.prompts, self.config.get("num_seeds", 1), first_seed=self.seed)
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """The settings of a 3D run, from the preset that `quality` names."""
+        return presets.resolve("run3d", self.config["quality"], model=self.config["model"])
+
+    def save(
+        self,
+        figure: Savable,
+        numbers: Mapping[str, Any],
+        claims: Sequence[Claim] = (),
+        *,
+        name: str = "",
+        seconds: float | None = None,
+        film: Float[Tensor, "frames 3 height width"] | None = None,
+    ) -> Table:
+        """Write the figure with its record, and return its claims to be shown.
+
+        Args:
+            figure: a matplotlib figure.
+            numbers: what is plotted, by name.
+            claims: what the figure says about the paper, checked.
+            name: of the files; the notebook's, in lower case, if it has one figure only.
+            seconds: what it took, if not the time since the page began or last saved: that of runs found on disk.
+            film: frames in [0, 1].
+        """
+        now = time.perf_counter()
+        run = {"run": self.run} if "quality" in self.config else {}
+        save_figure(
+            figure,
+            name or self.notebook.lower(),
+            self.folder,
+            numbers=numbers,
+            config=self.config | run,
+            seed=self.seed,
+            claims=claims,
+            notebook_source=f"{self.notebook}.py",
+            model_hash=self.model.hash if "model" in self.__dict__ else "",
+            seconds=now - self.began if seconds is None else seconds,
+            film=film,
+        )
+        self.began = now
+        return Table(tuple(claims))
+
+
+def begin(
+    notebook: str,
+    preset: str,
+    *,
+    model: str = "",
+    folder: str = "",
+    seed: int = 0,
+    **given: Any,
+) -> Page:
+    """Begin a notebook.
+
+    Args:
+        notebook: its name, e.g. "fig01_teaser".
+        preset: smoke, laptop, full or gpu.
+        model: name, folder or hub id; "" is the preset's.
+        folder: where its figures go; "" is `paper_figures/<preset>`.
+        seed: the first of all seeds.
+        **given: its other parameters that the presets know; 0 and "" stand for the preset's.
+
+    Raises:
+        ValueError: an unknown notebook, preset or parameter, or a value out of range.
+        TypeError: a value of another type than the preset's.
+    """
+    config = presets.resolve(notebook, preset, model=model, **given)
+    return Page(notebook, config, figure_folder(preset, folder), seed, time.perf_counter())
