@@ -383,7 +383,7 @@ class Rare:
     def check(self, numbers: Numbers, groups: Sequence[Hashable] | None) -> Claim:
         """Return the claim; see `Row`."""
         happened = _items(self.measure, numbers[self.measure][self.of]) > 0
-        return share_claim(self.said, list(happened), at_most=self.at_most, name=self.measure)
+        return share_claim(self.said, happened.tolist(), at_most=self.at_most, name=self.measure)
 
 
 @dataclass(frozen=True, slots=True)
