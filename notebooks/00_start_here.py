@@ -95,7 +95,7 @@ table(in_plane)
 # %%
 began = time.perf_counter()
 diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = diffusion.example_prompts[: config["num_prompts"]]
+chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 work = (diffusion, *generate.items(chosen, 1, first_seed=seed))
 practice = {"num_steps": config["sds_steps"], "t_schedule": "random", "learning_rate": 0.1}
 made = {"DDIM": generate.ddim_images(*work, num_steps=config["num_steps"])}

@@ -46,7 +46,7 @@ config = presets.resolve("fig01_teaser_3d", preset, model=model, **sizes)
 settings = presets.resolve("run3d", config["quality"], model=config["model"])
 diffusion = StableDiffusion.from_pretrained(config["model"])
 judge = Evaluator.optional(config["evaluator"])
-prompts = diffusion.example_prompts[: config["num_prompts"]]
+prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 
 # %% [markdown]
 # One NeRF a prompt and method, the same cameras, steps and seed. SDS draws t and its noise anew at each

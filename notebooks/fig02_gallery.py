@@ -47,7 +47,7 @@ config = presets.resolve("fig02_gallery", preset, model=model, **sizes, **how)
 settings = presets.resolve("run3d", config["quality"], model=config["model"])
 diffusion = StableDiffusion.from_pretrained(config["model"])
 judge = Evaluator.optional(config["evaluator"])
-prompts = diffusion.example_prompts[: config["num_prompts"]]
+prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 
 # %% [markdown]
 # A NeRF a prompt and seed, by SDI. The world knows each object, so "plausible" is a number here: whether the

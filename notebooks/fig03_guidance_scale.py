@@ -48,7 +48,7 @@ sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_st
 config = presets.resolve("fig03_guidance_scale", preset, model=model, evaluator=evaluator, **sizes)
 diffusion = StableDiffusion.from_pretrained(config["model"])
 judge = Evaluator.optional(config["evaluator"])
-chosen = diffusion.example_prompts[: config["num_prompts"]]
+chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
 
 # %% [markdown]

@@ -49,7 +49,7 @@ from sdilib.stable_diffusion import StableDiffusion
 sizes = {"num_prompts": num_prompts, "num_scenes": num_scenes, "num_steps": num_steps}
 config = presets.resolve("fig04_evolution", preset, model=model, **sizes)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-prompts = diffusion.example_prompts[: config["num_prompts"]]
+prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 distilled = prompts[: config["num_scenes"]]
 seeds, steps = [seed] * len(prompts), config["num_steps"]
 

@@ -42,7 +42,7 @@ sizes = {"num_prompts": num_prompts, "quality": quality}
 config = presets.resolve("fig04_evolution_3d", preset, model=model, **sizes)
 settings = presets.resolve("run3d", config["quality"], model=config["model"])
 diffusion = StableDiffusion.from_pretrained(config["model"])
-prompts = diffusion.example_prompts[: config["num_prompts"]]
+prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 
 # %% [markdown]
 # One view of each NeRF as its run by SDI goes on: the runs of figure 1.

@@ -47,7 +47,7 @@ from sdilib.stable_diffusion import StableDiffusion
 sizes = {"num_prompts": num_prompts, "num_steps": num_steps}
 config = presets.resolve("fig05_overview", preset, model=model, **sizes)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-prompts = diffusion.example_prompts[: config["num_prompts"]]
+prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 
 # %% [markdown]
 # Each scene comes to t by eq. 10 with the cached κ, which is DDIM. There SDI, with κ from inversion

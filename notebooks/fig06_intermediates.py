@@ -47,7 +47,7 @@ from sdilib.stable_diffusion import StableDiffusion
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
 config = presets.resolve("fig06_intermediates", preset, model=model, **sizes)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = diffusion.example_prompts[: config["num_prompts"]]
+chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
 times = [k / 10 for k in range(1, 10)]
 

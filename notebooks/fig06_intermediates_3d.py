@@ -48,7 +48,7 @@ config = presets.resolve(
 )
 settings = presets.resolve("run3d", config["quality"], model=config["model"])
 diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = diffusion.example_prompts[: config["num_prompts"]]
+chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 times = [k / 10 for k in range(1, 10)]
 
 # %% [markdown]

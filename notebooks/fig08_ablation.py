@@ -46,7 +46,7 @@ config = presets.resolve("fig08_ablation", preset, model=model, **sizes)
 settings = presets.resolve("run3d", config["quality"], model=config["model"])
 diffusion = StableDiffusion.from_pretrained(config["model"])
 judge = Evaluator.optional(config["evaluator"])
-prompts = diffusion.example_prompts[: config["num_prompts"]]
+prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 
 # %% [markdown]
 # The paper changes three things together: how t runs, how κ is chosen, and (by the choice of κ) how far a

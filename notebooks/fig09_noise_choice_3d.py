@@ -46,7 +46,7 @@ config = presets.resolve("fig09_noise_choice_3d", preset, model=model, **sizes)
 settings = presets.resolve("run3d", config["quality"], model=config["model"])
 diffusion = StableDiffusion.from_pretrained(config["model"])
 judge = Evaluator.optional(config["evaluator"])
-prompts = diffusion.example_prompts[: config["num_prompts"]]
+prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 
 # %% [markdown]
 # The same runs but for κ; t falls for all of them. *Unit* scales the inverted κ to unit deviation, which

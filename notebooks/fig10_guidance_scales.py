@@ -51,7 +51,7 @@ sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_st
 sizes |= {"path_steps": path_steps, "num_times": num_times}
 config = presets.resolve("fig10_guidance_scales", preset, model=model, **sizes)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = diffusion.example_prompts[: config["num_prompts"]]
+chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
 
 # %% [markdown]

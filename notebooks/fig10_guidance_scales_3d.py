@@ -46,7 +46,7 @@ config = presets.resolve("fig10_guidance_scales_3d", preset, model=model, **size
 settings = presets.resolve("run3d", config["quality"], model=config["model"])
 diffusion = StableDiffusion.from_pretrained(config["model"])
 judge = Evaluator.optional(config["evaluator"])
-prompts = diffusion.example_prompts[: config["num_prompts"]]
+prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 
 # %% [markdown]
 # A tick below is one run's number. *Object*, *colour* and *view* are shares of 16 views from all

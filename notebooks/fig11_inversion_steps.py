@@ -48,7 +48,7 @@ sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds}
 sizes |= {"num_times": num_times, "num_steps": num_steps}
 config = presets.resolve("fig11_inversion_steps", preset, model=model, **sizes)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = diffusion.example_prompts[: config["num_prompts"]]
+chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
 
 # %% [markdown]

@@ -46,7 +46,7 @@ config = presets.resolve("fig11_inversion_steps_3d", preset, model=model, **size
 settings = presets.resolve("run3d", config["quality"], model=config["model"])
 diffusion = StableDiffusion.from_pretrained(config["model"])
 judge = Evaluator.optional(config["evaluator"])
-prompts = diffusion.example_prompts[: config["num_prompts"]]
+prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 
 # %% [markdown]
 # The same runs but for n, the number of inversion steps for the whole range of t.

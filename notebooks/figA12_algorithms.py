@@ -45,7 +45,7 @@ from sdilib.stable_diffusion import StableDiffusion
 # %%
 config = presets.resolve("figA12_algorithms", preset, model=model, num_prompts=num_prompts)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-prompts = diffusion.example_prompts[: config["num_prompts"]]
+prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 
 # %% [markdown]
 # The rest of each algorithm is one loop, `distill`, that both share: render, ask the rule at some

@@ -50,7 +50,7 @@ sizes = {"num_seeds": num_seeds, "ddim_steps": ddim_steps, "num_steps": num_step
 sizes["learning_rate"] = learning_rate
 config = presets.resolve("figA14_from_ism", preset, model=model, num_prompts=num_prompts, **sizes)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = diffusion.example_prompts[: config["num_prompts"]]
+chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
 
 # %% [markdown]

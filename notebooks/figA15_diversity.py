@@ -50,7 +50,7 @@ sizes = {"num_seeds": num_seeds, "num_steps": num_steps, "sds_steps": sds_steps}
 sizes["learning_rate"] = learning_rate
 config = presets.resolve("figA15_diversity", preset, model=model, num_prompts=num_prompts, **sizes)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = diffusion.example_prompts[: config["num_prompts"]]
+chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
 
 # %% [markdown]

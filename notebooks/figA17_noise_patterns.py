@@ -42,7 +42,7 @@ from sdilib.stable_diffusion import StableDiffusion
 # %%
 config = presets.resolve("figA17_noise_patterns", preset, model=model, path_steps=path_steps)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-shown = prompt or diffusion.example_prompts[0]
+shown = prompt or presets.example_prompts(diffusion.draws_world)[0]
 denoise = diffusion.guided(diffusion.embed([shown]), 7.5)
 
 # %% [markdown]

@@ -46,7 +46,7 @@ from sdilib.stable_diffusion import StableDiffusion
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
 config = presets.resolve("figA18_whole_inversion", preset, model=model, **sizes)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = diffusion.example_prompts[: config["num_prompts"]]
+chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
 
 # %% [markdown]

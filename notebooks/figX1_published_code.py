@@ -54,7 +54,7 @@ from sdilib.stable_diffusion import StableDiffusion
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
 config = presets.resolve("figX1_published_code", preset, model=model, **sizes)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = diffusion.example_prompts[: config["num_prompts"]]
+chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
 times = time_grid(config["num_steps"])[1:-1]
 

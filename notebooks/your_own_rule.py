@@ -95,7 +95,7 @@ class MyResumableRule(MyRule):
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
 config = presets.resolve("your_own_rule", preset, model=model, sds_steps=sds_steps, **sizes)
 diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = diffusion.example_prompts[: config["num_prompts"]]
+chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
 work = (diffusion, *generate.items(chosen, config["num_seeds"], first_seed=seed))
 practice = {"t_schedule": "random", "learning_rate": 0.1, "num_steps": config["sds_steps"]}
 distill = partial(generate.distilled_images, *work, num_steps=config["num_steps"])

@@ -184,7 +184,7 @@ def sample_cameras(
 
     Args:
         batch: how many.
-        generator: one for all, or one an item.
+        generator: one for all, or one per item.
         azimuth_degrees: range.
         elevation_degrees: range of the views that are not overhead.
         distance: range.

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.checks import reject
-from sdilib.denoiser import GuidedDenoiser
+from sdilib.denoiser import GuidedDenoiser, require_finite
 from sdilib.schedule import NoiseSchedule, Time, spread
 
 __all__ = ["DDIMStep", "ddim", "ddim_step"]
@@ -88,6 +88,7 @@ def ddim(
     for t, t_next in pairwise(times):
         with torch.no_grad():
             eps = denoise(x_t, t)
+            require_finite(f"at t = {t:.3g}", eps=eps)
             x_next = ddim_step(x_t, eps, t=t, t_next=t_next, schedule=schedule)
             x0 = schedule.denoised(x_t, eps, t)
         yield DDIMStep(t, t_next, x_t, eps, x0, x_next)

@@ -2,28 +2,106 @@
 
 Letters: eps is a noise prediction, y the prompt, ∅ the empty prompt, gamma = `guidance_scale`: 0 is
 unconditional, 1 is conditional, 7.5 the usual. One network call serves all the branches a step
-needs; one that gamma gives no weight is left out. What is counted everywhere is UNet
+needs; one that gamma gives no weight is left out. A negative prompt is a third thing: it enters by
+Perp-Neg and never takes the empty prompt's place. What is counted everywhere is UNet
 sample-forwards: one sample through the network once.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sdilib.checks import NonFiniteError, finite
-from sdilib.prompts import PromptEmbeddings
+from sdilib.checks import NonFiniteError, finite, reject
 from sdilib.schedule import NoiseSchedule, Time
 
 __all__ = [
+    "VIEWS",
+    "Condition",
     "Denoiser",
     "GuidedDenoiser",
+    "PromptEmbeddings",
     "classifier_free_guidance",
     "perp_neg",
+    "require_finite",
+    "view_prompt",
 ]
+
+Condition = Any
+"""What one branch of a network is given, one row per item: for Stable Diffusion a tensor (tokens,
+width), for the Gaussian mixture log weights (components), for a network with several inputs a mapping
+of tensors by name."""
+
+VIEWS = ("front view", "side view", "back view", "overhead view")
+"""The words that name a view, appended to a prompt as DreamFusion (2209.14988) does."""
+
+
+def view_prompt(prompt: str, view: str) -> str:
+    """Return the prompt with the words of a view, as in "a red mug, side view".
+
+    Args:
+        prompt: without them.
+        view: such as one of `VIEWS`.
+    """
+    return f"{prompt}, {view}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptEmbeddings:
+    """What a denoiser is conditioned on, one row per item of the batch.
+
+    Attributes:
+        conditional: y.
+        unconditional: the empty prompt.
+        negatives: prompts to keep away from, for Perp-Neg.
+        negative_weights: one number of at least 0 per negative.
+
+    Raises:
+        ValueError: numbers of negatives and weights differ, or a weight is negative or not finite.
+    """
+
+    conditional: Condition
+    unconditional: Condition
+    negatives: tuple[Condition, ...] = ()
+    negative_weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that each negative has its weight; see the class."""
+        count = len(self.negatives)
+        if count != len(self.negative_weights):
+            expected = f"{count} numbers, one per negative prompt"
+            reject("negative_weights", self.negative_weights, expected)
+        for weight in self.negative_weights:
+            if finite("negative_weights", weight) < 0:
+                reject("negative_weights", weight, "numbers of at least 0")
+
+    def __len__(self) -> int:
+        """Return the batch size."""
+        rows = self.conditional
+        return len(rows) if isinstance(rows, Tensor) else len(next(iter(rows.values())))
+
+    def select(self, items: Int[Tensor, " items"]) -> "PromptEmbeddings":
+        """Return some rows, in the order asked for; a row may be asked for twice.
+
+        Args:
+            items: indices into the batch.
+        """
+
+        def rows(of: Condition) -> Condition:
+            if isinstance(of, Tensor):
+                return of[items.to(of.device)]
+            return {name: values[items.to(values.device)] for name, values in of.items()}
+
+        negatives = tuple(map(rows, self.negatives))
+        both = rows(self.conditional), rows(self.unconditional)
+        return PromptEmbeddings(*both, negatives, self.negative_weights)
+
+    def without_negatives(self) -> "PromptEmbeddings":
+        """Return the prompt and the empty prompt alone."""
+        return PromptEmbeddings(self.conditional, self.unconditional)
 
 
 @runtime_checkable
@@ -42,13 +120,13 @@ class Denoiser(Protocol):
         self,
         x_t: Float[Tensor, " batch *shape"],
         t: Time,
-        conditions: Sequence[Float[Tensor, " batch *condition"]],
+        conditions: Sequence[Condition],
     ) -> tuple[Float[Tensor, " batch *shape"], ...]:
         """Return eps under each condition, by one call of len(conditions) · batch samples.
 
         Args:
             x_t: noisy images at time t.
-            t: one time for all, or one an item.
+            t: one time for all, or one per item.
             conditions: rows as in `PromptEmbeddings`.
         """
         ...
@@ -85,7 +163,7 @@ def perp_neg(
         conditional: e_y.
         unconditional: e_∅.
         negatives: e of each negative prompt.
-        weights: of at least 0, one a negative.
+        weights: of at least 0, one per negative.
         guidance_scale: gamma. Where it is negative, as in an inversion, the negatives attract.
 
     Source: Perp-Neg, Armandpour et al., 2304.04968.
@@ -108,7 +186,7 @@ class GuidedDenoiser:
 
     Attributes:
         denoiser: the frozen network.
-        prompt: conditions, one row an item.
+        prompt: conditions, one row per item.
         guidance_scale: gamma of eq. 3, any finite number.
 
     Raises:
@@ -141,15 +219,12 @@ class GuidedDenoiser:
     ) -> Float[Tensor, " batch *shape"]:
         """Return the guided eps.
 
-        It costs 1 sample-forward an item for gamma = 0, 1 for gamma = 1 without negatives, else 2 +
+        It costs 1 sample-forward per item for gamma = 0, 1 for gamma = 1 without negatives, else 2 +
         the number of negatives.
 
         Args:
             x_t: noisy images at time t.
-            t: one time for all, or one an item.
-
-        Raises:
-            NonFiniteError: the network's output is not finite.
+            t: one time for all, or one per item.
         """
         prompt, gamma = self.prompt, float(self.guidance_scale)
         if gamma == 0:
@@ -160,16 +235,31 @@ class GuidedDenoiser:
             conditions = [prompt.conditional, prompt.unconditional, *prompt.negatives]
         e = self.denoiser.branches(x_t, t, conditions)
         if len(e) == 1:
-            eps = e[0]
-        elif prompt.negatives:
-            eps = perp_neg(e[0], e[1], e[2:], prompt.negative_weights, gamma)
-        else:
-            eps = classifier_free_guidance(e[0], e[1], gamma)
-        if not bool(eps.isfinite().all()):
-            broken = int((~eps.isfinite()).sum())
+            return e[0]
+        if prompt.negatives:
+            return perp_neg(e[0], e[1], e[2:], prompt.negative_weights, gamma)
+        return classifier_free_guidance(e[0], e[1], gamma)
+
+
+def require_finite(where: str, **named: Tensor | Sequence[Tensor]) -> None:
+    """Refuse tensors that hold nan or infinity; asks the device once.
+
+    Args:
+        where: of the run, for the message.
+        **named: what is looked at, in this order.
+
+    Raises:
+        NonFiniteError: names the first of them that is not finite.
+    """
+    each = {name: [of] if isinstance(of, Tensor) else list(of) for name, of in named.items()}
+    good = [value.isfinite().all() for values in each.values() for value in values]
+    if bool(torch.stack(good).all()):
+        return
+    for name, values in each.items():
+        broken = sum(int((~value.isfinite()).sum()) for value in values)
+        if broken:
             raise NonFiniteError(
-                f"eps={broken} of {eps.numel()} values not finite at t={t}: expected finite noise "
-                f"predictions (guidance_scale={gamma:g}, "
-                f"largest |x_t| {float(x_t.abs().max()):.3g}, {x_t.dtype})"
+                f"{name}={broken} of {sum(v.numel() for v in values)} values not finite {where}: "
+                "expected finite numbers; a smaller guidance scale, a smaller learning rate or "
+                "float32 may help"
             )
-        return eps

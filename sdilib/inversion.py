@@ -70,7 +70,7 @@ class KappaChoice(Protocol):
             x0: clean latents.
             t: one time an item, in (0, 1].
             denoise: the rule's denoiser at gamma; a choice may take another gamma of it.
-            generator: for what is drawn; one for all, or one an item.
+            generator: for what is drawn; one for all, or one per item.
         """
         ...
 
@@ -206,7 +206,7 @@ def invert(
     Args:
         x0: clean latents.
         denoise: guided denoiser at gamma_inv; called once a step.
-        t: where to, in (0, 1]; one time for all, or one an item.
+        t: where to, in (0, 1]; one time for all, or one per item.
         num_inversion_steps: n, for the whole range.
 
     Yields:
@@ -214,7 +214,6 @@ def invert(
 
     Raises:
         ValueError: n below 1, or t outside (0, 1].
-        NonFiniteError: a prediction is not finite.
     """
     positive_int("num_inversion_steps", num_inversion_steps)
     ends = torch.as_tensor(t, dtype=torch.float64).cpu().expand(len(x0))
@@ -365,8 +364,6 @@ class DDIMInversion(_Memoryless):
         entropy: adds H(t) = entropy · sqrt(1 - alpha(t)) · N(0, I) once, at the end (eq. 11, 0.3
             there). Off by default.
         unit: scale kappa to unit deviation (`unit_deviation`). Off by default, not in the paper.
-        with_negatives: let the prompt's Perp-Neg negatives enter the inversion, where a negative
-            gamma attracts them.
     """
 
     guidance_scale: float = -7.5
@@ -374,7 +371,6 @@ class DDIMInversion(_Memoryless):
     tau_max: float = 0.0
     entropy: float = 0.0
     unit: bool = False
-    with_negatives: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -395,7 +391,7 @@ class DDIMInversion(_Memoryless):
         schedule = denoise.schedule
         if self.tau_max:
             t = (t + self.tau_max * uniform(len(x0), generator)).clamp(max=1)
-        prompt = denoise.prompt if self.with_negatives else denoise.prompt.without_negatives()
+        prompt = denoise.prompt.without_negatives()  # a negative gamma would attract them
         inverse = GuidedDenoiser(denoise.denoiser, prompt, self.guidance_scale)
         x_t, eps_last = x0, torch.zeros_like(x0)
         for step in invert(x0, inverse, t=t, num_inversion_steps=self.num_inversion_steps):

@@ -13,8 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sdilib.checks import reject
-from sdilib.denoiser import GuidedDenoiser
-from sdilib.prompts import PromptEmbeddings
+from sdilib.denoiser import GuidedDenoiser, PromptEmbeddings
 from sdilib.schedule import NoiseSchedule, Time, spread
 
 __all__ = ["GaussianMixture"]
@@ -97,7 +96,7 @@ class GaussianMixture:
 
         Args:
             x_t: points at time t.
-            t: one time for all, or one an item.
+            t: one time for all, or one per item.
             log_weights: conditions; -inf leaves a component out.
         """
         return torch.logsumexp(self._log_terms(x_t, t, log_weights), dim=1)
@@ -125,7 +124,7 @@ class GaussianMixture:
 
         Args:
             x_t: points at time t.
-            t: one time for all, or one an item.
+            t: one time for all, or one per item.
             conditions: log weights.
         """
         difference, variance = self._moments(x_t, t)
@@ -145,7 +144,7 @@ class GaussianMixture:
 
         Args:
             labels: the component of each point.
-            t: one time for all, or one an item.
+            t: one time for all, or one per item.
             noise: two draws of N(0, I) a point: for the component and for the noising.
         """
         stds = spread(self.stds.to(noise)[labels], noise[:, 0])

@@ -1,6 +1,7 @@
 """What is distilled into: a `Scene` renders, and its parameters are optimised."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -9,9 +10,26 @@ from torch import Tensor
 
 from sdilib.checks import one_of
 
-__all__ = ["ImageScene", "Scene"]
+__all__ = ["ImageScene", "Rendering", "Scene"]
 
 SPACES = ("latents", "pixels")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rendering:
+    """What a scene shows.
+
+    Attributes:
+        image: the views, with a graph to the parameters.
+        penalty: what keeps the scene plausible, a number to be made small, with a graph; None is none.
+        depth: of the views, along the viewing direction; None for a scene without depth.
+        measured: numbers of this render for whoever watches, without a graph.
+    """
+
+    image: Float[Tensor, "batch channels height width"]
+    penalty: Float[Tensor, ""] | None = None
+    depth: Float[Tensor, "batch height width"] | None = None
+    measured: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -25,8 +43,8 @@ class Scene(Protocol):
 
     space: str
 
-    def render(self) -> Float[Tensor, "batch channels height width"]:
-        """Return a batch of views, with a graph to the parameters."""
+    def render(self) -> Rendering:
+        """Return a batch of views, from where the scene looks at this moment."""
         ...
 
     def parameters(self) -> Iterator[Tensor]:
@@ -81,9 +99,9 @@ class ImageScene:
         """
         return cls(torch.zeros(batch, *latent_shape))
 
-    def render(self) -> Float[Tensor, "batch channels height width"]:
+    def render(self) -> Rendering:
         """Return the parameters themselves."""
-        return self.values
+        return Rendering(self.values)
 
     def parameters(self) -> Iterator[Tensor]:
         """Return the images."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from sdilib.checks import in_range, one_of, positive_int, reject
 from sdilib.seeds import Generators, uniform
 
-__all__ = ["T_SCHEDULES", "NoiseSchedule", "Time", "annealed_t", "time_grid", "whole_steps"]
+__all__ = ["T_SCHEDULES", "NoiseSchedule", "Time", "TimeSchedule", "time_grid", "whole_steps"]
 
 Time = float | Float[Tensor, " batch"]
 """A time in [0, 1]: one number for all, or one for each item of a batch."""
@@ -48,7 +48,7 @@ class NoiseSchedule:
     """The noise level of each time t, and what a network's output means at it.
 
     Attributes:
-        alphas_cumprod: cumulative products of 1 - beta, one a timestep, float64 on CPU, in (0, 1)
+        alphas_cumprod: cumulative products of 1 - beta, one per timestep, float64 on CPU, in (0, 1)
             and falling.
         prediction_type: what the network predicts: "epsilon" or "v_prediction".
 
@@ -210,7 +210,7 @@ def spread(
     """Return per-item numbers in a shape, type and device that multiply `like`.
 
     Args:
-        coefficient: one number for all, or one an item.
+        coefficient: one number for all, or one per item.
         like: batch of images or latents.
     """
     shaped = coefficient.reshape(-1, *[1] * (like.ndim - 1)) if coefficient.ndim else coefficient
@@ -263,49 +263,58 @@ def _dreamtime(fraction: float) -> float:
     return 1.0 - float(torch.searchsorted(done / done[-1], fraction)) / 10_000
 
 
-def annealed_t(
-    t_schedule: str,
-    step: int,
-    num_steps: int,
-    *,
-    t_start: float = 1.0,
-    t_end: float = 0.0,
-    generator: Generators | None = None,
-    batch: int = 1,
-) -> Float[Tensor, " batch"]:
-    """Return the time of one distillation step, float64, one an item.
+@dataclass(frozen=True, slots=True)
+class TimeSchedule:
+    """How t runs during a distillation.
 
-    The end of the annealing follows from `num_steps` alone: after the last step t would be `t_end`.
-
-    Args:
-        t_schedule: "linear" (Algorithm 2), "sqrt" (HiFA, 2305.18766), "dreamtime" (2306.12422: most
-            steps at middle times), or "random": uniform and independent for each item
-            (Algorithm 1).
-        step: 0 … num_steps - 1.
-        num_steps: length of the run.
-        t_start: highest time.
-        t_end: lowest time.
-        generator: for "random" only; one for all, or one an item.
-        batch: number of items.
+    Attributes:
+        kind: "linear" (Algorithm 2), "sqrt" (HiFA, 2305.18766), "dreamtime" (2306.12422: most steps
+            at middle times), or "random": uniform and independent for each item (Algorithm 1).
+        t_start: highest time, in (0, 1].
+        t_end: lowest time, in [0, t_start]; what t would be after the last step.
 
     Raises:
-        ValueError: an argument outside its range, or "random" without a generator.
-
-    Examples:
-        >>> [float(annealed_t("linear", i, 4)) for i in range(4)]
-        [1.0, 0.75, 0.5, 0.25]
+        ValueError: an unknown kind, or a time outside its range.
     """
-    one_of("t_schedule", t_schedule, T_SCHEDULES)
-    positive_int("num_steps", num_steps)
-    in_range("step", step, 0, num_steps - 1)
-    in_range("t_start", t_start, 0, 1, open_low=True)
-    in_range("t_end", t_end, 0, t_start)
-    fraction = step / num_steps
-    if t_schedule == "random":
-        if generator is None:
-            reject("generator", None, 'a generator, or one an item, for t_schedule="random"')
-        # 1 - U lies in (0, 1]: t = 0, where nothing is left to denoise, is never drawn.
-        return t_end + (t_start - t_end) * (1 - uniform(batch, generator))
-    shape = {"linear": lambda: fraction, "sqrt": lambda: math.sqrt(fraction)}
-    gone = shape[t_schedule]() if t_schedule in shape else 1 - _dreamtime(fraction)
-    return torch.full((batch,), t_start + (t_end - t_start) * gone, dtype=torch.float64)
+
+    kind: str = "linear"
+    t_start: float = 1.0
+    t_end: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        one_of("t_schedule", self.kind, T_SCHEDULES)
+        in_range("t_start", self.t_start, 0, 1, open_low=True)
+        in_range("t_end", self.t_end, 0, self.t_start)
+
+    def at(
+        self, step: int, num_steps: int, *, generator: Generators | None = None, batch: int = 1
+    ) -> Float[Tensor, " batch"]:
+        """Return the time of one step, float64, one per item.
+
+        Args:
+            step: 0 … num_steps - 1.
+            num_steps: length of the run, which alone decides how fast t falls.
+            generator: for "random" only; one for all, or one per item.
+            batch: number of items.
+
+        Raises:
+            ValueError: a step outside the run, or "random" without a generator.
+
+        Examples:
+            >>> [float(TimeSchedule().at(i, 4)) for i in range(4)]
+            [1.0, 0.75, 0.5, 0.25]
+        """
+        positive_int("num_steps", num_steps)
+        in_range("step", step, 0, num_steps - 1)
+        if self.kind == "random":
+            if generator is None:
+                reject("generator", None, 'a generator, or one per item, for t_schedule="random"')
+            # 1 - U lies in (0, 1]: t = 0, where nothing is left to denoise, is never drawn.
+            return self.t_end + (self.t_start - self.t_end) * (1 - uniform(batch, generator))
+        done = step / num_steps
+        gone = {"linear": lambda: done, "sqrt": lambda: done**0.5}.get(
+            self.kind, lambda: 1 - _dreamtime(done)
+        )()
+        t = self.t_start + (self.t_end - self.t_start) * gone
+        return torch.full((batch,), t, dtype=torch.float64)

@@ -53,7 +53,7 @@ def normal(
 
     Args:
         like: tensor whose shape (batch, ...), dtype and device are taken.
-        generator: one for all, or one an item; an item with its own draws what it would draw alone.
+        generator: one for all, or one per item; an item with its own draws what it would draw alone.
 
     Raises:
         ValueError: the number of generators is not the batch's.
@@ -73,7 +73,7 @@ def uniform(batch: int, generator: Generators) -> Float[Tensor, " batch"]:
 
     Args:
         batch: how many.
-        generator: one for all, or one an item.
+        generator: one for all, or one per item.
 
     Raises:
         ValueError: the number of generators is not `batch`.

@@ -1,30 +1,44 @@
-"""Images in 2D: sampled by DDIM, or distilled from a rule (section 4 of the paper), from the same noise.
+"""Text to image: sampled by DDIM, or distilled by a rule (section 4 of the paper), from the same noise.
 
 All methods begin at the same point: a zero latent noised to t = 1 by the item's own noise. DDIM goes on from there; a
 distillation begins at its single-step denoised image x0(1), the variable of eq. 6. So SDI with the cached kappa is DDIM.
+
+`ddim_images` and `distilled_images` make many images in batches; a `Text2D` is the whole configuration of one image's run.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from inspect import signature
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sdilib.checks import positive_int, reject
+from sdilib.checks import in_range, positive_int, reject
 from sdilib.ddim import ddim
+from sdilib.denoiser import PromptEmbeddings
 from sdilib.distill import Step, distill
 from sdilib.guidance import Rule
-from sdilib.prompts import PromptEmbeddings
+from sdilib.guidance.named import make_rule, rule_settings, split_settings
 from sdilib.scenes import ImageScene
-from sdilib.schedule import time_grid
+from sdilib.schedule import TimeSchedule, time_grid
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["Generated", "across", "ddim_images", "distilled_images", "distilled_steps", "items"]
+__all__ = [
+    "Built2D",
+    "Generated",
+    "Text2D",
+    "across",
+    "ddim_images",
+    "distilled_images",
+    "distilled_steps",
+    "items",
+    "noisy_start",
+]
 
 RuleFrom = Callable[[StableDiffusion, Tensor], Rule]
 """Makes the rule of one batch, from the model and the noise predicted at t = 1 (a first kappa)."""
@@ -40,8 +54,8 @@ class Generated:
     Attributes:
         images: in [0, 1], clamped, on CPU.
         latents: what they were decoded from, on CPU.
-        num_forwards: UNet sample-forwards an image.
-        seconds: wall time an image.
+        num_forwards: UNet sample-forwards per image.
+        seconds: wall time per image.
         residuals: eq. 8's, for each image and step; no steps for DDIM.
         gradient_norms: likewise.
     """
@@ -61,7 +75,7 @@ def items(
 
     Args:
         prompts: at least one.
-        num_seeds: seeds a prompt.
+        num_seeds: seeds per prompt.
         first_seed: each prompt has this one and those after it.
 
     Raises:
@@ -101,8 +115,8 @@ def ddim_images(
 
     Args:
         model: frozen.
-        prompts: one an image.
-        seeds: one an image.
+        prompts: one per image.
+        seeds: one per image.
         num_steps: equal steps from t = 1 to 0; the UNet is called once each.
         guidance_scale: gamma.
         batch_size: images at a time; changes memory, not results (to rounding).
@@ -113,7 +127,7 @@ def ddim_images(
     """
 
     def run(prompt: PromptEmbeddings, seeds: Sequence[int], bar: tqdm) -> Made:
-        x_t = _x_1(model, seeds)
+        x_t = noisy_start(model, seeds)
         for step in ddim(x_t, model.guided(prompt, guidance_scale), times=time_grid(num_steps)):
             x_t = step.x_next
             bar.update()
@@ -140,12 +154,12 @@ def distilled_images(
 
     Args:
         model: frozen.
-        prompts: one an image.
-        seeds: one an image.
+        prompts: one per image.
+        seeds: one per image.
         rule: makes the rule of a batch; see `RuleFrom`.
         num_steps: of the distillation. Annealed runs count the first denoising, at t = 1, as step 0.
         learning_rate: of Adam (betas 0.9 and 0.99); None is the plain step of size one, eq. 10.
-        t_schedule: see `annealed_t`.
+        t_schedule: see `TimeSchedule`.
         t_end: lowest t.
         start_guidance_scale: gamma of the denoising at t = 1 that all begin with.
         batch_size: images at a time.
@@ -155,12 +169,15 @@ def distilled_images(
         ValueError: an argument outside its range.
         NonFiniteError: a tensor on the way is not finite; names the step.
     """
-    _require_maker(rule)
+    try:
+        signature(rule).bind(None, None)
+    except (TypeError, ValueError):
+        reject("rule", rule, "what makes a rule, such as lambda model, eps: SDI(model)")
 
     def run(prompt: PromptEmbeddings, seeds: Sequence[int], bar: tqdm) -> Made:
         bar.update(_first_step(t_schedule))
         latents, residuals, norms = torch.empty(0), [], []
-        for step in distilled_steps(
+        steps = distilled_steps(
             model,
             prompt,
             seeds,
@@ -170,7 +187,8 @@ def distilled_images(
             t_schedule=t_schedule,
             t_end=t_end,
             start_guidance_scale=start_guidance_scale,
-        ):
+        )
+        for step in steps:
             residuals.append(step.update.residual)
             norms.append(step.gradient_norm)
             latents = step.render()
@@ -197,29 +215,24 @@ def distilled_steps(
     Args:
         model: frozen.
         prompt: embeddings, one row an image.
-        seeds: one an image.
+        seeds: one per image.
         rule: makes the rule; see `RuleFrom`.
         num_steps: as in `distilled_images`, and so on.
         learning_rate: of Adam.
-        t_schedule: see `annealed_t`.
+        t_schedule: see `TimeSchedule`.
         t_end: lowest t.
         start_guidance_scale: gamma of the denoising at t = 1.
 
     Yields:
         The steps of `distill`.
     """
-    x_1 = _x_1(model, seeds)
-    with torch.no_grad():
-        eps = model.guided(prompt, start_guidance_scale)(x_1, 1.0)
-    scene, adam = ImageScene(model.schedule.denoised(x_1, eps, 1.0)), None
-    if learning_rate is not None:
-        adam = torch.optim.Adam(list(scene.parameters()), learning_rate, betas=(0.9, 0.99))
+    scene, optimizer, eps = _beginning(model, prompt, seeds, learning_rate, start_guidance_scale)
     yield from distill(
         scene,
         rule(model, eps),
         prompt=prompt,
         num_steps=num_steps,
-        optimizer=adam,
+        optimizer=optimizer,
         t_schedule=t_schedule,
         t_end=t_end,
         seeds=seeds,
@@ -227,23 +240,170 @@ def distilled_steps(
     )
 
 
-def _require_maker(rule: RuleFrom) -> None:
-    try:
-        signature(rule).bind(None, None)
-    except (TypeError, ValueError):
-        reject("rule", rule, "what makes a rule, such as lambda model, eps: SDI(model)")
+def noisy_start(
+    model: StableDiffusion, seeds: Sequence[int]
+) -> Float[Tensor, "batch channels h w"]:
+    """Return where every method starts: a zero latent noised to t = 1 by each seed's own noise.
+
+    Args:
+        model: whose latents are meant.
+        seeds: one per item.
+    """
+    blank = torch.zeros(len(seeds), *model.latent_shape, device=model.device)
+    noise = normal(blank, [generator(seed, 0, "start") for seed in seeds])
+    return model.schedule.add_noise(blank, noise, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Text2D:
+    """One run from a text to an image.
+
+    Attributes:
+        prompt: what is asked for.
+        model: "mini" (bundled), a folder in diffusers' format, or a hub id.
+        rule: "sdi", "sds", "ism", or a rule of one's own (see `guidance.named`).
+        rule_settings: of the rule, by name; those left out have its defaults. `Text2D.of` takes them
+            among the others.
+        steps: of the whole run, 2 or more; an annealed run counts the first denoising as one.
+        learning_rate: of Adam (betas 0.9 and 0.99); 0 is the plain step of size one, eq. 10.
+        t_schedule: how t runs.
+        t_end: lowest t.
+        seed: of everything drawn, 0 or more.
+
+    Raises:
+        ValueError: a setting outside its range; names it.
+    """
+
+    prompt: str
+    model: str = "mini"
+    rule: str = "sdi"
+    rule_settings: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 50
+    learning_rate: float = 0.0
+    t_schedule: str = "linear"
+    t_end: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        if not self.prompt.strip():
+            reject("prompt", self.prompt, "a text with at least one word")
+        # One form, whatever was left to the defaults: it names the run.
+        whole = rule_settings(self.rule, self.rule_settings)
+        object.__setattr__(self, "rule_settings", whole)
+        positive_int("steps", self.steps, at_least=2)
+        positive_int("seed", self.seed, at_least=0)
+        in_range("learning_rate", self.learning_rate, 0, 10)
+        TimeSchedule(self.t_schedule, t_end=self.t_end)
+
+    @classmethod
+    def of(cls, **settings: Any) -> "Text2D":
+        """Return a run from all its settings by name, the rule's among them.
+
+        Args:
+            **settings: as `settings` returns them; those left out have their defaults.
+
+        Raises:
+            ValueError: an unknown setting, or one outside its range.
+        """
+        return cls(**split_settings(cls, settings))
+
+    def settings(self) -> dict[str, Any]:
+        """Return all settings by name; `Text2D.of(**settings)` is the same, also by way of JSON."""
+        own = asdict(self)
+        return own | own.pop("rule_settings")
+
+    def on(self, device: torch.device) -> "Text2D":
+        """Return the settings as they can be had on a device: all of them can.
+
+        Args:
+            device: the model's.
+        """
+        return self
+
+    def build(self, model: StableDiffusion | None = None) -> "Built2D":
+        """Return the run at its beginning; costs one guided prediction.
+
+        Args:
+            model: the one of that name, if it is loaded already.
+
+        Raises:
+            ValueError: a prompt or rule setting that cannot be.
+        """
+        model = model or StableDiffusion.from_pretrained(self.model)
+        prompt = model.embed([self.prompt])
+        scene, optimizer, eps = _beginning(model, prompt, [self.seed], self.learning_rate or None)
+        rule = make_rule(self.rule, model, self.rule_settings, eps=eps)
+        return Built2D(self, model, prompt, scene, optimizer, rule)
+
+
+@dataclass(slots=True, eq=False)
+class Built2D:
+    """A run's parts; all state lies in `scene`, `optimizer` and `rule`.
+
+    Attributes:
+        config: what it was built from.
+        model: the denoiser and codec, frozen.
+        prompt: embedded.
+        scene: the image's latents.
+        optimizer: over the scene's parameters.
+        rule: guidance.
+    """
+
+    config: Text2D
+    model: StableDiffusion
+    prompt: PromptEmbeddings
+    scene: ImageScene
+    optimizer: torch.optim.Optimizer
+    rule: Rule
+
+    def steps(self, first_step: int = 0) -> Iterator[Step]:
+        """Distil, one step per iteration.
+
+        Args:
+            first_step: where to go on.
+
+        Yields:
+            Each step, complete.
+
+        Raises:
+            NonFiniteError: a number is not finite.
+        """
+        config = self.config
+        return distill(
+            self.scene,
+            self.rule,
+            prompt=self.prompt,
+            num_steps=config.steps,
+            optimizer=self.optimizer,
+            t_schedule=config.t_schedule,
+            t_end=config.t_end,
+            seeds=[config.seed],
+            first_step=max(first_step, _first_step(config.t_schedule)),
+        )
+
+
+def _beginning(
+    model: StableDiffusion,
+    prompt: PromptEmbeddings,
+    seeds: Sequence[int],
+    learning_rate: float | None,
+    guidance_scale: float = 7.5,
+) -> tuple[ImageScene, torch.optim.Optimizer, Tensor]:
+    """The scene x0(1), its optimiser (None is a plain step of size one), and eps at t = 1."""
+    x_1 = noisy_start(model, seeds)
+    with torch.no_grad():
+        eps = model.guided(prompt, guidance_scale)(x_1, 1.0)
+    scene = ImageScene(model.schedule.denoised(x_1, eps, 1.0))
+    parameters = list(scene.parameters())
+    if learning_rate is None:
+        return scene, torch.optim.SGD(parameters, lr=1.0), eps
+    return scene, torch.optim.Adam(parameters, learning_rate, betas=(0.9, 0.99)), eps
 
 
 def _first_step(t_schedule: str) -> int:
     """An annealed run's step at t = 1 is the start itself."""
     return 0 if t_schedule == "random" else 1
-
-
-def _x_1(model: StableDiffusion, seeds: Sequence[int]) -> Tensor:
-    """A zero latent noised to t = 1 by each seed's own noise."""
-    blank = torch.zeros(len(seeds), *model.latent_shape, device=model.device)
-    noise = normal(blank, [generator(seed, 0, "start") for seed in seeds])
-    return model.schedule.add_noise(blank, noise, 1.0)
 
 
 def _in_batches(

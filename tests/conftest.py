@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from sdilib.denoiser import PromptEmbeddings
 from sdilib.oracle import GaussianMixture
-from sdilib.prompts import PromptEmbeddings
 from sdilib.schedule import NoiseSchedule
 from sdilib.seeds import generator as generator_at
 from sdilib.stable_diffusion import StableDiffusion

@@ -264,16 +264,20 @@ def _run_3d(options: argparse.Namespace) -> int:
     if options.rule == "sds":
         settings |= SDS_TIMES
 
+    from sdilib.guidance.named import rule_settings
     from sdilib.lab.exports import turntable, write_strip
     from sdilib.lab.runs import distilled
     from sdilib.stable_diffusion import StableDiffusion
     from sdilib.text_to_3d import Text3D
 
     kinds = {field.name: field.type for field in fields(Text3D)}
+    kinds |= {name: type(value) for name, value in rule_settings(options.rule).items()}
     for name, value in _pairs("set", options.set).items():
         one_of("set", name, tuple(kinds))
         settings[name] = _typed(name, value, kinds[name])
-    config = Text3D(**settings)
+    if options.rule != "sdi":
+        del settings["inversion_guidance_scale"]
+    config = Text3D.of(**settings)
     model = StableDiffusion.from_pretrained(config.model, device=_device(options.device))
     made = distilled(config, root=options.root, model=model)
     if made.scene is None:
@@ -395,9 +399,9 @@ def _export(run: dict[str, Any], root: str) -> None:
     if run["state"] != "done":
         reject("names", run["name"], f"a finished run, not one that is {run['state']}")
     settings = {name: value for name, value in run["config"].items() if name != "model_hash"}
-    if set(settings) != {field.name for field in fields(Text3D)}:
+    if not {field.name for field in fields(Text3D)} - {"rule_settings"} <= set(settings):
         reject("names", run["name"], "a run with the settings of this version")
-    config = Text3D(**settings)
+    config = Text3D.of(**settings)
     model = StableDiffusion.from_pretrained(config.model)
     # Or it would be distilled anew, for minutes, under another name.
     if address(config.on(model.device), model.hash) != run["name"]:

@@ -1,6 +1,7 @@
-"""Guidance rules: what a frozen denoiser says about a render, as a gradient in its latents."""
+"""Guidance rules: what a scene should change, given a frozen denoiser; `named` has them by name."""
 
-from sdilib.guidance.base import WEIGHTS, Rule, StatefulRule, Update, View
-from sdilib.guidance.rules import ISM, SDI, SDS
+from sdilib.guidance.base import Rule, StatefulRule, Update, View
+from sdilib.guidance.sdi import ISM, SDI
+from sdilib.guidance.sds import SDS
 
-__all__ = ["ISM", "SDI", "SDS", "WEIGHTS", "Rule", "StatefulRule", "Update", "View"]
+__all__ = ["ISM", "SDI", "SDS", "Rule", "StatefulRule", "Update", "View"]

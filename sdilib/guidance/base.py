@@ -1,14 +1,15 @@
 """A guidance rule is a callable that sees clean latents and a time and answers an `Update`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.prompts import PromptEmbeddings
-from sdilib.schedule import NoiseSchedule
+from sdilib.cameras import Camera
+from sdilib.denoiser import PromptEmbeddings
+from sdilib.schedule import NoiseSchedule, spread
 from sdilib.seeds import Generators
 
 __all__ = ["Rule", "StatefulRule", "Update", "View"]
@@ -19,12 +20,16 @@ class View:
     """What a rule may look at besides the latents.
 
     Attributes:
-        prompt: embeddings for this view, one row an item.
+        prompt: embeddings for this view, one row per item.
         image: the render in [0, 1], for rules with an image loss; None in latent space.
+        depth: of the render, along the viewing direction; None for a scene without depth.
+        camera: where it is seen from; None for a scene with one view only.
     """
 
     prompt: PromptEmbeddings
     image: Float[Tensor, "batch 3 height width"] | None = None
+    depth: Float[Tensor, "batch height width"] | None = None
+    camera: Camera | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,8 +44,9 @@ class Update:
         kappa: the noise added.
         eps: guided prediction at the noised x0.
         residual: of eq. 8 at (x0, t) for kappa: sigma(t) times the root mean square of kappa - eps,
-            one number an item.
+            one number per item.
         num_forwards: UNet sample-forwards this update cost.
+        image_gradient: to descend along in the render as well, for a scene in pixels; None is none.
     """
 
     gradient: Float[Tensor, " batch *shape"]
@@ -50,32 +56,37 @@ class Update:
     eps: Float[Tensor, " batch *shape"]
     residual: Float[Tensor, " batch"]
     num_forwards: int
+    image_gradient: Float[Tensor, "batch 3 height width"] | None = None
 
     @classmethod
     def from_noises(
         cls,
         x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
         *,
         kappa: Float[Tensor, " batch *shape"],
         eps: Float[Tensor, " batch *shape"],
-        sigma: Float[Tensor, " batch *ones"],
-        weight: Float[Tensor, " batch *ones"],
+        schedule: NoiseSchedule,
         num_forwards: int,
+        weight: str = "sigma",
         subtracted: Float[Tensor, " batch *shape"] | None = None,
     ) -> "Update":
         """Return the update along w(t) (eps - kappa), the shape that SDS and SDI share.
 
         Args:
             x0: clean latents.
+            t: one time per item.
             kappa: noise added.
             eps: noise predicted.
-            sigma: sigma(t), in a shape that multiplies x0.
-            weight: w(t), likewise.
+            schedule: of the noise.
             num_forwards: UNet sample-forwards made.
+            weight: w(t), one of `WEIGHTS`.
             subtracted: what is subtracted from eps, if not kappa (ISM).
         """
+        sigma = spread(schedule.sigma(t), x0)
         missed = eps - kappa
-        gradient = weight * (missed if subtracted is None else eps - subtracted)
+        along = missed if subtracted is None else eps - subtracted
+        gradient = spread(weight_at(weight, t, schedule), x0) * along
         return cls(
             gradient=gradient,
             target=x0 - gradient,
@@ -84,18 +95,6 @@ class Update:
             eps=eps,
             residual=sigma.flatten() * missed.flatten(1).square().mean(1).sqrt(),
             num_forwards=num_forwards,
-        )
-
-    def part(self, fraction: float) -> "Update":
-        """Return the update that goes a share of the way: x0 + fraction (target - x0).
-
-        Args:
-            fraction: in (0, 1]; 1 changes nothing.
-        """
-        return replace(
-            self,
-            gradient=fraction * self.gradient,
-            target=self.target + (1 - fraction) * self.gradient,
         )
 
 
@@ -114,9 +113,9 @@ class Rule(Protocol):
 
         Args:
             x0: clean latents, without a graph.
-            t: one time an item, in (0, 1].
+            t: one time per item, in (0, 1].
             view: the prompt and what else may be looked at.
-            generator: for what is drawn; one for all, or one an item.
+            generator: for what is drawn; one for all, or one per item.
         """
         ...
 
@@ -146,7 +145,7 @@ WEIGHTS = ("sigma", "1-alpha", "1")
 def weight_at(
     name: str, t: Float[Tensor, " batch"], schedule: NoiseSchedule
 ) -> Float[Tensor, " batch"]:
-    """Return w(t), one number an item.
+    """Return w(t), one number per item.
 
     Args:
         name: one of `WEIGHTS`.

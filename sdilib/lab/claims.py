@@ -70,7 +70,7 @@ def _items(parameter: str, values: ArrayLike) -> NDArray[np.float64]:
     values = values.cpu() if isinstance(values, Tensor) else values
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not array.size:
-        reject(parameter, array.shape, "a sequence of numbers, one an item")
+        reject(parameter, array.shape, "a sequence of numbers, one per item")
     if not np.isfinite(array).all():
         reject(parameter, "nan or infinity", "finite numbers")
     return array

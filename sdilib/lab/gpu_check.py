@@ -24,7 +24,7 @@ from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.render import Marcher, OccupancyGrid, Render, has_kernels, render
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_3d import Text3D, build
+from sdilib.text_to_3d import Text3D
 
 __all__ = [
     "AIM_GIB",
@@ -220,10 +220,10 @@ def check_step(device: torch.device, *, size: int = 512, model: str = "sd21") ->
     cuda = device.type == "cuda"
     dtype = torch.float16 if cuda else torch.float32
     denoiser = StableDiffusion.from_pretrained(model, device=device, dtype=dtype)
-    built = build(_configuration(model, size), denoiser)
+    built = _configuration(model, size).build(denoiser)
     if cuda:
         torch.cuda.reset_peak_memory_stats(device)
-    run = built.distilled()
+    run = built.steps()
     next(run)
     with _timed(denoiser._unet, device) as unet:
         before, began = denoiser.num_forwards, _now(device)

@@ -6,14 +6,14 @@ autoencoder; models, parameters and the UNet's activations are small beside them
 """
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 
 from sdilib.checks import reject
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_3d import Text3D
 
-__all__ = ["Settings3D", "free_bytes", "render_bytes", "require_memory", "run_bytes"]
+__all__ = ["free_bytes", "render_bytes", "require_memory", "run_bytes"]
 
 _GIB = 2**30
 _IN_BALL = 0.5  # share of an image's samples that lie in the ball; of a patch's in the middle all
@@ -24,61 +24,6 @@ _NORMALS = 1.8
 _RAY = 700  # bytes a ray that no graph is kept of, the allocator's gaps among them
 _LOADED = 10 * 2**20  # whatever the size
 _PATCHES = tuple(2**power for power in range(16, 7, -1))
-
-
-@runtime_checkable
-class Settings3D(Protocol):
-    """The settings of a run that its memory depends on; `Text3D` has them."""
-
-    @property
-    def cameras(self) -> int:
-        """Views a step."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Height and width of what the model sees, in pixels."""
-        ...
-
-    @property
-    def render_size(self) -> int:
-        """0, or a smaller height and width of the renders."""
-        ...
-
-    @property
-    def shading(self) -> float:
-        """Share of the steps that are lit, and so need normals."""
-        ...
-
-    @property
-    def num_samples(self) -> int:
-        """Along a ray through the centre."""
-        ...
-
-    @property
-    def rays_per_patch(self) -> int:
-        """0, or the rays that backpropagation is deferred by."""
-        ...
-
-    @property
-    def levels(self) -> int:
-        """Of the hash grid."""
-        ...
-
-    @property
-    def backend(self) -> str:
-        """Of the hash grid."""
-        ...
-
-    @property
-    def normals(self) -> bool:
-        """Whether a penalty needs them."""
-        ...
-
-    @property
-    def through(self) -> str:
-        """How a target in latents reaches pixels, "encoder" or "decoder"."""
-        ...
 
 
 def render_bytes(
@@ -110,12 +55,12 @@ def render_bytes(
     return int(_LOADED + graph + _RAY * rays * deferred)
 
 
-def _rays(config: Settings3D) -> int:
+def _rays(config: Text3D) -> int:
     """Those of a step's renders."""
     return config.cameras * (config.render_size or config.size) ** 2
 
 
-def run_bytes(config: Settings3D, model: StableDiffusion, rays_per_patch: int) -> int:
+def run_bytes(config: Text3D, model: StableDiffusion, rays_per_patch: int) -> int:
     """Return the memory that a step takes at its peak, in bytes.
 
     Args:
@@ -130,7 +75,7 @@ def run_bytes(config: Settings3D, model: StableDiffusion, rays_per_patch: int) -
         rays_per_patch=rays_per_patch,
         levels=config.levels,
         backend=config.backend,
-        normals=config.normals or config.shading > 0,
+        normals=config.penalties.normals or config.shading > 0,
         cuda=model.device.type == "cuda",
     )
     pixels = config.cameras * config.size**2
@@ -169,7 +114,7 @@ def free_bytes(device: torch.device) -> int | None:
         return free
 
 
-def require_memory(config: Settings3D, model: StableDiffusion) -> None:
+def require_memory(config: Text3D, model: StableDiffusion) -> None:
     """Refuse a run that the machine has too little memory for.
 
     Args:

@@ -9,7 +9,17 @@ from typing import Any
 
 from sdilib.checks import in_range, one_of, positive_int, reject
 
-__all__ = ["MODELS", "NOTEBOOKS", "NUM_EXAMPLES", "PRESETS", "SDS_TIMES", "resolve"]
+__all__ = [
+    "MODELS",
+    "NOTEBOOKS",
+    "NUM_EXAMPLES",
+    "PAPER_PROMPTS",
+    "PRESETS",
+    "SDS_TIMES",
+    "WORLD_PROMPTS",
+    "example_prompts",
+    "resolve",
+]
 
 PRESETS = ("smoke", "laptop", "full", "gpu")
 
@@ -19,7 +29,47 @@ MODELS = {"smoke": "mini", "laptop": "mini", "full": "mini", "gpu": _STABLE_DIFF
 """The model of each preset: the bundled one, and the paper's, which has to be on disk or on the hub."""
 
 NUM_EXAMPLES = 16
-"""The prompts that a model has to show, `StableDiffusion.example_prompts`, and so the most a notebook can be given."""
+"""The prompts that a model has to show, `example_prompts`, and so the most a notebook can be given."""
+
+WORLD_PROMPTS = (
+    "a red spotted mushroom",
+    "an orange striped cottage",
+    "a blue rocket",
+    "a green cactus",
+    "a pink ice cream",
+    "a yellow car",
+    "a teal checkered teapot",
+    "a purple snowman",
+    "a yellow spotted mug",
+    "a red striped cat",
+    "a blue spotted boat",
+    "an orange pumpkin",
+    "a green striped turtle",
+    "a pink checkered burger",
+    "a red strawberry",
+    "a teal astronaut",
+)
+"""Prompts in the bundled model's words."""
+
+PAPER_PROMPTS = (
+    "A photograph of a ninja",
+    "A DSLR photograph of a hamburger",
+    "A 3D model of an adorable cottage with a thatched roof",
+    "An ice cream sundae",
+    "Bagel filled with cream cheese and lox",
+    "A small saguaro cactus planted in a clay pot",
+    "A ripe strawberry",
+    "A ceramic lion",
+    "An iguana holding a balloon",
+    "A DSLR photo of a white fluffy cat",
+    "A sea turtle",
+    "A photograph of a knight",
+    "A plush dragon toy",
+    "A car made out of sushi",
+    "A cauldron full of gold coins",
+    "An astronaut",
+)
+"""Some of the paper's prompts (figures 1 and 6 to 11, and Table 1)."""
 
 SDS_TIMES: dict[str, Any] = {"t_schedule": "random", "t_end": 0.02}
 """How t runs in SDS: drawn anew, from DreamFusion's range (2209.14988)."""
@@ -228,6 +278,15 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
 }
 """Values by notebook, parameter and preset. "run" is `sdilib run --scene image`, "run3d" `sdilib run`, whose settings keep their
 defaults where a preset names none."""
+
+
+def example_prompts(draws_world: bool) -> tuple[str, ...]:
+    """Return prompts to try: in the world's words, or the paper's.
+
+    Args:
+        draws_world: whether the model does, as `StableDiffusion` says.
+    """
+    return WORLD_PROMPTS if draws_world else PAPER_PROMPTS
 
 
 def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:

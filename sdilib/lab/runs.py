@@ -48,7 +48,7 @@ from sdilib.storage import (
     under,
     write_json,
 )
-from sdilib.text_to_3d import Built, EmptySceneError, Text3D, build
+from sdilib.text_to_3d import Built3D, EmptySceneError, Text3D
 
 __all__ = [
     "Finished",
@@ -174,7 +174,7 @@ def distilled(
         OSError: the folder cannot be written, or the disk is full; names the folder.
         Interrupted: Ctrl-C, after a checkpoint was written; a second Ctrl-C does not wait for that.
     """
-    built = build(config, model)
+    built = config.build(model)
     folder = runs_folder(root) / address(built.config, built.model.hash)
     if not (folder / _DONE).exists():
         require_memory(built.config, built.model)
@@ -263,7 +263,7 @@ def _held(lock: FileLock, folder: Path) -> Iterator[None]:
 
 
 def _make(
-    built: Built, folder: Path, save_seconds: float, preview: "_Preview", progress: bool
+    built: Built3D, folder: Path, save_seconds: float, preview: "_Preview", progress: bool
 ) -> None:
     write_json(folder / _CONFIG, built.config.settings() | {"model_hash": built.model.hash})
     first, seconds, forwards = _resume(built, folder)
@@ -286,7 +286,7 @@ def _make(
         tqdm(total=built.config.steps, initial=first, desc=name, disable=not progress) as bar,
     ):
         try:
-            for step in built.distilled(first):
+            for step in built.steps(first):
                 step_number = step.step + 1
                 record = _record(built, step)
                 log.write(json.dumps(record) + "\n")
@@ -322,7 +322,7 @@ def _make(
         (folder / name).unlink(missing_ok=True)
 
 
-def _record(built: Built, step: Step) -> dict[str, Any]:
+def _record(built: Built3D, step: Step) -> dict[str, Any]:
     numbers = {
         "t": step.t.mean(),
         "residual": step.update.residual.mean(),
@@ -332,10 +332,10 @@ def _record(built: Built, step: Step) -> dict[str, Any]:
     for name, value in record.items():
         if not math.isfinite(value):  # of finite tensors, whose squares are not
             raise NonFiniteError(f"{name}={value} at step {step.step}: expected a finite number")
-    return {"step": step.step, **record, "opacity": built.opacity}
+    return {"step": step.step, **record, "opacity": float(step.measured["opacity"])}
 
 
-def _frame(built: Built, step: Step, folder: Path) -> None:
+def _frame(built: Built3D, step: Step, folder: Path) -> None:
     """Keep the run's one view after some of its steps; the first and the last are among them."""
     last = built.config.steps - 1
     if step.step in {round(k * last / (_NUM_FRAMES - 1)) for k in range(_NUM_FRAMES)}:
@@ -380,7 +380,7 @@ class _Preview:
             self._cell = self._display(picture, display_id=True)
 
 
-def _save(built: Built, folder: Path, step: int, seconds: float, forwards: int) -> None:
+def _save(built: Built3D, folder: Path, step: int, seconds: float, forwards: int) -> None:
     """Write everything that the next step depends on."""
     tensors = {f"scene.{name}": value for name, value in built.scene.state_dict().items()}
     moments = optimizer_tensors(built.optimizer)
@@ -394,7 +394,7 @@ def _save(built: Built, folder: Path, step: int, seconds: float, forwards: int) 
     save_tensors(path, {name: value.clone() for name, value in tensors.items()})
 
 
-def _resume(built: Built, folder: Path) -> tuple[int, float, int]:
+def _resume(built: Built3D, folder: Path) -> tuple[int, float, int]:
     """Restore the last whole checkpoint; returns its step, seconds and sample-forwards."""
     paths = [path for path in (folder / _CHECKPOINT, folder / _BEFORE) if path.exists()]
     for path in paths:
@@ -418,7 +418,7 @@ def _resume(built: Built, folder: Path) -> tuple[int, float, int]:
     return 0, 0.0, 0
 
 
-def _fits(built: Built, tensors: Mapping[str, torch.Tensor]) -> bool:
+def _fits(built: Built3D, tensors: Mapping[str, torch.Tensor]) -> bool:
     """Whether a checkpoint has the names and shapes of the run's state; looked at before loading."""
     state, saved = built.scene.state_dict(), under(tensors, "scene.")
     moments = under(tensors, "optimizer.")
@@ -448,7 +448,7 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _finished(built: Built, folder: Path) -> Finished:
+def _finished(built: Built3D, folder: Path) -> Finished:
     done = read_json(folder / _DONE)
     if not done["diverged"]:
         built.scene.load_state_dict(load_tensors(folder / _SCENE))

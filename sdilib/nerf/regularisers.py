@@ -4,16 +4,70 @@ Each takes a `Render` and returns one number to be weighted and added to the los
 count or an opacity that can be 0: an empty volume gets finite gradients, and can recover.
 """
 
+from dataclasses import dataclass, fields
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from sdilib.checks import in_range
 from sdilib.nerf.render import Render
 
-__all__ = ["convexity", "opaqueness", "orientation", "sparsity", "z_variance"]
+__all__ = ["Penalties", "convexity", "opaqueness", "orientation", "sparsity", "z_variance"]
 
+_CONVEX_SHARE = 0.4  # appendix A.2: convexity in the first 40% of the run
 _COVERED = 0.5  # opacity from which a pixel belongs to the object
 _CONVEXITY_SIZE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Penalties:
+    """Weights of the penalties, each in [0, 1e6]; 0 leaves one out.
+
+    Attributes:
+        sparsity: of that penalty, as those that follow.
+        opaqueness: grows with the run, from 0 to this.
+        orientation: needs normals, which cost about a second rendering.
+        z_variance: likewise grows.
+        convexity: in the first 40% of the run; needs normals.
+
+    Raises:
+        ValueError: a weight outside its range.
+    """
+
+    sparsity: float = 0.0
+    opaqueness: float = 0.0
+    orientation: float = 0.0
+    z_variance: float = 0.0
+    convexity: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the weights; see the class."""
+        for each in fields(self):
+            in_range(each.name, getattr(self, each.name), 0, 1e6)
+
+    @property
+    def normals(self) -> bool:
+        """Whether a penalty needs them."""
+        return self.orientation > 0 or self.convexity > 0
+
+    def __call__(self, render: Render, done: float) -> Float[Tensor, ""] | None:
+        """Return the weighted sum, None where every weight is 0.
+
+        Args:
+            render: of the step.
+            done: share of the run, in [0, 1].
+        """
+        weighted = (
+            (self.sparsity, sparsity),
+            (self.opaqueness * done, opaqueness),
+            (self.orientation, orientation),
+            (self.z_variance * done, z_variance),
+            (self.convexity * (done < _CONVEX_SHARE), convexity),
+        )
+        terms = [weight * term(render) for weight, term in weighted if weight]
+        return torch.stack(terms).sum() if terms else None
 
 
 def sparsity(render: Render) -> Float[Tensor, ""]:

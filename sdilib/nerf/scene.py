@@ -1,16 +1,17 @@
 """A radiance field as a `Scene`: it renders the views of the step."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.cameras import Camera
-from sdilib.checks import positive_int
+from sdilib.checks import in_range, positive_int
 from sdilib.nerf.field import NeRF
+from sdilib.nerf.regularisers import Penalties
 from sdilib.nerf.render import Marcher, OccupancyGrid, Render, render
+from sdilib.scenes import Rendering
 from sdilib.seeds import normal, uniform
 from sdilib.storage import under
 
@@ -19,6 +20,20 @@ __all__ = ["NeRFScene"]
 # DreamFusion's light, in units of its cameras' mean distance, 1.25: spread of the direction around
 # the camera's, and range of the distance from the origin.
 _LIGHT_SPREAD, _LIGHT_DISTANCE = 0.8, (0.64, 1.2)
+_UNLIT = 0.1  # share of a run before shading begins, as threestudio's 1000 steps of 10000
+_FIRST_LEVELS = 4  # of the hash grid, where its levels come one after the other
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Looking:
+    """What the renders of a step share."""
+
+    camera: Camera
+    done: float
+    jitter: Tensor
+    drawn: Tensor
+    marcher: Marcher
+    light: Tensor | None = None
 
 
 class NeRFScene:
@@ -31,11 +46,6 @@ class NeRFScene:
         space: "pixels".
         nerf: the field.
         occupancy: where it may be anything.
-        camera: the views of the step.
-        shading: share of the `look`s with a generator whose renders are lit by a point light, in
-            [0, 1]; all others show the field's own colour. Not part of the state, as the next: set
-            by whoever trains.
-        textureless: share of those that are white.
     """
 
     space = "pixels"
@@ -48,9 +58,12 @@ class NeRFScene:
         height: int = 64,
         width: int = 64,
         num_samples: int = 64,
-        normals: bool = False,
         rays_per_patch: int | None = None,
         occupancy_resolution: int = 32,
+        penalties: Penalties | None = None,
+        shading: float = 0.0,
+        textureless: float = 0.0,
+        progressive_share: float = 0.0,
     ) -> None:
         """Look at a field.
 
@@ -60,59 +73,86 @@ class NeRFScene:
             height: of the renders, in pixels.
             width: of the renders, in pixels.
             num_samples: along a ray through the centre.
-            normals: whether renders hold normals, which orientation and convexity need.
             rays_per_patch: a number defers backpropagation: memory for the graph of so many rays
                 only, and a second rendering in the backward pass.
-            occupancy_resolution: cells a side.
+            occupancy_resolution: cells per side.
+            penalties: what keeps the volume plausible; None is nothing.
+            shading: share of the steps lit by a point light, after a first tenth of the run
+                without.
+            textureless: share of those in white.
+            progressive_share: 0, or the share of the run, in (0, 1], after which all levels of the
+                hash grid are active: from 4 on, coarse to fine.
 
         Raises:
-            ValueError: a number below 1.
+            ValueError: a number outside its range.
         """
         self.nerf = nerf
         self.occupancy = OccupancyGrid(nerf.radius, resolution=occupancy_resolution)
         self.occupancy.to(next(nerf.parameters()).device)
+        self._penalties = penalties or Penalties()
         self._size = (positive_int("height", height), positive_int("width", width))
-        self._marcher = Marcher(self.occupancy, num_samples=num_samples, normals=normals)
+        self._marcher = Marcher(
+            self.occupancy, num_samples=num_samples, normals=self._penalties.normals
+        )
         if rays_per_patch is not None:
             positive_int("rays_per_patch", rays_per_patch)
         self._rays_per_patch = rays_per_patch
-        self.shading = self.textureless = 0.0
+        self._shading = in_range("shading", shading, 0, 1)
+        self._textureless = in_range("textureless", textureless, 0, 1)
+        self._progressive = in_range("progressive_share", progressive_share, 0, 1)
         self.look(camera)
 
-    def look(self, camera: Camera, generator: torch.Generator | None = None) -> None:
-        """Set the views of the step, and look up anew where the field is.
+    @property
+    def camera(self) -> Camera:
+        """The views of the step."""
+        return self._looking.camera
+
+    def look(
+        self, camera: Camera, generator: torch.Generator | None = None, *, done: float = 1.0
+    ) -> None:
+        """Set the views of the step, and look again where the field is.
 
         Args:
             camera: the views.
             generator: for the places of samples, a random background and light; None is fixed
                 samples, no light, and no look into the field.
+            done: share of the run that is done, in [0, 1]: levels of the grid, shading and
+                penalties go by it.
         """
-        self.camera = camera
         like = next(self.nerf.parameters())
-        self._jitter = torch.zeros(len(camera), *self._size)
-        self._drawn = torch.full((len(camera), 3), 0.5)
-        self._lit, self._light = self._marcher, None
+        self.nerf.grid.active_levels = self._levels(done)
+        jitter = torch.zeros(len(camera), *self._size)
+        drawn = torch.full((len(camera), 3), 0.5)
+        marcher, light = self._marcher, None
         if generator is not None:
-            self._jitter = torch.rand(self._jitter.shape, generator=generator)
-            self._drawn = torch.rand(self._drawn.shape, generator=generator)
+            jitter = torch.rand(jitter.shape, generator=generator)
+            drawn = torch.rand(drawn.shape, generator=generator)
             self.occupancy.update(self.nerf, generator=generator)
-            if self.shading:
-                self._draw_light(generator)
-        self._jitter, self._drawn = self._jitter.to(like), self._drawn.to(like)
+            if self._shading and done >= _UNLIT:
+                marcher, light = self._lit(camera, generator)
+        self._looking = _Looking(camera, done, jitter.to(like), drawn.to(like), marcher, light)
 
-    def _draw_light(self, generator: torch.Generator) -> None:
+    def _levels(self, done: float) -> int:
+        """How many levels of the hash grid are active (Neuralangelo, 2306.03092, section 3.3)."""
+        levels = len(self.nerf.grid.resolutions)
+        if levels <= _FIRST_LEVELS or done >= self._progressive:
+            return levels
+        rest = (levels - _FIRST_LEVELS) * done / self._progressive
+        return _FIRST_LEVELS + int(rest + 1e-6)
+
+    def _lit(self, camera: Camera, generator: torch.Generator) -> tuple[Marcher, Tensor | None]:
         """Draw whether the step is lit, and where from (DreamFusion, 2209.14988, section 3.2)."""
         lit, white = uniform(2, generator).tolist()
-        if lit >= self.shading:
-            return
-        shading = "textureless" if white < self.textureless else "diffuse"
-        self._lit = replace(self._marcher, normals=True, shading=shading)
-        away = self.camera.axes[:, 2]
+        if lit >= self._shading:
+            return self._marcher, None
+        shading = "textureless" if white < self._textureless else "diffuse"
+        away = camera.axes[:, 2]
         direction = away + _LIGHT_SPREAD * normal(away, generator)
         near, far = _LIGHT_DISTANCE
-        length = self.camera.distance * (near + (far - near) * uniform(len(away), generator))
+        length = camera.distance * (near + (far - near) * uniform(len(away), generator))
         position = length[:, None] * torch.nn.functional.normalize(direction, dim=-1)
-        self._light = position.to(next(self.nerf.parameters()))
+        light = position.to(next(self.nerf.parameters()))
+        return replace(self._marcher, normals=True, shading=shading), light
 
     def resize(self, height: int, width: int) -> None:
         """Set the size of the renders, and look again where the scene looks, with fixed samples.
@@ -125,26 +165,32 @@ class NeRFScene:
             ValueError: a number below 1.
         """
         self._size = (positive_int("height", height), positive_int("width", width))
-        self.look(self.camera)
+        self.look(self.camera, done=self._looking.done)
 
-    def render(self) -> Float[Tensor, "batch 3 height width"]:
-        """Return the images of the step's views, in [0, 1], with a graph to the parameters."""
-        return self.render_all().image
+    def render(self) -> Rendering:
+        """Return the images of the step's views, in [0, 1], with what keeps the volume plausible."""
+        seen = self.render_all()
+        penalty = self._penalties(seen, self._looking.done)
+        measured = {"opacity": seen.opacity.detach().mean()}
+        if penalty is not None:
+            measured["penalty"] = penalty.detach()
+        return Rendering(seen.image, penalty, seen.depth.detach(), measured)
 
     def render_all(self) -> Render:
-        """Return images and what the regularisers look at, with a graph to the parameters.
+        """Return images and what the penalties look at, with a graph to the parameters.
 
         Cost: one rendering, and with `rays_per_patch` a second one in the backward pass.
         """
+        looking = self._looking
         return render(
             self.nerf,
-            self.camera,
-            self._lit,
+            looking.camera,
+            looking.marcher,
             height=self._size[0],
             width=self._size[1],
-            background=self.nerf.background_colour(self._drawn),
-            jitter=self._jitter,
-            light=self._light,
+            background=self.nerf.background_colour(looking.drawn),
+            jitter=looking.jitter,
+            light=looking.light,
             rays_per_patch=self._rays_per_patch,
         )
 
@@ -156,12 +202,11 @@ class NeRFScene:
             camera: any number of views.
             batch: rendered at a time.
         """
-        looking = (self.camera, self._jitter, self._drawn, self._lit, self._light)
-        parts = []
+        before, parts = self._looking, []
         for items in torch.arange(len(camera)).split(positive_int("batch", batch)):
-            self.look(camera.select(items))
+            self.look(camera.select(items), done=before.done)
             parts.append(self.render_all())
-        self.camera, self._jitter, self._drawn, self._lit, self._light = looking
+        self._looking = before
         names = [field.name for field in fields(Render)]
         return Render(**{n: torch.cat([getattr(p, n).cpu() for p in parts]) for n in names})
 

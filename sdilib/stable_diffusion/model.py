@@ -2,21 +2,16 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.checks import reject
-from sdilib.denoiser import GuidedDenoiser
-from sdilib.prompts import (
-    PAPER_PROMPTS,
-    WORLD_PROMPTS,
-    PromptEmbeddings,
-    check_words,
-    encode_text,
-)
+from sdilib.denoiser import GuidedDenoiser, PromptEmbeddings
 from sdilib.schedule import NoiseSchedule, Time
 from sdilib.stable_diffusion.loading import (
     RANDOM,
@@ -65,9 +60,7 @@ class StableDiffusion:
         self._unet = pipeline.unet.eval().requires_grad_(False)
         self._vae = pipeline.vae.eval().requires_grad_(False)
         self._tokenizer = pipeline.tokenizer
-        self._text_encoder: torch.nn.Module | None = pipeline.text_encoder.eval().requires_grad_(
-            False
-        )
+        self._text_encoder = pipeline.text_encoder.eval().requires_grad_(False)
         self._embedded: dict[str, Tensor] = {}
 
     @classmethod
@@ -127,11 +120,6 @@ class StableDiffusion:
         return bool(self._words) or self.name in RANDOM
 
     @property
-    def example_prompts(self) -> tuple[str, ...]:
-        """Prompts to try: in the world's words, or the paper's."""
-        return WORLD_PROMPTS if self.draws_world else PAPER_PROMPTS
-
-    @property
     def device(self) -> torch.device:
         """Where the UNet is."""
         return next(self._unet.parameters()).device
@@ -159,59 +147,31 @@ class StableDiffusion:
         # Images of the widest layer that are alive together, measured on "mini" and "sd21" shapes.
         return pixels * width * itemsize * (28 if graph else 18)
 
-    def embed(
-        self,
-        prompts: Sequence[str],
-        *,
-        negative_prompts: Sequence[str] = (),
-        negative_weights: Sequence[float] | None = None,
-    ) -> PromptEmbeddings:
+    def embed(self, prompts: Sequence[str]) -> PromptEmbeddings:
         """Embed prompts, each text once in the model's life.
 
         Args:
-            prompts: one an item, none empty.
-            negative_prompts: for Perp-Neg, the same for every item.
-            negative_weights: one number of at least 0 a negative prompt; 1 each if None.
+            prompts: one per item, none empty.
 
         Raises:
-            ValueError: an empty or too long prompt, a word the bundled model does not know, or a
-                text not seen before `release_text_encoder`.
+            ValueError: an empty or too long prompt, or a word the bundled model does not know.
         """
-        for name, given in (("prompts", prompts), ("negative_prompts", negative_prompts)):
-            if isinstance(given, str):
-                reject(name, given, "a list of texts")
-        texts = list(prompts)
-        empty = [text for text in texts or [""] if not text.strip()]
+        if isinstance(prompts, str):
+            reject("prompts", prompts, "a list of texts")
+        empty = [text for text in list(prompts) or [""] if not text.strip()]
         if empty:
             reject("prompt", empty[0], "a text with at least one word")
-        rows = self._encode(dict.fromkeys([*texts, "", *negative_prompts]))
-        weights = (
-            negative_weights if negative_weights is not None else [1.0] * len(negative_prompts)
-        )
-        every = len(texts)
-        return PromptEmbeddings(
-            torch.stack([rows[text] for text in texts]),
-            torch.stack([rows[""]] * every),
-            tuple(torch.stack([rows[text]] * every) for text in negative_prompts),
-            tuple(weights),
-        )
-
-    def _encode(self, texts: dict[str, None]) -> dict[str, Tensor]:
-        new = [text for text in texts if text not in self._embedded]
+        new = [text for text in dict.fromkeys([*prompts, ""]) if text not in self._embedded]
         if self._words:
             for text in new:
                 check_words(text, self._words)
-        if new and self._text_encoder is None:
-            reject("prompt", new[0], "a text embedded before release_text_encoder() was called")
-        if new and self._text_encoder is not None:
-            self._embedded |= zip(
-                new, encode_text(self._tokenizer, self._text_encoder, new), strict=True
-            )
-        return self._embedded
-
-    def release_text_encoder(self) -> None:
-        """Free the text encoder's memory; texts embedded so far remain known."""
-        self._text_encoder = None
+        if new:
+            rows = encode_text(self._tokenizer, self._text_encoder, new)
+            self._embedded |= zip(new, rows, strict=True)
+        return PromptEmbeddings(
+            torch.stack([self._embedded[text] for text in prompts]),
+            torch.stack([self._embedded[""]] * len(prompts)),
+        )
 
     def guided(self, prompt: PromptEmbeddings, guidance_scale: float = 7.5) -> GuidedDenoiser:
         """Return eps(x, t, y) for a prompt.
@@ -232,7 +192,7 @@ class StableDiffusion:
 
         Args:
             x_t: noisy latents (batch, channels, height, width).
-            t: one time for all, or one an item.
+            t: one time for all, or one per item.
             conditions: text embeddings, one row an item.
         """
         parameter = next(self._unet.parameters())
@@ -277,3 +237,50 @@ class StableDiffusion:
         parameter = next(self._vae.parameters())
         images = self._vae.decode((latents / self._vae.config.scaling_factor).to(parameter)).sample
         return ((images + 1) / 2).to(latents)
+
+
+def check_words(prompt: str, words: Sequence[str]) -> None:
+    """Refuse a prompt with a word that a model of few words never learned.
+
+    Args:
+        prompt: any text; case and punctuation do not matter.
+        words: the known words, in lower case.
+
+    Raises:
+        ValueError: names the unknown word and the closest known one.
+    """
+    for word in re.findall(r"\w+", prompt.lower()):
+        if word not in words:
+            listed = ", ".join(sorted(words))
+            expected = f"the bundled model's words only ({listed}); {word!r} is unknown"
+            reject("prompt", word, expected, known=words)
+
+
+def encode_text(
+    tokenizer: Any, text_encoder: torch.nn.Module, prompts: Sequence[str]
+) -> Float[Tensor, "batch tokens width"]:
+    """Return the text encoder's last hidden states, padded as `StableDiffusionPipeline` pads.
+
+    Args:
+        tokenizer: a CLIP tokenizer.
+        text_encoder: a `CLIPTextModel`.
+        prompts: at least one; "" is the empty prompt.
+
+    Raises:
+        ValueError: a prompt has more tokens than the text encoder can read; nothing is cut
+            silently.
+    """
+    longest = tokenizer.model_max_length
+    tokens = tokenizer(
+        list(prompts),
+        padding="max_length",
+        max_length=longest,
+        truncation=False,
+        return_tensors=None,
+    )
+    for prompt, ids in zip(prompts, tokens.input_ids, strict=True):
+        if len(ids) > longest:
+            reject("prompt", prompt, f"at most {longest - 2} tokens (this one has {len(ids) - 2})")
+    device = next(text_encoder.parameters()).device
+    with torch.no_grad():
+        return text_encoder(torch.tensor(tokens.input_ids, device=device)).last_hidden_state

@@ -14,6 +14,7 @@ import torch
 from sdilib.distill import distill
 from sdilib.guidance import ISM, SDI, SDS
 from sdilib.inversion import FixedPoint
+from sdilib.lab.presets import example_prompts
 from sdilib.scenes import ImageScene
 from sdilib.stable_diffusion import StableDiffusion
 
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     options = parser.parse_args()
     model = StableDiffusion.from_pretrained(options.model)
-    prompt = model.embed([model.example_prompts[0]] * options.batch)
+    prompt = model.embed([example_prompts(model.draws_world)[0]] * options.batch)
     spent: list[float] = []
     model._unet.forward = timed(model._unet.forward, spent)
     sys.stdout.write(

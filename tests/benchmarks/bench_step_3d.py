@@ -12,12 +12,12 @@ import torch
 from bench_step import timed
 
 import sdilib.distill as loop
-from sdilib.lab.presets import resolve
+from sdilib.lab.presets import example_prompts, resolve
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_3d import Built, Text3D, build
+from sdilib.text_to_3d import Built3D, Text3D
 
 
-def watched(built: Built) -> dict[str, list[float]]:
+def watched(built: Built3D) -> dict[str, list[float]]:
     """Let each part of a step note its seconds."""
     spent: dict[str, list[float]] = {}
 
@@ -46,12 +46,12 @@ def main() -> None:
     del settings["preset"]
     settings["cameras"] = options.batch
     model = StableDiffusion.from_pretrained(options.model)
-    config = Text3D(model.example_prompts[0], **settings)
-    next(build(config, model).distilled())
-    built = build(config, model)
+    config = Text3D(example_prompts(model.draws_world)[0], **settings)
+    next(config.build(model).steps())
+    built = config.build(model)
     spent, forwards = watched(built), model.num_forwards
     began = time.perf_counter()
-    for _ in built.distilled():
+    for _ in built.steps():
         pass
     whole = (time.perf_counter() - began) / options.steps
     parts = {name: sum(seconds) / options.steps for name, seconds in spent.items()}

@@ -1,6 +1,5 @@
 import pytest
 import torch
-
 from sdilib.prompts import (
     PAPER_PROMPTS,
     VIEWS,
@@ -10,6 +9,7 @@ from sdilib.prompts import (
     encode_text,
     view_prompt,
 )
+
 from sdilib.stable_diffusion.loading import random_pipeline
 
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from sdilib.ddim import ddim
+from sdilib.denoiser import PromptEmbeddings
 from sdilib.distill import distill
 from sdilib.guidance import ISM, SDI, SDS, View
 from sdilib.inversion import DDIMInversion, FixedPoint, GradientDescent, invert
 from sdilib.oracle import GaussianMixture
-from sdilib.prompts import PromptEmbeddings
 from sdilib.scenes import ImageScene
 from sdilib.schedule import NoiseSchedule, annealed_t, time_grid
 from sdilib.seeds import generator as generator_at

@@ -1,9 +1,9 @@
 """A preset is a set of literal values; what is given goes before it."""
 
 import pytest
+from sdilib.prompts import PAPER_PROMPTS, WORLD_PROMPTS
 
 from sdilib.lab.presets import NOTEBOOKS, NUM_EXAMPLES, PRESETS, resolve
-from sdilib.prompts import PAPER_PROMPTS, WORLD_PROMPTS
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)

@@ -8,12 +8,12 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
+from sdilib.prompts import check_words
 
 from sdilib.lab.explorer.session import Settings
 from sdilib.lab.explorer.widgets import Explorer, WordPicker
 from sdilib.lab.plotting.explore import explored, run_curves
 from sdilib.lab.world.captions import WORDS
-from sdilib.prompts import check_words
 
 LIMIT = 30.0
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from sdilib.checks import in_range
 from sdilib.lab.explorer.session import KAPPAS, RULES, Session, Settings, Snapshot
 from sdilib.lab.plotting.explore import explored, run_curves
+from sdilib.lab.presets import example_prompts
 from sdilib.lab.world.captions import VIEWS, prompt
 from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.schedule import T_SCHEDULES
@@ -95,7 +96,7 @@ class Explorer:
         self.session = Session(model)
         rate = in_range("pictures_per_second", pictures_per_second, 0, 60, open_low=True)
         self._pause = 1 / rate
-        start = Settings(model.example_prompts[0], num_steps=num_steps, seed=seed)
+        start = Settings(example_prompts(model.draws_world)[0], num_steps=num_steps, seed=seed)
         self.controls: dict[str, Any] = _controls(start, model.draws_world)
         self.buttons = {
             "start": ipywidgets.Button(description="Start", icon="play", button_style="success"),

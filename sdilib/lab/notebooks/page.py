@@ -54,7 +54,7 @@ class Page:
     @cached_property
     def prompts(self) -> tuple[str, ...]:
         """The first `num_prompts` examples of the model."""
-        return tuple(self.model.example_prompts[: self.config["num_prompts"]])
+        return presets.example_prompts(self.model.draws_world)[: self.config["num_prompts"]]
 
     @cached_property
     def items(self) -> tuple[list[str], list[int]]:

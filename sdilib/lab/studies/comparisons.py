@@ -128,7 +128,7 @@ def plan(
     common: dict[str, Any] = {n: value for n, value in settings.items() if n in known}
 
     def run(prompt: str, number: int, variant: Settings) -> Text3D:
-        return Text3D(**common | {"prompt": prompt, "seed": number} | dict(variant))
+        return Text3D.of(**common | {"prompt": prompt, "seed": number} | dict(variant))
 
     seeds = range(seed, seed + num_seeds)
     return {
@@ -145,7 +145,9 @@ def at_equal_cost(settings: Settings) -> dict[str, dict[str, Any]]:
     """
     run = plan(["any"], {SDI: {}}, settings)[SDI][0]
     times = [run.t_start + (run.t_end - run.t_start) * k / run.steps for k in range(run.steps)]
-    inverted = sum(whole_steps(t, run.num_inversion_steps) for t in times) / len(times)
+    inverted = sum(whole_steps(t, run.rule_settings["num_inversion_steps"]) for t in times) / len(
+        times
+    )
     steps = round((1 + inverted) * run.steps)
     half = ABLATION[HALF_SIZE] | {"render_size": run.size // 2}
     return ABLATION | {HALF_SIZE: half, EQUAL_COST: _RANDOM | {"updates": 1, "steps": steps}}

@@ -13,7 +13,6 @@ from sdilib.guidance import Rule, Update, View
 from sdilib.inversion import DDIMInversion
 from sdilib.lab.claims import Claim, paired_claim
 from sdilib.lab.metrics import high_frequency_energy, psnr, saturation
-from sdilib.schedule import spread
 from sdilib.seeds import Generators
 from sdilib.text_to_image import Generated
 
@@ -103,15 +102,13 @@ class ConditionalISM:
         schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
         denoise = GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
         kappa = self.inversion(x0, t, denoise, generator)
-        eps = denoise(schedule.add_noise(x0, kappa.noise, t), t)
-        sigma = spread(schedule.sigma(t), x0)
         return Update.from_noises(
             x0,
+            t,
             kappa=kappa.noise,
             subtracted=kappa.eps_last,
-            eps=eps,
-            sigma=sigma,
-            weight=sigma,
+            eps=denoise(schedule.add_noise(x0, kappa.noise, t), t),
+            schedule=schedule,
             num_forwards=self.denoiser.num_forwards - before,
         )
 

@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sdilib.cameras import Camera
+from sdilib.denoiser import view_prompt
 from sdilib.lab.evaluator import Evaluator, asked
 from sdilib.lab.metrics import high_frequency_energy, kernel_distance, saturation
 from sdilib.lab.world.render import BACKGROUND, WorldCamera, WorldScene, render_batch
 from sdilib.lab.world.views import MARGIN_DEGREES, view_margin
 from sdilib.nerf.scene import NeRFScene
-from sdilib.prompts import view_prompt
 
 __all__ = [
     "AZIMUTHS",

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from sdilib.checks import in_range, positive_int
 from sdilib.ddim import DDIMStep, ddim
+from sdilib.denoiser import PromptEmbeddings
 from sdilib.distill import distill
 from sdilib.guidance import SDI, SDS, Rule, View
 from sdilib.inversion import Cached, DDIMInversion
 from sdilib.oracle import GaussianMixture
-from sdilib.prompts import PromptEmbeddings
 from sdilib.scenes import ImageScene
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator, normal
@@ -164,7 +164,7 @@ def practised_sds(
     )
     for _ in run:
         pass
-    return scene.render().detach().flatten(1)
+    return scene.values.detach().flatten(1)
 
 
 def update_errors(

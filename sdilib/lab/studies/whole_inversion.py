@@ -10,11 +10,10 @@ from tqdm.auto import tqdm
 
 from sdilib.checks import positive_int
 from sdilib.ddim import ddim
-from sdilib.denoiser import GuidedDenoiser
+from sdilib.denoiser import GuidedDenoiser, PromptEmbeddings
 from sdilib.inversion import invert
 from sdilib.lab.claims import Claim, paired_claim
 from sdilib.lab.metrics import psnr
-from sdilib.prompts import PromptEmbeddings
 from sdilib.schedule import time_grid
 from sdilib.stable_diffusion import StableDiffusion
 

@@ -1,7 +1,8 @@
-"""SDS, SDI and ISM: each a formula over a denoiser.
+"""Rules whose noise is found by inversion: SDI and ISM.
 
-All have the shape w(t) (eps(x_t, t, y) - kappa) and differ in the noise kappa, which is both added
-and subtracted. With w = sigma(t), a step of size one takes x0 to its single-step denoised image.
+Both have the shape w(t) (eps(x_t, t, y) - kappa), as SDS has, and differ in the noise kappa, which
+is added and subtracted. With w = sigma(t), a step of size one takes x0 to its single-step denoised
+image.
 """
 
 from collections.abc import Mapping
@@ -13,62 +14,11 @@ from torch import Tensor
 
 from sdilib.checks import finite, one_of
 from sdilib.denoiser import Denoiser, GuidedDenoiser
-from sdilib.guidance.base import WEIGHTS, Update, View, weight_at
-from sdilib.inversion import DDIMInversion, KappaChoice
-from sdilib.schedule import spread
-from sdilib.seeds import Generators, normal
+from sdilib.guidance.base import WEIGHTS, Update, View
+from sdilib.inversion import DDIMInversion, KappaChoice, full_kappa
+from sdilib.seeds import Generators
 
-__all__ = ["ISM", "SDI", "SDS"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SDS:
-    """Score distillation sampling: w(t) (eps(x_t, t, y) - noise) (eq. 4).
-
-    The noise ~ N(0, I) is drawn at each update, the first thing its generators draw. Costs 2 UNet
-    sample-forwards an item.
-
-    Attributes:
-        denoiser: frozen.
-        guidance_scale: gamma; 100 is DreamFusion's, 7.5 what DDIM is sampled with.
-        weight: w(t), one of `WEIGHTS`.
-
-    Raises:
-        ValueError: gamma not finite, or an unknown weight.
-
-    Source: eq. 4; DreamFusion, 2209.14988.
-    """
-
-    denoiser: Denoiser
-    guidance_scale: float = 100.0
-    weight: str = "sigma"
-
-    def __post_init__(self) -> None:
-        """Check the settings; see the class."""
-        finite("guidance_scale", self.guidance_scale)
-        one_of("weight", self.weight, WEIGHTS)
-
-    @torch.no_grad()
-    def __call__(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Update:
-        """Return eq. 4's update; see `Rule`."""
-        schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
-        denoise = GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
-        noise = normal(x0, generator)
-        eps = denoise(schedule.add_noise(x0, noise, t), t)
-        return Update.from_noises(
-            x0,
-            kappa=noise,
-            eps=eps,
-            sigma=spread(schedule.sigma(t), x0),
-            weight=spread(weight_at(self.weight, t, schedule), x0),
-            num_forwards=self.denoiser.num_forwards - before,
-        )
+__all__ = ["ISM", "SDI"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,20 +68,16 @@ class SDI:
         kappa = self.kappa(x0, t, denoise, generator)
         x_t = schedule.add_noise(x0, kappa.noise, t if self.renoise else kappa.t)
         eps = denoise(x_t, t)
-        sigma = spread(schedule.sigma(t), x0)
         self.kappa.observe(eps)
         # With renoise this is kappa.noise; without, the noise that x_t would hold if it were at t.
-        subtracted = (
-            kappa.noise
-            if self.renoise
-            else (x_t / spread(schedule.alpha_cumprod(t).sqrt(), x0) - x0) / sigma
-        )
+        subtracted = kappa.noise if self.renoise else full_kappa(x0, x_t, t=t, denoise=denoise)
         return Update.from_noises(
             x0,
+            t,
             kappa=subtracted,
             eps=eps,
-            sigma=sigma,
-            weight=spread(weight_at(self.weight, t, schedule), x0),
+            schedule=schedule,
+            weight=self.weight,
             num_forwards=self.denoiser.num_forwards - before,
         )
 
@@ -193,13 +139,13 @@ class ISM:
         denoise = GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
         inversion = DDIMInversion(guidance_scale=0.0, num_inversion_steps=self.num_inversion_steps)
         kappa = inversion(x0, t, denoise, generator)
-        eps = denoise(schedule.add_noise(x0, kappa.noise, t), t)
         return Update.from_noises(
             x0,
+            t,
             kappa=kappa.noise,
             subtracted=kappa.eps_last,
-            eps=eps,
-            sigma=spread(schedule.sigma(t), x0),
-            weight=spread(weight_at(self.weight, t, schedule), x0),
+            eps=denoise(schedule.add_noise(x0, kappa.noise, t), t),
+            schedule=schedule,
+            weight=self.weight,
             num_forwards=self.denoiser.num_forwards - before,
         )

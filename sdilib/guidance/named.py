@@ -1,0 +1,195 @@
+"""Rules by name, with the settings that each reads: the one table for every place that takes a name.
+
+A reader's own rule is named by where it is: "package.module:Rule", "rule.py:Rule", or "rule.py" where
+one rule is defined in the file. It is called with the denoiser, and with those settings that are
+its parameters.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from inspect import Parameter, signature
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from torch import Tensor
+
+from sdilib.checks import one_of, reject
+from sdilib.denoiser import Denoiser
+from sdilib.guidance.base import Rule
+from sdilib.guidance.sdi import ISM, SDI
+from sdilib.guidance.sds import SDS
+from sdilib.inversion import (
+    Cached,
+    DDIMInversion,
+    FixedNoise,
+    FixedPoint,
+    GradientDescent,
+    RandomNoise,
+)
+
+__all__ = ["KAPPAS", "RULES", "make_rule", "rule_settings", "rule_version", "split_settings"]
+
+RULES: Mapping[str, Callable[..., Rule]] = MappingProxyType({"sdi": SDI, "sds": SDS, "ism": ISM})
+"""The library's rules. SDI's noise is one of `KAPPAS`."""
+
+KAPPAS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "inversion": DDIMInversion,
+        "random": RandomNoise,
+        "fixed": FixedNoise,
+        "cached": Cached,
+        "fixed point": FixedPoint,
+        "gradient descent": GradientDescent,
+    }
+)
+"""The choices of section 6.2; "cached" in 2D only, where nothing but the rule moves the image."""
+
+_OUTSIDE = {  # what a noise choice's own parameters are called beside those of its rule
+    "guidance_scale": "inversion_guidance_scale",
+    "num_iterations": "num_inversion_steps",
+    "learning_rate": "descent_rate",
+}
+_DEFAULTS = {"guidance_scale": 7.5}
+"""In place of a rule's own: gamma of 2D sampling for all rules, so that they can be compared."""
+
+
+def rule_settings(name: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return all settings that a rule reads: those given, and its defaults for the rest.
+
+    Args:
+        name: a key of `RULES`, or where a rule of one's own is.
+        settings: by name; "kappa" chooses SDI's noise, and with it further settings.
+
+    Raises:
+        ValueError: an unknown rule or noise, or a setting that the rule does not read.
+    """
+    given = dict(settings or {})
+    own = _parameters(_maker(name))
+    if RULES.get(name) is SDI:
+        kappa = one_of("kappa", given.get("kappa", "inversion"), KAPPAS)
+        inner = _parameters(KAPPAS[kappa])
+        own |= {"kappa": kappa} | {_OUTSIDE.get(key, key): of for key, of in inner.items()}
+        own.pop("start", None)
+    known = own | {key: value for key, value in _DEFAULTS.items() if key in own}
+    for key in given:
+        if key not in known:
+            listed = ", ".join(known) or "none"
+            reject(key, given[key], f"nothing: rule {name} reads {listed}", known=known)
+    return known | {key: _like(key, value, known[key]) for key, value in given.items()}
+
+
+def _like(key: str, value: Any, default: Any) -> Any:
+    """A value of its default's type; an integer stands for a float as well."""
+    if type(default) is float and type(value) is int:
+        return float(value)
+    if default is not None and type(value) is not type(default):
+        reject(key, value, f"a value of type {type(default).__name__}")
+    return value
+
+
+def make_rule(
+    name: str, denoiser: Denoiser, settings: Mapping[str, Any], *, eps: Tensor | None = None
+) -> Rule:
+    """Return a rule.
+
+    Args:
+        name: a key of `RULES`, or where a rule of one's own is.
+        denoiser: frozen.
+        settings: see `rule_settings`.
+        eps: predicted at t = 1, the first of the cached noises.
+
+    Raises:
+        ValueError: as `rule_settings`, or a value that the rule refuses.
+    """
+    known = rule_settings(name, settings)
+    if RULES.get(name) is SDI:
+        kind = KAPPAS[known.pop("kappa")]
+        inner = {
+            key: known.pop(_OUTSIDE.get(key, key)) for key in _parameters(kind) if key != "start"
+        }
+        known["kappa"] = Cached(eps) if kind is Cached else kind(**inner)
+    return _maker(name)(denoiser, **known)
+
+
+def split_settings(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a run's configuration, those of its rule gathered in `rule_settings`.
+
+    Args:
+        kind: the configuration's dataclass, with fields `rule` and `rule_settings`.
+        settings: by name, all together.
+
+    Raises:
+        ValueError: a name that is neither.
+    """
+    own = {each.name for each in fields(kind)}
+    rest = {name: value for name, value in settings.items() if name not in own}
+    rest |= settings.get("rule_settings") or {}
+    kappa = {name: value for name, value in rest.items() if name == "kappa"}
+    known = [*sorted(own), *rule_settings(settings.get("rule", "sdi"), kappa)]
+    for name in rest:
+        one_of("setting", name, known)
+    return {k: v for k, v in settings.items() if k in own} | {"rule_settings": rest}
+
+
+def rule_version(name: str) -> str:
+    """Return what names the code of a rule of one's own: a hash of its file; "" for the library's.
+
+    Args:
+        name: as in `make_rule`.
+    """
+    if name in RULES:
+        return ""
+    path = _module(name).__file__
+    return hashlib.sha256(Path(path or "").read_bytes()).hexdigest()[:16]
+
+
+def _maker(name: str) -> Callable[..., Rule]:
+    if name in RULES:
+        return RULES[name]
+    if ":" not in name and not name.endswith(".py"):
+        expected = f"{', '.join(RULES)}, or a rule of your own as module:Rule or file.py:Rule"
+        reject("rule", name, f"one of {expected}", known=RULES)
+    module, wanted = _module(name), name.rpartition(":")[2] if ":" in name else ""
+    defined = {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__ and callable(value)
+    }
+    rules = {key: value for key, value in defined.items() if "__call__" in vars(value)}
+    if wanted:
+        return getattr(module, wanted, None) or reject("rule", name, f"one of {', '.join(rules)}")
+    if len(rules) != 1:
+        listed = ", ".join(rules) or "none"
+        reject("rule", name, f"a file that defines one rule, or file.py:Rule (found: {listed})")
+    return next(iter(rules.values()))
+
+
+def _module(name: str) -> ModuleType:
+    where = name.rpartition(":")[0] or name
+    if not where.endswith(".py"):
+        try:
+            return importlib.import_module(where)
+        except ModuleNotFoundError:
+            reject("rule", name, f"a module that can be imported, which {where} cannot")
+    path = Path(where).expanduser()
+    if not path.is_file():
+        reject("rule", name, "an existing file")
+    spec = importlib.util.spec_from_file_location(f"sdilib_rule_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        reject("rule", name, "a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _parameters(maker: Callable[..., Any]) -> dict[str, Any]:
+    """Settings with their defaults: all parameters that have one, which the denoiser has not."""
+    return {
+        key: of.default
+        for key, of in signature(maker).parameters.items()
+        if of.default is not Parameter.empty
+    }
