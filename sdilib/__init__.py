@@ -1,3 +1,54 @@
 """Score distillation with a frozen 2D diffusion model, and its reparametrisation as DDIM (SDI)."""
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "cameras": ["Camera", "sample_cameras"],
+    "ddim": ["ddim"],
+    "denoiser": ["Denoiser", "GuidedDenoiser", "PromptEmbeddings"],
+    "distill": ["Step", "distill", "distill_step"],
+    "guidance": ["ISM", "SDI", "SDS", "Rule", "Update", "View"],
+    "guidance.named": ["KAPPAS", "RULES", "make_rule"],
+    "inversion": [
+        "Cached",
+        "DDIMInversion",
+        "FixedNoise",
+        "FixedPoint",
+        "GradientDescent",
+        "RandomNoise",
+        "invert",
+    ],
+    "nerf.field": ["NeRF"],
+    "nerf.scene": ["NeRFScene"],
+    "oracle": ["GaussianMixture"],
+    "scenes": ["ImageScene", "Rendering", "Scene"],
+    "schedule": ["NoiseSchedule", "TimeSchedule"],
+    "stable_diffusion": ["StableDiffusion"],
+    "text_to_3d": ["Text3D"],
+    "text_to_image": ["Text2D"],
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: torch takes seconds, and `--help` needs none.
+
+    Args:
+        name: of a class or function.
+
+    Raises:
+        AttributeError: no such name.
+    """
+    if name not in _HOME:
+        raise AttributeError(f"module 'sdilib' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"sdilib.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return list(__all__)

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +119,20 @@ def hash_json(content: Any) -> str:
     ).hexdigest()[:16]
 
 
-def hash_files(folder: str | Path, pattern: str = "**/*.safetensors") -> str:
+def hash_files(
+    folder: str | Path, pattern: str = "**/*.safetensors", *, leave_out: Sequence[str] = ()
+) -> str:
     """Return 16 hexadecimal digits that name the files of a folder: their relative names and bytes.
 
     Args:
         folder: where to look.
-        pattern: which files; the default takes a model's weights.
+        pattern: which files; the default takes weights.
+        leave_out: patterns of names that do not count.
     """
     digest = hashlib.sha256()
     for path in sorted(path for path in Path(folder).glob(pattern) if path.is_file()):
+        if any(path.match(each) for each in leave_out):
+            continue
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

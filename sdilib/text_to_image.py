@@ -357,6 +357,12 @@ class Built2D:
     optimizer: torch.optim.Optimizer
     rule: Rule
 
+    @property
+    @torch.no_grad()
+    def image(self) -> Float[Tensor, "3 height width"]:
+        """The image as it is now, in [0, 1], on CPU."""
+        return self.model.decode(self.scene.values.detach())[0].clamp(0, 1).float().cpu()
+
     def steps(self, first_step: int = 0) -> Iterator[Step]:
         """Distil, one step per iteration.
 

@@ -31,6 +31,7 @@ from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel  # noqa: E
 transformers_logging.set_verbosity(_verbosity)
 
 from sdilib.checks import reject  # noqa: E402
+from sdilib.storage import hash_files, read_json  # noqa: E402
 
 __all__ = [
     "BUNDLED",
@@ -39,68 +40,18 @@ __all__ = [
     "hub_commit",
     "load_pipeline",
     "model_folder",
+    "model_hash",
     "random_pipeline",
 ]
 
 BUNDLED = ("mini",)
 """Models shipped with the package."""
 
-RANDOM: dict[str, dict[str, dict[str, Any]]] = {
-    # Milliseconds a call, for tests; as many levels as the real thing has kinds of blocks.
-    "tiny": {
-        "unet": {
-            "sample_size": 8,
-            "block_out_channels": (8, 16),
-            "layers_per_block": 1,
-            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
-            "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
-            "cross_attention_dim": 16,
-            "attention_head_dim": 2,
-            "norm_num_groups": 4,
-        },
-        "vae": {
-            "block_out_channels": (8, 8),
-            "down_block_types": ("DownEncoderBlock2D",) * 2,
-            "up_block_types": ("UpDecoderBlock2D",) * 2,
-            "norm_num_groups": 4,
-            "sample_size": 16,
-        },
-        "text_encoder": {
-            "hidden_size": 16,
-            "intermediate_size": 32,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-        },
-        "scheduler": {},
-    },
-    # The shapes of Stable Diffusion 2.1, for timing and memory.
-    "sd21": {
-        "unet": {
-            "sample_size": 64,
-            "cross_attention_dim": 1024,
-            "attention_head_dim": (5, 10, 20, 20),
-            "use_linear_projection": True,
-        },
-        "vae": {
-            "block_out_channels": (128, 256, 512, 512),
-            "down_block_types": ("DownEncoderBlock2D",) * 4,
-            "up_block_types": ("UpDecoderBlock2D",) * 4,
-            "layers_per_block": 2,
-            "sample_size": 768,
-        },
-        "text_encoder": {
-            "hidden_size": 1024,
-            "intermediate_size": 4096,
-            "num_hidden_layers": 23,
-            "num_attention_heads": 16,
-            "vocab_size": 49408,
-            "max_position_embeddings": 77,
-            "hidden_act": "gelu",
-        },
-        "scheduler": {"prediction_type": "v_prediction"},
-    },
-}
-"""Configurations of randomly initialised models, by name."""
+_MODELS = Path(str(files("sdilib") / "models"))
+
+RANDOM: dict[str, dict[str, dict[str, Any]]] = read_json(_MODELS / "random.json")
+"""Configurations of randomly initialised models, by name: "tiny", of milliseconds per call, with as many
+levels as the real thing has kinds of blocks; "sd21" in the shapes of Stable Diffusion 2.1."""
 
 SUPPORTED = "StableDiffusionPipeline"
 PARTS = ("unet", "vae", "text_encoder")
@@ -176,10 +127,21 @@ def model_folder(model: str) -> Path | None:
         model: as for `load_pipeline`.
     """
     if model in BUNDLED:
-        return Path(str(files("sdilib") / "models" / model))
+        return _MODELS / model
     if model in RANDOM:  # a folder of that name is given as ./name
         return None
     return Path(model).expanduser() if Path(model).expanduser().is_dir() else None
+
+
+def model_hash(folder: str | Path) -> str:
+    """Return 16 hexadecimal digits that name a model: its weights, and all else that changes a number.
+
+    Scheduler, configurations and tokenizer count; what is only said of the model does not.
+
+    Args:
+        folder: in diffusers' format.
+    """
+    return hash_files(folder, "**/*.*", leave_out=("*.md", "quality.json"))
 
 
 def hub_commit(model: str) -> str | None:
@@ -238,9 +200,7 @@ def random_pipeline(name: str, *, seed: int = 0) -> StableDiffusionPipeline:
         seed: of the weights.
     """
     config = RANDOM[name]
-    tokenizer = AutoTokenizer.from_pretrained(
-        str(files("sdilib") / "models" / "mini" / "tokenizer")
-    )
+    tokenizer = AutoTokenizer.from_pretrained(str(_MODELS / "mini" / "tokenizer"))
     text = {
         "vocab_size": len(tokenizer),
         "max_position_embeddings": tokenizer.model_max_length,

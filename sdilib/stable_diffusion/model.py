@@ -19,8 +19,9 @@ from sdilib.stable_diffusion.loading import (
     hub_commit,
     load_pipeline,
     model_folder,
+    model_hash,
 )
-from sdilib.storage import hash_files, read_json
+from sdilib.storage import read_json
 
 __all__ = ["StableDiffusion"]
 
@@ -101,15 +102,17 @@ class StableDiffusion:
 
     @property
     def hash(self) -> str:
-        """16 hexadecimal digits naming the weights: a folder's files, a hub id's commit, else those in memory."""
+        """16 hexadecimal digits naming the model: a folder's files, a hub id's commit, else what is in memory."""
         folder = model_folder(self.name)
         if folder is not None:
-            return hash_files(folder)
+            return model_hash(folder)
         digest, commit = hashlib.sha256(), hub_commit(self.name)
         if commit is not None:  # weights in memory are rounded to the type asked for
             digest.update(f"{self.name}@{commit}".encode())
             return digest.hexdigest()[:16]
-        for part in (self._unet, self._vae):
+        digest.update(self.schedule.prediction_type.encode())
+        digest.update(self.schedule.alphas_cumprod.numpy().tobytes())
+        for part in (self._unet, self._vae, self._text_encoder):
             for name, tensor in sorted(part.state_dict().items()):
                 digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
@@ -135,17 +138,11 @@ class StableDiffusion:
         """How many pixels a latent spans: the VAE divides height and width by it."""
         return 2 ** (len(self._vae.config.block_out_channels) - 1)
 
-    def codec_bytes(self, pixels: int, *, graph: bool) -> int:
-        """Foresee the memory that the autoencoder takes at its peak, in bytes.
-
-        Args:
-            pixels: of all images together.
-            graph: whether `encode` keeps its graph; else `encode` or `decode` without one.
-        """
-        width = self._vae.config.block_out_channels[0]
+    @property
+    def codec_width(self) -> int:
+        """Bytes that one pixel takes in the VAE's widest layer, for forecasts of memory."""
         itemsize = next(self._vae.parameters()).element_size()
-        # Images of the widest layer that are alive together, measured on "mini" and "sd21" shapes.
-        return pixels * width * itemsize * (28 if graph else 18)
+        return self._vae.config.block_out_channels[0] * itemsize
 
     def embed(self, prompts: Sequence[str]) -> PromptEmbeddings:
         """Embed prompts, each text once in the model's life.
