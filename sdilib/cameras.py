@@ -15,7 +15,16 @@ from torch import Tensor
 from sdilib.checks import in_range, positive_int, reject
 from sdilib.seeds import Generators, uniform
 
-__all__ = ["OVERHEAD_DEGREES", "Camera", "Rays", "sample_cameras"]
+__all__ = ["LIMITS", "OVERHEAD_DEGREES", "Camera", "Rays", "sample_cameras"]
+
+LIMITS: dict[str, tuple[float, float, bool]] = {
+    "azimuth_degrees": (-3600.0, 3600.0, False),
+    "elevation_degrees": (-89.0, 89.0, False),
+    "distance": (0.0, 1000.0, True),
+    "fov_degrees": (0.0, 120.0, True),
+}
+"""Of cameras: the lowest and highest value, and whether the lowest itself is excluded."""
+
 
 OVERHEAD_DEGREES = 60.0  # from this elevation on, a view is called overhead
 _FRONT_DEGREES, _BACK_DEGREES = 45.0, 135.0
@@ -55,14 +64,9 @@ class Camera:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
-        for azimuth in self.azimuth_degrees.tolist():
-            in_range("azimuth_degrees", azimuth, -3600.0, 3600.0)
-        for elevation in self.elevation_degrees.tolist():
-            in_range("elevation_degrees", elevation, -89.0, 89.0)
-        for distance in self.distance.tolist():
-            in_range("distance", distance, 0.0, 1e3, open_low=True)
-        for fov in self.fov_degrees.tolist():
-            in_range("fov_degrees", fov, 0.0, 120.0, open_low=True)
+        for name, (low, high, open_low) in LIMITS.items():
+            for value in getattr(self, name).tolist():
+                in_range(name, value, low, high, open_low=open_low)
 
     @classmethod
     def around(
@@ -99,8 +103,7 @@ class Camera:
         Args:
             items: their numbers.
         """
-        fields = (self.azimuth_degrees, self.elevation_degrees, self.distance, self.fov_degrees)
-        return Camera(*(values[items] for values in fields))
+        return Camera(**{name: getattr(self, name)[items] for name in LIMITS})
 
     @property
     def views(self) -> tuple[str, ...]:

@@ -113,33 +113,6 @@ class _Memoryless:
         """
 
 
-class _OneNoise:
-    """The part of the protocol that a choice with one noise to remember shares."""
-
-    def __init__(self, start: Latents | None = None) -> None:
-        """Begin.
-
-        Args:
-            start: the noise at the first update; N(0, I) if None.
-        """
-        self._noise = start
-
-    def observe(self, eps: Latents) -> None:
-        """Ignore it."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the noise, if there is one."""
-        return {} if self._noise is None else {"noise": self._noise}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore it.
-
-        Args:
-            state: from `state_dict`.
-        """
-        self._noise = state.get("noise")
-
-
 def residual(
     x0: Latents, kappa: Latents, *, t: Time, denoise: GuidedDenoiser
 ) -> Float[Tensor, " batch"]:
@@ -261,8 +234,16 @@ class RandomNoise(_Memoryless):
         return Kappa(noise, t, noise)
 
 
-class FixedNoise(_OneNoise):
+class FixedNoise:
     """kappa ~ N(0, I), drawn at the first update, or given, and kept. Costs nothing."""
+
+    def __init__(self, start: Latents | None = None) -> None:
+        """Begin.
+
+        Args:
+            start: the noise at the first update; N(0, I) if None.
+        """
+        self._noise = start
 
     def __call__(
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
@@ -272,20 +253,32 @@ class FixedNoise(_OneNoise):
         self._noise = noise  # a restored one comes from the CPU
         return Kappa(noise, t, noise)
 
+    def observe(self, eps: Latents) -> None:
+        """Ignore it.
 
-class Cached(_OneNoise):
+        Args:
+            eps: of the complete step.
+        """
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the noise, if there is one."""
+        return {} if self._noise is None else {"noise": self._noise}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore it.
+
+        Args:
+            state: from `state_dict`.
+        """
+        self._noise = state.get("noise")
+
+
+class Cached(FixedNoise):
     """kappa = the noise predicted at the previous update (2D only).
 
     Exact where nothing but eq. 10 moves the image; with it SDI is DDIM, eq. 6 ≡ eq. 2. Costs
     nothing.
     """
-
-    def __call__(
-        self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
-    ) -> Kappa:
-        """Return the previous prediction; see `KappaChoice`."""
-        noise = normal(x0, generator) if self._noise is None else self._noise.to(x0)
-        return Kappa(noise, t, noise)
 
     def observe(self, eps: Latents) -> None:
         """Keep the prediction for the next update.

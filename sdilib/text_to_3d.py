@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sdilib.cameras import Camera, sample_cameras
+from sdilib.cameras import LIMITS, Camera, sample_cameras
 from sdilib.checks import ends, finite, in_range, one_of, positive_int, reject
 from sdilib.denoiser import VIEWS, PromptEmbeddings, require_finite, view_prompt
 from sdilib.distill import THROUGH, Codec, Enlarged, Step, check_run, distill_step
@@ -29,12 +29,7 @@ __all__ = ["Built3D", "EmptySceneError", "Ends", "Text3D"]
 Ends = Sequence[int | float]
 """A range's two ends, the lower first."""
 
-_LIMITS = {  # of ranges: lowest and highest end, and whether the lowest itself is excluded
-    "azimuth_degrees": (-3600, 3600, False),
-    "elevation_degrees": (-89, 89, False),
-    "distance": (RADIUS, 1000, True),
-    "fov_degrees": (0, 120, True),
-}
+_LIMITS = LIMITS | {"distance": (RADIUS, LIMITS["distance"][1], True)}  # outside the volume
 _EMPTY = 0.002  # mean opacity below which nothing is left to be seen
 _GROWING = 0.1  # share of a run in which a scene may yet be empty
 

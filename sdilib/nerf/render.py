@@ -159,11 +159,6 @@ class OccupancyGrid(nn.Module):
         """nerfacc's march, on CUDA only."""
         return self._estimator.sampling
 
-    @property
-    def share(self) -> float:
-        """Share of the cells that are looked into."""
-        return float(self._estimator.get_buffer("binaries").float().mean())
-
     def looked_into(
         self,
         origins: Float[Tensor, "rays 3"],
