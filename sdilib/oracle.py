@@ -106,7 +106,9 @@ class GaussianMixture:
         alpha = self.schedule.alpha_cumprod(t).reshape(-1, 1).to(x_t)
         means, stds = self.means.to(x_t)[None], self.stds.to(x_t)[None]
         root = alpha.sqrt().reshape(-1, *[1] * (means.ndim - 1))
-        return x_t[:, None] - root * means, alpha * stds**2 + 1 - alpha
+        # A component without width is a point: at t = 0 its variance is 0, and nothing may divide by that.
+        variance = (alpha * stds**2 + 1 - alpha).clamp_min(torch.finfo(x_t.dtype).tiny)
+        return x_t[:, None] - root * means, variance
 
     def _log_terms(self, x_t: Tensor, t: Time, log_weights: Tensor) -> Tensor:
         difference, variance = self._moments(x_t, t)

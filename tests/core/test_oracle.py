@@ -63,3 +63,12 @@ def test_an_index_that_does_not_exist_is_refused(oracle):
         ValueError, match=r"^components=\[3\]: expected at least one index from 0 to 2"
     ):
         oracle.prompt([[3]])
+
+
+def test_points_without_width_are_their_own_samples_at_t_0():
+    means = torch.tensor([[-1.0], [1.0]], dtype=torch.float64).reshape(2, 1, 1, 1)
+    points = GaussianMixture(means, torch.zeros(2).double(), torch.ones(2).double())
+    prompt = points.prompt([[0, 1], [0, 1]])
+    eps = points.guided(prompt)(means, 0.0)
+    assert torch.equal(eps, torch.zeros_like(means))
+    assert bool(points.guided(prompt)(means, 0.5).isfinite().all())
