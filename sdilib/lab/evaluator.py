@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPModel, CLIPTokenizer
 
+from sdilib.cameras import VIEWS
 from sdilib.checks import reject
-from sdilib.lab.world.captions import VIEWS
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.views import has_front
 from sdilib.storage import hash_files, load_tensors, read_json

@@ -11,6 +11,7 @@ import torch
 from transformers import CLIPModel
 
 import sdilib
+from sdilib.cameras import VIEWS
 from sdilib.lab.evaluator import ATTRIBUTES, LOOKS, Evaluator, asked, looked_at, normalised
 from sdilib.lab.metrics import frechet_distance, kernel_distance, nearest_distance
 from sdilib.lab.train.evaluator import (
@@ -28,7 +29,7 @@ from sdilib.lab.train.loop import CHECKPOINT, LoopConfig
 from sdilib.lab.train.tokenizer import write_tokenizer
 from sdilib.lab.train.unet import tokenize
 from sdilib.lab.train.vae import pictures
-from sdilib.lab.world.captions import VIEWS, WORDS, is_held_out, prompt
+from sdilib.lab.world.captions import WORDS, is_held_out, prompt
 from sdilib.lab.world.dataset import random_scene, scene_labels
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.render import WorldCamera

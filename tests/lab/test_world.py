@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from sdilib.cameras import VIEWS
 from sdilib.lab.world import objects
-from sdilib.lab.world.captions import OPENINGS, VIEWS, WORDS, caption, is_held_out, prompt
+from sdilib.lab.world.captions import OPENINGS, WORDS, caption, is_held_out, prompt
 from sdilib.lab.world.dataset import make_dataset, open_dataset, random_scene, scene_labels
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS, colour_at, signed_distance
 from sdilib.lab.world.render import (

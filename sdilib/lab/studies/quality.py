@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sdilib.cameras import VIEWS
 from sdilib.checks import positive_int
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.metrics import (
@@ -25,7 +26,7 @@ from sdilib.lab.metrics import (
     psnr,
     saturation,
 )
-from sdilib.lab.world.captions import VIEWS, is_held_out, prompt
+from sdilib.lab.world.captions import is_held_out, prompt
 from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.render import WorldScene, render_batch

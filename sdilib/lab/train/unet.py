@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from sdilib.cameras import VIEWS
 from sdilib.checks import in_range, positive_int, reject
 from sdilib.lab.train.loop import (
     LoopConfig,
@@ -35,7 +36,7 @@ from sdilib.lab.train.loop import (
 )
 from sdilib.lab.train.tokenizer import text_shape, write_tokenizer
 from sdilib.lab.train.vae import latents_of
-from sdilib.lab.world.captions import VIEWS, WORDS
+from sdilib.lab.world.captions import WORDS
 from sdilib.lab.world.dataset import WorldData
 from sdilib.seeds import generator
 from sdilib.stable_diffusion.loading import (

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from tqdm import tqdm
 
+from sdilib.cameras import VIEWS
 from sdilib.checks import positive_int
-from sdilib.lab.world.captions import VIEWS, caption, is_held_out
+from sdilib.lab.world.captions import caption, is_held_out
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
 from sdilib.storage import read_json, write_json

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from numba import njit, prange
 
+from sdilib.cameras import view_word
 from sdilib.checks import in_range, one_of, positive_int
 from sdilib.lab.world.objects import (
     COLOURS,
@@ -24,8 +25,6 @@ from sdilib.lab.world.objects import (
 )
 
 BACKGROUND = 0.92  # the same grey in every channel
-OVERHEAD_DEGREES = 60.0  # from this elevation on, a view is called overhead
-_FRONT_DEGREES, _BACK_DEGREES = 45.0, 135.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,7 @@ class WorldCamera:
     @property
     def view(self) -> str:
         """The word for this view: front, side, back or overhead."""
-        if self.elevation_degrees >= OVERHEAD_DEGREES:
-            return "overhead"
-        turn = abs((self.azimuth_degrees + 180.0) % 360.0 - 180.0)
-        return "front" if turn < _FRONT_DEGREES else "back" if turn > _BACK_DEGREES else "side"
+        return view_word(self.azimuth_degrees, self.elevation_degrees)
 
 
 @dataclass(frozen=True, slots=True)

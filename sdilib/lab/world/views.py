@@ -2,8 +2,8 @@
 
 from itertools import count
 
+from sdilib.cameras import BACK_DEGREES, FRONT_DEGREES, VIEWS
 from sdilib.checks import in_range, one_of
-from sdilib.lab.world.captions import VIEWS
 from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.kinds import OBJECT_NAMES
 from sdilib.lab.world.render import WorldCamera, WorldScene
@@ -15,8 +15,6 @@ MARGIN_DEGREES = 15.0
 
 FRONTLESS = ("strawberry",)
 """Objects whose sides differ in nothing that has a name: here, in where the seeds lie."""
-
-_BORDERS = (-135.0, -45.0, 45.0, 135.0)
 
 
 def has_front(name: str) -> bool:
@@ -41,8 +39,8 @@ def view_margin(camera: WorldCamera) -> float:
     """
     if camera.view == "overhead":
         return 180.0
-    gaps = [(camera.azimuth_degrees - border + 180.0) % 360.0 - 180.0 for border in _BORDERS]
-    return min(abs(gap) for gap in gaps)
+    turn = abs((camera.azimuth_degrees + 180.0) % 360.0 - 180.0)
+    return min(abs(turn - border) for border in (FRONT_DEGREES, BACK_DEGREES))
 
 
 def scene_of_view(
