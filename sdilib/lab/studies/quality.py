@@ -123,9 +123,7 @@ def scenes_of(items: Sequence[Item], *, seed: int) -> list[WorldScene]:
         seed: of the cameras; no data set's.
     """
     return [
-        scene_of_view(
-            item.name, item.colour, item.pattern, item.view, seed=seed, index=i, margin_degrees=0.0
-        )
+        scene_of_view(item.name, item.colour, item.pattern, item.view, seed=seed, index=i)
         for i, item in enumerate(items)
     ]
 
