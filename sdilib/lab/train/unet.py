@@ -45,18 +45,12 @@ from sdilib.stable_diffusion.loading import (
     load_pipeline,
     model_folder,
 )
-from sdilib.storage import (
-    hash_files,
-    hash_json,
-    load_tensors,
-    read_json,
-    save_tensors,
-    write_json,
-)
+from sdilib.storage import hash_files, hash_json, load_tensors, read_json, save_tensors, write_json
 
 _TEXT_HEADS = 4
 
-_QUALITY = "quality.json"  # beside a model's card, which writes it
+QUALITY = "quality.json"
+"""What was measured of a model, and how it was trained; beside its card, which writes it."""
 
 STARTED = "started.json"
 """What is known of the training of the model that this one's began from; beside the checkpoint."""
@@ -371,15 +365,15 @@ def start_folder(model: str) -> Path:
         ValueError: no such folder, or a part of it is missing.
     """
     folder = model_folder(model)
-    if folder is None or not (folder / _QUALITY).is_file():
-        reject("start", model, f"mini, or the folder of a model with a card's {_QUALITY}")
+    if folder is None or not (folder / QUALITY).is_file():
+        reject("start", model, f"mini, or the folder of a model with a card's {QUALITY}")
     check_folder(model, folder)
     return folder
 
 
 def _begin_from(model: str, networks: nn.ModuleDict, record: Path) -> nn.ModuleDict:
     """Take a model's weights, and keep what is said of its training: what is made from it may take its place."""
-    quality = start_folder(model) / _QUALITY
+    quality = start_folder(model) / QUALITY
     pipeline = load_pipeline(model)
     started = nn.ModuleDict({name: getattr(pipeline, name) for name in networks})
     networks.load_state_dict(started.state_dict())
