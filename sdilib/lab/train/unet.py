@@ -29,7 +29,9 @@ from sdilib.checks import in_range, positive_int, reject
 from sdilib.lab.train.loop import (
     LoopConfig,
     autocast,
+    below_one,
     check_channels,
+    initialised,
     keep_settings,
     train_loop,
     training_device,
@@ -109,8 +111,7 @@ class UNetConfig:
             reject("text_width", self.text_width, f"a multiple of {_TEXT_HEADS}")
         for name in ("dropped", "mismatched", "same_view"):
             in_range(name, getattr(self, name), 0, 1)
-        if in_range("start_share", self.start_share, 0, 1) == 1:
-            reject("start_share", self.start_share, "a number in [0, 1): at 1 nothing is trained")
+        below_one("start_share", self.start_share, "nothing is trained")
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -133,25 +134,16 @@ def make_networks(
 ) -> nn.ModuleDict:
     """Return the untrained "unet" and "text_encoder"; their weights depend on the seed alone."""
     deeper = len(config.channels) - 1
-    text = text_shape(
-        tokenizer,
-        width=config.text_width,
-        layers=config.text_layers,
-        heads=_TEXT_HEADS,
-        projection=config.text_width,
-    )
-    with torch.random.fork_rng(devices=[]):
-        # The modules' own initialisation draws from torch's global stream.
-        torch.random.manual_seed(config.seed)
+    width, layers = config.text_width, config.text_layers
+    text = text_shape(tokenizer, width, layers=layers, heads=_TEXT_HEADS, projection=width)
+    with initialised(config.seed):
         unet = UNet2DConditionModel(
             sample_size=latent_size,
-            in_channels=4,
-            out_channels=4,
             block_out_channels=config.channels,
             layers_per_block=1,
             down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * deeper),
             up_block_types=(*("CrossAttnUpBlock2D",) * deeper, "UpBlock2D"),
-            cross_attention_dim=config.text_width,
+            cross_attention_dim=width,
             attention_head_dim=config.heads,
             norm_num_groups=config.groups,
         )
