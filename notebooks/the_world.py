@@ -41,10 +41,10 @@ from sdilib import text_to_image as generate
 from sdilib.lab import presets
 from sdilib.lab.claims import table
 from sdilib.lab.evaluator import Evaluator
-from sdilib.lab.model_card import quality_table
+from sdilib.lab.model_card import quality, quality_table
 from sdilib.lab.notebooks.records import figure_folder, save_figure
 from sdilib.lab.plotting.world import sweep_figure, world_figure
-from sdilib.lab.studies import quality, world
+from sdilib.lab.studies import world
 from sdilib.stable_diffusion import StableDiffusion
 
 # %%

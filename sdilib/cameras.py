@@ -15,7 +15,17 @@ from torch import Tensor
 from sdilib.checks import in_range, positive_int, reject
 from sdilib.seeds import Generators, uniform
 
-__all__ = ["LIMITS", "OVERHEAD_DEGREES", "Camera", "Rays", "sample_cameras"]
+__all__ = [
+    "BACK_DEGREES",
+    "FRONT_DEGREES",
+    "LIMITS",
+    "OVERHEAD_DEGREES",
+    "VIEWS",
+    "Camera",
+    "Rays",
+    "sample_cameras",
+    "view_word",
+]
 
 LIMITS: dict[str, tuple[float, float, bool]] = {
     "azimuth_degrees": (-3600.0, 3600.0, False),
@@ -25,9 +35,28 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
 }
 """Of cameras: the lowest and highest value, and whether the lowest itself is excluded."""
 
+VIEWS = ("front", "side", "back", "overhead")
+"""The words for views, which are appended to a prompt as in DreamFusion (2209.14988)."""
 
 OVERHEAD_DEGREES = 60.0  # from this elevation on, a view is called overhead
-_FRONT_DEGREES, _BACK_DEGREES = 45.0, 135.0
+FRONT_DEGREES, BACK_DEGREES = 45.0, 135.0  # turned by less, by more: front, back
+
+
+def view_word(azimuth_degrees: int | float, elevation_degrees: int | float) -> str:
+    """Return the word for a view, one of `VIEWS`.
+
+    Args:
+        azimuth_degrees: 0 in front of the object.
+        elevation_degrees: 0 level, positive above.
+
+    Examples:
+        >>> view_word(-200, 10)
+        'back'
+    """
+    if elevation_degrees >= OVERHEAD_DEGREES:
+        return "overhead"
+    turn = abs((azimuth_degrees + 180) % 360 - 180)
+    return "front" if turn < FRONT_DEGREES else "back" if turn > BACK_DEGREES else "side"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,17 +137,8 @@ class Camera:
     @property
     def views(self) -> tuple[str, ...]:
         """The word for each view: front, side, back or overhead."""
-        turns = ((self.azimuth_degrees + 180) % 360 - 180).abs().tolist()
-        return tuple(
-            "overhead"
-            if elevation >= OVERHEAD_DEGREES
-            else "front"
-            if turn < _FRONT_DEGREES
-            else "back"
-            if turn > _BACK_DEGREES
-            else "side"
-            for turn, elevation in zip(turns, self.elevation_degrees.tolist(), strict=True)
-        )
+        angles = self.azimuth_degrees.tolist(), self.elevation_degrees.tolist()
+        return tuple(view_word(*pose) for pose in zip(*angles, strict=True))
 
     @property
     def axes(self) -> Float[Tensor, "batch 3 3"]:

@@ -19,7 +19,6 @@ from sdilib.checks import NonFiniteError, finite, reject
 from sdilib.schedule import NoiseSchedule, Time
 
 __all__ = [
-    "VIEWS",
     "Condition",
     "Denoiser",
     "GuidedDenoiser",
@@ -27,7 +26,7 @@ __all__ = [
     "classifier_free_guidance",
     "perp_neg",
     "require_finite",
-    "view_prompt",
+    "with_view",
 ]
 
 Condition = Any
@@ -35,18 +34,19 @@ Condition = Any
 width), for the Gaussian mixture log weights (components), for a network with several inputs a mapping
 of tensors by name."""
 
-VIEWS = ("front view", "side view", "back view", "overhead view")
-"""The words that name a view, appended to a prompt as DreamFusion (2209.14988) does."""
 
-
-def view_prompt(prompt: str, view: str) -> str:
-    """Return the prompt with the words of a view, as in "a red mug, side view".
+def with_view(prompt: str, view: str) -> str:
+    """Return a prompt that says where its object is seen from.
 
     Args:
-        prompt: without them.
-        view: such as one of `VIEWS`.
+        prompt: without a view.
+        view: such as one of `cameras.VIEWS`.
+
+    Examples:
+        >>> with_view("a red mug", "side")
+        'a red mug, side view'
     """
-    return f"{prompt}, {view}"
+    return f"{prompt}, {view} view"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from sdilib.cameras import LIMITS, Camera, sample_cameras
+from sdilib.cameras import LIMITS, VIEWS, Camera, sample_cameras
 from sdilib.checks import ends, finite, in_range, one_of, positive_int, reject
-from sdilib.denoiser import VIEWS, PromptEmbeddings, require_finite, view_prompt
+from sdilib.denoiser import PromptEmbeddings, require_finite, with_view
 from sdilib.distill import THROUGH, Codec, Enlarged, Step, check_run, distill_step
 from sdilib.guidance import Rule, View
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
@@ -265,12 +265,11 @@ class Built3D:
         prompt, weight = self.config.prompt, self.config.perp_neg
         if not self.config.view_words:
             return self.model.embed([prompt] * len(camera))
-        words = [f"{view} view" for view in camera.views]
-        asked = self.model.embed([view_prompt(prompt, view) for view in words])
+        asked = self.model.embed([with_view(prompt, view) for view in camera.views])
         if not weight:
             return asked
         others = [
-            [view_prompt(prompt, other) for other in VIEWS if other != view] for view in words
+            [with_view(prompt, other) for other in VIEWS if other != view] for view in camera.views
         ]
         negatives = tuple(
             self.model.embed(texts).conditional for texts in zip(*others, strict=True)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPModel, CLIPTokenizer
 
+from sdilib.cameras import VIEWS
 from sdilib.checks import reject
-from sdilib.lab.world.captions import VIEWS
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.views import has_front
 from sdilib.storage import hash_files, load_tensors, read_json
@@ -52,10 +52,8 @@ LOOKS: tuple[Look, ...] = (
     (1.0, 0.0, 0.0),
     (0.93, 0.0, 0.0),
     (1.08, 0.0, 0.0),
-    (1.0, 0.06, 0.0),
-    (1.0, -0.06, 0.0),
-    (1.0, 0.0, 0.06),
-    (1.0, 0.0, -0.06),
+    *((1.0, right, 0.0) for right in (0.06, -0.06)),
+    *((1.0, 0.0, down) for down in (0.06, -0.06)),
 )
 """Of a trained evaluator: by averaging over small changes it errs less, on unseen renders as on samples."""
 
@@ -67,11 +65,9 @@ class Attributes:
     """What an evaluator sees in images.
 
     Attributes:
-        names: the words, by attribute.
-        probabilities: of each word, by attribute.
+        probabilities: of each word of `ATTRIBUTES`, by attribute.
     """
 
-    names: Mapping[str, Sequence[str]]
     probabilities: Mapping[str, Float[Tensor, "batch words"]]
 
     def numbers(self, attribute: str) -> Int[Tensor, " batch"]:
@@ -88,7 +84,7 @@ class Attributes:
         Args:
             attribute: "object", "colour", "pattern" or "view".
         """
-        return [self.names[attribute][int(i)] for i in self.numbers(attribute)]
+        return [ATTRIBUTES[attribute][int(i)] for i in self.numbers(attribute)]
 
 
 def asked(prompt: str) -> dict[str, str | None]:
@@ -285,7 +281,7 @@ class Evaluator:
             name: torch.stack([layer(features).softmax(1) for features in seen]).mean(0)
             for name, layer in self._readouts.items()
         }
-        return Attributes(ATTRIBUTES, probabilities)
+        return Attributes(probabilities)
 
     def accuracy(
         self, images: Images, prompts: Sequence[str]
@@ -303,16 +299,12 @@ class Evaluator:
             ValueError: another number of prompts than of images.
         """
         _one_each(prompts, images)
-        seen, wanted = self.attributes(images), [asked(prompt) for prompt in prompts]
-        return {
-            attribute: torch.tensor(
-                [
-                    float("nan") if want[attribute] is None else float(want[attribute] == word)
-                    for want, word in zip(wanted, seen.words(attribute), strict=True)
-                ]
-            )
-            for attribute in ATTRIBUTES
-        }
+        seen, wanted, right = self.attributes(images), [asked(prompt) for prompt in prompts], {}
+        for name in ATTRIBUTES:
+            pairs = zip((want[name] for want in wanted), seen.words(name), strict=True)
+            judged = [float("nan") if want is None else float(want == word) for want, word in pairs]
+            right[name] = torch.tensor(judged)
+        return right
 
     def _tokens(self, prompts: Sequence[str]) -> Int[Tensor, "batch tokens"]:
         longest = self._tokenizer.model_max_length

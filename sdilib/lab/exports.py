@@ -20,13 +20,15 @@ __all__ = ["MESH_KINDS", "gif_bytes", "nerf_mesh", "turntable", "write_mesh", "w
 
 MESH_KINDS = ("glb", "obj", "ply")
 
+_ELEVATION = 15.0  # of the camera, in degrees
+_RATE, _ZOOM = 16, 4  # of a turntable: frames per second, and how much the renders are enlarged
+
 
 def write_strip(
     scene: NeRFScene,
     path: str | Path,
     *,
     azimuths: Sequence[int | float] = (0, 45, 90, 135, 180, 225, 270, 315),
-    elevation_degrees: float = 15.0,
 ) -> Path:
     """Write views side by side as PNG.
 
@@ -34,32 +36,20 @@ def write_strip(
         scene: what is seen.
         path: of the file.
         azimuths: in degrees.
-        elevation_degrees: of all.
     """
-    images = _bytes(_images(scene, azimuths, elevation_degrees))
+    images = _bytes(_images(scene, azimuths))
     drawn = io.BytesIO()
     Image.fromarray(np.concatenate(list(images), axis=1)).save(drawn, format="PNG")
     return atomic_write(path, drawn.getvalue())
 
 
-def turntable(
-    scene: NeRFScene,
-    path: str | Path,
-    *,
-    num_frames: int = 48,
-    frames_per_second: int = 16,
-    elevation_degrees: float = 15.0,
-    zoom: int = 4,
-) -> Path:
+def turntable(scene: NeRFScene, path: str | Path, *, num_frames: int = 48) -> Path:
     """Write one turn around the object as GIF or MP4, as the path ends.
 
     Args:
         scene: what is seen.
         path: ends in .gif or .mp4.
         num_frames: of the turn.
-        frames_per_second: at which it plays.
-        elevation_degrees: of the camera.
-        zoom: whole number that the renders are enlarged by.
 
     Raises:
         ValueError: another ending, or a number below 1.
@@ -68,17 +58,13 @@ def turntable(
     kind = path.suffix.lower()
     if kind not in (".gif", ".mp4"):
         reject("path", str(path), "a file that ends in .gif or .mp4")
-    positive_int("num_frames", num_frames)
-    positive_int("frames_per_second", frames_per_second)
-    turns = [360 * k / num_frames for k in range(num_frames)]
-    seen = _images(scene, turns, elevation_degrees)
-    seen = torch.nn.functional.interpolate(
-        seen, scale_factor=positive_int("zoom", zoom), mode="bicubic"
-    )
+    turns = [360 * k / num_frames for k in range(positive_int("num_frames", num_frames))]
+    seen = _images(scene, turns)
+    seen = torch.nn.functional.interpolate(seen, scale_factor=_ZOOM, mode="bicubic")
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == ".mp4":
-        return _write_mp4(_bytes(seen), path, frames_per_second)
-    return atomic_write(path, gif_bytes(seen, frames_per_second=frames_per_second))
+        return _write_mp4(_bytes(seen), path)
+    return atomic_write(path, gif_bytes(seen, frames_per_second=_RATE))
 
 
 def gif_bytes(
@@ -101,13 +87,13 @@ def gif_bytes(
     return drawn.getvalue()
 
 
-def _write_mp4(frames: UInt8[np.ndarray, "n h w 3"], path: Path, rate: int) -> Path:
+def _write_mp4(frames: UInt8[np.ndarray, "n h w 3"], path: Path) -> Path:
     from imageio_ffmpeg import write_frames
 
     height, width = frames.shape[1:3]
     beside = path.with_name(f".{path.name}.part.mp4")
     writer = write_frames(
-        str(beside), (width, height), fps=rate, macro_block_size=1, ffmpeg_log_level="error"
+        str(beside), (width, height), fps=_RATE, macro_block_size=1, ffmpeg_log_level="error"
     )
     try:
         writer.send(None)
@@ -179,10 +165,9 @@ def write_mesh(mesh: Mesh, path: str | Path) -> Path:
 
 
 def _images(
-    scene: NeRFScene, azimuths: Sequence[int | float], elevation_degrees: float
+    scene: NeRFScene, azimuths: Sequence[int | float]
 ) -> Float[torch.Tensor, "views 3 height width"]:
-    camera = Camera.around(azimuths, elevation_degrees=elevation_degrees)
-    return scene.views(camera).image.clamp(0, 1)
+    return scene.views(Camera.around(azimuths, elevation_degrees=_ELEVATION)).image.clamp(0, 1)
 
 
 def _bytes(

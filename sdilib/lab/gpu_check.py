@@ -6,14 +6,13 @@ weights, so nothing is downloaded; on the device "cpu" the same code runs, for t
 
 import importlib.util
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sdilib.cameras import Camera
 from sdilib.checks import positive_int, reject
@@ -26,30 +25,17 @@ from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
 
-__all__ = [
-    "AIM_GIB",
-    "PAPER_GIB",
-    "Check",
-    "check_gpu",
-    "check_half",
-    "check_hash_grid",
-    "check_render",
-    "check_step",
-    "check_tinycudann",
-    "summary",
-]
-
 AIM_GIB = 12.0
 """Peak memory of a step at 512 x 512 that the library aims to stay below."""
 PAPER_GIB = 39.2
 """Peak memory of SDI in the paper's Table 1."""
 
-_IMAGE = (
-    2e-3  # largest difference of a pixel: nerfacc leaves out what less than 1e-4 of light reaches
-)
+# The largest difference of a pixel: nerfacc leaves out what less than 1e-4 of the light reaches.
+_IMAGE = 2e-3
 _GRADIENT = 2e-2  # of the root mean square
 _GRID = 1e-5  # of the largest value
 _HALF = 3e-2  # of the root mean square: a few of half precision's 1e-3
+_KERNELS = ("nerfacc", "numba", "tinycudann")
 _PATCH = 300  # rays: some patches of the small image see nothing
 
 
@@ -58,13 +44,11 @@ class Check:
     """What one check found.
 
     Attributes:
-        name: of the check.
         passed: None where it does not apply here; the note says why.
         numbers: what was measured, and the tolerance it was held to.
         note: in words, or what went wrong.
     """
 
-    name: str
     passed: bool | None
     numbers: dict[str, Any] = field(default_factory=dict)
     note: str = ""
@@ -90,20 +74,19 @@ def check_gpu(
     device = torch.device(device)
     if device.type == "cuda" and not torch.cuda.is_available():
         reject("device", str(device), "a CUDA device that torch sees")
-    checks: list[tuple[str, Callable[[], Check]]] = [
-        ("render, table", lambda: check_render(device, packed=False)),
-        ("render, nerfacc", lambda: check_render(device, packed=True)),
-        ("hash grid", lambda: check_hash_grid(device)),
-        ("hash grid, reference", lambda: check_hash_grid(device, backend="torch")),
-        ("hash grid, tinycudann", lambda: check_tinycudann(device)),
-        ("half precision", lambda: check_half(device)),
-        ("step", lambda: check_step(device, size=size, model=model)),
-    ]
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    checks: dict[str, Callable[[], Check]] = {
+        "render, table": lambda: check_render(device, packed=False),
+        "render, nerfacc": lambda: check_render(device, packed=True),
+        "hash grid": lambda: check_hash_grid(device),
+        "hash grid, reference": lambda: check_hash_grid(device, backend="torch"),
+        "hash grid, tinycudann": lambda: check_tinycudann(device),
+        "half precision": lambda: check_half(device),
+        "step": lambda: check_step(device, size=size, model=model),
+    }
     return {
-        "device": name,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "versions": _versions(),
-        "checks": [asdict(_attempt(name, check)) for name, check in checks],
+        "checks": [{"name": name, **asdict(_attempt(check))} for name, check in checks.items()],
     }
 
 
@@ -126,16 +109,14 @@ def check_render(device: torch.device, *, packed: bool) -> Check:
     """Compare image and gradient of one field with those of the CPU; patch by patch on the device.
 
     Args:
-        device: where the field is rendered anew.
+        device: where the field is rendered again.
         packed: whether by nerfacc's kernels, or by the CPU's table of samples.
     """
-    name = "render, nerfacc" if packed else "render, table"
     if packed and not (device.type == "cuda" and has_kernels()):
-        return Check(name, None, note="nerfacc's CUDA kernels are neither built nor can they be")
+        return Check(None, note="nerfacc's CUDA kernels are neither built nor can they be")
     here, there = _field(), _field().to(device)
-    expected = _seen(here, Marcher(_occupancy(here), normals=True, packed=False))
-    marcher = Marcher(_occupancy(there), normals=True, packed=packed)
-    found = _seen(there, marcher, rays_per_patch=_PATCH)
+    expected = _seen(here, _marcher(here, packed=False))
+    found = _seen(there, _marcher(there, packed=packed), rays_per_patch=_PATCH)
     image = float((found.image.detach().cpu() - expected.image.detach()).abs().max())
     gradients = []
     for nerf, seen in ((here, expected), (there, found)):
@@ -144,7 +125,7 @@ def check_render(device: torch.device, *, packed: bool) -> Check:
     gradient = max(_distance(a, b) for a, b in zip(*reversed(gradients), strict=True))
     numbers = {"image": image, "image_tolerance": _IMAGE}
     numbers |= {"gradient": gradient, "gradient_tolerance": _GRADIENT}
-    return Check(name, image <= _IMAGE and gradient <= _GRADIENT, numbers)
+    return Check(image <= _IMAGE and gradient <= _GRADIENT, numbers)
 
 
 def check_hash_grid(device: torch.device, *, backend: str = "numba") -> Check:
@@ -163,9 +144,8 @@ def check_hash_grid(device: torch.device, *, backend: str = "numba") -> Check:
     (values, slopes), (others, other_slopes) = found
     value = float((others - values).abs().max() / values.abs().max())
     slope = float((other_slopes.cpu() - slopes).abs().max() / slopes.abs().max())
-    name = "hash grid" if backend == "numba" else "hash grid, reference"
     numbers = {"values": value, "gradients": slope, "tolerance": _GRID}
-    return Check(name, max(value, slope) <= _GRID, numbers)
+    return Check(max(value, slope) <= _GRID, numbers)
 
 
 def check_tinycudann(device: torch.device) -> Check:
@@ -174,11 +154,10 @@ def check_tinycudann(device: torch.device) -> Check:
     Args:
         device: where the grid is.
     """
-    name = "hash grid, tinycudann"
     if importlib.util.find_spec("tinycudann") is None:
-        return Check(name, None, note="not installed")
+        return Check(None, note="not installed")
     if device.type != "cuda":
-        return Check(name, None, note="needs a CUDA device")
+        return Check(None, note="needs a CUDA device")
     grid = HashGrid(backend="tinycudann").to(device)
     features = grid(_points().to(device))
     features.square().sum().backward()
@@ -186,7 +165,7 @@ def check_tinycudann(device: torch.device) -> Check:
     nothing = grid(torch.empty(0, 3, device=device))  # a patch that sees nothing
     finite = all(bool(tensor.isfinite().all()) for tensor in tensors if tensor is not None)
     shaped = features.shape[-1] == grid.num_features and len(nothing) == 0
-    return Check(name, finite and shaped, {"largest": float(features.detach().abs().max())})
+    return Check(finite and shaped, {"largest": float(features.detach().abs().max())})
 
 
 def check_half(device: torch.device, *, dtype: torch.dtype = torch.float16) -> Check:
@@ -196,15 +175,13 @@ def check_half(device: torch.device, *, dtype: torch.dtype = torch.float16) -> C
         device: where both run.
         dtype: of the weights and calls under test.
     """
-    answers = []
-    for kind in (torch.float32, dtype):
-        model = StableDiffusion.from_pretrained("tiny", device=device, dtype=kind)
-        answers.append(_answers(model))
-    numbers: dict[str, Any] = {
-        name: _distance(answers[1][name], expected) for name, expected in answers[0].items()
-    }
+    expected, found = (
+        _answers(StableDiffusion.from_pretrained("tiny", device=device, dtype=kind))
+        for kind in (torch.float32, dtype)
+    )
+    numbers: dict[str, Any] = {name: _distance(found[name], expected[name]) for name in expected}
     passed = all(distance <= _HALF for distance in numbers.values())  # false for nan
-    return Check("half precision", passed, numbers | {"tolerance": _HALF})
+    return Check(passed, numbers | {"tolerance": _HALF})
 
 
 def check_step(device: torch.device, *, size: int = 512, model: str = "sd21") -> Check:
@@ -220,60 +197,46 @@ def check_step(device: torch.device, *, size: int = 512, model: str = "sd21") ->
     cuda = device.type == "cuda"
     dtype = torch.float16 if cuda else torch.float32
     denoiser = StableDiffusion.from_pretrained(model, device=device, dtype=dtype)
-    built = _configuration(model, size).build(denoiser)
+    settings = resolve("run3d", "gpu", model=model, size=size)
+    built = Text3D("a red mug", **{k: settings[k] for k in settings if k != "preset"}).build(
+        denoiser
+    )
     if cuda:
         torch.cuda.reset_peak_memory_stats(device)
-    run = built.steps()
+    run, clock = built.steps(), list[float]()
     next(run)
-    with _timed(denoiser._unet, device) as unet:
-        before, began = denoiser.num_forwards, _now(device)
-        step = next(run)
-        seconds = _now(device) - began
+    denoiser._unet.register_forward_pre_hook(lambda *_: clock.append(-_now(device)))
+    denoiser._unet.register_forward_hook(lambda *_: clock.append(_now(device)))
+    before, began = denoiser.num_forwards, _now(device)
+    step = next(run)
+    seconds = _now(device) - began
     peak = torch.cuda.max_memory_allocated(device) / 2**30 if cuda else None
-    numbers = {
-        "size": size,
-        "grid": built.config.backend,
-        "t": float(step.t.mean()),
-        "seconds": seconds,
-        "unet_seconds": sum(unet),
-        "sample_forwards": denoiser.num_forwards - before,
-        "peak_gib": peak,
-        "aim_gib": AIM_GIB,
-        "paper_gib": PAPER_GIB,
-    }
-    return Check("step", None if peak is None else peak < AIM_GIB, numbers)
+    numbers = {"size": size, "grid": built.config.backend, "t": float(step.t.mean())}
+    numbers |= {"seconds": seconds, "unet_seconds": sum(clock)}
+    numbers |= {"sample_forwards": denoiser.num_forwards - before}
+    numbers |= {"peak_gib": peak, "aim_gib": AIM_GIB, "paper_gib": PAPER_GIB}
+    return Check(None if peak is None else peak < AIM_GIB, numbers)
 
 
-def _attempt(name: str, check: Callable[[], Check]) -> Check:
+def _attempt(check: Callable[[], Check]) -> Check:
     try:
         return check()
     except ValueError:  # bad input
         raise
     except Exception as error:  # whatever a driver or a kernel says is a finding
-        return Check(name, False, note=f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return Check(False, note=f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _number(value: Any) -> str:
-    return (
-        f"{value:.3g}" if isinstance(value, float) else "not known" if value is None else str(value)
-    )
+    if value is None:
+        return "not known"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _versions() -> dict[str, str]:
-    found = versions() | {"cuda": torch.version.cuda or "none"}
-    for library in ("nerfacc", "numba", "tinycudann"):
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            found[library] = "not installed"
-    return found
-
-
-def _configuration(model: str, size: int) -> Text3D:
-    """The preset gpu's settings, with what the paper's run costs a step."""
-    settings = resolve("run3d", "gpu", model=model, size=size)
-    del settings["preset"]
-    return Text3D("a red mug", **settings)
+    installed = {found.name: found.version for found in distributions()}
+    kernels = {name: installed.get(name, "not installed") for name in _KERNELS}
+    return versions() | {"cuda": torch.version.cuda or "none"} | kernels
 
 
 def _field() -> NeRF:
@@ -285,25 +248,18 @@ def _field() -> NeRF:
     return nerf
 
 
-def _occupancy(nerf: NeRF) -> OccupancyGrid:
-    device = next(nerf.parameters()).device
-    occupancy = OccupancyGrid(nerf.radius).to(device)
+def _marcher(nerf: NeRF, *, packed: bool) -> Marcher:
+    occupancy = OccupancyGrid(nerf.radius).to(next(nerf.parameters()).device)
     occupancy.update(nerf)
-    return occupancy
+    return Marcher(occupancy, normals=True, packed=packed)
 
 
 def _seen(nerf: NeRF, marcher: Marcher, rays_per_patch: int | None = None) -> Render:
-    like = next(nerf.parameters())
+    like, size = next(nerf.parameters()), {"height": 32, "width": 32}
     jitter = torch.rand(2, 32, 32, generator=generator(0, 0, "gpu check, jitter"))
+    light: dict[str, Any] = {"jitter": jitter.to(like), "background": like.new_full((2, 3), 0.5)}
     return render(
-        nerf,
-        Camera.around([30, 200]),
-        marcher,
-        height=32,
-        width=32,
-        background=like.new_full((2, 3), 0.5),
-        jitter=jitter.to(like),
-        rays_per_patch=rays_per_patch,
+        nerf, Camera.around([30, 200]), marcher, **size, **light, rays_per_patch=rays_per_patch
     )
 
 
@@ -325,12 +281,7 @@ def _answers(model: StableDiffusion) -> dict[str, Tensor]:
         eps = model.guided(prompt)(latents, 0.5)
         decoded = model.decode(latents)
     assert image.grad is not None
-    return {
-        "encode": encoded.detach(),
-        "gradient": image.grad,
-        "unet": eps,
-        "decode": decoded,
-    }
+    return {"encode": encoded.detach(), "gradient": image.grad, "unet": eps, "decode": decoded}
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:
@@ -344,18 +295,3 @@ def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
-
-
-@contextmanager
-def _timed(module: nn.Module, device: torch.device) -> Iterator[list[float]]:
-    """Collect the seconds of a module's calls."""
-    spent: list[float] = []
-    before = module.register_forward_pre_hook(lambda *_: spent.append(-_now(device)))
-    after = module.register_forward_hook(
-        lambda *_: spent.append(spent.pop() + _now(device)) or None
-    )
-    try:
-        yield spent
-    finally:
-        before.remove()
-        after.remove()

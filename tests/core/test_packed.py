@@ -1,4 +1,4 @@
-"""The march that CUDA takes, its kernels played by plain torch: the same image as the CPU's table."""
+"""The march that CUDA takes, its kernels mocked in plain torch: the same image as the CPU's table."""
 
 import nerfacc
 import pytest
@@ -18,8 +18,8 @@ def share(occupancy):
     return float(occupancy._estimator.get_buffer("binaries").float().mean())
 
 
-def played_sampling(occupancy):
-    """nerfacc's `sampling`, as its kernel's source has it; boxes that rays miss are not played."""
+def mock_sampling(occupancy):
+    """nerfacc's `sampling`, as its kernel's source has it; boxes that rays miss are left out."""
 
     def sampling(origins, directions, *, sigma_fn, t_min, t_max, render_step_size, early_stop_eps):
         count = int(float((t_max - t_min).max()) / render_step_size) + 2
@@ -43,21 +43,21 @@ def exclusive(values, ray):
     return before - before[first]
 
 
-def played_weights(start, end, density, *, ray_indices, n_rays):
+def mock_weights(start, end, density, *, ray_indices, n_rays):
     taken = density * (end - start)
     weights = torch.exp(-exclusive(taken, ray_indices)) * (1 - torch.exp(-taken))
     return weights, None, None
 
 
 @pytest.fixture
-def played(monkeypatch):
+def mock_kernels(monkeypatch):
     dense = nerfacc.render_weight_from_density
 
     def either(*samples, **rays):
-        return played_weights(*samples, **rays) if rays else dense(*samples)
+        return mock_weights(*samples, **rays) if rays else dense(*samples)
 
     monkeypatch.setattr(nerfacc, "render_weight_from_density", either)
-    monkeypatch.setattr(OccupancyGrid, "sampling", property(played_sampling))
+    monkeypatch.setattr(OccupancyGrid, "sampling", property(mock_sampling))
 
 
 class Fog:
@@ -82,14 +82,14 @@ def both(field, occupancy, **settings):
 
 
 @pytest.mark.parametrize("rays_per_patch", [None, 50])
-def test_a_fog_is_cut_at_the_ball_as_on_the_cpu(played, rays_per_patch):
+def test_a_fog_is_cut_at_the_ball_as_on_the_cpu(mock_kernels, rays_per_patch):
     dense, packed = both(Fog(), OccupancyGrid(RADIUS), rays_per_patch=rays_per_patch)
     torch.testing.assert_close(packed.image, dense.image, atol=1e-9, rtol=0)
     torch.testing.assert_close(packed.depth, dense.depth, atol=1e-9, rtol=0)
     torch.testing.assert_close(packed.variance, dense.variance, atol=1e-9, rtol=0)
 
 
-def test_images_and_gradients_agree_with_empty_patches_among_them(played):
+def test_images_and_gradients_agree_with_empty_patches_among_them(mock_kernels):
     draw = generator_at(0, 0, "nerf")
     grid = HashGrid(num_levels=3, finest_resolution=16, generator=draw, backend="torch")
     nerf = NeRF(grid=grid, hidden=8, generator=draw, blob_height=20.0).double()

@@ -2,12 +2,11 @@ import pytest
 import torch
 from sdilib.prompts import (
     PAPER_PROMPTS,
-    VIEWS,
     WORLD_PROMPTS,
     PromptEmbeddings,
     check_words,
     encode_text,
-    view_prompt,
+    with_view,
 )
 
 from sdilib.stable_diffusion.loading import random_pipeline
@@ -34,7 +33,7 @@ def test_a_prompt_of_all_the_tokens_fits_and_one_more_does_not():
 
 
 def test_a_view_is_appended():
-    assert view_prompt("a red mug", VIEWS[1]) == "a red mug, side view"
+    assert with_view("a red mug", "side") == "a red mug, side view"
 
 
 def test_words_are_compared_without_case_and_punctuation():

@@ -96,8 +96,8 @@ def test_a_check_that_breaks_down_has_failed_and_stops_no_other():
     def broken():
         raise RuntimeError("CUDA error:\n an illegal memory access")
 
-    found = gpu_check._attempt("step", broken)
-    assert found == Check("step", False, note="RuntimeError: CUDA error: an illegal memory access")
+    found = gpu_check._attempt(broken)
+    assert found == Check(False, note="RuntimeError: CUDA error: an illegal memory access")
 
 
 def test_bad_input_is_refused():

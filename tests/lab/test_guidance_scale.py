@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.model_card import quality
 from sdilib.lab.plotting.guidance_scale import guidance_scales
-from sdilib.lab.studies import quality
 from sdilib.lab.studies.guidance_scale import (
     CLIPPED,
     DISTANCE,

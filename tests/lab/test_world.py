@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from sdilib.cameras import VIEWS
 from sdilib.lab.world import objects
-from sdilib.lab.world.captions import OPENINGS, VIEWS, WORDS, caption, is_held_out, prompt
-from sdilib.lab.world.dataset import make_dataset, open_dataset, random_scene, scene_labels
+from sdilib.lab.world.captions import OPENINGS, WORDS, caption, is_held_out, prompt
+from sdilib.lab.world.dataset import make_dataset, random_scene, scene_labels
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS, colour_at, signed_distance
 from sdilib.lab.world.render import (
     BACKGROUND,
@@ -205,4 +206,4 @@ def test_dataset_is_made_once_and_holds_the_scenes(tmp_path):
     assert tuple(data.labels[13]) == scene_labels(scene)
     picture = render(scene, height=16, width=16).image
     np.testing.assert_array_equal(data.images[13], (picture * 255).round().astype(np.uint8))
-    assert open_dataset(tmp_path / "data").images.shape == (20, 16, 16, 3)
+    assert data.images.shape == (20, 16, 16, 3)

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sdilib.cameras import Camera
-from sdilib.denoiser import view_prompt
+from sdilib.denoiser import with_view
 from sdilib.lab.evaluator import Evaluator, asked
 from sdilib.lab.metrics import high_frequency_energy, kernel_distance, saturation
 from sdilib.lab.world.render import BACKGROUND, WorldCamera, WorldScene, render_batch
@@ -161,7 +161,7 @@ def sides(
     """
     images = torch.cat([each.images[list(views)] for each in looked])
     words = Camera.around([AZIMUTHS[k] for k in views], elevation_degrees=ELEVATION).views
-    return images, [view_prompt(prompt, f"{word} view") for prompt in prompts for word in words]
+    return images, [with_view(prompt, word) for prompt in prompts for word in words]
 
 
 def _measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[str, float]:
@@ -171,7 +171,7 @@ def _measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[
         return {"saturation": float(colourful.mean()), "fine detail": float(detail.mean())}
     truth = _renders(prompt, looked.images.shape[-1])
     scenes = [_scene(prompt, azimuth) for azimuth in AZIMUTHS]
-    named = [view_prompt(prompt, f"{scene.camera.view} view") for scene in scenes]
+    named = [with_view(prompt, scene.camera.view) for scene in scenes]
     right = evaluator.accuracy(looked.images, named)
     clear = torch.tensor([view_margin(scene.camera) >= MARGIN_DEGREES for scene in scenes])
     seen = right["view"][clear]

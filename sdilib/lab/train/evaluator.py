@@ -19,12 +19,19 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from sdilib.checks import positive_int, reject
 from sdilib.lab.evaluator import ATTRIBUTES, CARD, LOOKS, READOUTS, Evaluator
-from sdilib.lab.train.loop import LoopConfig, autocast, keep_settings, train_loop, training_device
+from sdilib.lab.train.loop import (
+    LoopConfig,
+    autocast,
+    initialised,
+    keep_settings,
+    train_loop,
+    training_device,
+)
 from sdilib.lab.train.tokenizer import text_shape, write_tokenizer
 from sdilib.lab.train.unet import tokenize
 from sdilib.lab.train.vae import pictures
 from sdilib.lab.world.captions import WORDS
-from sdilib.lab.world.dataset import WorldData, make_dataset, random_scene, scene_labels
+from sdilib.lab.world.dataset import make_dataset, random_scene, scene_labels
 from sdilib.lab.world.render import BACKGROUND, WorldScene, render_batch
 from sdilib.lab.world.views import MARGIN_DEGREES, has_front, view_margin
 from sdilib.seeds import generator
@@ -32,7 +39,7 @@ from sdilib.storage import save_tensors, write_json
 
 _CHUNK = 256
 _EMPTY = 2.0 * BACKGROUND - 1.0  # the background, in [-1, 1]
-_HELD_OUT_EVERY = 12  # one scene in twelve: the share that held-out combinations have of all
+HELD_OUT_EVERY = 12  # one scene in twelve: the share that held-out combinations have of all
 TEST_SEED = 2
 
 
@@ -88,51 +95,26 @@ def evaluator_scene(seed: int, index: int) -> tuple[WorldScene, str]:
         seed: of the scenes, at least 0.
         index: of the scene, at least 0.
     """
-    return random_scene(seed, index, held_out=index % _HELD_OUT_EVERY == 0)
-
-
-def evaluator_data(folder: str | Path, *, count: int, seed: int, image_size: int = 64) -> WorldData:
-    """Draw renders of all combinations into a folder, or open them if they are already there.
-
-    Args:
-        folder: where they lie; not a folder of the denoiser's data.
-        count: number of renders.
-        seed: of the scenes.
-        image_size: height and width in pixels.
-    """
-    return make_dataset(
-        folder, count=count, seed=seed, image_size=image_size, held_out_every=_HELD_OUT_EVERY
-    )
+    return random_scene(seed, index, held_out=index % HELD_OUT_EVERY == 0)
 
 
 def make_evaluator(
     config: EvaluatorConfig, tokenizer: CLIPTokenizer, *, image_size: int = 64
 ) -> nn.ModuleDict:
     """Return the untrained "clip" and "readouts"; their weights depend on the seed alone."""
-    text = text_shape(
-        tokenizer,
-        width=config.width // 2,
-        layers=2,
-        heads=config.heads,
-        projection=config.embedding,
-    )
+    heads, projection = config.heads, config.embedding
+    text = text_shape(tokenizer, config.width // 2, layers=2, heads=heads, projection=projection)
     vision = {
         "hidden_size": config.width,
         "intermediate_size": 4 * config.width,
         "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
+        "num_attention_heads": heads,
         "image_size": image_size,
         "patch_size": config.patch,
-        "projection_dim": config.embedding,
+        "projection_dim": projection,
     }
-    with torch.random.fork_rng(devices=[]):
-        # The modules' own initialisation draws from torch's global stream.
-        torch.random.manual_seed(config.seed)
-        shape: Any = {
-            "text_config": text,
-            "vision_config": vision,
-            "projection_dim": config.embedding,
-        }
+    shape: Any = {"text_config": text, "vision_config": vision, "projection_dim": projection}
+    with initialised(config.seed):
         readouts = {name: nn.Linear(config.width, len(words)) for name, words in ATTRIBUTES.items()}
         clip = CLIPModel(CLIPConfig(**shape))
         return nn.ModuleDict({"clip": clip, "readouts": nn.ModuleDict(readouts)})
@@ -246,9 +228,8 @@ def train_evaluator(
     """
     out = Path(out)
     keep_settings(out, config)
-    data = evaluator_data(
-        out / "renders", count=config.count, seed=config.data_seed, image_size=image_size
-    )
+    drawn = {"count": config.count, "seed": config.data_seed, "image_size": image_size}
+    data = make_dataset(out / "renders", **drawn, held_out_every=HELD_OUT_EVERY)
     tokenizer = write_tokenizer(out / "tokenizer", WORDS)
     tokens, labels = tokenize(tokenizer, list(data.captions)), torch.from_numpy(data.labels)
     device = training_device(config.loop.device)
@@ -292,32 +273,15 @@ def save_evaluator(
     copy.deepcopy(cast(CLIPModel, networks["clip"])).cpu().half().save_pretrained(folder)
     write_tokenizer(folder, WORDS)
     # What transformers' own CLIPProcessor does to an image before the network sees it.
-    half = [0.5, 0.5, 0.5]
-    write_json(
-        folder / "preprocessor_config.json",
-        {
-            "image_processor_type": "CLIPImageProcessor",
-            "do_resize": True,
-            "size": {"height": image_size, "width": image_size},
-            "do_center_crop": False,
-            "do_normalize": True,
-            "image_mean": half,
-            "image_std": half,
-        },
-    )
+    seen = {"size": {"height": image_size, "width": image_size}, "do_center_crop": False}
+    seen |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    kind = {"image_processor_type": "CLIPImageProcessor", "do_resize": True, "do_normalize": True}
+    write_json(folder / "preprocessor_config.json", kind | seen)
     readouts = networks["readouts"].state_dict()
     save_tensors(folder / READOUTS, {name: value.half() for name, value in readouts.items()})
-    card: dict[str, Any] = {
-        "words": {name: list(words) for name, words in ATTRIBUTES.items()},
-        "looks": [list(look) for look in LOOKS],
-        "training": {
-            "renders": config.count,
-            "seed": config.data_seed,
-            "steps": config.loop.steps,
-            "batch": config.batch,
-        },
-    }
-    write_json(folder / CARD, card)
+    training = {"renders": config.count, "seed": config.data_seed}
+    training |= {"steps": config.loop.steps, "batch": config.batch}
+    write_json(folder / CARD, {"words": ATTRIBUTES, "looks": LOOKS, "training": training})
 
 
 def evaluator_accuracy(
@@ -336,31 +300,26 @@ def evaluator_accuracy(
         of all; "by object" the same for each object, and "count" and "seed".
     """
     scenes = [evaluator_scene(seed, i)[0] for i in range(count)]
-    right = {name: np.zeros(count, bool) for name in ATTRIBUTES}
+    found = []
     for start in range(0, count, _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        rendered, _, _ = render_batch(scenes[rows], height=image_size, width=image_size)
+        some = scenes[start : start + _CHUNK]
+        rendered, _, _ = render_batch(some, height=image_size, width=image_size)
         seen = evaluator.attributes(torch.from_numpy(rendered).permute(0, 3, 1, 2))
-        labels = np.array([scene_labels(scene) for scene in scenes[rows]])
-        for column, name in enumerate(ATTRIBUTES):
-            right[name][rows] = seen.numbers(name).numpy() == labels[:, column]
+        found.append(torch.stack([seen.numbers(name) for name in ATTRIBUTES], 1).numpy())
+    right = np.concatenate(found) == [scene_labels(scene) for scene in scenes]
     names = np.array([scene.name for scene in scenes])
-    clear = np.array(
-        [has_front(s.name) and view_margin(s.camera) >= MARGIN_DEGREES for s in scenes]
-    )
+    # The view, the last of the attributes, counts where it can be told.
+    counts = np.ones_like(right)
+    counts[:, -1] = [has_front(s.name) and view_margin(s.camera) >= MARGIN_DEGREES for s in scenes]
 
-    def shares(chosen: np.ndarray) -> dict[str, float]:
-        kept = {name: chosen & clear if name == "view" else chosen for name in right}
-        return {
-            name: round(float(right[name][rows].mean()), 4)
-            for name, rows in kept.items()
-            if rows.any()
-        }
+    def shares(rows: np.ndarray) -> dict[str, float]:
+        columns = zip(ATTRIBUTES, right[rows].T, counts[rows].T, strict=True)
+        return {name: round(float(of[kept].mean()), 4) for name, of, kept in columns if kept.any()}
 
     return {
         "count": count,
         "seed": seed,
         **shares(np.ones(count, bool)),
-        "view, everywhere": round(float(right["view"].mean()), 4),
+        "view, everywhere": round(float(right[:, -1].mean()), 4),
         "by object": {name: shares(names == name) for name in dict.fromkeys(names.tolist())},
     }

@@ -9,7 +9,8 @@ import copy
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -35,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 CHECKPOINT, SETTINGS = "checkpoint.safetensors", "config.json"
 
+_CLIP = 1.0  # largest norm of the gradient
+
 _MAY_CHANGE = {"start_share"} | {
     f"loop.{name}" for name in ("steps", "cooldown", "device", "save_seconds", "export_seconds")
 }
@@ -52,7 +55,6 @@ class LoopConfig:
             nothing depends on `steps`, so that a run can be prolonged from a checkpoint that lies there.
         weight_decay: of AdamW.
         average: decay of the weights' moving average, in [0, 1).
-        clip: largest norm of the gradient.
         device: where the model is; "" is CUDA where there is one, else the CPU.
         save_seconds: time between two checkpoints.
         export_seconds: time between two calls of `export`.
@@ -67,7 +69,6 @@ class LoopConfig:
     cooldown: float = 0.3
     weight_decay: float = 0.01
     average: float = 0.999
-    clip: float = 1.0
     device: str = ""
     save_seconds: float = 60.0
     export_seconds: float = 600.0
@@ -79,9 +80,22 @@ class LoopConfig:
         positive_int("warmup", self.warmup, 0)
         in_range("cooldown", self.cooldown, 0, 1)
         in_range("weight_decay", self.weight_decay, 0, 1)
-        if in_range("average", self.average, 0, 1) == 1:
-            reject("average", self.average, "a number in [0, 1): at 1 the average never moves")
-        in_range("clip", self.clip, 0, float("inf"), open_low=True)
+        below_one("average", self.average, "the average never moves")
+
+
+def below_one(name: str, share: float, otherwise: str) -> None:
+    """Refuse a share outside [0, 1).
+
+    Args:
+        name: of the setting.
+        share: its value.
+        otherwise: what would happen at 1.
+
+    Raises:
+        ValueError: outside.
+    """
+    if in_range(name, share, 0, 1) == 1:
+        reject(name, share, f"a number in [0, 1): at 1 {otherwise}")
 
 
 def check_channels(channels: Sequence[int], groups: int) -> None:
@@ -134,6 +148,18 @@ def learning_rate(config: LoopConfig, step: int) -> float:
     risen = (step + 1) / max(1, config.warmup)
     falling = max(1.0, config.cooldown * config.steps)
     return config.learning_rate * min(1.0, risen, (config.steps - step) / falling)
+
+
+@contextmanager
+def initialised(seed: int) -> Iterator[None]:
+    """Let modules draw their own initialisation, which takes torch's global stream, from a seed.
+
+    Args:
+        seed: of the weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(seed)
+        yield
 
 
 def training_device(name: str = "") -> torch.device:
@@ -229,7 +255,7 @@ class _State(Generic[Model]):
             group["lr"] = learning_rate(self.config, step)
         numbers = loss(step)
         numbers["loss"].backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         # Early on the average must follow faster, or it would keep the random start for long.
@@ -242,12 +268,14 @@ class _State(Generic[Model]):
 
     def save(self, path, step):
         """Write everything the next step depends on."""
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.averaged.state_dict().items()}
-        tensors |= {f"optimiser.{k}": v for k, v in optimizer_tensors(self.optimiser).items()}
-        tensors["step"] = torch.tensor(step)
+        parts = {
+            "model": self.model.state_dict(),
+            "average": self.averaged.state_dict(),
+            "optimiser": optimizer_tensors(self.optimiser),
+        }
         # Tensors that share memory would be refused, so each is its own copy.
-        save_tensors(path, {k: v.clone().contiguous() for k, v in tensors.items()})
+        tensors = {f"{part}.{k}": v.clone() for part, of in parts.items() for k, v in of.items()}
+        save_tensors(path, tensors | {"step": torch.tensor(step)})
 
     def load(self, path):
         """Return the number of finished steps, 0 without a checkpoint."""

@@ -74,7 +74,7 @@ def write_tokenizer(folder: str | Path, words: tuple[str, ...]) -> CLIPTokenizer
 
 
 def text_shape(
-    tokenizer: CLIPTokenizer, *, width: int, layers: int, heads: int, projection: int
+    tokenizer: CLIPTokenizer, width: int, *, layers: int, heads: int, projection: int
 ) -> dict[str, Any]:
     """Return the settings of a `CLIPTextModel` that reads the tokenizer's tokens.
 

@@ -24,18 +24,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from sdilib.cameras import VIEWS
 from sdilib.checks import in_range, positive_int, reject
 from sdilib.lab.train.loop import (
     LoopConfig,
     autocast,
+    below_one,
     check_channels,
+    initialised,
     keep_settings,
     train_loop,
     training_device,
 )
 from sdilib.lab.train.tokenizer import text_shape, write_tokenizer
 from sdilib.lab.train.vae import latents_of
-from sdilib.lab.world.captions import VIEWS, WORDS
+from sdilib.lab.world.captions import WORDS
 from sdilib.lab.world.dataset import WorldData
 from sdilib.seeds import generator
 from sdilib.stable_diffusion.loading import (
@@ -44,18 +47,12 @@ from sdilib.stable_diffusion.loading import (
     load_pipeline,
     model_folder,
 )
-from sdilib.storage import (
-    hash_files,
-    hash_json,
-    load_tensors,
-    read_json,
-    save_tensors,
-    write_json,
-)
+from sdilib.storage import hash_files, hash_json, load_tensors, read_json, save_tensors, write_json
 
 _TEXT_HEADS = 4
 
-_QUALITY = "quality.json"  # beside a model's card, which writes it
+QUALITY = "quality.json"
+"""What was measured of a model, and how it was trained; beside its card, which writes it."""
 
 STARTED = "started.json"
 """What is known of the training of the model that this one's began from; beside the checkpoint."""
@@ -114,8 +111,7 @@ class UNetConfig:
             reject("text_width", self.text_width, f"a multiple of {_TEXT_HEADS}")
         for name in ("dropped", "mismatched", "same_view"):
             in_range(name, getattr(self, name), 0, 1)
-        if in_range("start_share", self.start_share, 0, 1) == 1:
-            reject("start_share", self.start_share, "a number in [0, 1): at 1 nothing is trained")
+        below_one("start_share", self.start_share, "nothing is trained")
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -138,25 +134,16 @@ def make_networks(
 ) -> nn.ModuleDict:
     """Return the untrained "unet" and "text_encoder"; their weights depend on the seed alone."""
     deeper = len(config.channels) - 1
-    text = text_shape(
-        tokenizer,
-        width=config.text_width,
-        layers=config.text_layers,
-        heads=_TEXT_HEADS,
-        projection=config.text_width,
-    )
-    with torch.random.fork_rng(devices=[]):
-        # The modules' own initialisation draws from torch's global stream.
-        torch.random.manual_seed(config.seed)
+    width, layers = config.text_width, config.text_layers
+    text = text_shape(tokenizer, width, layers=layers, heads=_TEXT_HEADS, projection=width)
+    with initialised(config.seed):
         unet = UNet2DConditionModel(
             sample_size=latent_size,
-            in_channels=4,
-            out_channels=4,
             block_out_channels=config.channels,
             layers_per_block=1,
             down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * deeper),
             up_block_types=(*("CrossAttnUpBlock2D",) * deeper, "UpBlock2D"),
-            cross_attention_dim=config.text_width,
+            cross_attention_dim=width,
             attention_head_dim=config.heads,
             norm_num_groups=config.groups,
         )
@@ -370,15 +357,15 @@ def start_folder(model: str) -> Path:
         ValueError: no such folder, or a part of it is missing.
     """
     folder = model_folder(model)
-    if folder is None or not (folder / _QUALITY).is_file():
-        reject("start", model, f"mini, or the folder of a model with a card's {_QUALITY}")
+    if folder is None or not (folder / QUALITY).is_file():
+        reject("start", model, f"mini, or the folder of a model with a card's {QUALITY}")
     check_folder(model, folder)
     return folder
 
 
 def _begin_from(model: str, networks: nn.ModuleDict, record: Path) -> nn.ModuleDict:
     """Take a model's weights, and keep what is said of its training: what is made from it may take its place."""
-    quality = start_folder(model) / _QUALITY
+    quality = start_folder(model) / QUALITY
     pipeline = load_pipeline(model)
     started = nn.ModuleDict({name: getattr(pipeline, name) for name in networks})
     networks.load_state_dict(started.state_dict())

@@ -21,6 +21,7 @@ from sdilib.lab.train.loop import (
     LoopConfig,
     autocast,
     check_channels,
+    initialised,
     keep_settings,
     train_loop,
     training_device,
@@ -64,21 +65,15 @@ def make_vae(config: VAEConfig, *, image_size: int = 64) -> AutoencoderKL:
     """Return the untrained autoencoder; its weights depend on `config.seed` alone."""
     levels = len(config.channels)
     shape: dict[str, Any] = {
-        "in_channels": 3,
-        "out_channels": 3,
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
         "block_out_channels": config.channels,
-        "layers_per_block": 1,
-        "latent_channels": 4,
         "norm_num_groups": config.groups,
         "sample_size": image_size,
         "mid_block_add_attention": False,
         "scaling_factor": 1.0,
     }
-    with torch.random.fork_rng(devices=[]):
-        # The modules' own initialisation draws from torch's global stream.
-        torch.random.manual_seed(config.seed)
+    with initialised(config.seed):
         return AutoencoderKL(**shape)
 
 

@@ -8,12 +8,13 @@ import hashlib
 
 import numpy as np
 
+from sdilib.cameras import VIEWS
 from sdilib.checks import one_of
+from sdilib.denoiser import with_view
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.render import WorldScene
 
 OPENINGS = ("", "a photo of ", "a render of ", "a picture of ")
-VIEWS = ("front", "side", "back", "overhead")
 WORDS: tuple[str, ...] = tuple(
     sorted(
         {"a", "an", ",", "view"}
@@ -37,7 +38,7 @@ def prompt(name: str, colour: str, *, pattern: str = "plain", view: str | None =
         name: one of `objects.OBJECT_NAMES`.
         colour: one of `objects.COLOURS`, or "" to leave it open.
         pattern: one of `objects.PATTERNS`; "plain" is not said.
-        view: one of `VIEWS`, or None.
+        view: one of `cameras.VIEWS`, or None.
 
     Raises:
         ValueError: an unknown word.
@@ -55,7 +56,7 @@ def prompt(name: str, colour: str, *, pattern: str = "plain", view: str | None =
     words = [colour, "" if pattern == "plain" else pattern, name]
     phrase = " ".join(word for word in words if word)
     phrase = f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
-    return phrase if view is None else f"{phrase}, {one_of('view', view, VIEWS)} view"
+    return phrase if view is None else with_view(phrase, one_of("view", view, VIEWS))
 
 
 def caption(scene: WorldScene, random: np.random.Generator) -> str:

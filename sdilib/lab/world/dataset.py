@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from tqdm import tqdm
 
+from sdilib.cameras import VIEWS
 from sdilib.checks import positive_int
-from sdilib.lab.world.captions import VIEWS, caption, is_held_out
+from sdilib.lab.world.captions import caption, is_held_out
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
 from sdilib.storage import read_json, write_json
@@ -81,7 +82,7 @@ def make_dataset(
     seed: int = 0,
     held_out_every: int = 0,
 ) -> WorldData:
-    """Draw a data set into a folder, or open it if it is already there.
+    """Draw a data set into a folder, or open it if it is already there; the images stay on disk until they are read.
 
     Args:
         folder: where it lies; about 12 kB an image at 64 x 64.
@@ -106,20 +107,6 @@ def make_dataset(
         done.unlink(missing_ok=True)
         _draw(folder, count, image_size, seed, held_out_every)
         write_json(done, info)
-    return open_dataset(folder)
-
-
-def open_dataset(folder: str | Path) -> WorldData:
-    """Open a finished data set; the images stay on disk until they are read.
-
-    Args:
-        folder: made by `make_dataset`.
-
-    Raises:
-        FileNotFoundError: none there.
-    """
-    folder = Path(folder)
-    read_json(folder / "info.json")
     return WorldData(
         images=np.load(folder / "images.npy", mmap_mode="r"),
         captions=tuple(read_json(folder / "captions.json")),
@@ -129,12 +116,7 @@ def open_dataset(folder: str | Path) -> WorldData:
 
 def scene_labels(scene: WorldScene) -> tuple[int, int, int, int]:
     """Numbers of a scene's object, colour, pattern and view."""
-    return (
-        OBJECT_NAMES.index(scene.name),
-        list(COLOURS).index(scene.colour),
-        PATTERNS.index(scene.pattern),
-        VIEWS.index(scene.camera.view),
-    )
+    return (*scene.numbers, VIEWS.index(scene.camera.view))
 
 
 def _draw(folder, count, image_size, seed, held_out_every):

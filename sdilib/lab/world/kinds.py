@@ -4,8 +4,6 @@ A *part* is a piece with one paint (a mushroom's cap, its stem). A new object is
 distance function in `bodies`, and one line in its `distance_and_part`.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 RADIUS = 1.22  # every object lies inside this ball
@@ -37,175 +35,119 @@ def _painted(mapping, cell, radius=1.0, centre=(0.0, 0.0, 0.0)):
     return (mapping, *centre, radius, cell)
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectClass:
-    """One kind of object.
+OBJECTS: dict[str, tuple[tuple[float, ...], ...]] = {
+    "mug": (_painted(_AROUND, 0.28, 0.6), _fixed(0.24, 0.11, 0.05)),
+    "ice cream": (
+        _painted(_BALL, 0.29, 0.54, (0.0, 0.10, 0.0)),
+        _fixed(0.80, 0.55, 0.28),
+        _fixed(0.97, 0.95, 0.90),
+        _fixed(0.80, 0.05, 0.10),
+        _fixed(0.32, 0.16, 0.07),
+        _fixed(0.62, 0.38, 0.16),
+    ),
+    "cottage": (
+        _painted(_WALLS, 0.26),
+        _fixed(0.42, 0.22, 0.12),
+        _fixed(0.55, 0.22, 0.18),
+        _fixed(0.20, 0.12, 0.08),
+        _fixed(0.62, 0.82, 0.95),
+        _fixed(0.95, 0.80, 0.25),
+    ),
+    "mushroom": (
+        _painted(_BALL, 0.32, 0.76, (0.0, -0.04, 0.0)),
+        _fixed(0.95, 0.91, 0.82),
+        _fixed(0.45, 0.25, 0.12),
+        _fixed(0.62, 0.82, 0.95),
+    ),
+    "snowman": (
+        _painted(_AROUND, 0.19, 0.29),
+        _fixed(0.97, 0.97, 0.98),
+        _fixed(0.06, 0.06, 0.07),
+        _fixed(0.98, 0.48, 0.05),
+        _fixed(0.36, 0.20, 0.10),
+    ),
+    "rocket": (
+        _painted(_AROUND, 0.24, 0.4),
+        _fixed(0.27, 0.29, 0.36),
+        _fixed(0.62, 0.82, 0.95),
+        _fixed(0.75, 0.76, 0.78),
+        _fixed(0.98, 0.62, 0.10),
+    ),
+    "cactus": (
+        _painted(_AROUND, 0.23, 0.26),
+        _fixed(0.72, 0.38, 0.22),
+        _fixed(0.28, 0.17, 0.10),
+        _fixed(0.97, 0.35, 0.62),
+        _fixed(0.98, 0.85, 0.20),
+    ),
+    "burger": (
+        _painted(_BALL, 0.30, 0.84, (0.0, -0.30, 0.0)),
+        _fixed(0.35, 0.70, 0.15),
+        _fixed(0.99, 0.78, 0.12),
+        _fixed(0.33, 0.17, 0.09),
+        _fixed(0.88, 0.62, 0.30),
+        _fixed(0.70, 0.50, 0.30),
+        _fixed(0.97, 0.97, 0.97),
+    ),
+    "car": (
+        _painted(_WALLS, 0.27),
+        _fixed(0.62, 0.82, 0.95),
+        _fixed(0.09, 0.09, 0.10),
+        _fixed(0.75, 0.76, 0.78),
+        _fixed(0.99, 0.93, 0.62),
+        _fixed(0.80, 0.05, 0.06),
+    ),
+    "teapot": (
+        _painted(_BALL, 0.29, 0.72, (0.0, -0.18, 0.0)),
+        _fixed(0.95, 0.91, 0.82),
+        _fixed(0.86, 0.66, 0.22),
+    ),
+    "astronaut": (
+        _painted(_AROUND, 0.23, 0.4),
+        _fixed(0.95, 0.95, 0.97),
+        _fixed(0.10, 0.11, 0.18),
+        _fixed(0.55, 0.57, 0.62),
+        _fixed(0.86, 0.66, 0.22),
+    ),
+    "strawberry": (
+        _painted(_BALL, 0.30, 0.66, (0.0, 0.12, 0.0)),
+        _fixed(0.99, 0.88, 0.35),
+        _fixed(0.22, 0.55, 0.16),
+    ),
+    "turtle": (
+        _painted(_BALL, 0.31, 0.84, (0.0, -0.34, 0.0)),
+        _fixed(0.55, 0.70, 0.34),
+        _fixed(0.90, 0.82, 0.60),
+        _fixed(0.06, 0.06, 0.07),
+    ),
+    "cat": (
+        _painted(_AROUND, 0.24, 0.42),
+        _fixed(0.97, 0.96, 0.94),
+        _fixed(0.07, 0.12, 0.08),
+        _fixed(0.95, 0.52, 0.56),
+    ),
+    "pumpkin": (
+        _painted(_BALL, 0.31, 0.84, (0.0, -0.12, 0.0)),
+        _fixed(0.10, 0.06, 0.04),
+        _fixed(0.36, 0.42, 0.16),
+    ),
+    "boat": (
+        _painted(_WALLS, 0.26),
+        _fixed(0.97, 0.94, 0.86),
+        _fixed(0.66, 0.44, 0.24),
+        _fixed(0.30, 0.17, 0.09),
+    ),
+}
+"""Each kind by the words for it in a prompt: the paint of each part, in the order of the numbers its distance returns."""
 
-    Args:
-        name: the words for it in a prompt.
-        parts: the paint of each part, in the order of the numbers its distance function returns.
-    """
-
-    name: str
-    parts: tuple[tuple[float, ...], ...]
-
-
-OBJECTS: tuple[ObjectClass, ...] = (
-    ObjectClass("mug", (_painted(_AROUND, 0.28, 0.6), _fixed(0.24, 0.11, 0.05))),
-    ObjectClass(
-        "ice cream",
-        (
-            _painted(_BALL, 0.29, 0.54, (0.0, 0.10, 0.0)),
-            _fixed(0.80, 0.55, 0.28),
-            _fixed(0.97, 0.95, 0.90),
-            _fixed(0.80, 0.05, 0.10),
-            _fixed(0.32, 0.16, 0.07),
-            _fixed(0.62, 0.38, 0.16),
-        ),
-    ),
-    ObjectClass(
-        "cottage",
-        (
-            _painted(_WALLS, 0.26),
-            _fixed(0.42, 0.22, 0.12),
-            _fixed(0.55, 0.22, 0.18),
-            _fixed(0.20, 0.12, 0.08),
-            _fixed(0.62, 0.82, 0.95),
-            _fixed(0.95, 0.80, 0.25),
-        ),
-    ),
-    ObjectClass(
-        "mushroom",
-        (
-            _painted(_BALL, 0.32, 0.76, (0.0, -0.04, 0.0)),
-            _fixed(0.95, 0.91, 0.82),
-            _fixed(0.45, 0.25, 0.12),
-            _fixed(0.62, 0.82, 0.95),
-        ),
-    ),
-    ObjectClass(
-        "snowman",
-        (
-            _painted(_AROUND, 0.19, 0.29),
-            _fixed(0.97, 0.97, 0.98),
-            _fixed(0.06, 0.06, 0.07),
-            _fixed(0.98, 0.48, 0.05),
-            _fixed(0.36, 0.20, 0.10),
-        ),
-    ),
-    ObjectClass(
-        "rocket",
-        (
-            _painted(_AROUND, 0.24, 0.4),
-            _fixed(0.27, 0.29, 0.36),
-            _fixed(0.62, 0.82, 0.95),
-            _fixed(0.75, 0.76, 0.78),
-            _fixed(0.98, 0.62, 0.10),
-        ),
-    ),
-    ObjectClass(
-        "cactus",
-        (
-            _painted(_AROUND, 0.23, 0.26),
-            _fixed(0.72, 0.38, 0.22),
-            _fixed(0.28, 0.17, 0.10),
-            _fixed(0.97, 0.35, 0.62),
-            _fixed(0.98, 0.85, 0.20),
-        ),
-    ),
-    ObjectClass(
-        "burger",
-        (
-            _painted(_BALL, 0.30, 0.84, (0.0, -0.30, 0.0)),
-            _fixed(0.35, 0.70, 0.15),
-            _fixed(0.99, 0.78, 0.12),
-            _fixed(0.33, 0.17, 0.09),
-            _fixed(0.88, 0.62, 0.30),
-            _fixed(0.70, 0.50, 0.30),
-            _fixed(0.97, 0.97, 0.97),
-        ),
-    ),
-    ObjectClass(
-        "car",
-        (
-            _painted(_WALLS, 0.27),
-            _fixed(0.62, 0.82, 0.95),
-            _fixed(0.09, 0.09, 0.10),
-            _fixed(0.75, 0.76, 0.78),
-            _fixed(0.99, 0.93, 0.62),
-            _fixed(0.80, 0.05, 0.06),
-        ),
-    ),
-    ObjectClass(
-        "teapot",
-        (
-            _painted(_BALL, 0.29, 0.72, (0.0, -0.18, 0.0)),
-            _fixed(0.95, 0.91, 0.82),
-            _fixed(0.86, 0.66, 0.22),
-        ),
-    ),
-    ObjectClass(
-        "astronaut",
-        (
-            _painted(_AROUND, 0.23, 0.4),
-            _fixed(0.95, 0.95, 0.97),
-            _fixed(0.10, 0.11, 0.18),
-            _fixed(0.55, 0.57, 0.62),
-            _fixed(0.86, 0.66, 0.22),
-        ),
-    ),
-    ObjectClass(
-        "strawberry",
-        (
-            _painted(_BALL, 0.30, 0.66, (0.0, 0.12, 0.0)),
-            _fixed(0.99, 0.88, 0.35),
-            _fixed(0.22, 0.55, 0.16),
-        ),
-    ),
-    ObjectClass(
-        "turtle",
-        (
-            _painted(_BALL, 0.31, 0.84, (0.0, -0.34, 0.0)),
-            _fixed(0.55, 0.70, 0.34),
-            _fixed(0.90, 0.82, 0.60),
-            _fixed(0.06, 0.06, 0.07),
-        ),
-    ),
-    ObjectClass(
-        "cat",
-        (
-            _painted(_AROUND, 0.24, 0.42),
-            _fixed(0.97, 0.96, 0.94),
-            _fixed(0.07, 0.12, 0.08),
-            _fixed(0.95, 0.52, 0.56),
-        ),
-    ),
-    ObjectClass(
-        "pumpkin",
-        (
-            _painted(_BALL, 0.31, 0.84, (0.0, -0.12, 0.0)),
-            _fixed(0.10, 0.06, 0.04),
-            _fixed(0.36, 0.42, 0.16),
-        ),
-    ),
-    ObjectClass(
-        "boat",
-        (
-            _painted(_WALLS, 0.26),
-            _fixed(0.97, 0.94, 0.86),
-            _fixed(0.66, 0.44, 0.24),
-            _fixed(0.30, 0.17, 0.09),
-        ),
-    ),
-)
-OBJECT_NAMES = tuple(kind.name for kind in OBJECTS)
+OBJECT_NAMES = tuple(OBJECTS)
 
 
 def _paint_table():
     """All paints as one array (object, part, 6), for the compiled code."""
-    table = np.zeros((len(OBJECTS), max(len(kind.parts) for kind in OBJECTS), 6))
-    for row, kind in enumerate(OBJECTS):
-        table[row, : len(kind.parts)] = kind.parts
+    table = np.zeros((len(OBJECTS), max(map(len, OBJECTS.values())), 6))
+    for row, parts in enumerate(OBJECTS.values()):
+        table[row, : len(parts)] = parts
     return table
 
 

@@ -12,20 +12,10 @@ from numba import njit, prange
 
 from sdilib.checks import one_of
 from sdilib.lab.world.bodies import distance_and_part
-from sdilib.lab.world.kinds import (
-    COLOURS,
-    OBJECT_NAMES,
-    OBJECTS,
-    PAINTS,
-    PALETTE,
-    PATTERNS,
-    RADIUS,
-    WHITE,
-)
+from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PAINTS, PALETTE, PATTERNS, RADIUS, WHITE
 
 __all__ = [
     "COLOURS",
-    "OBJECTS",
     "OBJECT_NAMES",
     "PATTERNS",
     "RADIUS",

@@ -13,19 +13,11 @@ import numpy as np
 from jaxtyping import Float
 from numba import njit, prange
 
+from sdilib.cameras import view_word
 from sdilib.checks import in_range, one_of, positive_int
-from sdilib.lab.world.objects import (
-    COLOURS,
-    OBJECT_NAMES,
-    PATTERNS,
-    RADIUS,
-    distance,
-    radiance,
-)
+from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS, RADIUS, distance, radiance
 
 BACKGROUND = 0.92  # the same grey in every channel
-OVERHEAD_DEGREES = 60.0  # from this elevation on, a view is called overhead
-_FRONT_DEGREES, _BACK_DEGREES = 45.0, 135.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +46,7 @@ class WorldCamera:
     @property
     def view(self) -> str:
         """The word for this view: front, side, back or overhead."""
-        if self.elevation_degrees >= OVERHEAD_DEGREES:
-            return "overhead"
-        turn = abs((self.azimuth_degrees + 180.0) % 360.0 - 180.0)
-        return "front" if turn < _FRONT_DEGREES else "back" if turn > _BACK_DEGREES else "side"
+        return view_word(self.azimuth_degrees, self.elevation_degrees)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +73,12 @@ class WorldScene:
         one_of("colour", self.colour, COLOURS)
         one_of("pattern", self.pattern, PATTERNS)
         in_range("stretch", self.stretch, 0.5, 1.5)
+
+    @property
+    def numbers(self) -> tuple[int, int, int]:
+        """The numbers of the object, the colour and the pattern."""
+        colour = list(COLOURS).index(self.colour)
+        return OBJECT_NAMES.index(self.name), colour, PATTERNS.index(self.pattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +125,7 @@ def render_batch(
     Returns:
         Images, silhouettes and depths as in `Rendering`.
     """
-    hues = list(COLOURS)
-    what = np.array(
-        [
-            (OBJECT_NAMES.index(s.name), hues.index(s.colour), PATTERNS.index(s.pattern))
-            for s in scenes
-        ],
-        dtype=np.int64,
-    ).reshape(-1, 3)
+    what = np.array([scene.numbers for scene in scenes], np.int64).reshape(-1, 3)
     frames = np.array([(*_frame(s.camera), s.stretch) for s in scenes]).reshape(-1, 14)
     shape = (len(scenes), height, width)
     centres = np.empty((*shape, 3), np.float32)

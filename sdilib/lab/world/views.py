@@ -1,9 +1,10 @@
 """Views with room to spare: how far a camera is from where the word for its view changes, and scenes by view."""
 
+from dataclasses import replace
 from itertools import count
 
-from sdilib.checks import in_range, one_of
-from sdilib.lab.world.captions import VIEWS
+from sdilib.cameras import BACK_DEGREES, FRONT_DEGREES, VIEWS
+from sdilib.checks import one_of
 from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.kinds import OBJECT_NAMES
 from sdilib.lab.world.render import WorldCamera, WorldScene
@@ -15,8 +16,6 @@ MARGIN_DEGREES = 15.0
 
 FRONTLESS = ("strawberry",)
 """Objects whose sides differ in nothing that has a name: here, in where the seeds lie."""
-
-_BORDERS = (-135.0, -45.0, 45.0, 135.0)
 
 
 def has_front(name: str) -> bool:
@@ -41,8 +40,8 @@ def view_margin(camera: WorldCamera) -> float:
     """
     if camera.view == "overhead":
         return 180.0
-    gaps = [(camera.azimuth_degrees - border + 180.0) % 360.0 - 180.0 for border in _BORDERS]
-    return min(abs(gap) for gap in gaps)
+    turn = abs((camera.azimuth_degrees + 180.0) % 360.0 - 180.0)
+    return min(abs(turn - border) for border in (FRONT_DEGREES, BACK_DEGREES))
 
 
 def scene_of_view(
@@ -53,7 +52,6 @@ def scene_of_view(
     *,
     seed: int,
     index: int,
-    margin_degrees: float = MARGIN_DEGREES,
 ) -> WorldScene:
     """Draw a scene of given looks, its camera and stretch as the data set draws them within a view.
 
@@ -64,16 +62,12 @@ def scene_of_view(
         view: one of `VIEWS`.
         seed: of the scenes, at least 0.
         index: of the scene, at least 0.
-        margin_degrees: distance kept from the borders between views, in [0, 40].
 
     Raises:
-        ValueError: an unknown word, or a number out of range.
+        ValueError: an unknown word, or a negative number.
     """
     one_of("view", view, VIEWS)
-    in_range("margin_degrees", margin_degrees, 0.0, 40.0)
     # The data's own draws, taken in turn until one is of this view (one in seven is overhead).
-    for attempt in count():
-        drawn, _ = random_scene(seed, 1000 * index + attempt)
-        if drawn.camera.view == view and view_margin(drawn.camera) >= margin_degrees:
-            return WorldScene(name, colour, pattern, drawn.camera, stretch=drawn.stretch)
-    raise AssertionError("every view comes up")
+    draws = (random_scene(seed, 1000 * index + attempt)[0] for attempt in count())
+    drawn = next(scene for scene in draws if scene.camera.view == view)
+    return replace(drawn, name=name, colour=colour, pattern=pattern)

@@ -1,7 +1,7 @@
-"""The CUDA paths on a played device: real numbers, held by the CPU, under a device's rules.
+"""The CUDA paths on a mock device: real numbers, held by the CPU, under a device's rules.
 
-Run by `test_played.py` as a process of its own, with the compiled `device.cpp`. A tensor of the device holds another, of the
-CPU, and refuses what CUDA refuses: to meet a tensor of the CPU, and to be read by numpy. What is not played: kernels of
+Run by `test_mock.py` as a process of its own, with the compiled `device.cpp`. A tensor of the device holds another, of the
+CPU, and refuses what CUDA refuses: to meet a tensor of the CPU, and to be read by numpy. What is not mocked: kernels of
 nerfacc and tinycudann, speed, memory.
 """
 
@@ -40,17 +40,17 @@ class OnCUDA(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, call, types, args=(), kwargs=None):
-        return _played(call, args, kwargs or {})
+        return _mocked(call, args, kwargs or {})
 
 
 class Everywhere(TorchDispatchMode):
     """Makes tensors on the device where one is asked for by name."""
 
     def __torch_dispatch__(self, call, types, args=(), kwargs=None):
-        return _played(call, args, kwargs or {})
+        return _mocked(call, args, kwargs or {})
 
 
-def _played(call: Any, args: Any, kwargs: Any) -> Any:
+def _mocked(call: Any, args: Any, kwargs: Any) -> Any:
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     ours = [each for each in tensors if isinstance(each, OnCUDA)]
     others = [each for each in tensors if not isinstance(each, OnCUDA) and each.dim()]
@@ -97,7 +97,7 @@ def _begin() -> None:
         "is_available": True,
         "current_device": 0,
         "synchronize": None,
-        "get_device_name": "played",
+        "get_device_name": "mock",
         "reset_peak_memory_stats": None,
         "max_memory_allocated": 0,
         "memory_allocated": 0,

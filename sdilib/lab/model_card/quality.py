@@ -1,11 +1,13 @@
 """How good a model of the world is: what its samples show, how far they are from renders, what they copy.
 
-Everything is measured against unseen renders of the same prompts, by an evaluator that saw renders only.
+Everything is measured against unseen renders of the same prompts, by an evaluator that saw renders only. Samples are
+kept in a build folder, so that a measurement that was stopped goes on where it was.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, cycle, islice, product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,42 +17,30 @@ from scipy.stats import binomtest
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sdilib.cameras import VIEWS
 from sdilib.checks import positive_int
+from sdilib.lab import metrics
 from sdilib.lab.evaluator import Evaluator
-from sdilib.lab.metrics import (
-    frechet_distance,
-    high_frequency_energy,
-    kernel_distance,
-    nearest_distance,
-    psnr,
-    saturation,
-)
-from sdilib.lab.world.captions import VIEWS, is_held_out, prompt
+from sdilib.lab.world.captions import is_held_out, prompt
 from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.render import WorldScene, render_batch
 from sdilib.lab.world.views import scene_of_view
 from sdilib.stable_diffusion import StableDiffusion
-
-__all__ = [
-    "JUDGED",
-    "Item",
-    "accuracies",
-    "autoencoder_psnr",
-    "balanced_items",
-    "copying",
-    "likeness",
-    "reconstructed",
-    "renders",
-    "scenes_of",
-    "share",
-    "training_features",
-]
+from sdilib.storage import hash_json, load_tensors, save_tensors
+from sdilib.text_to_image import ddim_images
 
 Images = Float[Tensor, "batch 3 height width"]
 
 JUDGED = "object, colour and pattern"
 """All three right in one image."""
+
+GUIDED, FREE = "samples, γ = 7.5", "samples, γ = 1"
+SWEEP = (1.0, 3.0, 7.5, 15.0, 30.0, 100.0)
+
+_BATCH = 50
+_HELD_OUT_SHARE, _SWEEP_SHARE = 0.25, 0.1  # of the samples
+_REFERENCES, _OTHERS = 101, 102  # seeds of the renders that samples are compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +66,109 @@ class Item:
         """What is asked for, in the world's words."""
         return prompt(self.name, self.colour, pattern=self.pattern, view=self.view)
 
-    @property
-    def held_out(self) -> bool:
-        """Whether no training picture shows this combination."""
-        return is_held_out(self.name, self.colour, self.pattern)
+
+def measure(
+    model: StableDiffusion,
+    evaluator: Evaluator,
+    *,
+    count: int,
+    training: Mapping[str, Any],
+    image_size: int,
+    num_steps: int = 50,
+    build: str | Path = "build/model-card",
+) -> dict[str, Any]:
+    """Measure a model of the world: 2 * 50 sample-forwards per sample at γ = 7.5, 50 at γ = 1, a few for the sweep.
+
+    Args:
+        model: frozen.
+        evaluator: judges.
+        count: number of samples; a quarter of them of held-out combinations.
+        training: from `training_cost`; without it nothing is compared with training pictures.
+        image_size: of the renders.
+        num_steps: of DDIM.
+        build: folder in which samples are kept.
+
+    Returns:
+        What `quality.json` holds.
+    """
+    held_out = balanced_items(max(1, round(_HELD_OUT_SHARE * count)), held_out=True)
+    seen = balanced_items(count - len(held_out))
+    items, few = [*seen, *held_out], seen[: max(2, round(_SWEEP_SHARE * count))]
+    real, others = (
+        renders(scenes_of(items, seed=seed), image_size=image_size)
+        for seed in (_REFERENCES, _OTHERS)
+    )
+    folder = Path(build) / model.hash
+
+    def sampled(of: Sequence[Item], scale: float) -> Images:
+        return _sampled(model, of, scale, num_steps, folder)
+
+    def judged(images: Images, of: Sequence[Item]) -> dict[str, dict[str, float | int]]:
+        return accuracies(evaluator, images, [item.prompt for item in of])
+
+    def swept(images: Images) -> dict[str, float | int | None]:
+        shares = {name: found.get("share") for name, found in judged(images, few).items()}
+        return {"saturation": _saturation(images), **shares}
+
+    samples = {GUIDED: sampled(items, 7.5), FREE: sampled(items, 1.0)}
+    after = reconstructed(model, others)
+    sets = {**samples, "other renders": others, "other renders after the autoencoder": after}
+    rows = {name: [i for i, item in enumerate(seen) if item.name == name] for name in OBJECT_NAMES}
+    copied = {}
+    if training:
+        ours, theirs = evaluator.features(samples[GUIDED]), evaluator.features(real)
+        drawn = {"count": training["pictures"], "seed": training["seed"]}
+        copied = copying(ours, theirs, training_features(evaluator, **drawn, image_size=image_size))
+    return {
+        "model_hash": model.hash,
+        "training": dict(training),
+        "count": count,
+        "num_steps": num_steps,
+        "guidance_scale": 7.5,
+        "evaluator": {
+            k: v for k, v in evaluator.card.get("accuracy", {}).items() if k != "by object"
+        },
+        "accuracy": {
+            name: {
+                "seen": judged(images[: len(seen)], seen),
+                "held out": judged(images[len(seen) :], held_out),
+            }
+            for name, images in {**samples, "renders": real}.items()
+        },
+        "by object": {
+            name: judged(samples[GUIDED][of], [seen[i] for i in of])
+            for name, of in rows.items()
+            if of
+        },
+        "saturation against γ": {
+            "n": len(few),
+            "renders": _saturation(real[: len(few)]),
+            "γ": {f"{scale:g}": swept(sampled(few, scale)) for scale in SWEEP},
+        },
+        "likeness": likeness(evaluator, sets, real),
+        "autoencoder, dB": autoencoder_psnr(others, after),
+        "nearest training picture": copied,
+    }
+
+
+def _saturation(images: Images) -> float:
+    return float(metrics.saturation(images).mean())
+
+
+def _sampled(
+    model: StableDiffusion, items: Sequence[Item], scale: float, num_steps: int, folder: Path
+) -> Images:
+    """Samples in batches, each kept in a file that is named by what it holds."""
+    parts = []
+    for start in tqdm(range(0, len(items), _BATCH), desc=f"samples at γ = {scale:g}", leave=False):
+        some = items[start : start + _BATCH]
+        prompts, seeds = [item.prompt for item in some], [item.seed for item in some]
+        path = folder / f"{hash_json([prompts, seeds, scale, num_steps])}.safetensors"
+        if not path.is_file():
+            made = ddim_images(model, prompts, seeds, num_steps=num_steps, guidance_scale=scale)
+            save_tensors(path, {"images": made.images})
+        parts.append(load_tensors(path)["images"])
+    return torch.cat(parts)
 
 
 def balanced_items(count: int, *, held_out: bool = False, seed: int = 0) -> list[Item]:
@@ -115,16 +204,14 @@ def balanced_items(count: int, *, held_out: bool = False, seed: int = 0) -> list
 
 
 def scenes_of(items: Sequence[Item], *, seed: int) -> list[WorldScene]:
-    """Return a scene an item: its looks, and a camera drawn at random within its view.
+    """Return a scene per item: its looks, and a camera drawn at random within its view.
 
     Args:
         items: what is shown.
         seed: of the cameras; no data set's.
     """
     return [
-        scene_of_view(
-            item.name, item.colour, item.pattern, item.view, seed=seed, index=i, margin_degrees=0.0
-        )
+        scene_of_view(item.name, item.colour, item.pattern, item.view, seed=seed, index=i)
         for i, item in enumerate(items)
     ]
 
@@ -144,7 +231,7 @@ def share(right: Iterable[float]) -> dict[str, float | int]:
     """Return the share of ones, its Wilson 95 % interval and n; items that are nan are left out.
 
     Args:
-        right: 1, 0 or nan an item.
+        right: 1, 0 or nan per item.
 
     Source: Wilson 1927, "Probable inference".
     """
@@ -168,7 +255,7 @@ def accuracies(
     Args:
         evaluator: judges.
         images: in [0, 1].
-        prompts: one an image.
+        prompts: one per image.
     """
     right = evaluator.accuracy(images, prompts)
     looks = right["object"] * right["colour"] * right["pattern"]
@@ -205,16 +292,16 @@ def likeness(
         By set: Fréchet and kernel distance to the references, mean saturation and mean fine detail.
     """
     real = evaluator.features(references)
-    measured = {}
-    for name, images in sets.items():
-        features = evaluator.features(images)
-        measured[name] = {
-            "Fréchet distance": frechet_distance(features, real),
-            "kernel distance": kernel_distance(features, real),
-            "saturation": float(saturation(images).mean()),
-            "fine detail": float(high_frequency_energy(images).mean()),
+    return {
+        name: {
+            "Fréchet distance": metrics.frechet_distance(features, real),
+            "kernel distance": metrics.kernel_distance(features, real),
+            "saturation": _saturation(images),
+            "fine detail": float(metrics.high_frequency_energy(images).mean()),
         }
-    return measured
+        for name, images in sets.items()
+        for features in [evaluator.features(images)]
+    }
 
 
 def autoencoder_psnr(images: Images, after: Images) -> dict[str, float | int]:
@@ -224,14 +311,14 @@ def autoencoder_psnr(images: Images, after: Images) -> dict[str, float | int]:
         images: before.
         after: from `reconstructed`.
     """
-    each = psnr(after, images)
+    each = metrics.psnr(after, images)
     return {"mean": float(each.mean()), "least": float(each.min()), "n": len(each)}
 
 
 def training_features(
     evaluator: Evaluator, *, count: int, seed: int, image_size: int, batch_size: int = 256
 ) -> Float[Tensor, "count width"]:
-    """Return the features of the denoiser's training pictures, drawn anew from their numbers.
+    """Return the features of the denoiser's training pictures, drawn again from their numbers.
 
     Args:
         evaluator: whose features.
@@ -262,17 +349,17 @@ def copying(
         unseen: features of renders of the same prompts, none of them a training picture.
         training: features of the training pictures.
     """
-    ours, theirs = nearest_distance(samples, training), nearest_distance(unseen, training)
+    ours, theirs = (metrics.nearest_distance(some, training) for some in (samples, unseen))
     levels = torch.tensor([0.05, 0.5], dtype=ours.dtype)
-    low, median = ours.quantile(levels).tolist()
-    unseen_low, unseen_median = theirs.quantile(levels).tolist()
+    (low, median), (unseen_low, unseen_median) = (
+        some.quantile(levels).tolist() for some in (ours, theirs)
+    )
+    nearer = float((ours < unseen_low).double().mean())
     return {
         "samples, median": median,
         "samples, 5 % nearest": low,
         "unseen renders, median": unseen_median,
         "unseen renders, 5 % nearest": unseen_low,
-        "samples nearer than the nearest 5 % of unseen renders": float(
-            (ours < unseen_low).double().mean()
-        ),
+        "samples nearer than the nearest 5 % of unseen renders": nearer,
         "training pictures": len(training),
     }

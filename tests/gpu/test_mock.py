@@ -1,4 +1,4 @@
-"""The CUDA paths where there is no GPU, on a played device; see `played/checks.py`."""
+"""The CUDA paths where there is no GPU, on a mock device; see `mock/checks.py`."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from torch.utils import cpp_extension
 
 import sdilib
 
-HERE = Path(__file__).parent / "played"
+HERE = Path(__file__).parent / "mock"
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
 
 
@@ -21,8 +21,8 @@ COMPILER = shutil.which(os.environ.get("CXX", "c++"))
 def found(tmp_path_factory):
     """What the checks print."""
     if torch.version.cuda or sys.platform != "linux" or COMPILER is None:
-        pytest.skip("played with a torch without CUDA, on Linux, with a C++ compiler")
-    folder, library = tmp_path_factory.mktemp("played"), Path(torch.__file__).parent / "lib"
+        pytest.skip("the mock needs a torch without CUDA, Linux and a C++ compiler")
+    folder, library = tmp_path_factory.mktemp("mock"), Path(torch.__file__).parent / "lib"
     built = folder / "device.so"
     subprocess.run(
         [COMPILER, "-std=c++20", "-shared", "-fPIC", str(HERE / "device.cpp"), "-o", str(built)]

@@ -1,0 +1,5 @@
+"""The model card: what a model of the world was made of, how good it measured, and what it cannot do."""
+
+from sdilib.lab.model_card.card import quality_table, write_model_card
+
+__all__ = ["quality_table", "write_model_card"]

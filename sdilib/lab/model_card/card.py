@@ -1,0 +1,163 @@
+"""The card's text: `card.md` beside this module, filled from `quality.json` and from the model's folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from sdilib.checks import positive_int, reject
+from sdilib.lab.evaluator import ATTRIBUTES, Evaluator, evaluator_hash
+from sdilib.lab.model_card.quality import JUDGED, measure
+from sdilib.lab.train.unet import QUALITY, STARTED
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.stable_diffusion.loading import PARTS, model_folder
+from sdilib.storage import atomic_write, load_tensors, read_json, write_json
+
+BARS = {"object": 0.95, "colour": 0.95, "pattern": 0.85, "view": 0.80}
+"""Shares that a bundled model is meant to reach on combinations seen in training."""
+
+
+def write_model_card(
+    model: str = "mini",
+    *,
+    out: str | Path = "",
+    evaluator: str = "evaluator",
+    training: str | Path = "",
+    count: int = 1000,
+    build: str | Path = "build/model-card",
+) -> Path:
+    """Measure a model and write `quality.json` and `README.md`.
+
+    Args:
+        model: "mini" (bundled), or a folder that `sdilib train unet` wrote.
+        out: folder they go to; "" is the model's own.
+        evaluator: see `Evaluator.from_pretrained`.
+        training: folder that the model was trained in; "" takes what an earlier `quality.json` says of it.
+        count: number of samples, 8 or more.
+        build: folder in which samples are kept.
+
+    Returns:
+        Path of the card.
+
+    Raises:
+        ValueError: no such model or evaluator, a model of other words than the world's, or too few samples.
+    """
+    positive_int("count", count, at_least=8)
+    folder = model_folder(model)
+    if folder is None or not (folder / "world.json").is_file():
+        reject("model", model, "mini, or a folder that was trained on the world (world.json)")
+    out, before = Path(out or folder), folder / QUALITY
+    if str(training):
+        trained = training_cost(training)
+    else:
+        trained = read_json(before)["training"] if before.is_file() else {}
+    measured = measure(
+        StableDiffusion.from_pretrained(model),
+        Evaluator.from_pretrained(evaluator),
+        count=count,
+        training=trained,
+        image_size=read_json(folder / "world.json")["image_size"],
+        build=build,
+    )
+    measured["evaluator"] |= {"name": evaluator, "hash": evaluator_hash(evaluator)}
+    write_json(out / QUALITY, measured)
+    return atomic_write(out / "README.md", card(folder, measured))
+
+
+def training_cost(folder: str | Path) -> dict[str, Any]:
+    """Return what a training folder says of data and training.
+
+    Args:
+        folder: with `data`, `vae` and `unet` as `sdilib train` leaves them; no `vae` where a model was trained on.
+
+    Raises:
+        FileNotFoundError: one of them is not there.
+    """
+    folder = Path(folder)
+    info, started = read_json(folder / "data" / "info.json"), folder / "unet" / STARTED
+    cost = {"pictures": info["count"], "seed": info["seed"], "unet": _training(folder / "unet")}
+    if not started.is_file():
+        return cost | {"vae": _training(folder / "vae")}
+    before = read_json(started)
+    share = read_json(folder / "unet" / "config.json")["start_share"]
+    cost["unet"] |= {"before": before["unet"], "start_share": share}
+    return cost | {"vae": before["vae"]}
+
+
+def _training(folder: Path) -> dict[str, Any]:
+    config = read_json(folder / "config.json")
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    logged = [json.loads(line) for line in lines]
+    steps, last = max(row["step"] for row in logged), [row["loss"] for row in logged[-10:]]
+    said = {"mismatched": config["mismatched"]} if "mismatched" in config else {}
+    return {
+        "steps": steps,
+        "batch": config["batch"],
+        "samples": steps * config["batch"],
+        "learning_rate": config["loop"]["learning_rate"],
+        "average": config["loop"]["average"],
+        "loss": sum(last) / len(last),
+        **said,
+    }
+
+
+def card(folder: str | Path, measured: Mapping[str, Any]) -> str:
+    """Return the card's text.
+
+    Args:
+        folder: of the model.
+        measured: from `measure`.
+    """
+    folder, root = Path(folder).resolve(), Path(__file__).resolve().parents[3]
+    weights = {part: load_tensors(next((folder / part).glob("*.safetensors"))) for part in PARTS}
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return _filled(
+        "card.md",
+        measured,
+        name=folder.name,
+        place=folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name,
+        world=read_json(folder / "world.json"),
+        **{part: read_json(folder / part / "config.json") for part in PARTS},
+        scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
+        millions={part: sum(t.numel() for t in weights[part].values()) / 1e6 for part in PARTS},
+        megabytes=sum(sizes) / 1e6,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class QualityTable:
+    """What was measured of a model, as a notebook shows it.
+
+    Attributes:
+        text: in Markdown.
+    """
+
+    text: str
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+
+def quality_table(model: str) -> QualityTable:
+    """Return what was measured of a model, or how to measure it.
+
+    Args:
+        model: as for `StableDiffusion.from_pretrained`.
+    """
+    folder = model_folder(model)
+    if folder is None or not (folder / QUALITY).is_file():
+        return QualityTable(f"*{model} is not measured yet: `sdilib model-card`.*")
+    return QualityTable(_filled("measured.md", read_json(folder / QUALITY)))
+
+
+def _filled(template: str, measured: Mapping[str, Any], **of_model: Any) -> str:
+    texts = FileSystemLoader(Path(__file__).parent)
+    filler = Environment(
+        loader=texts, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    filler.filters["to"] = format
+    known = {"measured": measured, "attributes": ATTRIBUTES, "bars": BARS, "judged": JUDGED}
+    return filler.get_template(template).render(known, **of_model).strip() + "\n"
