@@ -30,26 +30,16 @@ num_prompts: int = 0  # 1 to 16; the first two are shown
 seed: int = 0  # of every run
 
 # %%
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.evaluator import Evaluator
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.objects import objects_and_items
-from sdilib.lab.studies import comparisons as study
-from sdilib.lab.studies.comparison import compared
-from sdilib.lab.studies.objects import pictured
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.experiments import fig01_teaser_3d as study
+from sdilib.lab.experiments.shared.objects import compared
+from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
-config = presets.resolve("fig01_teaser_3d", preset, model=model, **sizes)
-settings = presets.resolve("run3d", config["quality"], model=config["model"])
-diffusion = StableDiffusion.from_pretrained(config["model"])
-judge = Evaluator.optional(config["evaluator"])
-prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
+page = begin("fig01_teaser_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# One NeRF a prompt and method, the same cameras, steps and seed. SDS draws t and its noise anew at each
+# One NeRF per prompt and method, with the same cameras, steps and seed. SDS draws t and its noise again at each
 # step; SDI lowers t with the steps and finds the noise by inversion (Algorithms 1 and 2).
 #
 # A tick below is one run's number. *Object*, *colour* and *view* are shares of 16 views from all
@@ -58,32 +48,20 @@ prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]
 # compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
 
 # %%
-options = {"model": diffusion, "evaluator": judge, "seed": seed, "root": root}
-made = compared(study.TEASER, prompts, settings, **options)
-
-# %%
-rows, columns = pictured(made.looked, prompts)
-figure = objects_and_items(rows, columns, made.numbers)
+made = compared(page, study.VARIANTS, root=root)
+figure = made.draw(ours="SDI")
 figure
 
 # %%
-claims = study.teaser_claims(made.numbers, prompts)
-table(claims)
-
-# %%
-numbers = {**made.numbers, "diverged": made.diverged}
-record = {"numbers": numbers, "claims": claims, "config": config | {"run": settings}, "seed": seed}
-origin = {"notebook_source": "fig01_teaser_3d.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "fig01_teaser_3d", to, **record, **origin, seconds=made.seconds)
+page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** SDI's objects are better here, too, on seven prompts of eight: the
-# mushroom of this seed lost its spots. But SDS at γ = 100 is not over-saturated: its volume grows until it
+# **What differs from the paper.** SDI's objects are better here, too, on almost all prompts: the mushroom of
+# this seed lost its spots. But SDS at γ = 100 is not over-saturated: its volume grows until it
 # fills the whole ball with a murky fog. At γ = 7.5 it is smooth and pale, and loses patterns, as in the paper.
 #
 # The comparison is the paper's, at equal steps. SDS then has a sixth of SDI's sample-forwards and one
-# update a target, and its settings were not tuned. Figure 8 keeps these apart: annealed t, whole steps,
+# update per target, and its settings were not tuned. Figure 8 keeps these apart: annealed t, whole steps,
 # and a random κ at SDI's cost.
 #
 # ## Try

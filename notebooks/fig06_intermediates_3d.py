@@ -32,24 +32,16 @@ seed: int = 0  # of every run and noise
 # %%
 import time
 
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
+from sdilib.lab.experiments.shared.objects import compared, halfway, sides
+from sdilib.lab.notebooks.page import begin
 from sdilib.lab.plotting.intermediates import intermediate_rows
-from sdilib.lab.studies import comparisons, objects
 from sdilib.lab.studies import intermediates as study
-from sdilib.lab.studies.comparison import compared
 from sdilib.lab.studies.residuals import decoded
-from sdilib.stable_diffusion import StableDiffusion
 
 # %%
-config = presets.resolve(
-    "fig06_intermediates_3d", preset, model=model, num_prompts=num_prompts, quality=quality
-)
-settings = presets.resolve("run3d", config["quality"], model=config["model"])
-diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
-times = [k / 10 for k in range(1, 10)]
+sizes = {"num_prompts": num_prompts, "quality": quality}
+page = begin("fig06_intermediates_3d", preset, model=model, folder=folder, seed=seed, **sizes)
+diffusion, times = page.model, [k / 10 for k in range(1, 10)]
 
 # %% [markdown]
 # The renders are four sides of an object that SDI has made half-way: the first half of its steps. Each is
@@ -57,10 +49,9 @@ times = [k / 10 for k in range(1, 10)]
 # at γ = 7.5.
 
 # %%
-options = {"model": diffusion, "evaluator": None, "seed": seed, "root": root}
-made = compared(comparisons.halfway(settings), chosen, settings, **options)
+made = compared(page, halfway(page.run), root=root)
 began = time.perf_counter()
-render, prompts = objects.sides(made.looked[comparisons.SDI], chosen)
+render, prompts = sides(made.looked["SDI"], page.prompts)
 x0 = diffusion.encode(render.to(diffusion.device)).detach()
 seeds = [seed + k for k in range(len(prompts))]
 run = study.of_renders(diffusion, x0, prompts, seeds, times=times)
@@ -90,14 +81,8 @@ figure
 # %%
 groups = [prompt.rpartition(", ")[0] for prompt in prompts]
 claims = study.intermediate_claims(measures, times, groups)
-table(claims)
-
-# %%
 numbers = {"times": times, **measures, "forwards": run.num_forwards}
-record = {"numbers": numbers, "claims": claims, "config": config | {"run": settings}, "seed": seed}
-origin = {"notebook_source": "fig06_intermediates_3d.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "fig06_intermediates_3d", to, **record, **origin, seconds=seconds)
+page.save(figure, numbers, claims, seconds=seconds)
 
 # %% [markdown]
 # **What differs from the paper.** Its two main points hold: with inverted noise neighbouring t pull alike, on every one of

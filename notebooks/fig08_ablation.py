@@ -30,23 +30,13 @@ num_prompts: int = 0  # 1 to 16; the first two are shown
 seed: int = 0  # of every run
 
 # %%
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.evaluator import Evaluator
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.objects import objects_and_items
-from sdilib.lab.studies import comparisons as study
-from sdilib.lab.studies.comparison import compared
-from sdilib.lab.studies.objects import pictured
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.experiments import fig08_ablation as study
+from sdilib.lab.experiments.shared.objects import compared
+from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
-config = presets.resolve("fig08_ablation", preset, model=model, **sizes)
-settings = presets.resolve("run3d", config["quality"], model=config["model"])
-diffusion = StableDiffusion.from_pretrained(config["model"])
-judge = Evaluator.optional(config["evaluator"])
-prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
+page = begin("fig08_ablation", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
 # The paper changes three things together: how t runs, how κ is chosen, and (by the choice of κ) how far a
@@ -60,36 +50,24 @@ prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]
 # compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
 
 # %%
-options = {"model": diffusion, "evaluator": judge, "seed": seed, "root": root}
-made = compared(study.at_equal_cost(settings), prompts, settings, **options)
-
-# %%
-rows, columns = pictured(made.looked, prompts)
-figure = objects_and_items(rows, columns, made.numbers)
+made = compared(page, study.variants(page.run), root=root)
+figure = made.draw(ours=study.OURS)
 figure
 
 # %%
-claims = study.ablation_claims(made.numbers, prompts)
-table(claims)
-
-# %%
-numbers = {**made.numbers, "diverged": made.diverged}
-record = {"numbers": numbers, "claims": claims, "config": config | {"run": settings}, "seed": seed}
-origin = {"notebook_source": "fig08_ablation.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "fig08_ablation", to, **record, **origin, seconds=made.seconds)
+page.save(figure, made.record, study.claims(made), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** That the main improvement is inversion's was not shown: annealing t does most of the work here. It
-# takes the kernel distance from 12.1 to 8.0. Inversion adds to that only together with several optimiser steps a target
-# (6.2 to 4.7, p = 0.05); what these do alone (8.0 to 6.2) was not shown with eight prompts. And given as many
-# sample-forwards as SDI, which is six times as many steps, a random κ with annealed t makes the best objects of all
-# (2.6; SDI is better on 2 of 8 prompts), if more than twice as slow, since it renders more.
-# Renders of half the size are a little worse (13.1 against 12.1, p = 0.03). Half size stands for the paper's
+# **What differs from the paper.** That the main improvement is inversion's was not shown: annealing t does most of the work here. Inversion
+# adds to that only together with several optimiser steps per target; what these do alone was not shown with eight
+# prompts. And given as many sample-forwards as SDI, which is six times as many steps, a random κ with annealed t makes
+# the best objects of all, if more slowly, since it renders more. The numbers are in the claims table.
+#
+# Renders of half the size are a little worse. Half size stands for the paper's
 # 64 × 64, whose renders are enlarged to 512 × 512 for the model; here 32 × 32 are enlarged to 64 × 64.
 #
 # ## Try
 #
-# - `quality="full"`: more steps a run.
+# - `quality="full"`: more steps per run.
 # - `sdilib run --prompt "..." --set kappa=random`: any cell of this table, alone.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

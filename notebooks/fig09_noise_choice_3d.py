@@ -15,7 +15,7 @@
 # # Figure 9 in 3D: which noise κ makes the better object
 #
 # **The paper's claim.** Of the ways to choose κ, DDIM inversion makes the best object; random noise, drawn
-# anew or once, blurs, and fixed-point iteration and gradient descent do no better.
+# again or once, blurs, and fixed-point iteration and gradient descent do no better.
 #
 # ![Figure 9 in 3D](../paper_figures/full/fig09_noise_choice_3d.png)
 
@@ -30,23 +30,13 @@ num_prompts: int = 0  # 1 to 16; the first two are shown
 seed: int = 0  # of every run
 
 # %%
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.evaluator import Evaluator
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.objects import objects_and_items
-from sdilib.lab.studies import comparisons as study
-from sdilib.lab.studies.comparison import compared
-from sdilib.lab.studies.objects import pictured
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.experiments import fig09_noise_choice_3d as study
+from sdilib.lab.experiments.shared.objects import compared
+from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
-config = presets.resolve("fig09_noise_choice_3d", preset, model=model, **sizes)
-settings = presets.resolve("run3d", config["quality"], model=config["model"])
-diffusion = StableDiffusion.from_pretrained(config["model"])
-judge = Evaluator.optional(config["evaluator"])
-prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
+page = begin("fig09_noise_choice_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
 # The same runs but for κ; t falls for all of them. *Unit* scales the inverted κ to unit deviation, which
@@ -58,31 +48,21 @@ prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]
 # compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
 
 # %%
-options = {"model": diffusion, "evaluator": judge, "seed": seed, "root": root}
-made = compared(study.CHOICES, prompts, settings, **options)
-
-# %%
-rows, columns = pictured(made.looked, prompts)
-figure = objects_and_items(rows, columns, made.numbers)
+made = compared(page, study.VARIANTS, root=root)
+figure = made.draw(ours=study.OURS)
 figure
 
 # %%
-claims = study.choice_claims(made.numbers, prompts)
-table(claims)
-
-# %%
-numbers = {**made.numbers, "diverged": made.diverged}
-record = {"numbers": numbers, "claims": claims, "config": config | {"run": settings}, "seed": seed}
-origin = {"notebook_source": "fig09_noise_choice_3d.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "fig09_noise_choice_3d", to, **record, **origin, seconds=made.seconds)
+page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** Little: at equal steps inversion makes the best objects, ahead of random noise (4.7 against
-# 6.2, p = 0.05); that it is ahead of fixed noise was not shown with eight prompts (p = 0.1). None of the three draws the
-# mushroom's spots from this seed, inversion at unit deviation does. At equal cost random noise does better (figure 8). Fixed-point iteration and gradient
-# descent are far worse than random noise, though descent has the lowest residual of all (figure 9 in 2D): it finds
-# noise that eq. 8 accepts and the model was never trained on. A low residual alone is not what makes an object. The residuals of the same choices are in figure 9's 2D part.
+# **What differs from the paper.** Little: at equal steps inversion makes the best objects, ahead of random noise; that
+# it is ahead of fixed noise was not shown with eight prompts (claims table). None of the three draws the mushroom's
+# spots from this seed; inversion at unit deviation does. At equal cost random noise does better (figure 8).
+#
+# Fixed-point iteration and gradient descent are far worse than random noise, though descent has the lowest residual of
+# all (figure 9 in 2D, where the residuals of the same choices are): it finds noise that eq. 8 accepts and the model was
+# never trained on. A low residual alone is not what makes an object.
 #
 # ## Try
 #

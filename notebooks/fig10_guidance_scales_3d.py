@@ -30,23 +30,13 @@ num_prompts: int = 0  # 1 to 16; the first two are shown
 seed: int = 0  # of every run
 
 # %%
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.evaluator import Evaluator
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.objects import objects_and_items
-from sdilib.lab.studies import comparisons as study
-from sdilib.lab.studies.comparison import compared
-from sdilib.lab.studies.objects import pictured
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.experiments import fig10_guidance_scales_3d as study
+from sdilib.lab.experiments.shared.objects import compared
+from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
-config = presets.resolve("fig10_guidance_scales_3d", preset, model=model, **sizes)
-settings = presets.resolve("run3d", config["quality"], model=config["model"])
-diffusion = StableDiffusion.from_pretrained(config["model"])
-judge = Evaluator.optional(config["evaluator"])
-prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
+page = begin("fig10_guidance_scales_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
 # A tick below is one run's number. *Object*, *colour* and *view* are shares of 16 views from all
@@ -55,29 +45,18 @@ prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]
 # compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
 
 # %%
-options = {"model": diffusion, "evaluator": judge, "seed": seed, "root": root}
-made = compared(study.STRATEGIES, prompts, settings, **options)
-
-# %%
-rows, columns = pictured(made.looked, prompts)
-figure = objects_and_items(rows, columns, made.numbers)
+made = compared(page, study.VARIANTS, root=root)
+figure = made.draw(ours=study.OURS)
 figure
 
 # %%
-claims = study.strategy_claims(made.numbers, prompts)
-table(claims)
-
-# %%
-numbers = {**made.numbers, "diverged": made.diverged}
-record = {"numbers": numbers, "claims": claims, "config": config | {"run": settings}, "seed": seed}
-origin = {"notebook_source": "fig10_guidance_scales_3d.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "fig10_guidance_scales_3d", to, **record, **origin, seconds=made.seconds)
+page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** (7.5, 7.5) is as bad as there: its object is recognised in a fifth of the views.
-# (-7.5, 7.5) is far better (4.7 against 15.9), and (0, 7.5) is on par with it (4.4): that it is worse was not
-# shown. (0, 0) makes one and the same lump of every prompt, since nothing in it knows the prompt. The residuals of the same strategies, and a map over both γ, are in figure 10's 2D part.
+# **What differs from the paper.** (7.5, 7.5) is as bad as there: its object is recognised in few of the views.
+# (-7.5, 7.5) is far better, and (0, 7.5) is on par with it: that it is worse was not shown (claims table). (0, 0) makes
+# one and the same lump of every prompt, since nothing in it knows the prompt. The residuals of the same strategies, and
+# a map over both γ, are in figure 10's 2D part.
 #
 # ## Try
 #

@@ -30,23 +30,13 @@ num_prompts: int = 0  # 1 to 16; the first two are shown
 seed: int = 0  # of every run
 
 # %%
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.evaluator import Evaluator
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.objects import objects_and_items
-from sdilib.lab.studies import comparisons as study
-from sdilib.lab.studies.comparison import compared
-from sdilib.lab.studies.objects import pictured
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.experiments import fig11_inversion_steps_3d as study
+from sdilib.lab.experiments.shared.objects import compared
+from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
-config = presets.resolve("fig11_inversion_steps_3d", preset, model=model, **sizes)
-settings = presets.resolve("run3d", config["quality"], model=config["model"])
-diffusion = StableDiffusion.from_pretrained(config["model"])
-judge = Evaluator.optional(config["evaluator"])
-prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
+page = begin("fig11_inversion_steps_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
 # The same runs but for n, the number of inversion steps for the whole range of t.
@@ -57,32 +47,19 @@ prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]
 # compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
 
 # %%
-options = {"model": diffusion, "evaluator": judge, "seed": seed, "root": root}
-made = compared(study.NUM_INVERSION_STEPS, prompts, settings, **options)
-
-# %%
-rows, columns = pictured(made.looked, prompts)
-figure = objects_and_items(rows, columns, made.numbers)
+made = compared(page, study.VARIANTS, root=root)
+figure = made.draw(ours=study.OURS)
 figure
 
 # %%
-claims = study.step_claims(made.numbers, prompts)
-table(claims)
-
-# %%
-numbers = {**made.numbers, "diverged": made.diverged}
-record = {"numbers": numbers, "claims": claims, "config": config | {"run": settings}, "seed": seed}
-origin = {"notebook_source": "fig11_inversion_steps_3d.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "fig11_inversion_steps_3d", to, **record, **origin, seconds=made.seconds)
+page.save(figure, made.record, study.claims(made), seconds=made.seconds)
 
 # %% [markdown]
 # **What differs from the paper.** The paper measures CLIP-IQA's "quality"; here it is the kernel
-# distance to real renders. At `full` its mean falls from 15.1 at n = 1 by way of 8.7 (n = 3) to 4.7 at n = 10
-# (p = .03), and from there hardly: it is 4.0 at n = 20, and 4.5 at n = 30 in twice the seconds of 10. That n = 30 adds a tenth
-# at most is *not shown* with eight prompts, since one gains much. At n = 1 the object is recognised in .16 of the views, at
-# n = 3 in .91; the pattern takes longer: it is right in .45 and .55 of them, against .82 at n = 10. And
-# time is not only the UNet's: n = 30 costs nine times the sample-forwards of n = 1, but two to three times the seconds.
+# distance to real renders. It falls steeply up to n = 10, and hardly from there, while the seconds go on rising. That
+# n = 30 adds a tenth at most is *not shown* with eight prompts, since one gains much. The object is recognised from
+# n = 3 on; its pattern takes longer. And time is not only the UNet's: with n the seconds grow far less than the
+# sample-forwards.
 #
 # ## Try
 #

@@ -1,10 +1,8 @@
 """Figures draw what they are given."""
 
-import pytest
 import torch
 
 from sdilib.lab.experiments.shared.drawing import image_rows
-from sdilib.lab.plotting.objects import film
 from sdilib.lab.plotting.plane import toy_argument
 from sdilib.lab.plotting.teaser import teaser
 from sdilib.lab.studies.toy import practised_sds, ring, toy_paths, update_errors
@@ -38,12 +36,3 @@ def test_the_plane_has_six_panels():
     figure = toy_argument(paths, late, practised, *update_errors(mixture, **sizes))
     titles = [axes.get_title(loc="left")[0] for axes in figure.axes]
     assert titles == list("abcdef")
-
-
-def test_a_film_shows_objects_side_by_side_and_white_where_none_is():
-    objects = [torch.full((2, 3, 4, 4), value) for value in (0.1, 0.2, 0.3)]
-    frames = film(objects, columns=2, zoom=2)
-    assert frames.shape == (2, 3, 16, 16)
-    corners = frames[0, 0, [4, 4, 12, 12], [4, 12, 4, 12]].tolist()
-    assert corners == pytest.approx([0.1, 0.2, 0.3, 1.0])
-    assert film(objects[:1], columns=6, zoom=1).shape == (2, 3, 4, 4)

@@ -49,7 +49,7 @@ class Page:
     @cached_property
     def evaluator(self) -> Evaluator | None:
         """The judge; None for a model of another world."""
-        return Evaluator.optional(self.config["evaluator"])
+        return Evaluator.optional(self.config.get("evaluator", "none"))
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ __all__ = [
     "legend",
     "quiet",
     "rows_height",
+    "stacked",
 ]
 
 COLOURS = {
@@ -93,6 +94,17 @@ def quiet(axes: Axes) -> None:
     """
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7)
+
+
+def stacked(*heights: float) -> tuple[Figure, list[FigureBase]]:
+    """Return a figure of full width, and its parts of some heights, one below the other.
+
+    Args:
+        *heights: in inches.
+    """
+    figure = Figure(figsize=(WIDTH, sum(heights)))
+    parts = figure.add_gridspec(len(heights), 1, height_ratios=heights, hspace=0)
+    return figure, [figure.add_subfigure(part) for part in parts]
 
 
 def image_rows(
@@ -218,10 +230,7 @@ def images_and_items(
     """
     columns = columns[:MOST_COLUMNS]
     shown = {name: images[:MOST_COLUMNS] for name, images in rows.items()}
-    heights = (rows_height(shown, columns), items_height(rows))
-    figure = Figure(figsize=(WIDTH, sum(heights)))
-    parts = figure.add_gridspec(2, 1, height_ratios=heights, hspace=0)
-    above, below = (figure.add_subfigure(part) for part in parts)
+    figure, (above, below) = stacked(rows_height(shown, columns), items_height(rows))
     draw_rows(above, shown, columns)
     draw_items(below, measured, {name: colour(name) for name in rows})
     return figure

@@ -1,0 +1,381 @@
+"""Runs in 3D side by side: made or found, looked at from 16 sides, measured and drawn.
+
+A figure's *variants* say what each of its methods changes of SDI's settings, which are the preset's. Runs of equal
+settings are one run, whichever figure asks for them. Each number belongs to one run; a run that diverged counts as the
+empty picture it left behind: nothing is left out.
+"""
+
+import textwrap
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sdilib.cameras import Camera
+from sdilib.denoiser import view_prompt
+from sdilib.lab.claims import Claim, Less, Numbers, Row, verdicts
+from sdilib.lab.evaluator import Evaluator, asked
+from sdilib.lab.experiments.shared.drawing import (
+    COLOURS,
+    Figure,
+    draw_items,
+    draw_rows,
+    image_rows,
+    items_height,
+    rows_height,
+    stacked,
+)
+from sdilib.lab.metrics import high_frequency_energy, kernel_distance, saturation
+from sdilib.lab.runs import Finished, distilled
+from sdilib.lab.world.render import BACKGROUND, WorldCamera, WorldScene, render_batch
+from sdilib.lab.world.views import MARGIN_DEGREES, view_margin
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_3d import Text3D
+
+__all__ = [
+    "AZIMUTHS",
+    "ELEVATION",
+    "Comparison",
+    "Looked",
+    "Page",
+    "best_iou",
+    "compared",
+    "halfway",
+    "looked_at",
+    "measured",
+    "nearer",
+    "run_of",
+    "sides",
+    "turns",
+]
+
+Settings = Mapping[str, Any]
+
+AZIMUTHS = tuple(22.5 * k for k in range(16))
+"""From where an object is judged, in degrees."""
+
+ELEVATION = 15.0
+"""Of those views, in degrees."""
+
+_SCALES = tuple(1.08**k for k in range(-4, 5))
+_COVERED = 0.5  # opacity from which a pixel belongs to the object
+
+_PLAIN = {"saturation": saturation, "fine detail": high_frequency_energy}
+
+PANELS = (
+    ("object", "colour", "IoU", "kernel distance"),
+    ("view", *_PLAIN, "seconds"),
+)
+"""Measures that are drawn, line by line."""
+
+_OTHERS = ("#762a83", "#b08bc0", "#e08214", "#4393c3", "#b2182b", "#8c510a", "#666666")
+
+
+@runtime_checkable
+class Page(Protocol):
+    """What runs take from a notebook's page, see `lab.notebooks.page`.
+
+    Attributes:
+        model: the denoiser.
+        evaluator: the judge; None for a model of another world.
+        prompts: without view words.
+        run: SDI's settings.
+        config: where "num_seeds", of each prompt, may be given.
+        seed: the first one.
+    """
+
+    model: StableDiffusion
+    evaluator: Evaluator | None
+    prompts: Sequence[str]
+    run: Settings
+    config: Settings
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """What is seen of one object from `AZIMUTHS`.
+
+    Attributes:
+        images: in [0, 1].
+        opacity: share of light that the object takes, in [0, 1].
+    """
+
+    images: Float[Tensor, "views 3 height width"]
+    opacity: Float[Tensor, "views height width"]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Runs of several methods, for each of them one per prompt and seed.
+
+    Attributes:
+        prompts: of each method's runs, in their order.
+        runs: by method.
+        evaluator: their judge; None for a model of another world.
+    """
+
+    prompts: Sequence[str]
+    runs: Mapping[str, Sequence[Finished]]
+    evaluator: Evaluator | None
+
+    @cached_property
+    def looked(self) -> dict[str, list[Looked]]:
+        """The 16 views of each run, by method."""
+        return {name: [looked_at(run) for run in runs] for name, runs in self.runs.items()}
+
+    @cached_property
+    def numbers(self) -> dict[str, dict[str, Float[Tensor, " runs"]]]:
+        """By measure, then method: those of `measured`, what each run cost, and whether it diverged."""
+        found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for name, runs in self.runs.items():
+            for run, looked, prompt in zip(runs, self.looked[name], self.prompts, strict=True):
+                spent = {"seconds": run.seconds, "sample-forwards": run.num_forwards}
+                values = measured(looked, prompt, self.evaluator) | spent
+                for measure, value in {**values, "diverged": bool(run.diverged)}.items():
+                    found[measure][name].append(value)
+        return {
+            measure: {
+                name: torch.tensor(each, dtype=torch.float64) for name, each in values.items()
+            }
+            for measure, values in found.items()
+        }
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The numbers, with the reasons for which runs diverged; "" for one that did not."""
+        reasons = {name: [run.diverged for run in runs] for name, runs in self.runs.items()}
+        return {**self.numbers, "diverged": reasons}
+
+    @property
+    def seconds(self) -> float:
+        """What all runs took when they were made."""
+        return float(sum(run.seconds for runs in self.runs.values() for run in runs))
+
+    def check(self, rows: Sequence[Row], derived: Numbers | None = None) -> list[Claim]:
+        """Check a figure's claims.
+
+        Args:
+            rows: the table; "{by}" in a sentence becomes the name of what the measure "distance" is.
+            derived: numbers of the figure's own, by measure, then method.
+        """
+        judged = "kernel distance" in self.numbers
+        by = "kernel distance to real renders" if judged else "fine detail"
+        claims = verdicts(rows, {**self.numbers, **(derived or {})}, groups=self.prompts)
+        return [replace(claim, claim=claim.claim.format(by=by)) for claim in claims]
+
+    def draw(self, ours: str) -> Figure:
+        """Draw each method's views, and below them, in two lines of panels, a tick per run and a dot for the mean.
+
+        Eight views: the first object from eight sides, or the first two from four.
+
+        Args:
+            ours: the method in SDI's colour.
+        """
+        shown = min(2, len(self.prompts))
+        views = list(range(1, len(AZIMUTHS), 2 * shown))
+        columns = [f"{AZIMUTHS[k]:.0f}°" for k in views] * shown
+        columns[:: len(views)] = [f"{prompt} {columns[0]}" for prompt in self.prompts[:shown]]
+        rows = {
+            name: torch.cat([each.images[views] for each in looked[:shown]])
+            for name, looked in self.looked.items()
+        }
+        lines = [
+            {name: self.numbers[name] for name in line if name in self.numbers} for line in PANELS
+        ]
+        lines = [line for line in lines if line]
+        figure, parts = stacked(rows_height(rows, columns), *[items_height(rows)] * len(lines))
+        draw_rows(parts[0], rows, columns)
+        others = cycle(_OTHERS)
+        colours = {name: COLOURS["SDI"] if name == ours else next(others) for name in rows}
+        for part, line in zip(parts[1:], lines, strict=True):
+            draw_items(part, line, colours)
+        return figure
+
+
+def nearer(said: str, this: str, other: str) -> Less:
+    """Return the claim that one method's views are nearer to real renders than another's.
+
+    Args:
+        said: the statement; the name of the measure that decides is added.
+        this: the method claimed to be nearer.
+        other: the method claimed to be farther.
+    """
+    return Less(f"{said} ({{by}})", "distance", this, other)
+
+
+def run_of(settings: Settings, prompt: str, **changes: Any) -> Text3D:
+    """Return a run.
+
+    Args:
+        settings: those of SDI, as `presets.resolve("run3d", ...)` returns them.
+        prompt: without view words.
+        **changes: of the settings.
+
+    Raises:
+        ValueError: a setting that cannot be.
+    """
+    common = {name: value for name, value in settings.items() if name != "preset"}
+    return Text3D.of(prompt=prompt, **common | changes)
+
+
+def compared(page: Page, variants: Mapping[str, Settings], *, root: str | Path = "") -> Comparison:
+    """Make the runs of a figure, or find them; all prompts of a seed together.
+
+    Args:
+        page: the notebook's.
+        variants: what each method changes of SDI's settings.
+        root: folder of all runs; see `runs.runs_folder`.
+
+    Raises:
+        ValueError: a setting that cannot be; before the first run.
+        Interrupted: Ctrl-C; what is finished stays, the rest goes on by the same call.
+    """
+    num_seeds = page.config.get("num_seeds", 1)
+    configs = [
+        (name, run_of(page.run, prompt, **{"seed": page.seed + number} | dict(changes)))
+        for name, changes in variants.items()
+        for number in range(num_seeds)
+        for prompt in page.prompts
+    ]
+    runs: dict[str, list[Finished]] = {name: [] for name in variants}
+    for name, config in tqdm(configs, desc="runs", unit="run"):
+        runs[name].append(distilled(config, root=root, model=page.model, progress=False))
+    return Comparison([*page.prompts] * num_seeds, runs, page.evaluator)
+
+
+def halfway(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return SDI stopped half-way: the first half of its steps, with the same times and penalties.
+
+    Exact for an even number of steps; convexity, shading and progressive levels go by the share of the run, and so fall
+    in other steps, where they are on.
+
+    Args:
+        settings: those of SDI.
+    """
+    run = run_of(settings, "any")
+    grown = {name: getattr(run, name) / 2 for name in ("opaqueness", "z_variance")}
+    times = {"steps": max(1, run.steps // 2), "t_end": (run.t_start + run.t_end) / 2}
+    return {"SDI": times | grown}
+
+
+def looked_at(run: Finished) -> Looked:
+    """Return the 16 views of what a run made; those of one that diverged are empty.
+
+    Args:
+        run: rendered in its own size.
+    """
+    if run.scene is None:
+        views, size = len(AZIMUTHS), run.config.size
+        return Looked(
+            torch.full((views, 3, size, size), BACKGROUND), torch.zeros(views, size, size)
+        )
+    seen = run.scene.views(Camera.around(AZIMUTHS, elevation_degrees=ELEVATION))
+    return Looked(seen.image.clamp(0, 1), seen.opacity)
+
+
+def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[str, float]:
+    """Return the numbers of one object, by measure.
+
+    With an evaluator: "object", "colour" and "pattern" are shares of the 16 views in which it sees what the prompt asks
+    for, "view" the share in which it sees the side that is turned to it (of those 15 degrees from a border; 1 for an
+    object without a front), "IoU" is `best_iou`, "saturation" and "fine detail" are ratios to the world's own renders of
+    the same views, whose "deviation" is that from 1, and "kernel distance" is that of the views to its renders from
+    other sides. Without one: the two plain numbers. "distance" is the kernel distance, or else minus the fine detail.
+
+    Args:
+        looked: from `looked_at`.
+        prompt: without view words.
+        evaluator: None for a model of another world.
+    """
+    plain = {name: measure(looked.images).mean() for name, measure in _PLAIN.items()}
+    if evaluator is None or asked(prompt)["object"] is None:
+        found = {name: float(value) for name, value in plain.items()}
+        return found | {"distance": -found["fine detail"]}
+    size, features = looked.images.shape[-1], evaluator.features
+    truth = _truth(prompt, size).images
+    ratios = {name: float(plain[name] / of(truth).mean()) for name, of in _PLAIN.items()}
+    cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
+    named = [view_prompt(prompt, f"{camera.view} view") for camera in cameras]
+    right = evaluator.accuracy(looked.images, named)
+    clear = torch.tensor([view_margin(camera) >= MARGIN_DEGREES for camera in cameras])
+    right["view"] = right["view"][clear]
+    shares = {name: float(values.nan_to_num(1.0).mean()) for name, values in right.items()}
+    # Of other sides: against its own views an object would come out nearer than unseen renders are.
+    others = _truth(prompt, size, turn=11.25).images
+    distance = kernel_distance(features(looked.images), features(others))
+    off = {f"deviation of {name}": abs(ratio - 1) for name, ratio in ratios.items()}
+    iou = best_iou(looked.opacity, prompt)
+    return shares | ratios | off | {"IoU": iou, "kernel distance": distance, "distance": distance}
+
+
+def best_iou(opacity: Float[Tensor, "views height width"], prompt: str) -> float:
+    """Return the intersection over union of silhouettes with the true object's, the best over turn and scale.
+
+    The mean over the 16 views; turns in steps of 22.5 degrees, scales from 0.74 to 1.36. A turn is allowed for since a
+    prompt does not say where the front is, a scale since it does not say how large the object is.
+
+    Args:
+        opacity: seen from `AZIMUTHS`.
+        prompt: that names the world's object.
+    """
+    mine = (opacity > _COVERED).flatten(1).double()
+    numbers = torch.arange(len(AZIMUTHS))
+    turned = (numbers[:, None] - numbers) % len(AZIMUTHS)  # view i, turned by k
+    best = 0.0
+    for scale in _SCALES:
+        true = _truth(prompt, opacity.shape[-1], scale=scale).opacity
+        truth = (true > _COVERED).flatten(1).double()
+        both = mine @ truth.T
+        either = mine.sum(1, keepdim=True) + truth.sum(1) - both
+        overlap = (both / either.clamp_min(1)).gather(1, turned)
+        best = max(best, float(overlap.mean(0).max()))
+    return best
+
+
+def sides(
+    looked: Sequence[Looked], prompts: Sequence[str]
+) -> tuple[Float[Tensor, "items 3 height width"], list[str]]:
+    """Return four views of each object in a row, and for each its prompt with the word for the view.
+
+    Args:
+        looked: one per prompt.
+        prompts: without view words.
+    """
+    images = torch.cat([each.images[1::4] for each in looked])
+    words = Camera.around(AZIMUTHS[1::4], elevation_degrees=ELEVATION).views
+    return images, [view_prompt(prompt, f"{word} view") for prompt in prompts for word in words]
+
+
+def turns(
+    rows: Mapping[str, Float[Tensor, "columns 3 height width"]], columns: Sequence[str]
+) -> Figure:
+    """Draw one object per row, over its sides or over the steps of its run.
+
+    Args:
+        rows: views in [0, 1], by prompt.
+        columns: their titles.
+    """
+    # A comma is where a label is broken.
+    wrapped = [", ".join(textwrap.wrap(name, 13, break_long_words=False)) for name in rows]
+    return image_rows(dict(zip(wrapped, rows.values(), strict=True)), columns)
+
+
+@lru_cache(maxsize=256)
+def _truth(prompt: str, size: int, *, turn: float = 0.0, scale: float = 1.0) -> Looked:
+    """The world's own object, turned; seen from nearer it is larger, by exactly as much."""
+    want = asked(prompt)
+    looks = want["object"] or "", want["colour"] or "red", want["pattern"] or "plain"
+    cameras = [WorldCamera(azimuth + turn, ELEVATION, 3.6 / scale) for azimuth in AZIMUTHS]
+    scenes = [WorldScene(*looks, camera) for camera in cameras]
+    images, silhouettes, _ = render_batch(scenes, height=size, width=size)
+    pictures = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    return Looked(pictures, torch.from_numpy(silhouettes))

@@ -1,0 +1,37 @@
+"""Figure 8 changes one thing at a time, and finds the main improvement where it is."""
+
+import pytest
+import torch
+
+from sdilib.lab import presets
+from sdilib.lab.experiments import fig08_ablation as study
+from sdilib.lab.experiments.shared.objects import Comparison, run_of
+
+SETTINGS = presets.resolve("run3d", "laptop")
+
+
+def run(name, settings=SETTINGS):
+    return run_of(settings, "a red mug", **study.variants(settings)[name])
+
+
+def test_equal_cost_gives_a_random_kappa_as_many_forwards():
+    # n t steps of inversion and one of denoising, t falling from 0.98 to 0.2
+    expected = run(study.OURS).steps * (1 + 5.4)
+    assert run(study.EQUAL_COST).steps == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("size", [64, 512])
+def test_half_the_size_is_half_of_what_the_model_sees(size):
+    assert run(study.HALF_SIZE, SETTINGS | {"size": size}).render_size == size // 2
+
+
+@pytest.mark.parametrize(("inverted", "holds"), [(3.0, True), (5.5, False)])
+def test_the_main_improvement_is_the_larger_gain(inverted, holds):
+    levels = {"SDS": 9.0, "annealed t": 8.0, study.RANDOM: 6.0, study.OURS: inverted}
+    means = dict.fromkeys(study.variants(SETTINGS), 9.0) | levels
+    spread = torch.linspace(0.9, 1.1, 8).double()
+    made = Comparison([f"a mug, number {k}" for k in range(8)], {}, None)
+    made.__dict__["numbers"] = {"distance": {name: mean * spread for name, mean in means.items()}}
+    *_, last = study.claims(made)
+    assert "main improvement" in last.claim
+    assert last.holds is holds
