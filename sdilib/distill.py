@@ -147,68 +147,69 @@ def distill_step(
         through: for a scene in pixels, how the update reaches it: its gradient through the
             "encoder", or regression of the render onto the update's target run through the
             "decoder" and clamped to [0, 1].
-        updates: optimiser steps towards the rule's target; the UNet is asked once.
+        updates: optimiser steps towards the rule's targets; the UNet is asked once.
 
     Raises:
         ValueError: as many prompts as there are views are wanted, and an `Update` from the rule.
         NonFiniteError: the latents, the rule's gradient or the parameters are not finite.
     """
-    in_pixels = codec is not None and scene.space == "pixels"
-    decoded = in_pixels and through == "decoder"
+    encoder, decoder = (
+        codec if scene.space == "pixels" and through == way else None for way in THROUGH
+    )
 
-    def encoded(image: Tensor) -> Tensor:
-        return codec.encode(image) if codec is not None and scene.space == "pixels" else image
+    def look() -> tuple[Rendering, list[Tensor]]:
+        """The render, and what gradients are pushed into: that of the update, that of the image."""
+        with torch.enable_grad():
+            seen = scene.render()
+            head = seen.image if encoder is None else encoder.encode(seen.image)
+        return seen, [head, seen.image]
 
-    with torch.enable_grad():
-        seen = scene.render()
-        # Without the encoder's graph where its gradient is not wanted.
-        latents = encoded(seen.image.detach() if decoded else seen.image)
-    if len(seen.image) != len(view.prompt):
-        expected = f"one for each of the scene's {len(seen.image)} images"
+    seen, heads = look()
+    image = seen.image.detach()
+    if len(image) != len(view.prompt):
+        expected = f"one for each of the scene's {len(image)} images"
         reject("prompt", f"{len(view.prompt)} prompts", expected)
-    x0 = latents.detach().clone()  # a latent scene's own parameters change in place
-    image = seen.image.detach() if in_pixels else None
-    update = rule(x0, t, replace(view, image=image, depth=seen.depth), generators)
+    x0 = heads[0].detach() if decoder is None else decoder.encode(image).detach()
+    x0 = x0.clone()  # a latent scene's own parameters change in place
+    shown = image if scene.space == "pixels" else None
+    update = rule(x0, t, replace(view, image=shown, depth=seen.depth), generators)
     if not isinstance(update, Update):
         returned = f"{rule!r}, which returned {type(update).__name__}"
         reject("rule", returned, "one that returns an Update")
-    times = f"{float(t.min()):.3g}" + (f" … {float(t.max()):.3g}" if len(t) > 1 else "")
-    parameters = list(scene.parameters())
-    where = f"at step {step} (t = {times})"
-    require_finite(where, x0=x0, gradient=update.gradient, parameters=parameters)
-    target, gradient = update.target, update.gradient
-    if decoded and codec is not None:
+    gradients, targets = [update.gradient], [update.target]
+    if decoder is not None:
         with torch.no_grad():
-            target = codec.decode(update.target).clamp(0, 1)
-        gradient = seen.image.detach() - target
-    norm = gradient.flatten(1).square().mean(1).sqrt()
+            targets = [decoder.decode(update.target).clamp(0, 1)]
+        gradients = [image - targets[0]]
+    if update.image_gradient is not None:
+        gradients.append(update.image_gradient)
+        targets.append(image - update.image_gradient)
+    times = f"{float(t.min()):.3g}" + (f" … {float(t.max()):.3g}" if len(t) > 1 else "")
+    where, parameters = f"at step {step} (t = {times})", list(scene.parameters())
+    require_finite(where, x0=x0, gradient=gradients, parameters=parameters)
+    norm = gradients[0].flatten(1).square().mean(1).sqrt()
     for again in range(updates):
         if again:
-            with torch.enable_grad():
-                seen = scene.render()
-                latents = seen.image if decoded else encoded(seen.image)
-            gradient = (seen.image if decoded else latents).detach() - target
+            seen, heads = look()
+            gradients = [h.detach() - goal for h, goal in zip(heads, targets, strict=False)]
         optimizer.zero_grad(set_to_none=True)
-        _pull(seen, seen.image if decoded else latents, gradient, update.image_gradient)
+        _pull(heads[: len(targets)], gradients, seen.penalty)
         optimizer.step()
     measured = {name: value.detach() for name, value in seen.measured.items()}
     now = lambda: scene.render().image.detach().clone()  # noqa: E731
     return Step(step, t, x0, update, norm, measured, now, view.camera)
 
 
-def _pull(seen: Rendering, values: Tensor, gradient: Tensor, image_gradient: Tensor | None) -> None:
-    """Push a gradient of the render or of its latents into the scene, and the penalty's.
+def _pull(heads: list[Tensor], gradients: list[Tensor], penalty: Tensor | None) -> None:
+    """Push gradients of the render, or of its latents, into the scene, and the penalty's.
 
     The penalty is weighed against half the *mean* squared distance to the target, the gradient being
     that of half the sum.
     """
-    heads, pulls = [values], [gradient]
-    if image_gradient is not None:
-        heads, pulls = [*heads, seen.image], [*pulls, image_gradient]
-    if seen.penalty is not None:
-        held = seen.penalty * values.numel()
-        heads, pulls = [*heads, held], [*pulls, torch.ones_like(held)]
-    torch.autograd.backward(heads, pulls)
+    if penalty is not None:
+        held = penalty * heads[0].numel()
+        heads, gradients = [*heads, held], [*gradients, torch.ones_like(held)]
+    torch.autograd.backward(heads, gradients)
 
 
 def distill(

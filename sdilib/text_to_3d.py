@@ -99,7 +99,7 @@ class Text3D:
     prompt: str
     model: str = "mini"
     rule: str = "sdi"
-    rule_settings: Mapping[str, Any] = field(default_factory=dict)
+    rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     view_words: bool = True
     perp_neg: float = 0.0
     steps: int = 60
@@ -141,7 +141,8 @@ class Text3D:
         if not self.prompt.strip():
             reject("prompt", self.prompt, "a text with at least one word")
         # One form, whatever was left to the defaults: it names the run.
-        whole = rule_settings(self.rule, self.rule_settings)
+        own = [each.name for each in fields(self)]
+        whole = rule_settings(self.rule, self.rule_settings, taken=own)
         object.__setattr__(self, "rule_settings", whole)
         choices = {
             "through": THROUGH,

@@ -8,7 +8,7 @@ distillation begins at its single-step denoised image x0(1), the variable of eq.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from inspect import signature
 from typing import Any
 
@@ -277,7 +277,7 @@ class Text2D:
     prompt: str
     model: str = "mini"
     rule: str = "sdi"
-    rule_settings: Mapping[str, Any] = field(default_factory=dict)
+    rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     steps: int = 50
     learning_rate: float = 0.0
     t_schedule: str = "linear"
@@ -289,7 +289,8 @@ class Text2D:
         if not self.prompt.strip():
             reject("prompt", self.prompt, "a text with at least one word")
         # One form, whatever was left to the defaults: it names the run.
-        whole = rule_settings(self.rule, self.rule_settings)
+        own = [each.name for each in fields(self)]
+        whole = rule_settings(self.rule, self.rule_settings, taken=own)
         object.__setattr__(self, "rule_settings", whole)
         positive_int("steps", self.steps, at_least=2)
         positive_int("seed", self.seed, at_least=0)

@@ -8,7 +8,8 @@ its parameters.
 import hashlib
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from inspect import Parameter, signature
 from pathlib import Path
@@ -57,15 +58,19 @@ _DEFAULTS = {"guidance_scale": 7.5}
 """In place of a rule's own: gamma of 2D sampling for all rules, so that they can be compared."""
 
 
-def rule_settings(name: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def rule_settings(
+    name: str, settings: Mapping[str, Any] | None = None, *, taken: Iterable[str] = ()
+) -> dict[str, Any]:
     """Return all settings that a rule reads: those given, and its defaults for the rest.
 
     Args:
         name: a key of `RULES`, or where a rule of one's own is.
         settings: by name; "kappa" chooses SDI's noise, and with it further settings.
+        taken: names of a run's own settings, which a rule must leave alone.
 
     Raises:
-        ValueError: an unknown rule or noise, or a setting that the rule does not read.
+        ValueError: an unknown rule or noise, a setting that the rule does not read, or one of the
+            rule whose name is taken.
     """
     given = dict(settings or {})
     own = _parameters(_maker(name))
@@ -74,11 +79,13 @@ def rule_settings(name: str, settings: Mapping[str, Any] | None = None) -> dict[
         inner = _parameters(KAPPAS[kappa])
         own |= {"kappa": kappa} | {_OUTSIDE.get(key, key): of for key, of in inner.items()}
         own.pop("start", None)
+    for key in own.keys() & set(taken):
+        reject("rule", name, f"a rule without a setting called {key}, which is the run's own")
     known = own | {key: value for key, value in _DEFAULTS.items() if key in own}
     for key in given:
         if key not in known:
             listed = ", ".join(known) or "none"
-            reject(key, given[key], f"nothing: rule {name} reads {listed}", known=known)
+            reject("setting", key, f"one that rule {name} reads: {listed}", known=known)
     return known | {key: _like(key, value, known[key]) for key, value in given.items()}
 
 
@@ -154,14 +161,15 @@ def _maker(name: str) -> Callable[..., Rule]:
         expected = f"{', '.join(RULES)}, or a rule of your own as module:Rule or file.py:Rule"
         reject("rule", name, f"one of {expected}", known=RULES)
     module, wanted = _module(name), name.rpartition(":")[2] if ":" in name else ""
-    defined = {
+    rules = {
         key: value
         for key, value in vars(module).items()
-        if isinstance(value, type) and value.__module__ == module.__name__ and callable(value)
+        if isinstance(value, type)
+        and value.__module__ == module.__name__
+        and any("__call__" in vars(base) for base in value.__mro__)
     }
-    rules = {key: value for key, value in defined.items() if "__call__" in vars(value)}
     if wanted:
-        return getattr(module, wanted, None) or reject("rule", name, f"one of {', '.join(rules)}")
+        return getattr(module, wanted, None) or rules[one_of("rule", wanted, rules)]
     if len(rules) != 1:
         listed = ", ".join(rules) or "none"
         reject("rule", name, f"a file that defines one rule, or file.py:Rule (found: {listed})")
@@ -182,6 +190,7 @@ def _module(name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         reject("rule", name, "a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look annotations up
     spec.loader.exec_module(module)
     return module
 

@@ -22,6 +22,7 @@ from sdilib.lab.experiments.shared.drawing import SMALL, WIDTH, Figure, quiet
 from sdilib.lab.memory import render_bytes
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
+from sdilib.nerf.regularisers import Penalties
 from sdilib.nerf.scene import NeRFScene
 from sdilib.storage import write_json
 
@@ -44,7 +45,7 @@ def through(setting: dict[str, Any], size: int) -> None:
         height=size,
         width=size,
         num_samples=setting["num_samples"],
-        normals=setting["normals"],
+        penalties=Penalties(orientation=float(setting["normals"])),
         rays_per_patch=setting["rays_per_patch"] or None,
     )
     whole = seen.render_all()

@@ -46,7 +46,7 @@ def main() -> None:
     del settings["preset"]
     settings["cameras"] = options.batch
     model = StableDiffusion.from_pretrained(options.model)
-    config = Text3D(example_prompts(model.draws_world)[0], **settings)
+    config = Text3D.of(prompt=example_prompts(model.draws_world)[0], **settings)
     next(config.build(model).steps())
     built = config.build(model)
     spent, forwards = watched(built), model.num_forwards

@@ -1,11 +1,14 @@
 import itertools
+import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sdilib.checks import NonFiniteError
 from sdilib.ddim import ddim, ddim_step
+from sdilib.denoiser import GuidedDenoiser
 from sdilib.schedule import NoiseSchedule, time_grid
 from sdilib.seeds import generator as generator_at
 
@@ -54,3 +57,13 @@ def test_times_that_do_not_fall_are_refused(oracle):
     for times in ([1.0], [0.5, 0.5], [0.2, 0.7]):
         with pytest.raises(ValueError, match=r"^times=.*: expected at least two falling times"):
             next(ddim(torch.zeros(1, 4, 2, 2), denoise, times=times))
+
+
+def test_a_prediction_that_is_not_finite_is_named_with_its_time(scripted, rows):
+    denoiser = scripted(lambda x_t, t, condition: x_t * (math.nan if float(t[0]) < 0.7 else 0))
+    steps = ddim(torch.ones(1, 3), GuidedDenoiser(denoiser, rows(1), 1.0), times=time_grid(2))
+    assert next(steps).t == 1
+    with pytest.raises(
+        NonFiniteError, match=r"^eps=3 of 3 values not finite at t = 0\.5: expected"
+    ):
+        next(steps)

@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from sdilib.checks import NonFiniteError
-from sdilib.denoiser import GuidedDenoiser, classifier_free_guidance, perp_neg
+from sdilib.denoiser import (
+    VIEWS,
+    GuidedDenoiser,
+    PromptEmbeddings,
+    classifier_free_guidance,
+    perp_neg,
+    require_finite,
+    view_prompt,
+)
 
 
 def test_guidance_is_equation_3(generator):
@@ -79,10 +87,22 @@ def test_gamma_means_the_same_with_and_without_negatives(negatives, scripted, ro
     torch.testing.assert_close(eps, torch.full((2, 3), 7.5))  # this negative is parallel
 
 
-def test_a_prediction_that_is_not_finite_is_named(scripted, rows):
-    denoiser = scripted(lambda x_t, t, condition: x_t * math.nan)
-    with pytest.raises(NonFiniteError, match=r"^eps=3 of 3 values not finite at t=0\.5: expected"):
-        GuidedDenoiser(denoiser, rows(1), 1.0)(torch.ones(1, 3), 0.5)
+def test_the_first_that_is_not_finite_is_named_with_all_its_values():
+    good, bad = torch.ones(3), torch.tensor([1.0, math.nan, math.inf])
+    require_finite("at t = 0.5", eps=good, parameters=[good, good])
+    message = r"^eps=2 of 3 values not finite at t = 0\.5: expected finite numbers; a smaller"
+    with pytest.raises(NonFiniteError, match=message):
+        require_finite("at t = 0.5", x0=good, eps=bad, parameters=[bad])
+    with pytest.raises(NonFiniteError, match=r"^parameters=2 of 6 values not finite"):
+        require_finite("at the end", parameters=[good, bad])
+
+
+def test_whether_all_is_finite_is_asked_once(monkeypatch):
+    # Each answer makes a GPU wait.
+    asked, ask = [], torch.Tensor.__bool__
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda each: asked.append(1) or ask(each))
+    require_finite("", x0=torch.ones(3), gradient=torch.ones(3), parameters=[torch.ones(2)] * 5)
+    assert len(asked) == 1
 
 
 def test_some_items_are_selected_with_their_prompts(tiny, two, generator):
@@ -93,3 +113,32 @@ def test_some_items_are_selected_with_their_prompts(tiny, two, generator):
     torch.testing.assert_close(
         both.select(one)(x_t[one], t[one]), both(x_t, t)[one], rtol=1e-4, atol=1e-5
     )
+
+
+def test_rows_are_selected_together(generator):
+    rows = torch.randn(3, 3, 5, generator=generator)
+    prompt = PromptEmbeddings(rows[0], rows[1], (rows[2],), (0.5,))
+    some = prompt.select(torch.tensor([2, 0, 2]))
+    assert len(some) == 3
+    torch.testing.assert_close(some.conditional, rows[0][[2, 0, 2]])
+    torch.testing.assert_close(some.unconditional, rows[1][[2, 0, 2]])
+    torch.testing.assert_close(some.negatives[0], rows[2][[2, 0, 2]])
+    assert some.negative_weights == (0.5,)
+    assert some.without_negatives().negatives == ()
+
+
+def test_a_condition_may_be_several_tensors_by_name(scripted, generator):
+    # As a network with text and pooled text (SDXL) wants it.
+    text, pooled = (torch.randn(3, width, generator=generator) for width in (5, 1))
+    given = {"text": text, "pooled": pooled}
+    prompt = PromptEmbeddings(given, {name: 0 * rows for name, rows in given.items()})
+    some = prompt.select(torch.tensor([2, 0]))
+    assert (len(prompt), len(some)) == (3, 2)
+    torch.testing.assert_close(some.conditional["text"], text[[2, 0]])
+    denoiser = scripted(lambda x_t, t, condition: condition["pooled"] * torch.ones_like(x_t))
+    eps = GuidedDenoiser(denoiser, some, 7.5)(torch.ones(2, 4), 0.5)
+    torch.testing.assert_close(eps, 7.5 * pooled[[2, 0]].expand(2, 4))
+
+
+def test_a_view_is_appended():
+    assert view_prompt("a red mug", VIEWS[1]) == "a red mug, side view"

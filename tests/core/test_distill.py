@@ -6,30 +6,40 @@ import numpy as np
 import pytest
 import torch
 
+from sdilib.cameras import Camera
 from sdilib.checks import NonFiniteError
 from sdilib.ddim import ddim
-from sdilib.distill import Enlarged, distill
-from sdilib.guidance import ISM, SDI, SDS, Update
+from sdilib.distill import Enlarged, Step, distill, distill_step
+from sdilib.guidance import ISM, SDI, SDS, Update, View
 from sdilib.inversion import Cached, DDIMInversion, FixedNoise, FixedPoint, GradientDescent
 from sdilib.oracle import GaussianMixture
-from sdilib.scenes import ImageScene
-from sdilib.schedule import annealed_t, time_grid
+from sdilib.scenes import ImageScene, Rendering
+from sdilib.schedule import NoiseSchedule, TimeSchedule, time_grid
 from sdilib.seeds import generator as generator_at
 from sdilib.seeds import normal
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.loading import random_pipeline
+
+SCHEDULE = NoiseSchedule.scaled_linear()
 
 
 def push(gradient: torch.Tensor):
     """A rule of one's own that always answers the same gradient."""
 
     def rule(x0, t, view, generator):
-        sigma = torch.ones(len(x0), *[1] * (x0.ndim - 1), dtype=x0.dtype)
-        return Update.from_noises(
-            x0, kappa=torch.zeros_like(x0), eps=gradient, sigma=sigma, weight=sigma, num_forwards=0
-        )
+        noises = {"kappa": torch.zeros_like(x0), "eps": gradient, "schedule": SCHEDULE}
+        return Update.from_noises(x0, t, **noises, weight="1", num_forwards=0)
 
     return rule
+
+
+def one_step(scene, rule, prompt, *, rate: float = 1.0, **how) -> Step:
+    """One step of plain descent at t = 1/2."""
+    count = len(prompt)
+    each = [generator_at(0, 0, "guidance", item) for item in range(count)]
+    how = {"step": 7, "optimizer": torch.optim.SGD(scene.parameters(), lr=rate)} | how
+    view = how.pop("view", View(prompt))
+    return distill_step(scene, rule, view, torch.full((count,), 0.5).double(), each, **how)
 
 
 @pytest.fixture
@@ -200,8 +210,8 @@ def test_nothing_touches_the_global_generators(oracle, prompt, tmp_path, monkeyp
             monkeypatch.setattr(random, name, refuse)
     before = globals_now()
     model = StableDiffusion(random_pipeline("tiny"))
-    embedded = model.embed(["a red mug"], negative_prompts=["a rocket"])
-    annealed_t("random", 0, 5, generator=generator_at(0, 0, "time"))
+    embedded = model.embed(["a red mug"])
+    TimeSchedule("random").at(0, 5, generator=generator_at(0, 0, "time"))
     x_t = torch.zeros(1, *model.latent_shape)
     list(ddim(x_t, model.guided(embedded, 7.5), times=time_grid(2)))
     kappas = (Cached(), FixedNoise(), FixedPoint(2), GradientDescent(2), DDIMInversion(entropy=0.3))
@@ -234,24 +244,148 @@ def test_pixels_are_pushed_by_the_gradient_through_the_encoder(tiny64, generator
     torch.testing.assert_close(moved, (along(h) - along(-h)) / (2 * h), rtol=1e-6, atol=1e-9)
 
 
-def test_pixels_are_regressed_onto_the_decoded_target(tiny64, generator):
+def pixels_and_gradient(generator):
     pixels = torch.rand(1, 3, 16, 16, dtype=torch.float64, generator=generator)
-    gradient = torch.randn(1, 4, 8, 8, dtype=torch.float64, generator=generator)
-    scene = ImageScene(pixels, space="pixels")
-    prompt = tiny64.embed(["a red mug"])
-    list(
-        distill(
-            scene,
-            push(gradient),
-            prompt=prompt,
-            num_steps=1,
-            codec=tiny64,
-            through="decoder",
-        )
-    )
+    return pixels, torch.randn(1, 4, 8, 8, dtype=torch.float64, generator=generator)
+
+
+def test_pixels_are_regressed_onto_the_decoded_target(tiny64, generator):
+    pixels, gradient = pixels_and_gradient(generator)
+    scene, prompt = ImageScene(pixels, space="pixels"), tiny64.embed(["a red mug"])
+    step = one_step(scene, push(gradient), prompt, codec=tiny64, through="decoder")
     with torch.no_grad():
-        target = tiny64.decode(tiny64.encode(pixels) - gradient).clamp(0, 1)
+        latents = tiny64.encode(pixels)
+        target = tiny64.decode(latents - gradient).clamp(0, 1)
     torch.testing.assert_close(scene.values.detach(), target)
+    torch.testing.assert_close(step.x0, latents)
+    # The norm is that of what was pushed, which lies in pixels here.
+    norm = (pixels - target).square().mean().sqrt()
+    torch.testing.assert_close(step.gradient_norm, norm[None])
+
+
+@pytest.mark.parametrize("updates", [1, 2, 3])
+@pytest.mark.parametrize("through", ["encoder", "decoder"])
+def test_updates_go_on_to_one_target_and_ask_the_rule_once(through, updates, tiny64, generator):
+    pixels, gradient = pixels_and_gradient(generator)
+    scene, prompt, asked = ImageScene(pixels, space="pixels"), tiny64.embed(["a red mug"]), []
+
+    def rule(x0, t, view, generator):
+        asked.append(x0)
+        return push(gradient)(x0, t, view, generator)
+
+    how = {"codec": tiny64, "through": through, "updates": updates}
+    one_step(scene, rule, prompt, rate=0.25, **how)
+    assert len(asked) == 1
+    # The same, each update a step of its own towards the first one's target.
+    values, target = pixels.clone().requires_grad_(), (tiny64.encode(pixels) - gradient).detach()
+    for _ in range(updates):
+        if through == "encoder":
+            distance = (tiny64.encode(values) - target).square().sum() / 2
+        else:
+            wanted = tiny64.decode(target).clamp(0, 1).detach()
+            distance = (values - wanted).square().sum() / 2
+        (slope,) = torch.autograd.grad(distance, values)
+        values = (values - 0.25 * slope).detach().requires_grad_()
+    torch.testing.assert_close(scene.values, values)
+
+
+@pytest.mark.parametrize("through", ["encoder", "decoder"])
+def test_a_rules_gradient_in_the_image_is_added_to_that_of_its_latents(through, tiny64, generator):
+    # As HiFA's image loss wants it (2305.18766).
+    pixels, gradient = pixels_and_gradient(generator)
+    image_gradient = torch.randn(1, 3, 16, 16, dtype=torch.float64, generator=generator)
+    moved, prompt = [], tiny64.embed(["a red mug"])
+    for more in (None, image_gradient):
+        scene = ImageScene(pixels, space="pixels")
+
+        def rule(x0, t, view, generator, more=more):
+            update = push(gradient)(x0, t, view, generator)
+            return dataclasses.replace(update, image_gradient=more)
+
+        one_step(scene, rule, prompt, rate=0.5, codec=tiny64, through=through)
+        moved.append(scene.values.detach())
+    torch.testing.assert_close(moved[0] - moved[1], 0.5 * image_gradient)
+
+
+def test_several_updates_descend_to_the_images_target_and_not_past_it(tiny64, generator):
+    pixels, _ = pixels_and_gradient(generator)
+    scene, prompt = ImageScene(pixels, space="pixels"), tiny64.embed(["a red mug"])
+
+    def rule(x0, t, view, generator):
+        still = push(torch.zeros_like(x0))(x0, t, view, generator)
+        return dataclasses.replace(still, image_gradient=view.image - 0.5)
+
+    step = one_step(scene, rule, prompt, codec=Constant(), updates=3, rate=0.5)
+    torch.testing.assert_close(scene.values.detach(), 0.5 + (pixels - 0.5) / 8)
+    assert float(step.gradient_norm) == 0
+
+
+class Constant:
+    """A codec whose latents say nothing of the image."""
+
+    def encode(self, images):
+        return (0 * images).sum((1, 2, 3), keepdim=True).expand(-1, 4, 8, 8)
+
+    def decode(self, latents):
+        raise AssertionError("nothing is decoded on the encoder's way")
+
+
+class Seen(ImageScene):
+    """Pixels at a depth, with a penalty and what it measured."""
+
+    def render(self):
+        depth = torch.full((1, 16, 16), 2.0, dtype=torch.float64)
+        penalty = self.values.square().mean() / 2
+        return Rendering(self.values, penalty, depth, {"penalty": penalty, "opacity": depth.mean()})
+
+
+def test_a_view_carries_the_image_the_depth_and_the_camera(tiny64, generator):
+    pixels, gradient = pixels_and_gradient(generator)
+    asked, camera = [], Camera.around([30])
+
+    def rule(x0, t, view, generator):
+        asked.append(view)
+        return push(gradient)(x0, t, view, generator)
+
+    given = View(tiny64.embed(["a red mug"]), camera=camera)
+    scene = Seen(pixels, space="pixels")
+    step = one_step(scene, rule, given.prompt, view=given, codec=tiny64, rate=0.0)
+    (view,) = asked
+    assert torch.equal(view.image, pixels)
+    assert not view.image.requires_grad
+    assert view.depth.shape == (1, 16, 16)
+    assert view.prompt is given.prompt
+    assert view.camera is step.camera is camera
+
+
+def test_a_latent_scene_has_no_image_to_show(oracle, prompt):
+    def rule(x0, t, view, generator):
+        assert (view.image, view.depth, view.camera) == (None, None, None)
+        return push(torch.zeros_like(x0))(x0, t, view, generator)
+
+    assert one_step(scene_of(), rule, prompt).camera is None
+
+
+def test_a_step_carries_what_the_scene_measured_of_its_last_render(tiny64, generator):
+    pixels, gradient = pixels_and_gradient(generator)
+    scene, prompt = Seen(pixels, space="pixels"), tiny64.embed(["a red mug"])
+    step = one_step(scene, push(gradient), prompt, codec=tiny64, updates=2, rate=1e-3)
+    assert set(step.measured) == {"penalty", "opacity"}
+    assert not any(value.requires_grad for value in step.measured.values())
+    # Of the render that the second update began with.
+    again = Seen(pixels, space="pixels")
+    one_step(again, push(gradient), prompt, codec=tiny64, rate=1e-3)
+    torch.testing.assert_close(step.measured["penalty"], again.render().penalty.detach())
+
+
+def test_a_penalty_is_weighed_against_the_mean_squared_distance(tiny64, generator):
+    pixels, gradient = pixels_and_gradient(generator)
+    scene, plain = (kind(pixels, space="pixels") for kind in (Seen, ImageScene))
+    for each in (scene, plain):
+        one_step(each, push(gradient), tiny64.embed(["a red mug"]), codec=tiny64)
+    # 256 latents: the penalty's own slope is values / 768 pixels.
+    moved = plain.values.detach() - scene.values.detach()
+    torch.testing.assert_close(moved, 256 * pixels / 768)
 
 
 def test_a_gradient_that_is_not_finite_is_named_with_its_step(oracle, prompt):
@@ -279,15 +413,6 @@ def test_a_finished_run_has_no_step_left_and_none_begins_after_the_end(oracle, p
         list(distill(scene_of(), SDS(oracle), first_step=5, **run))
 
 
-def test_parameters_that_overflow_are_named_with_their_step(oracle, prompt):
-    scene = ImageScene(torch.zeros(3, 4, 2, 2))
-    gradient = torch.full((3, 4, 2, 2), 1e30)
-    optimizer = torch.optim.SGD(scene.parameters(), lr=1e20)
-    run = distill(scene, push(gradient), prompt=prompt, num_steps=4, optimizer=optimizer)
-    with pytest.raises(NonFiniteError, match=r"^parameters=48 of 48 values not finite at step 0 "):
-        list(run)
-
-
 def test_latents_and_predictions_that_are_not_finite_are_named_with_their_step(
     scripted, rows, prompt, oracle
 ):
@@ -296,21 +421,49 @@ def test_latents_and_predictions_that_are_not_finite_are_named_with_their_step(
         list(distill(scene, SDS(oracle), prompt=prompt, num_steps=4))
     broken = scripted(lambda x_t, t, condition: x_t * math.nan)
     run = distill(ImageScene.zeros(1, (4, 2, 2)), SDS(broken), prompt=rows(1), num_steps=4)
-    with pytest.raises(NonFiniteError, match=r"^eps=16 of 16 values not finite .* at step 0$"):
+    with pytest.raises(NonFiniteError, match=r"^gradient=16 of 16 values not finite at step 0 "):
         list(run)
 
 
-@pytest.mark.parametrize("fraction", [1.0, 0.25])
-def test_a_step_goes_a_share_of_the_way_to_the_rules_target(fraction, oracle, prompt):
-    gradient = torch.full((3, 4, 2, 2), 0.5, dtype=torch.float64)
-    scene = scene_of(1.0)
-    (step,) = distill(
-        scene, push(gradient), prompt=prompt, num_steps=1, update_fraction=fraction, updates=2
+@pytest.mark.parametrize("last", [False, True])
+def test_a_step_into_what_is_not_finite_is_found_before_the_next_or_at_the_end(last, prompt):
+    scene = ImageScene(torch.zeros(3, 4, 2, 2))
+    optimizer = torch.optim.SGD(scene.parameters(), lr=1e20)
+    run = distill(
+        scene,
+        push(torch.full((3, 4, 2, 2), 1e30)),
+        prompt=prompt,
+        num_steps=1 if last else 4,
+        optimizer=optimizer,
     )
-    wanted = scene_of(1.0).values.detach() - fraction * gradient
-    torch.testing.assert_close(step.update.target, wanted)
-    torch.testing.assert_close(scene.values.detach(), wanted)
-    torch.testing.assert_close(step.gradient_norm, gradient[:, 0, 0, 0] * fraction)
+    assert next(run).step == 0
+    where = "after step 0: " if last else r"at step 1 \(t = 0.8 … 0.8\): "
+    name = "parameters" if last else "x0"
+    with pytest.raises(NonFiniteError, match=f"^{name}=48 of 48 values not finite {where}"):
+        next(run)
+
+
+@pytest.mark.parametrize("through", ["encoder", "decoder"])
+def test_a_gradient_in_the_image_that_is_not_finite_is_not_taken(through, tiny64, generator):
+    pixels, gradient = pixels_and_gradient(generator)
+    scene, prompt = ImageScene(pixels, space="pixels"), tiny64.embed(["a red mug"])
+
+    def rule(x0, t, view, generator):
+        update = push(gradient)(x0, t, view, generator)
+        return dataclasses.replace(update, image_gradient=view.image * math.inf)
+
+    with pytest.raises(NonFiniteError, match=r"^gradient=768 of \d+ values not finite at step 7 "):
+        one_step(scene, rule, prompt, codec=tiny64, through=through)
+    assert torch.equal(scene.values, pixels)
+
+
+def test_a_decoded_target_that_is_not_finite_is_not_taken(tiny64, generator):
+    pixels, gradient = pixels_and_gradient(generator)
+    scene, prompt = ImageScene(pixels, space="pixels"), tiny64.embed(["a red mug"])
+    gradient[0, 0, 0, 0] = math.nan
+    with pytest.raises(NonFiniteError, match=r"^gradient=\d+ of 768 values not finite at step 7 "):
+        one_step(scene, push(gradient), prompt, codec=tiny64, through="decoder")
+    assert torch.equal(scene.values, pixels)
 
 
 def test_renders_are_enlarged_for_the_model_and_its_images_shrunk(generator):

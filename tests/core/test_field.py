@@ -13,7 +13,14 @@ from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
 from sdilib.nerf.deferred import in_patches
 from sdilib.nerf.field import Field, NeRF
 from sdilib.nerf.hash_grid import HashGrid
-from sdilib.nerf.regularisers import convexity, opaqueness, orientation, sparsity, z_variance
+from sdilib.nerf.regularisers import (
+    Penalties,
+    convexity,
+    opaqueness,
+    orientation,
+    sparsity,
+    z_variance,
+)
 from sdilib.nerf.scene import NeRFScene
 from sdilib.scenes import Scene
 from sdilib.seeds import generator as generator_at
@@ -70,7 +77,8 @@ def test_backgrounds():
 def test_deferred_gradients_are_the_plain_ones(rays_per_patch):
     gradients, images = [], []
     for patch in (None, rays_per_patch):
-        seen = scene(small(background="learned"), normals=True, rays_per_patch=patch)
+        penalties = Penalties(orientation=1.0)  # for its normals
+        seen = scene(small(background="learned"), penalties=penalties, rays_per_patch=patch)
         seen.look(Camera.around([20, 140]), generator_at(0, 0, "look"))
         everything = seen.render_all()
         weights = torch.randn(everything.image.shape, generator=generator_at(0, 0, "weights"))
@@ -86,8 +94,7 @@ def test_deferred_gradients_are_the_plain_ones(rays_per_patch):
 
 
 def lit_scene(**changed):
-    seen = scene(**changed)
-    seen.shading = 1.0
+    seen = scene(shading=1.0, **changed)
     seen.look(Camera.around([20, 140]), generator_at(0, 0, "look"))
     return seen
 
@@ -95,10 +102,10 @@ def lit_scene(**changed):
 def test_deferred_gradients_of_a_lit_render_are_the_plain_ones():
     whole, part = lit_scene(), lit_scene(rays_per_patch=100)
     gradients = [
-        torch.autograd.grad(seen.render()[:, 0].sum(), list(seen.parameters()))
+        torch.autograd.grad(seen.render().image[:, 0].sum(), list(seen.parameters()))
         for seen in (whole, part)
     ]
-    torch.testing.assert_close(part.render(), whole.render(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(part.render().image, whole.render().image, atol=1e-6, rtol=0)
     for deferred, plain in zip(*reversed(gradients), strict=True):
         torch.testing.assert_close(deferred, plain, atol=1e-5 * float(plain.abs().max()), rtol=1e-4)
 
@@ -106,22 +113,22 @@ def test_deferred_gradients_of_a_lit_render_are_the_plain_ones():
 def test_a_light_is_drawn_with_the_views_and_goes_with_them():
     seen, dark = lit_scene(), scene()
     dark.look(seen.camera, generator_at(0, 0, "look"))
-    assert not torch.equal(seen.render(), dark.render())
-    assert torch.equal(seen.render(), lit_scene().render())
+    assert not torch.equal(seen.render().image, dark.render().image)
+    assert torch.equal(seen.render().image, lit_scene().render().image)
     for each in (seen, dark):
         each.look(each.camera)
-    assert torch.equal(seen.render(), dark.render())
+    assert torch.equal(seen.render().image, dark.render().image)
 
 
 def test_so_many_steps_are_lit_and_so_many_of_those_are_white():
-    seen = scene(occupancy_resolution=2)
-    seen.shading, seen.textureless = 0.75, 0.5
+    seen = scene(occupancy_resolution=2, shading=0.75, textureless=0.5)
     drawn = []
     for step in range(400):
         seen.look(seen.camera, generator_at(0, step, "camera"))
-        drawn.append(seen._lit.shading)
-        if seen._light is not None:
-            distance = seen._light.norm(dim=-1) / seen.camera.distance
+        looking = seen._looking
+        drawn.append(looking.marcher.shading)
+        if looking.light is not None:
+            distance = looking.light.norm(dim=-1) / seen.camera.distance
             assert bool(((distance > 0.639) & (distance < 1.201)).all())
     share = {name: drawn.count(name) / 400 for name in ("albedo", "diffuse", "textureless")}
     expected = {"albedo": 0.25, "diffuse": 0.375, "textureless": 0.375}
@@ -138,7 +145,7 @@ def test_a_deferred_render_keeps_no_graph_of_the_field(monkeypatch):
         return answer
 
     monkeypatch.setattr(nerf, "density_and_colour", asked)
-    scene(nerf, rays_per_patch=64).render().sum().backward()
+    scene(nerf, rays_per_patch=64).render().image.sum().backward()
     # Two views of four patches, each rendered twice, in three stretches along the rays; nothing is in the fourth.
     assert len(with_graph) == 16 * 3
     assert max(with_graph) <= 64 * 8
@@ -179,18 +186,18 @@ def pictures(camera, size):
 def test_it_is_a_scene_that_learns_an_object_from_its_views():
     seen = scene(small(blob_height=5.0))
     assert isinstance(seen, Scene)
-    assert seen.render().shape == (2, 3, 16, 16)
+    assert seen.render().image.shape == (2, 3, 16, 16)
     optimizer = torch.optim.Adam(seen.parameters(), lr=0.02)
     for step in range(60):
         draw = generator_at(0, step, "camera")
         seen.look(sample_cameras(4, draw), draw)
-        loss = (seen.render() - pictures(seen.camera, 16)).square().mean()
+        loss = (seen.render().image - pictures(seen.camera, 16)).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     unseen = Camera.around([77, -133], elevation_degrees=22)
     seen.look(unseen)
-    error = (seen.render().detach() - pictures(unseen, 16)).square().mean()
+    error = (seen.render().image.detach() - pictures(unseen, 16)).square().mean()
     assert -10 * float(error.log10()) > 20  # a blank picture: 11 dB
 
 
@@ -200,7 +207,7 @@ def test_a_step_is_repeatable_and_its_samples_are_its_own():
     for purpose in ("a", "a", "b"):
         seen.load_state_dict(scene().state_dict())
         seen.look(Camera.around([10]), generator_at(0, 0, purpose))
-        images.append(seen.render().detach())
+        images.append(seen.render().image.detach())
     assert torch.equal(images[0], images[1])
     assert not torch.equal(images[0], images[2])
 
@@ -208,16 +215,16 @@ def test_a_step_is_repeatable_and_its_samples_are_its_own():
 def test_state_is_a_copy_that_lies_on_disk_and_restores_in_place(tmp_path):
     seen = scene()
     seen.look(Camera.around([10]), generator_at(0, 0, "look"))
-    before = seen.render().detach()
+    before = seen.render().image.detach()
     save_tensors(tmp_path / "scene.safetensors", seen.state_dict())
     with torch.no_grad():
         for parameter in seen.parameters():
             parameter.add_(0.1)
-    assert not torch.equal(seen.render().detach(), before)
+    assert not torch.equal(seen.render().image.detach(), before)
     first = next(seen.parameters())
     seen.load_state_dict(load_tensors(tmp_path / "scene.safetensors"))
     assert next(seen.parameters()) is first
-    assert torch.equal(seen.render().detach(), before)
+    assert torch.equal(seen.render().image.detach(), before)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from sdilib.denoiser import GuidedDenoiser
-from sdilib.guidance import ISM, SDI, SDS, WEIGHTS, Rule, StatefulRule, Update, View
+from sdilib.guidance import ISM, SDI, SDS, Rule, StatefulRule, Update, View
+from sdilib.guidance.base import WEIGHTS
 from sdilib.inversion import (
     Cached,
     DDIMInversion,
@@ -12,6 +13,7 @@ from sdilib.inversion import (
     invert,
     residual,
 )
+from sdilib.schedule import NoiseSchedule
 from sdilib.seeds import generator as generator_at
 
 TIMES = torch.tensor([1.0, 0.52, 0.13], dtype=torch.float64)
@@ -224,9 +226,20 @@ def test_kappa_is_used_the_image_is_noised_with_it_to_t(scripted, rows, x0):
 
 
 def test_an_update_from_noises_is_linear_in_their_difference(generator):
-    x0, kappa, eps = torch.randn(3, 2, 4, dtype=torch.float64, generator=generator)
-    two = torch.full((2, 1), 2.0, dtype=torch.float64)
-    update = Update.from_noises(x0, kappa=kappa, eps=eps, sigma=two, weight=3 * two, num_forwards=5)
-    torch.testing.assert_close(update.gradient, 6 * (eps - kappa))
-    torch.testing.assert_close(update.denoised, x0 - 2 * (eps - kappa))
-    torch.testing.assert_close(update.residual, 2 * (eps - kappa).square().mean(1).sqrt())
+    x0, kappa, eps, other = torch.randn(4, 2, 4, dtype=torch.float64, generator=generator)
+    schedule, t = NoiseSchedule.scaled_linear(), torch.tensor([0.9, 0.2], dtype=torch.float64)
+    sigma, alpha = (of(t)[:, None] for of in (schedule.sigma, schedule.alpha_cumprod))
+    noises = {"kappa": kappa, "eps": eps, "schedule": schedule, "num_forwards": 5}
+    for name, weight in {"sigma": sigma, "1-alpha": 1 - alpha, "1": 1.0}.items():
+        update = Update.from_noises(x0, t, **noises, weight=name)
+        torch.testing.assert_close(update.gradient, weight * (eps - kappa))
+        torch.testing.assert_close(update.target, x0 - update.gradient)
+        torch.testing.assert_close(update.denoised, x0 - sigma * (eps - kappa))
+        root = (eps - kappa).square().mean(1).sqrt()
+        torch.testing.assert_close(update.residual, sigma[:, 0] * root)
+        assert (update.num_forwards, update.image_gradient) == (5, None)
+        # Another noise subtracted changes the gradient alone.
+        moved = Update.from_noises(x0, t, **noises, weight=name, subtracted=other)
+        torch.testing.assert_close(moved.gradient, weight * (eps - other))
+        torch.testing.assert_close(moved.denoised, update.denoised)
+        torch.testing.assert_close(moved.residual, update.residual)

@@ -1,11 +1,19 @@
 """Regularisers on cases whose value is known, and on an empty volume."""
 
 import math
+from dataclasses import fields
 
 import pytest
 import torch
 
-from sdilib.nerf.regularisers import convexity, opaqueness, orientation, sparsity, z_variance
+from sdilib.nerf.regularisers import (
+    Penalties,
+    convexity,
+    opaqueness,
+    orientation,
+    sparsity,
+    z_variance,
+)
 from sdilib.nerf.render import Render
 
 SIZE = 32
@@ -18,9 +26,9 @@ def rendered(opacity, *, variance=None, normal=None, backfacing=None):
         image=nothing[:, None].expand(1, 3, SIZE, SIZE),
         opacity=opacity,
         depth=nothing,
-        variance=nothing if variance is None else variance,
+        variance=nothing if variance is None else nothing + variance,
         normal=nothing[:, None].expand(1, 3, SIZE, SIZE) if normal is None else normal,
-        backfacing=nothing if backfacing is None else backfacing,
+        backfacing=nothing if backfacing is None else nothing + backfacing,
     )
 
 
@@ -87,6 +95,67 @@ def test_a_pair_counts_as_much_as_it_is_covered():
     full = float(convexity(rendered(1.0, normal=hollow)))
     half = float(convexity(rendered(0.5, normal=0.5 * hollow)))
     assert half == pytest.approx(full / 4, rel=1e-2)
+
+
+PENALTIES = [each.name for each in fields(Penalties)]
+TERMS = (sparsity, opaqueness, orientation, z_variance, convexity)
+
+
+def test_penalties_are_a_weighted_sum_and_nothing_where_all_weights_are_0():
+    x, y = plane()
+    opacity = (0.2 + 0.6 * (x > 0)).double()[None]
+    seen = rendered(
+        opacity, variance=0.25 * opacity, normal=surface(x, y), backfacing=0.36 * opacity
+    )
+    assert Penalties()(seen, 1.0) is None
+    alone = {term.__name__: float(term(seen)) for term in TERMS}
+    assert min(alone.values()) > 0
+    for name, value in alone.items():
+        share = 0.2 if name == "convexity" else 1.0
+        weighted = Penalties(**{name: 3.0})(seen, share)
+        assert float(weighted) == pytest.approx(3 * value)
+    weights = dict(zip(alone, (1.0, 2.0, 4.0, 8.0, 16.0), strict=True))
+    expected = sum(weights[name] * value for name, value in alone.items())
+    expected -= 0.7 * (2 * alone["opaqueness"] + 8 * alone["z_variance"])
+    assert float(Penalties(**weights)(seen, 0.3)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "shares"),
+    [
+        ("sparsity", (1, 1, 1, 1, 1)),
+        ("opaqueness", (0, 0.2, 0.39, 0.4, 1)),
+        ("orientation", (1, 1, 1, 1, 1)),
+        ("z_variance", (0, 0.2, 0.39, 0.4, 1)),
+        ("convexity", (1, 1, 1, 0, 0)),
+    ],
+)
+def test_penalties_go_by_the_share_of_the_run_that_is_done(name, shares):
+    x, y = plane()
+    seen = rendered(0.7 + 0 * x, variance=0.25, normal=0.7 * surface(x, y), backfacing=0.1)
+    whole = float(dict(zip(PENALTIES, TERMS, strict=True))[name](seen))
+    found = [Penalties(**{name: 2.0})(seen, done) for done in (0.0, 0.2, 0.39, 0.4, 1.0)]
+    expected = [2 * whole * share for share in shares]
+    assert [0.0 if value is None else float(value) for value in found] == pytest.approx(expected)
+    assert [value is None for value in found] == [share == 0 for share in shares]
+
+
+def test_normals_are_asked_for_where_a_penalty_looks_at_them():
+    asked = [Penalties(**{name: 1.0}).normals for name in PENALTIES]
+    assert dict(zip(PENALTIES, asked, strict=True)) == {
+        "sparsity": False,
+        "opaqueness": False,
+        "orientation": True,
+        "z_variance": False,
+        "convexity": True,
+    }
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_weight_outside_its_range_is_refused_by_name(name):
+    for weight in (-1.0, math.nan, 1e7):
+        with pytest.raises(ValueError, match=f"^{name}={weight}: expected a number in"):
+            Penalties(**{name: weight})
 
 
 @pytest.mark.parametrize("loss", [sparsity, opaqueness, orientation, z_variance, convexity])

@@ -6,19 +6,24 @@ from sdilib.scenes import ImageScene, Scene
 def test_an_image_renders_itself_with_a_graph_and_copies_its_start():
     start = torch.ones(2, 3, 4, 4)
     scene = ImageScene(start, space="pixels")
-    scene.render().sum().backward()
+    scene.render().image.sum().backward()
     (parameter,) = scene.parameters()
     torch.testing.assert_close(parameter.grad, torch.ones(2, 3, 4, 4))
     start.zero_()
-    assert float(scene.render().detach().min()) == 1
+    assert float(scene.render().image.detach().min()) == 1
     assert isinstance(scene, Scene)
+
+
+def test_an_image_has_no_penalty_no_depth_and_nothing_measured():
+    seen = ImageScene.zeros(1, (4, 2, 2)).render()
+    assert (seen.penalty, seen.depth, dict(seen.measured)) == (None, None, {})
 
 
 def test_zeros_are_latents():
     scene = ImageScene.zeros(2, (4, 8, 8))
     assert scene.space == "latents"
-    assert scene.render().shape == (2, 4, 8, 8)
-    assert float(scene.render().detach().abs().max()) == 0
+    assert scene.render().image.shape == (2, 4, 8, 8)
+    assert float(scene.render().image.detach().abs().max()) == 0
 
 
 def test_state_is_a_copy_and_restores_in_place():

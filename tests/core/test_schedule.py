@@ -7,7 +7,7 @@ from diffusers import DDIMScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdilib.schedule import T_SCHEDULES, NoiseSchedule, annealed_t, time_grid, whole_steps
+from sdilib.schedule import T_SCHEDULES, NoiseSchedule, TimeSchedule, time_grid, whole_steps
 from sdilib.seeds import generator as generator_at
 
 CONFIGS = {
@@ -124,19 +124,21 @@ def test_each_item_has_its_own_time(generator):
 
 def test_linear_annealing_ends_by_the_length_of_the_run_alone():
     for num_steps in (10, 1000):
-        t = [float(annealed_t("linear", i, num_steps, t_end=0.2)) for i in range(num_steps)]
+        times = TimeSchedule("linear", t_end=0.2)
+        t = [float(times.at(i, num_steps)) for i in range(num_steps)]
         assert t[0] == 1
         assert t[-1] == pytest.approx(0.2 + 0.8 / num_steps)
         assert t[num_steps // 2] == pytest.approx(0.6)
 
 
 def test_sqrt_annealing_is_hifas():
-    t = [float(annealed_t("sqrt", i, 100, t_start=0.98, t_end=0.02)) for i in range(100)]
+    times = TimeSchedule("sqrt", t_start=0.98, t_end=0.02)
+    t = [float(times.at(i, 100)) for i in range(100)]
     assert t == pytest.approx([0.98 - 0.96 * math.sqrt(i / 100) for i in range(100)])
 
 
 def test_dreamtime_falls_and_spends_most_steps_at_middle_times():
-    t = torch.cat([annealed_t("dreamtime", i, 1000) for i in range(1000)])
+    t = torch.cat([TimeSchedule("dreamtime").at(i, 1000) for i in range(1000)])
     assert float(t[0]) == pytest.approx(1, abs=1e-3)
     assert float(t[-1]) < 0.05
     assert bool((t.diff() <= 0).all())
@@ -147,7 +149,8 @@ def test_dreamtime_falls_and_spends_most_steps_at_middle_times():
 
 @pytest.mark.parametrize("t_schedule", [name for name in T_SCHEDULES if name != "random"])
 def test_annealing_stays_between_its_ends_and_falls(t_schedule):
-    t = torch.cat([annealed_t(t_schedule, i, 50, t_start=0.9, t_end=0.3) for i in range(50)])
+    times = TimeSchedule(t_schedule, t_start=0.9, t_end=0.3)
+    t = torch.cat([times.at(i, 50) for i in range(50)])
     assert float(t[0]) == pytest.approx(0.9, abs=1e-3)
     assert bool((t >= 0.3).all())
     assert bool((t.diff() < 0).all())
@@ -155,14 +158,15 @@ def test_annealing_stays_between_its_ends_and_falls(t_schedule):
 
 def test_random_times_fill_the_range_and_each_item_draws_its_own():
     each = [generator_at(0, 0, "time", i) for i in range(2000)]
-    t = annealed_t("random", 0, 10, t_start=0.98, t_end=0.1, generator=each, batch=2000)
+    times = TimeSchedule("random", t_start=0.98, t_end=0.1)
+    t = times.at(0, 10, generator=each, batch=2000)
     assert float(t.min()) == pytest.approx(0.1, abs=0.01)
     assert float(t.max()) == pytest.approx(0.98, abs=0.01)
     assert bool(((t > 0.1) & (t <= 0.98)).all())
     # Uniform: mean 0.54 ± 0.0057; five times that.
     assert float(t.mean()) == pytest.approx(0.54, abs=0.029)
     alone = generator_at(0, 0, "time", 7)
-    assert float(annealed_t("random", 3, 10, t_start=0.98, t_end=0.1, generator=alone)) == t[7]
+    assert float(times.at(3, 10, generator=alone)) == t[7]
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)

@@ -5,6 +5,7 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion import loading as pretrained
 from sdilib.stable_diffusion import model as stable_diffusion
 from sdilib.stable_diffusion.loading import load_pipeline, random_pipeline
+from sdilib.stable_diffusion.model import check_words, encode_text
 
 
 def test_shapes_follow_from_the_parts(tiny):
@@ -64,24 +65,48 @@ def test_the_network_is_asked_at_its_own_timestep(monkeypatch):
     torch.testing.assert_close(asked[0], torch.tensor([999.0, 299.0, 999.0, 299.0]))
 
 
-def test_released_text_encoder_leaves_known_texts(tiny):
+def test_embeddings_are_the_pipelines():
+    pipeline = random_pipeline("tiny")
+    texts = ["a red mug", "a blue striped rocket, side view"]
+    theirs, empty = pipeline.encode_prompt(texts, torch.device("cpu"), 1, True)
+    ours = encode_text(pipeline.tokenizer, pipeline.text_encoder, [*texts, ""])
+    torch.testing.assert_close(ours[:2], theirs)
+    torch.testing.assert_close(ours[2], empty[0])
+    assert not torch.equal(ours[0], ours[1])
+
+
+def test_a_prompt_comes_with_the_empty_one_and_each_text_is_encoded_once(monkeypatch):
+    asked = []
+
+    def listen(tokenizer, text_encoder, prompts):
+        asked.extend(prompts)
+        return encode_text(tokenizer, text_encoder, prompts)
+
+    monkeypatch.setattr(stable_diffusion, "encode_text", listen)
     model = StableDiffusion(random_pipeline("tiny"))
-    first = model.embed(["a red mug"])
-    model.release_text_encoder()
-    torch.testing.assert_close(model.embed(["a red mug"]).conditional, first.conditional)
-    with pytest.raises(ValueError, match=r"^prompt='a blue mug': expected a text embedded before"):
-        model.embed(["a blue mug"])
+    first = model.embed(["a red mug", "a mug", "a red mug"])
+    again = model.embed(["a red mug"])
+    assert asked == ["a red mug", "a mug", ""]
+    assert torch.equal(first.conditional[0], first.conditional[2])
+    assert torch.equal(again.conditional[0], first.conditional[0])
+    assert torch.equal(first.unconditional, again.unconditional.expand(3, -1, -1))
+    assert first.negatives == ()
 
 
-def test_negative_prompts_are_kept_apart_from_the_empty_one(tiny):
-    prompt = tiny.embed(["a red mug", "a mug"], negative_prompts=["a rocket"])
-    empty = tiny.embed(["a red mug"]).unconditional
-    torch.testing.assert_close(prompt.unconditional, empty.expand(2, -1, -1))
-    torch.testing.assert_close(prompt.negatives[0][0], tiny.embed(["a rocket"]).conditional[0])
-    assert prompt.negative_weights == (1.0,)
-    assert tiny.embed(["a"], negative_prompts=["b"], negative_weights=[0.3]).negative_weights == (
-        0.3,
-    )
+def test_a_prompt_of_all_the_tokens_fits_and_one_more_does_not():
+    pipeline = random_pipeline("tiny")
+    room = pipeline.tokenizer.model_max_length - 2
+    encode_text(pipeline.tokenizer, pipeline.text_encoder, [" ".join(["mug"] * room)])
+    with pytest.raises(
+        ValueError, match=f"expected at most {room} tokens .this one has {room + 1}"
+    ):
+        encode_text(pipeline.tokenizer, pipeline.text_encoder, [" ".join(["mug"] * (room + 1))])
+
+
+def test_words_are_compared_without_case_and_punctuation():
+    check_words("A red, RED mug!", ["a", "red", "mug"])
+    with pytest.raises(ValueError, match=r"'mugs' is unknown; did you mean mug\?$"):
+        check_words("a red mugs", ["a", "red", "mug"])
 
 
 def test_a_hash_names_the_weights(tmp_path):

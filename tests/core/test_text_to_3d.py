@@ -7,13 +7,17 @@ import pytest
 import torch
 
 from sdilib.cameras import Camera, sample_cameras
-from sdilib.distill import distill
-from sdilib.guidance import Update
+from sdilib.distill import distill_step
+from sdilib.guidance import Update, View
+from sdilib.nerf.field import NeRF
+from sdilib.nerf.hash_grid import HashGrid
+from sdilib.nerf.regularisers import Penalties
+from sdilib.nerf.scene import NeRFScene
 from sdilib.seeds import generator
-from sdilib.text_to_3d import EmptySceneError, Text3D, build
+from sdilib.text_to_3d import EmptySceneError, Text3D
 
-SMALL = Text3D(
-    "a red mug",
+SMALL = Text3D.of(
+    prompt="a red mug",
     model="tiny",
     steps=4,
     cameras=2,
@@ -27,19 +31,25 @@ SMALL = Text3D(
 
 @pytest.fixture(scope="module")
 def tiny():
-    return build(SMALL).model
+    return SMALL.build().model
 
 
-def pull_to(latents):
+def changed(**settings):
+    """The small run with other settings, those of its rule among them."""
+    return Text3D.of(**SMALL.settings() | settings)
+
+
+def changed_rule(rule, **settings):
+    """The small run with another rule and its defaults."""
+    return replace(SMALL, rule=rule, rule_settings={}, **settings)
+
+
+def pull_to(latents, schedule):
     """A rule whose target is the same for every view."""
 
     def rule(x0, t, view, generator):
-        one = torch.ones(len(x0), 1, 1, 1)
-        target = latents.expand_as(x0)
-        noise = torch.zeros_like(x0)
-        return Update.from_noises(
-            x0, kappa=noise, eps=x0 - target, sigma=one, weight=one, num_forwards=0
-        )
+        noises = {"kappa": torch.zeros_like(x0), "eps": x0 - latents, "schedule": schedule}
+        return Update.from_noises(x0, t, **noises, weight="1", num_forwards=0)
 
     return rule
 
@@ -47,9 +57,9 @@ def pull_to(latents):
 @pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
 @pytest.mark.parametrize("through", ["encoder", "decoder"])
 def test_every_rule_runs_and_changes_the_scene(tiny, rule, through):
-    built = build(replace(SMALL, rule=rule, through=through, steps=2), tiny)
+    built = changed_rule(rule, through=through, steps=2).build(tiny)
     before = built.scene.state_dict()
-    steps = list(built.distilled())
+    steps = list(built.steps())
     assert [step.step for step in steps] == [0, 1]
     after = built.scene.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
@@ -57,32 +67,33 @@ def test_every_rule_runs_and_changes_the_scene(tiny, rule, through):
 
 @pytest.mark.parametrize("kappa", ["random", "fixed", "fixed point", "gradient descent"])
 def test_every_choice_of_kappa_runs(tiny, kappa):
-    *_, last = build(replace(SMALL, kappa=kappa, steps=2), tiny).distilled()
+    settings = {"rule_settings": {"kappa": kappa}, "steps": 2}
+    *_, last = replace(SMALL, **settings).build(tiny).steps()
     assert last.update.residual.isfinite().all()
 
 
 def test_ism_inverts_in_as_many_steps_as_the_settings_say(tiny):
     costs = []
     for n in (2, 4):
-        config = replace(SMALL, rule="ism", num_inversion_steps=n)
-        costs.append(next(build(config, tiny).distilled()).update.num_forwards)
+        config = replace(SMALL, rule="ism", rule_settings={"num_inversion_steps": n})
+        costs.append(next(config.build(tiny).steps()).update.num_forwards)
     assert costs[0] < costs[1]
 
 
 @pytest.mark.parametrize("change", [{"entropy": 0.3}, {"tau_max": 1 / 30}, {"unit": True}])
 def test_the_inversion_takes_its_settings_and_the_same_seed_the_same_noise(tiny, change):
-    plain = next(build(SMALL, tiny).distilled())
-    one, two = (next(build(replace(SMALL, **change), tiny).distilled()) for _ in "ab")
+    plain = next(SMALL.build(tiny).steps())
+    one, two = (next(changed(**change).build(tiny).steps()) for _ in "ab")
     assert torch.equal(one.update.kappa, two.update.kappa)
     assert torch.equal(one.x0, plain.x0)
     assert not torch.equal(one.update.kappa, plain.update.kappa)
 
 
 def test_each_step_has_its_own_views_and_the_same_seed_the_same_ones(tiny):
-    one, two = ([s.camera.azimuth_degrees for s in build(SMALL, tiny).distilled()] for _ in "ab")
+    one, two = ([s.camera.azimuth_degrees for s in SMALL.build(tiny).steps()] for _ in "ab")
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     assert not torch.equal(one[0], one[1])
-    other = [s.camera.azimuth_degrees for s in build(replace(SMALL, seed=1), tiny).distilled()]
+    other = [s.camera.azimuth_degrees for s in changed(seed=1).build(tiny).steps()]
     assert not torch.equal(one[0], other[0])
 
 
@@ -93,40 +104,108 @@ def test_cameras_lie_in_the_ranges_given(tiny):
         "distance": (5.0, 6.0),
         "fov_degrees": (20.0, 25.0),
     }
-    built = build(replace(SMALL, cameras=64, overhead_share=0.0, **ranges), tiny)
-    seen = built.cameras(generator(0, 0, "camera"))
+    config = changed_rule("sds", cameras=64, overhead_share=0.0, updates=1, **ranges)
+    seen = next(config.build(tiny).steps()).camera
     for name, (low, high) in ranges.items():
         drawn = getattr(seen, name)
         assert low <= drawn.min() < drawn.max() <= high
-    above = build(replace(SMALL, overhead_share=1.0), tiny).cameras(generator(0, 0, "camera"))
+    above = next(changed(overhead_share=1.0).build(tiny).steps()).camera
     assert above.views == ("overhead", "overhead")
 
 
 def test_a_run_draws_the_worlds_cameras_unless_told_otherwise(tiny):
-    built = build(SMALL, tiny)
-    one = built.cameras(generator(0, 0, "camera"))
+    one = next(SMALL.build(tiny).steps()).camera
     two = sample_cameras(2, generator(0, 0, "camera"))
     for name in ("azimuth_degrees", "elevation_degrees", "distance", "fov_degrees"):
         assert torch.equal(getattr(one, name), getattr(two, name))
-    (step, *_) = build(replace(SMALL, azimuth_degrees=(7.0, 7.0)), tiny).distilled()
+    (step, *_) = changed(azimuth_degrees=(7.0, 7.0)).build(tiny).steps()
     assert step.camera.azimuth_degrees.tolist() == [7.0, 7.0]
 
 
 def test_settings_come_back_from_json():
-    config = replace(SMALL, elevation_degrees=(0, 45), overhead_share=0.0)
-    back = Text3D(**json.loads(json.dumps(config.settings())))
-    assert back == config == Text3D(**config.settings())
+    config = changed(elevation_degrees=(0, 45), overhead_share=0.0, tau_max=0.1)
+    settings = json.loads(json.dumps(config.settings()))
+    assert "rule_settings" not in settings
+    assert settings["tau_max"] == 0.1
+    back = Text3D.of(**settings)
+    assert back == config == Text3D.of(**config.settings())
     assert back.elevation_degrees == (0.0, 45.0)
     assert hash(back) == hash(config)
+    # Whatever was left to the defaults is there, so that it names the run.
+    assert config.rule_settings["guidance_scale"] == 7.5
+    assert Text3D("a red mug") == Text3D("a red mug", rule_settings={"kappa": "inversion"})
+
+
+def test_a_step_measures_what_the_scene_shows(tiny):
+    step = next(SMALL.build(tiny).steps())
+    assert set(step.measured) == {"opacity", "penalty"}
+    assert 0 < float(step.measured["opacity"]) < 1
+    unweighted = changed(sparsity=0.0, opaqueness=0.0)
+    assert set(next(unweighted.build(tiny).steps()).measured) == {"opacity"}
+
+
+def small_scene(**settings):
+    draw = generator(0, 0, "nerf")
+    grid = HashGrid(num_levels=7, finest_resolution=16, generator=draw)
+    with torch.no_grad():
+        grid.table.mul_(1e3)  # so that each level shows
+    nerf = NeRF(grid=grid, generator=draw)
+    return NeRFScene(nerf, Camera.around([0]), height=8, width=8, num_samples=16, **settings)
+
+
+SHOWN = {
+    "levels": {"progressive_share": 0.6},
+    "shading": {"shading": 0.7, "textureless": 0.5},
+    "penalties": {"penalties": Penalties(sparsity=1.0, opaqueness=1.0, convexity=1.0)},
+}
+
+
+@pytest.mark.parametrize("settings", SHOWN.values(), ids=SHOWN)
+def test_a_scene_told_how_much_is_done_renders_the_same_whatever_came_before(settings):
+    used, camera = small_scene(**settings), Camera.around([30])
+    used.look(Camera.around([90]), generator(0, 0, "warm"), done=0.0)
+    state = used.state_dict()
+    for before, done in ((0.9, 0.1), (0.0, 0.5), (0.5, 0.0), (0.2, 1.0)):
+        used.look(camera, generator(0, 1, "before"), done=before)
+        used.render()
+        used.load_state_dict(state)
+        fresh = small_scene(**settings)
+        fresh.load_state_dict(state)
+        seen = []
+        for scene in (used, fresh):
+            scene.look(camera, generator(0, 2, "look"), done=done)
+            seen.append(scene.render())
+        assert torch.equal(seen[0].image, seen[1].image)
+        assert seen[0].measured.keys() == seen[1].measured.keys()
+        assert all(torch.equal(seen[0].measured[k], seen[1].measured[k]) for k in seen[0].measured)
+
+
+def test_levels_shading_and_penalties_go_by_what_is_done():
+    scene = small_scene(**SHOWN["levels"] | {"shading": 1.0} | SHOWN["penalties"])
+    levels, lit, penalties = [], [], []
+    for done in (0.0, 0.1, 0.3, 0.4, 0.6, 1.0):
+        scene.look(scene.camera, generator(0, 0, "look"), done=done)
+        levels.append(scene.nerf.grid.active_levels)
+        lit.append(scene._looking.marcher.shading)
+        alone = Penalties(sparsity=1.0)(scene.render_all(), done)
+        penalties.append(float(scene.render().penalty.detach() - alone.detach()))
+    assert levels == [4, 4, 5, 6, 7, 7]
+    assert lit == ["albedo"] + ["diffuse"] * 5
+    assert penalties[0] < penalties[-1]  # opaqueness grows from nothing
+    # With no share given all is done, and views do not change what the scene was told.
+    scene.look(scene.camera, done=0.0)
+    scene.views(Camera.around([0, 90]))
+    assert scene.nerf.grid.active_levels == 4
+    scene.look(scene.camera)
+    assert scene.nerf.grid.active_levels == 7
 
 
 def test_levels_come_one_after_the_other_and_all_are_there_at_the_end(tiny):
-    config = replace(SMALL, levels=7, steps=6, progressive_share=0.6)
-    built = build(config, tiny)
+    built = changed(levels=7, steps=6, progressive_share=0.6).build(tiny)
     grid = built.scene.nerf.grid
     start = grid.table.detach().clone()
     active = []
-    for _ in built.distilled():
+    for _ in built.steps():
         active.append(grid.active_levels)
         if len(active) == 1:  # no level that was not active has moved
             moved = (grid.table != start).any(1)
@@ -135,33 +214,50 @@ def test_levels_come_one_after_the_other_and_all_are_there_at_the_end(tiny):
             assert not moved[first:].any()
     assert active == [4, 4, 5, 6, 7, 7]
     assert grid.active_levels == 7
-    assert [config.active_levels(step) for step in range(7)] == [*active, 7]
 
 
 def test_a_resumed_run_sees_the_levels_of_its_step(tiny):
-    built = build(replace(SMALL, levels=6, progressive_share=1.0), tiny)
-    next(built.distilled(first_step=3))
+    built = changed(levels=6, progressive_share=1.0).build(tiny)
+    next(built.steps(first_step=3))
     assert built.scene.nerf.grid.active_levels == 5
-    assert build(replace(SMALL, levels=6), tiny).config.active_levels(0) == 6
+    whole = changed(levels=6).build(tiny)
+    next(whole.steps())
+    assert whole.scene.nerf.grid.active_levels == 6
+
+
+def test_a_resumed_run_has_the_bits_of_the_unbroken_one(tiny):
+    config = changed(
+        levels=6, progressive_share=1.0, shading=0.7, background="learned", orientation=0.1
+    )
+    whole, broken, resumed = (config.build(tiny) for _ in "abc")
+    list(whole.steps())
+    for step in broken.steps():
+        if step.step == 1:
+            break
+    resumed.scene.load_state_dict(broken.scene.state_dict())
+    resumed.optimizer.load_state_dict(broken.optimizer.state_dict())
+    list(resumed.steps(2))
+    expected, found = whole.scene.state_dict(), resumed.scene.state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_light_comes_on_after_a_tenth_of_the_run(tiny):
-    config = replace(SMALL, rule="sds", steps=11, updates=1)
-    dark = [step.render() for step in build(config, tiny).distilled()]
+    config = changed_rule("sds", steps=11, updates=1)
+    dark = [step.render() for step in config.build(tiny).steps()]
     for change in ({"shading": 1.0}, {"shading": 1.0, "textureless": 1.0}):
-        built = build(replace(config, **change), tiny)
-        lit = [step.render() for step in built.distilled()]
+        built = replace(config, **change).build(tiny)
+        lit = [step.render() for step in built.steps()]
         same = [torch.equal(one, two) for one, two in zip(lit, dark, strict=True)]
         assert same == [True, True] + [False] * 9
         # White under a white light before a grey background: no colour is left.
         grey = bool((lit[-1].std(1) < 0.01).all())
         assert grey == ("textureless" in change)
         built.scene.look(Camera.around([0, 90]))
-        assert not bool((built.scene.render().std(1) < 0.01).all())
+        assert not bool((built.scene.render().image.std(1) < 0.01).all())
 
 
 def test_the_prompt_says_the_view(tiny):
-    built = build(SMALL, tiny)
+    built = SMALL.build(tiny)
     camera = Camera.around([0, 180])
     asked = built.prompt_of(camera).conditional
     said = tiny.embed(["a red mug, front view", "a red mug, back view"]).conditional
@@ -169,13 +265,13 @@ def test_the_prompt_says_the_view(tiny):
 
 
 def test_the_prompt_may_leave_the_view_out(tiny):
-    asked = build(replace(SMALL, view_words=False), tiny).prompt_of(Camera.around([0, 180]))
+    asked = changed(view_words=False).build(tiny).prompt_of(Camera.around([0, 180]))
     assert torch.equal(asked.conditional, tiny.embed(["a red mug"] * 2).conditional)
 
 
 def test_the_other_views_are_negatives(tiny):
-    asked = build(replace(SMALL, perp_neg=0.7), tiny).prompt_of(Camera.around([0, 180]))
-    plain = build(SMALL, tiny).prompt_of(Camera.around([0, 180]))
+    asked = changed(perp_neg=0.7).build(tiny).prompt_of(Camera.around([0, 180]))
+    plain = SMALL.build(tiny).prompt_of(Camera.around([0, 180]))
     assert torch.equal(asked.conditional, plain.conditional)
     assert asked.negative_weights == (0.7, 0.7, 0.7)
     for item, views in enumerate([("side", "back", "overhead"), ("front", "side", "overhead")]):
@@ -185,9 +281,8 @@ def test_the_other_views_are_negatives(tiny):
 
 @pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
 def test_negatives_cost_three_forwards_an_item_and_change_the_prediction(tiny, rule):
-    config = replace(SMALL, rule=rule)
     plain, pushed = (
-        next(build(replace(config, perp_neg=weight), tiny).distilled()) for weight in (0.0, 1.0)
+        next(changed_rule(rule, perp_neg=weight).build(tiny).steps()) for weight in (0.0, 1.0)
     )
     assert pushed.update.num_forwards == plain.update.num_forwards + 3 * SMALL.cameras
     assert torch.equal(pushed.update.kappa, plain.update.kappa)
@@ -195,40 +290,25 @@ def test_negatives_cost_three_forwards_an_item_and_change_the_prediction(tiny, r
 
 
 def test_renders_come_to_a_target_and_more_updates_come_closer(tiny):
-    built = build(replace(SMALL, sparsity=0.0, opaqueness=0.0), tiny)
     goal = tiny.encode(torch.full((1, 3, 16, 16), 0.3)).detach()
 
     def distance(updates):
-        built = build(replace(SMALL, sparsity=0.0, opaqueness=0.0), tiny)
-        *_, last = distill(
-            built.scene,
-            pull_to(goal),
-            prompt=built.prompt_of,
-            num_steps=8,
-            cameras=lambda draw: sample_cameras(2, draw),
-            updates=updates,
-            optimizer=built.optimizer,
-            codec=tiny,
-        )
+        built = changed(sparsity=0.0, opaqueness=0.0, updates=updates, steps=8).build(tiny)
+        built.rule = pull_to(goal, tiny.schedule)
+        *_, last = built.steps()
         return float((last.x0 - goal).square().mean())
 
-    first = float((tiny.encode(built.scene.render()).detach() - goal).square().mean())
+    shown = SMALL.build(tiny).scene.render().image
+    first = float((tiny.encode(shown).detach() - goal).square().mean())
     once, thrice = distance(1), distance(3)
     assert once < first
     assert thrice < once
 
 
-def test_a_step_may_go_a_share_of_the_way(tiny):
-    whole, part = (
-        next(build(replace(SMALL, update_fraction=share), tiny).distilled()) for share in (1.0, 0.1)
-    )
-    torch.testing.assert_close(part.update.target - part.x0, 0.1 * (whole.update.target - whole.x0))
-
-
 def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
-    built = build(replace(SMALL, steps=60, rule="sds", sparsity=1e6, learning_rate=0.5), tiny)
+    built = changed_rule("sds", steps=60, sparsity=1e6, learning_rate=0.5).build(tiny)
     with pytest.raises(EmptySceneError, match="the volume is empty"):
-        list(built.distilled())
+        list(built.steps())
 
 
 @pytest.mark.parametrize(
@@ -243,7 +323,6 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
         ({"sparsity": -1.0}, "sparsity=-1.0"),
         ({"render_size": 16}, "render_size=16: expected 0, or a size below 16"),
         ({"render_size": -1}, "render_size=-1"),
-        ({"update_fraction": 0.0}, "update_fraction=0.0"),
         ({"azimuth_degrees": (0.0, 1e5)}, r"azimuth_degrees=\(0.0, 100000.0\)"),
         (
             {"elevation_degrees": (45.0, 0.0)},
@@ -270,39 +349,35 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
         ({"textureless": -0.5}, "textureless=-0.5"),
         ({"guidance_scale": float("nan")}, "guidance_scale=nan"),
         ({"finest_resolution": 4}, "finest_resolution=4"),
+        ({"update_fraction": 0.1}, "setting='update_fraction'"),
+        ({"step": 4}, "setting='step': expected one of .*; did you mean steps"),
     ],
 )
 def test_bad_settings_are_refused_by_name(tiny, change, message):
     with pytest.raises(ValueError, match=message):
-        build(replace(SMALL, **change), tiny)
+        changed(**change).build(tiny)
 
 
 @pytest.mark.parametrize("through", ["encoder", "decoder"])
 def test_the_model_sees_small_renders_enlarged(tiny, through):
-    built = build(replace(SMALL, render_size=8, through=through, steps=2), tiny)
-    before = built.scene.render().detach()
-    *_, last = built.distilled()
+    built = changed(render_size=8, through=through, steps=2).build(tiny)
+    before = built.scene.render().image.detach()
+    *_, last = built.steps()
     assert last.render().shape == before.shape == (2, 3, 8, 8)
     assert last.x0.shape[-2:] == (8, 8)  # 16 pixels, two a latent
-    assert not torch.equal(built.scene.nerf.grid.table, build(SMALL, tiny).scene.nerf.grid.table)
+    assert not torch.equal(built.scene.nerf.grid.table, SMALL.build(tiny).scene.nerf.grid.table)
 
 
 def test_a_size_the_autoencoder_cannot_divide_is_refused(tiny):
     with pytest.raises(ValueError, match="size=17: expected a multiple of"):
-        build(replace(SMALL, size=17), tiny)
+        changed(size=17).build(tiny)
 
 
 def test_cameras_need_a_prompt_for_each_view(tiny):
-    built = build(SMALL, tiny)
-    prompt = tiny.embed(["a red mug"] * 2)
-    with pytest.raises(ValueError, match="prompt="):
-        next(
-            distill(
-                built.scene,
-                built.rule,
-                prompt=prompt,
-                num_steps=1,
-                cameras=lambda draw: sample_cameras(2, draw),
-                codec=tiny,
-            )
-        )
+    built = SMALL.build(tiny)
+    view, t = View(tiny.embed(["a red mug"])), torch.ones(1, dtype=torch.float64)
+    how = {"step": 0, "optimizer": built.optimizer, "codec": tiny}
+    with pytest.raises(
+        ValueError, match=r"prompt='1 prompts': expected one for each of .* 2 images"
+    ):
+        distill_step(built.scene, built.rule, view, t, generator(0, 0, "guidance"), **how)

@@ -1,11 +1,14 @@
-"""Images in 2D: DDIM and distillation from the same noise."""
+"""Images in 2D: DDIM and distillation from the same noise; one image's run and its settings."""
+
+import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from sdilib.guidance import SDI, SDS
 from sdilib.inversion import Cached
-from sdilib.text_to_image import ddim_images, distilled_images, items
+from sdilib.text_to_image import Text2D, ddim_images, distilled_images, items, noisy_start
 
 PROMPTS, SEEDS = ["a red mug", "a blue rocket", "a red mug"], [0, 0, 1]
 
@@ -64,6 +67,117 @@ def test_items_pair_every_prompt_with_every_seed_and_refuse_none():
 def test_a_wrong_number_of_seeds_is_refused(tiny):
     with pytest.raises(ValueError, match="expected one for each of the 3 prompts"):
         ddim_images(tiny, PROMPTS, [0], num_steps=4)
+
+
+def test_every_method_starts_from_a_zero_latent_with_the_seeds_own_noise(tiny):
+    both, alone = noisy_start(tiny, [3, 4]), noisy_start(tiny, [4])
+    assert torch.equal(both[1:], alone)
+    assert not torch.equal(both[0], both[1])
+    # sqrt(1 - alpha) of unit noise at t = 1.
+    deviation = float((1 - tiny.schedule.alpha_cumprod(1.0)).sqrt())
+    many = noisy_start(tiny, range(40))
+    assert float(many.std()) == pytest.approx(deviation, abs=0.03)
+
+
+RUN = Text2D(
+    "a red mug",
+    model="tiny",
+    rule_settings={"num_inversion_steps": 2},
+    steps=5,
+    seed=3,
+)
+RUNS = {
+    "sdi": RUN,
+    "cached": replace(RUN, rule_settings={"kappa": "cached"}),
+    "fixed, Adam": replace(RUN, rule_settings={"kappa": "fixed"}, learning_rate=0.05),
+    "sds": Text2D.of(
+        prompt="a red mug",
+        model="tiny",
+        rule="sds",
+        t_schedule="random",
+        t_end=0.02,
+        learning_rate=0.05,
+        steps=4,
+    ),
+}
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_settings_come_back_from_json(run):
+    settings = json.loads(json.dumps(run.settings()))
+    assert "rule_settings" not in settings
+    assert Text2D.of(**settings) == run
+    assert hash(Text2D.of(**settings)) == hash(run)
+    assert run.rule_settings["guidance_scale"] == 7.5  # the defaults are there, whole
+
+
+def latents(built, first_step=0):
+    return [step.render() for step in built.steps(first_step)]
+
+
+def test_a_runs_image_is_that_of_distilled_images(tiny):
+    made = distilled_images(
+        tiny,
+        [RUN.prompt],
+        [RUN.seed],
+        rule=lambda m, eps: SDI(m, kappa=Cached(eps)),
+        num_steps=RUN.steps,
+    )
+    *_, last = latents(RUNS["cached"].build(tiny))
+    assert torch.equal(last, made.latents)
+    assert torch.equal(tiny.decode(last).detach().clamp(0, 1), made.images)
+    practised = RUNS["sds"]
+    made = distilled_images(
+        tiny,
+        [practised.prompt],
+        [practised.seed],
+        rule=lambda m, eps: SDS(m, 7.5),
+        num_steps=practised.steps,
+        t_schedule="random",
+        t_end=0.02,
+        learning_rate=0.05,
+    )
+    *_, last = latents(practised.build(tiny))
+    assert torch.equal(last, made.latents)
+
+
+def test_an_annealed_run_counts_the_first_denoising_as_a_step(tiny):
+    assert [step.step for step in RUN.build(tiny).steps()] == [1, 2, 3, 4]
+    assert [step.step for step in RUNS["sds"].build(tiny).steps()] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_a_resumed_run_has_the_bits_of_the_unbroken_one(run, tiny):
+    *_, whole = latents(run.build(tiny))
+    broken = run.build(tiny)
+    for step in broken.steps():
+        if step.step == 2:
+            break
+    resumed = run.build(tiny)
+    resumed.scene.load_state_dict(broken.scene.state_dict())
+    resumed.optimizer.load_state_dict(broken.optimizer.state_dict())
+    if run.rule == "sdi":
+        resumed.rule.load_state_dict(broken.rule.state_dict())
+    *_, last = latents(resumed, 3)
+    assert torch.equal(last, whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prompt": " "}, "prompt=' '"),
+        ({"rule": "sdx"}, "rule='sdx'"),
+        ({"rule_settings": {"kappa": "noise"}}, "kappa='noise'"),
+        ({"steps": 1}, "steps=1: expected an integer of at least 2"),
+        ({"seed": -1}, "seed=-1"),
+        ({"learning_rate": -0.1}, "learning_rate=-0.1"),
+        ({"t_schedule": "lin"}, "t_schedule='lin'"),
+        ({"t_end": 1.5}, "t_end=1.5"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(change, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        replace(RUN, **change)
 
 
 @pytest.mark.parametrize(

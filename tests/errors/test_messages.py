@@ -17,13 +17,16 @@ from sdilib.denoiser import PromptEmbeddings
 from sdilib.distill import distill
 from sdilib.guidance import ISM, SDI, SDS, View
 from sdilib.inversion import DDIMInversion, FixedPoint, GradientDescent, invert
+from sdilib.nerf.regularisers import Penalties
 from sdilib.oracle import GaussianMixture
 from sdilib.scenes import ImageScene
-from sdilib.schedule import NoiseSchedule, annealed_t, time_grid
+from sdilib.schedule import NoiseSchedule, TimeSchedule, time_grid
 from sdilib.seeds import generator as generator_at
 from sdilib.seeds import normal, uniform
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.loading import random_pipeline
+from sdilib.text_to_3d import Text3D
+from sdilib.text_to_image import Text2D
 
 MIXTURE = GaussianMixture(torch.zeros(2, 4, 2, 2), torch.ones(2), torch.ones(2))
 PROMPT = MIXTURE.prompt([[0]])
@@ -83,12 +86,12 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         "times=[0.1, 0.5]: expected at least two falling times in [0, 1]",
     ),
     "step after the end": (
-        lambda: annealed_t("linear", 5, 5),
+        lambda: TimeSchedule().at(5, 5),
         "step=5: expected a number in [0, 4]",
     ),
     "random without generator": (
-        lambda: annealed_t("random", 0, 5),
-        'generator=None: expected a generator, or one an item, for t_schedule="random"',
+        lambda: TimeSchedule("random").at(0, 5),
+        'generator=None: expected a generator, or one per item, for t_schedule="random"',
     ),
     # counts
     "n of inversion": (
@@ -140,16 +143,43 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         "did you mean linear?",
     ),
     "through": (
-        lambda: run(through="encode"),
+        lambda: Text3D("a mug", through="encode"),
         "through='encode': expected one of encoder, decoder; did you mean encoder?",
-    ),
-    "update_fraction": (
-        lambda: run(update_fraction=0.0),
-        "update_fraction=0.0: expected a number in (0, 1]",
     ),
     "space": (
         lambda: ImageScene(X0, space="pixel"),
         "space='pixel': expected one of latents, pixels; did you mean pixels?",
+    ),
+    "rule": (
+        lambda: Text2D("a mug", rule="sdx"),
+        "rule='sdx': expected one of sdi, sds, ism, or a rule of your own as module:Rule or "
+        "file.py:Rule; did you mean sds?",
+    ),
+    "class in place of a rule": (
+        lambda: list(distill(ImageScene(X0), SDS, prompt=PROMPT, num_steps=2)),
+        "rule=<class …SDS'>: expected a rule: an object that is called as "
+        "rule(x0, t, view, generator)",
+    ),
+    "kappa": (
+        lambda: Text2D("a mug", rule_settings={"kappa": "rando"}),
+        "kappa='rando': expected one of inversion, random, fixed, cached, fixed point, "
+        "gradient descent; did you mean random?",
+    ),
+    "setting of a rule": (
+        lambda: Text2D("a mug", rule="sds", rule_settings={"tau_max": 0.1}),
+        "setting='tau_max': expected one that rule sds reads: guidance_scale, weight",
+    ),
+    "setting of a run": (
+        lambda: Text2D.of(prompt="a mug", step=3),
+        "setting='step': expected one of …; did you mean steps?",
+    ),
+    "type of a setting": (
+        lambda: Text2D("a mug", rule_settings={"guidance_scale": "7.5"}),
+        "guidance_scale='7.5': expected a value of type float",
+    ),
+    "weight of a penalty": (
+        lambda: Penalties(sparsity=-1.0),
+        "sparsity=-1.0: expected a number in [0, 1e+06]",
     ),
     # scene, prompts, seeds
     "pixels without codec": (
@@ -175,7 +205,7 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "weights of negatives": (
         lambda: PromptEmbeddings(X0, X0, (X0,)),
-        "negative_weights=(): expected 1 numbers, one a negative prompt",
+        "negative_weights=(): expected 1 numbers, one per negative prompt",
     ),
     "negative weight": (
         lambda: PromptEmbeddings(X0, X0, (X0,), (-1.0,)),
@@ -337,15 +367,6 @@ def test_a_word_the_model_does_not_know():
         lambda: model.embed(["a red mugg"]),
         "prompt='mugg': expected the bundled model's words only (a, mug, red); "
         "'mugg' is unknown; did you mean mug?",
-    )
-
-
-def test_a_text_after_the_text_encoder_is_gone():
-    model = StableDiffusion(random_pipeline("tiny"))
-    model.release_text_encoder()
-    check(
-        lambda: model.embed(["a mug"]),
-        "prompt='a mug': expected a text embedded before release_text_encoder() was called",
     )
 
 

@@ -14,7 +14,7 @@ from sdilib.lab.gpu_check import (
     check_tinycudann,
 )
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_3d import Text3D, build
+from sdilib.text_to_3d import Text3D
 
 HAS_CUDA = torch.cuda.is_available()
 on_cuda = pytest.mark.skipif(not HAS_CUDA, reason="no CUDA device is visible to torch")
@@ -65,8 +65,8 @@ def test_half_precision_is_close():
 @pytest.mark.parametrize("through", ["encoder", "decoder"])
 def test_a_run_goes_on_from_tensors_on_the_cpu(through):
     model = StableDiffusion.from_pretrained("tiny", device="cuda", dtype=torch.float16)
-    config = Text3D(
-        "a red mug",
+    config = Text3D.of(
+        prompt="a red mug",
         model="tiny",
         steps=2,
         cameras=2,
@@ -78,15 +78,15 @@ def test_a_run_goes_on_from_tensors_on_the_cpu(through):
         kappa="fixed",
         through=through,
     )
-    built = build(config, model)
-    next(built.distilled())
-    again = build(config, model)
+    built = config.build(model)
+    next(built.steps())
+    again = config.build(model)
     again.scene.load_state_dict({k: v.cpu() for k, v in built.scene.state_dict().items()})
     assert isinstance(built.rule, SDI)
     assert isinstance(again.rule, SDI)
     assert isinstance(again.rule.kappa, FixedNoise)
     again.rule.load_state_dict({k: v.cpu() for k, v in built.rule.state_dict().items()})
-    (last,) = again.distilled(1)
+    (last,) = again.steps(1)
     assert last.x0.is_cuda
     assert last.render().isfinite().all()
 

@@ -146,7 +146,7 @@ def main(root: str) -> None:
     }
     found["runs"] = {
         name: distilled(
-            Text3D("a red mug", **small | changed), root=root, model=model, progress=False
+            Text3D.of(prompt="a red mug", **small | changed), root=root, model=model, progress=False
         ).diverged
         for name, changed in of_runs.items()
     }
