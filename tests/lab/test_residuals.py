@@ -9,12 +9,11 @@ from matplotlib.figure import Figure
 from sdilib.ddim import ddim
 from sdilib.inversion import DDIMInversion, FixedNoise, GradientDescent, RandomNoise
 from sdilib.lab.plotting.patterns import as_colours, patterns
-from sdilib.lab.plotting.residuals import guidance_scales, inversion_steps, noise_choice
-from sdilib.lab.studies import inversion_steps as steps
+from sdilib.lab.plotting.residuals import guidance_scales, noise_choice
 from sdilib.lab.studies import residuals as study
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator, normal
-from sdilib.text_to_image import Generated, ddim_images, distilled_images
+from sdilib.text_to_image import ddim_images, distilled_images
 
 PROMPTS = [f"prompt {i}" for i in range(8)]
 SEEDS = (3, 4, 5)
@@ -190,25 +189,6 @@ def test_claims_of_figure_10_follow_the_numbers(generator):
         assert {claim.holds for claim in study.guidance_claims(r, PROMPTS)} == {expected}
 
 
-def boards(amplitude: float) -> Generated:
-    """Eight checkerboards of some contrast."""
-    board = amplitude * (-1.0) ** (torch.arange(8)[:, None] + torch.arange(8))
-    images = 0.5 + board + 0.001 * torch.arange(8.0)[:, None, None, None].expand(8, 3, 8, 8)
-    none = torch.zeros(8, 0)
-    return Generated(images, images, 250.0, 0.1, none, none)
-
-
-def test_claims_of_figure_11_follow_the_images():
-    ddim = boards(0.2)
-    paper = {1: boards(0.05), 10: boards(0.18), 30: boards(0.18)}
-    claims = steps.step_claims(steps.step_measures(paper, ddim), PROMPTS)
-    assert {claim.holds for claim in claims} == {True}
-    late = {1: boards(0.1), 10: boards(0.05), 30: boards(0.19)}
-    claims = steps.step_claims(steps.step_measures(late, ddim), PROMPTS)
-    assert {claim.holds for claim in claims} == {False}
-    assert steps.step_labels({10: ddim}, 20) == {10: "n = 10, 12.5 forwards, 5 ms a step"}
-
-
 @pytest.mark.parametrize("count", [1, 8])
 def test_the_figures_can_be_drawn(count, generator):
     columns, image = (
@@ -233,8 +213,6 @@ def test_the_figures_can_be_drawn(count, generator):
             scales=scales,
         )
     )
-    measured = {name: {n: torch.rand(count) for n in (1, 10, 30)} for name in ("PSNR", "detail")}
-    figures.append(inversion_steps({"DDIM": image, "n = 1": image}, columns, measured))
     noise = {name: torch.randn(3, 4, 4, 4) for name in study.PATTERNS}
     images = {name: torch.rand(3, 3, 8, 8) for name in noise}
     deviations = {name: each.flatten(1).std(1) for name, each in noise.items()}

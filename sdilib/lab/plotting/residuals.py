@@ -1,4 +1,4 @@
-"""Figures 9, 10 and 11 in 2D: images, and below them the residual of eq. 8 and what it costs."""
+"""Figures 9 and 10 in 2D: images, and below them the residual of eq. 8 and what it costs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ from sdilib.lab.experiments.shared.drawing import (
     rows_height,
 )
 
-__all__ = ["HUES", "guidance_scales", "inversion_steps", "noise_choice", "strategy_label"]
+__all__ = ["HUES", "guidance_scales", "noise_choice", "strategy_label"]
 
 HUES = {
     "DDIM": COLOURS["DDIM"],
@@ -139,38 +139,6 @@ def guidance_scales(
     legend(spread, columns=5)
     quiet(spread)
     _maps(lower, grid_times, grid, scales)
-    return figure
-
-
-def inversion_steps(
-    rows: Mapping[str, Float[Tensor, "columns 3 height width"]],
-    columns: Sequence[str],
-    measured: Mapping[str, Mapping[int, Float[Tensor, " items"]]],
-) -> Figure:
-    """Draw figure 11 in 2D: images by number of inversion steps, and curves over that number.
-
-    Args:
-        rows: one image a prompt, by name; the first eight are drawn.
-        columns: the prompts.
-        measured: by what stands on the vertical axis, then n: the number of each item. The mean is
-            drawn, and the middle half of the items.
-    """
-    figure, below = _images_above(rows, columns, 1.9)
-    panels = below.subplots(1, len(measured), squeeze=False)[0]
-    _margins(below, 1.9)
-    below.subplots_adjust(wspace=0.3)
-    for axes, (name, by_n) in zip(panels, measured.items(), strict=True):
-        n, values = (
-            list(map(float, by_n)),
-            torch.stack([each.double() for each in by_n.values()], 1),
-        )
-        _band(axes, n, values, _hue("inversion"), marker="o")
-        axes.set_xscale("log")
-        axes.set_xticks(n, [f"{each:g}" for each in n])
-        axes.minorticks_off()
-        axes.set_xlabel("inversion steps n", fontsize=7.5)
-        axes.set_title(name, fontsize=8, loc="left")
-        quiet(axes)
     return figure
 
 

@@ -1,16 +1,19 @@
-"""The figures' claims follow the numbers, whichever way they point."""
+"""Figure 1's claims follow the images, whichever way they point."""
 
 import dataclasses
 
 import pytest
 import torch
 
-from sdilib.lab.studies.plane import plane_claims
-from sdilib.lab.studies.teaser import same_sampler, teaser_claims, teaser_measures
-from sdilib.lab.studies.toy import practised_sds, ring, toy_paths, update_errors
+from sdilib.lab.claims import Claim, verdicts
+from sdilib.lab.experiments.fig01_teaser import CLAIMS, draw, measures
 from sdilib.text_to_image import Generated
 
 PROMPTS = [f"prompt {i}" for i in range(8)]
+
+
+def claims(made: dict[str, Generated], prompts: list[str] = PROMPTS) -> list[Claim]:
+    return verdicts(CLAIMS, measures(made), groups=prompts)
 
 
 def pictures(generator: torch.Generator, *, detail: float, colour: float) -> Generated:
@@ -39,11 +42,7 @@ def made(generator) -> dict[str, Generated]:
 
 
 def test_images_as_the_paper_has_them_hold_all_claims(made):
-    verdicts = {
-        claim.claim: claim.holds for claim in teaser_claims(made, teaser_measures(made), PROMPTS)
-    }
-    assert set(verdicts.values()) == {True}
-    assert len(verdicts) == 8
+    assert [claim.holds for claim in claims(made)] == [True] * 8
 
 
 def test_the_opposite_images_hold_none(made, generator):
@@ -54,9 +53,7 @@ def test_the_opposite_images_hold_none(made, generator):
         "SDI, inverted κ": made["SDS, γ = 100"],
         "SDI, inverted unit κ": made["SDS, γ = 100"],
     }
-    assert {claim.holds for claim in teaser_claims(swapped, teaser_measures(swapped), PROMPTS)} == {
-        False
-    }
+    assert [claim.holds for claim in claims(swapped)] == [False] * 8
 
 
 def test_one_prompt_decides_nothing(made):
@@ -65,21 +62,26 @@ def test_one_prompt_decides_nothing(made):
         name: Generated(run.images[:1], run.latents[:1], 2.0, 0.1, run.residuals[:1], none)
         for name, run in made.items()
     }
-    *claims, identity = teaser_claims(one, teaser_measures(one), PROMPTS[:1])
-    assert {claim.holds for claim in claims} == {None}
+    *statistics, identity = claims(one, PROMPTS[:1])
+    assert {claim.holds for claim in statistics} == {None}
     assert identity.holds  # an identity needs no statistics
 
 
 def test_the_same_sampler_is_recognised_by_its_latents(made):
-    other = dataclasses.replace(made["DDIM"], latents=made["DDIM"].latents * 1.01)
-    assert same_sampler(made["DDIM"], made["DDIM"]).holds
-    assert not same_sampler(made["DDIM"], other).holds
+    ddim = made["DDIM"]
+    other = dataclasses.replace(ddim, latents=ddim.latents * 1.01)
+    assert claims(made)[-1].holds
+    assert not claims(made | {"SDI, cached κ": other})[-1].holds
 
 
-def test_the_plane_holds_all_but_inversion_from_the_average():
-    mixture, sizes = ring(), {"num_points": 16, "num_steps": 30}
-    paths, late = toy_paths(mixture, **sizes), toy_paths(mixture, t_from=0.2, **sizes)
-    practised = practised_sds(mixture, num_points=16, num_steps=200)
-    _, errors = update_errors(mixture, **sizes)
-    claims = plane_claims(mixture, paths, late, practised, errors)
-    assert [claim.holds for claim in claims] == [True, True, True, False, True]
+def test_a_method_that_was_left_out_is_not_tested(made):
+    fewer = {name: run for name, run in made.items() if name != "SDS, γ = 100"}
+    assert claims(fewer)[1].holds is None
+
+
+def test_the_figure_marks_each_item_and_the_mean(made):
+    panel = draw(made, PROMPTS, measures(made)).axes[-2]
+    assert panel.get_title(loc="left") == "fine detail"
+    means = [line.get_xdata()[0] for line in panel.lines if line.get_marker() == "o"]
+    expected = [float(each.mean()) for each in measures(made)["fine detail"].values()]
+    assert means == pytest.approx(expected)

@@ -4,21 +4,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from matplotlib.figure import Figure
 
 from sdilib.distill import distill
 from sdilib.guidance import SDI, SDS, View
 from sdilib.guidance.base import Rule, StatefulRule, Update
 from sdilib.inversion import Cached
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments.your_own_rule import CLAIMS, Means, draw, measures
 from sdilib.lab.notebooks.percent import cells
-from sdilib.lab.plotting.own_rule import own_rule
-from sdilib.lab.studies.own_rule import closer_than_sds, rule_measures, rule_table, special_case
 from sdilib.scenes import ImageScene
 from sdilib.schedule import NoiseSchedule
 from sdilib.seeds import generator, normal
 from sdilib.text_to_image import Generated, ddim_images, distilled_images
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "your_own_rule.py"
+NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "your_own_rule.py"
 PROMPTS = [f"prompt {i}" for i in range(8)]
 
 
@@ -115,7 +114,8 @@ def test_at_eta_zero_it_makes_ddims_images_at_ddims_cost(tiny, written):
             rule=lambda m, eps, eta=eta: written["MyResumableRule"](m, eps, eta),
             num_steps=5,
         )
-        assert special_case("it is", made, sampled).holds is holds
+        special, _ = verdicts(CLAIMS, measures({"DDIM": sampled, "η = 0": made}))
+        assert special.holds is holds
         assert made.num_forwards == sampled.num_forwards == 10
 
 
@@ -137,19 +137,16 @@ def made_up(distances: dict[str, float]) -> dict[str, Generated]:
 
 @pytest.mark.parametrize(("own", "holds"), [(0.02, True), (0.3, False)])
 def test_the_verdict_follows_the_images(own, holds):
-    made = made_up({"DDIM": 0.0, "SDS": 0.1, "SDI": 0.05, "my rule": own})
-    measures = rule_measures(made)
-    assert closer_than_sds(measures, PROMPTS).holds is holds
-    assert closer_than_sds(measures, ["one prompt"] * 8).holds is None
-    expected = torch.full((8,), 20.0)  # -10 log10(0.1²)
-    torch.testing.assert_close(measures["PSNR to DDIM (dB)"]["SDS"], expected, rtol=1e-4, atol=0)
+    numbers = measures(made_up({"DDIM": 0.0, "SDS": 0.1, "SDI": 0.05, "my rule": own}))
+    assert verdicts(CLAIMS, numbers, groups=PROMPTS)[1].holds is holds
+    assert verdicts(CLAIMS, numbers, groups=["one prompt"] * 8)[1].holds is None
 
 
-def test_the_table_has_a_row_a_method_with_its_cost():
+def test_the_table_has_a_row_per_method_with_its_cost():
     made = made_up({"DDIM": 0.0, "SDS": 0.25, "my rule": 0.125})
-    lines = rule_table(made, rule_measures(made))._repr_markdown_().splitlines()
+    lines = Means(made, measures(made))._repr_markdown_().splitlines()
     assert lines[0] == (
-        "| method | fine detail | saturation | PSNR to DDIM (dB) | sample-forwards | seconds |"
+        "| method | fine detail | saturation | PSNR to DDIM's image (dB) | sample-forwards | seconds |"
     )
     assert lines[2:] == [
         "| DDIM | 0 | 0 |  | 12 | 0.5 |",
@@ -158,14 +155,10 @@ def test_the_table_has_a_row_a_method_with_its_cost():
     ]
 
 
-@pytest.mark.parametrize("count", [1, 8, 16])
-def test_the_figure_can_be_drawn(count):
-    names = ("DDIM", "SDS", "SDI", "my rule")
-    rows = {name: torch.rand(count, 3, 8, 8) for name in names}
-    measured = {
-        "fine detail": {name: torch.rand(count) for name in names},
-        "PSNR": {name: torch.rand(count) for name in names[1:]},
-    }
-    figure = own_rule(rows, [f"a prompt of words {i}" for i in range(count)], measured)
-    assert isinstance(figure, Figure)
+def test_the_special_case_is_measured_and_not_drawn():
+    made = made_up({"DDIM": 0.0, "SDS": 0.1, "SDI": 0.05, "my rule": 0.02, "η = 0": 0.0})
+    figure = draw(made, PROMPTS, measures(made))
+    assert sum(bool(axes.images) for axes in figure.axes) == 4 * 8
+    names = [text.get_text() for text in figure.axes[-3].get_yticklabels()]
+    assert names == ["DDIM", "SDS", "SDI", "my rule"]
     figure.draw_without_rendering()
