@@ -53,8 +53,8 @@ class Page:
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
-        """The first `num_prompts` examples of the model."""
-        return presets.example_prompts(self.model.draws_world)[: self.config["num_prompts"]]
+        """The first `num_prompts` examples of the model, or all."""
+        return presets.example_prompts(self.model.draws_world)[: self.config.get("num_prompts")]
 
     @cached_property
     def items(self) -> tuple[list[str], list[int]]:

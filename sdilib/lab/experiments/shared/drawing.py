@@ -256,7 +256,8 @@ def draw_curves(
         draw_mean(axes, times, values, colours[name], label=name)
     axes.set_xlim(1, 0)
     axes.set_xticks([1, 0.5, 0], ["1", "0.5", "0"])
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    if axes.dataLim.y0 >= 0:
+        axes.set_ylim(bottom=0)
     axes.set_xlabel("t", fontsize=8, labelpad=1)
     axes.locator_params(axis="y", nbins=4)
     quiet(axes)

@@ -4,7 +4,7 @@ Every choice of kappa can be asked for its noise there, and there the exact answ
 DDIM itself made.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,10 +15,13 @@ from tqdm.auto import tqdm
 from sdilib.checks import in_range, positive_int
 from sdilib.ddim import ddim
 from sdilib.denoiser import GuidedDenoiser
+from sdilib.guidance import SDI, Rule
 from sdilib.inversion import KappaChoice, residual
+from sdilib.lab.metrics import high_frequency_energy
 from sdilib.schedule import time_grid
-from sdilib.seeds import generator, normal
+from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_image import RuleFrom, ddim_images, distilled_images, noisy_start
 
 __all__ = [
     "STRATEGIES",
@@ -28,11 +31,14 @@ __all__ = [
     "ddim_path",
     "decoded",
     "denoised",
+    "fine_detail",
     "follow",
+    "images",
     "noises",
     "relative_error",
     "residuals",
     "root_mean_square",
+    "sdi_with",
 ]
 
 MakeKappa = Callable[[], KappaChoice]
@@ -143,12 +149,9 @@ def ddim_path(
         guidance_scale: gamma.
         batch_size: items at a time.
     """
-    blank = torch.zeros(len(seeds), *model.latent_shape, device=model.device)
-    noise = normal(blank, [generator(seed, 0, "start") for seed in seeds])
-    x_1 = model.schedule.add_noise(blank, noise, 1.0)
     denoise = model.guided(model.embed(prompts), guidance_scale)
     size = {"num_steps": num_steps, "num_times": num_times, "batch_size": batch_size}
-    return follow(denoise, x_1, seeds, **size)
+    return follow(denoise, noisy_start(model, seeds), seeds, **size)
 
 
 def follow(
@@ -285,6 +288,51 @@ def _along(path: Path, rows: Callable[[Tensor], Iterator[tuple[Tensor, ...]]], n
     return batched(len(path.seeds), rows, name=name, **size)[0]
 
 
+def sdi_with(make: MakeKappa, guidance_scale: float = 7.5) -> RuleFrom:
+    """Return SDI with a choice of kappa, for `text_to_image.distilled_images`.
+
+    The choice observes the prediction at t = 1, so that `Cached` begins where DDIM does.
+
+    Args:
+        make: makes the choice for a batch of items.
+        guidance_scale: gamma.
+    """
+
+    def rule(model: StableDiffusion, eps: Tensor) -> Rule:
+        kappa = make()
+        kappa.observe(eps)
+        return SDI(model, guidance_scale, kappa)
+
+    return rule
+
+
+def images(
+    model: StableDiffusion,
+    prompts: Sequence[str],
+    seed: int,
+    rules: Mapping[str, RuleFrom | None],
+    *,
+    num_steps: int,
+) -> dict[str, Float[Tensor, "prompts 3 height width"]]:
+    """Return images of whole runs in [0, 1], by name.
+
+    Args:
+        model: frozen.
+        prompts: one an image.
+        seed: of each.
+        rules: by name; None samples by DDIM instead.
+        num_steps: of each run.
+    """
+    items, made = (model, prompts, [seed] * len(prompts)), {}
+    for name, rule in rules.items():
+        if rule is None:
+            run = ddim_images(*items, num_steps=num_steps)
+        else:
+            run = distilled_images(*items, rule=rule, num_steps=num_steps, name=name)
+        made[name] = run.images
+    return made
+
+
 @torch.no_grad()
 def decoded(
     model: StableDiffusion, latents: Float[Tensor, "items times channels h w"]
@@ -318,3 +366,14 @@ def relative_error(values: Latents, truth: Latents) -> Float[Tensor, "items time
         truth: of the same shape.
     """
     return (values - truth).flatten(2).norm(dim=2) / truth.flatten(2).norm(dim=2)
+
+
+def fine_detail(
+    images: Float[Tensor, "items times 3 height width"],
+) -> Float[Tensor, "items times"]:
+    """Return `metrics.high_frequency_energy` at each item and time.
+
+    Args:
+        images: in [0, 1].
+    """
+    return high_frequency_energy(images.flatten(0, 1)).unflatten(0, images.shape[:2])

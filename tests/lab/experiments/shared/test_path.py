@@ -13,11 +13,14 @@ from sdilib.lab.experiments.shared.path import (
     ddim_path,
     decoded,
     denoised,
+    fine_detail,
     follow,
+    images,
     noises,
     relative_error,
     residuals,
     root_mean_square,
+    sdi_with,
 )
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator, normal
@@ -116,8 +119,26 @@ def test_a_models_path_is_that_of_its_images(tiny):
     path = ddim_path(tiny, prompts, seeds, num_steps=4, num_times=2, batch_size=1)
     made = ddim_images(tiny, prompts, seeds, num_steps=4)
     torch.testing.assert_close(path.samples, made.latents, rtol=1e-3, atol=1e-4)
-    images = decoded(tiny, path.samples[:, None])[:, 0]
-    torch.testing.assert_close(images, made.images, rtol=1e-3, atol=1e-3)
+    shown = decoded(tiny, path.samples[:, None])[:, 0]
+    torch.testing.assert_close(shown, made.images, rtol=1e-3, atol=1e-3)
+
+
+def test_images_are_of_whole_runs_and_with_the_cached_choice_they_are_ddims(tiny):
+    rules = {"DDIM": None, "cached": sdi_with(Cached), "random": sdi_with(RandomNoise)}
+    made = images(tiny, ["a red mug", "a blue rocket"], 0, rules, num_steps=4)
+    assert list(made) == list(rules)
+    ddim = ddim_images(tiny, ["a red mug", "a blue rocket"], [0, 0], num_steps=4)
+    assert torch.equal(made["DDIM"], ddim.images)
+    torch.testing.assert_close(made["cached"], made["DDIM"], rtol=1e-3, atol=1e-3)
+    assert (made["random"] - made["DDIM"]).abs().max() > 1e-2
+
+
+def test_fine_detail_is_measured_image_by_image(generator):
+    shown = torch.rand(2, 3, 3, 8, 8, generator=generator)
+    shown[1, 2] = 0.5
+    detail = fine_detail(shown)
+    assert detail.shape == (2, 3)
+    assert detail[1, 2] < 1e-6 < detail[1, 1]
 
 
 def test_sizes_of_known_latents():

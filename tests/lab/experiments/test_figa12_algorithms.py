@@ -5,9 +5,9 @@ import inspect
 import textwrap
 
 from sdilib.guidance import SDI, SDS
-from sdilib.lab.plotting.algorithms import CHARACTERS, algorithms
-from sdilib.lab.studies import algorithms as study
-from sdilib.lab.studies.algorithms import aligned, body, same_update
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import figa12_algorithms as experiment
+from sdilib.lab.experiments.figa12_algorithms import CHARACTERS, aligned, body, draw
 
 
 def documented(x):
@@ -62,7 +62,7 @@ def test_aligned_lines_stand_at_one_height_and_none_is_lost():
 
 def test_the_figure_holds_every_word_of_both_sources():
     sources = body(SDS.__call__), body(SDI.__call__)
-    figure = algorithms(aligned(*sources), (("one", "first"), ("two", "second")))
+    figure = draw(aligned(*sources), (("one", "first"), ("two", "second")))
     (axes,) = figure.axes
     code = [text for text in axes.texts if text.get_family() == ["monospace"]]
     assert max(len(text.get_text()) for text in code) <= CHARACTERS
@@ -76,11 +76,12 @@ def test_the_figure_holds_every_word_of_both_sources():
 def test_sdi_with_a_random_kappa_is_sds_and_another_kappa_is_not(tiny, monkeypatch):
     prompts = ["a red mug", "a blue rocket", "a green cactus"]
     before = tiny.num_forwards
-    claim = same_update(tiny, prompts)
+    (claim,) = verdicts(experiment.CLAIMS, experiment.measures(tiny, prompts))
     assert claim.holds
     assert claim.n == 3
     assert tiny.num_forwards - before == 4 * 3
     monkeypatch.setattr(
-        study, "RandomNoise", study.SDI.__dataclass_fields__["kappa"].default_factory
+        experiment, "RandomNoise", experiment.SDI.__dataclass_fields__["kappa"].default_factory
     )
-    assert not same_update(tiny, prompts).holds
+    (claim,) = verdicts(experiment.CLAIMS, experiment.measures(tiny, prompts))
+    assert not claim.holds

@@ -6,13 +6,12 @@ import pytest
 import torch
 from matplotlib.patches import FancyBboxPatch
 
-from sdilib.guidance import SDI
-from sdilib.inversion import Cached, DDIMInversion
+from sdilib.inversion import DDIMInversion
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import fig05_overview as experiment
+from sdilib.lab.experiments.fig05_overview import INVERSION, NETWORK, Overview
 from sdilib.lab.experiments.shared.drawing import WIDTH
-from sdilib.lab.plotting.overview import INVERSION, NETWORK, overview
-from sdilib.lab.studies import overview as study
-from sdilib.lab.studies.evolution import distilled, sampled
-from sdilib.lab.studies.overview import Overview
+from sdilib.lab.experiments.shared.path import ddim_path
 
 PROMPTS = [f"prompt {i}" for i in range(8)]
 TWO, SEEDS, STEPS = ["a red mug", "a blue rocket"], [3, 4], 5
@@ -20,18 +19,14 @@ TWO, SEEDS, STEPS = ["a red mug", "a blue rocket"], [3, 4], 5
 
 @pytest.fixture
 def made(tiny) -> Overview:
-    return study.one_step(tiny, TWO, SEEDS, num_steps=STEPS, t=0.4)
+    return experiment.one_step(tiny, TWO, SEEDS, num_steps=STEPS, t=0.4)
 
 
 def test_the_scene_is_ddims_x0_before_the_step_and_its_next_after_it(tiny, made):
-    run = sampled(tiny, TWO, SEEDS, num_steps=STEPS)
+    run = ddim_path(tiny, TWO, SEEDS, num_steps=STEPS)
     assert made.t == pytest.approx(run.times[3])
     torch.testing.assert_close(made.x0, run.x0[:, 2], rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(made.ddim, run.x0[:, 3], rtol=1e-3, atol=1e-3)
-    again = distilled(
-        tiny, TWO, SEEDS, rule=lambda m, eps: SDI(m, kappa=Cached(eps)), num_steps=STEPS
-    )
-    torch.testing.assert_close(made.x0, again[:, 2])
 
 
 def test_the_ladder_climbs_to_the_noised_render_and_targets_are_denoised_from_it(tiny, made):
@@ -45,46 +40,45 @@ def test_the_ladder_climbs_to_the_noised_render_and_targets_are_denoised_from_it
 
 
 def test_the_inversion_asked_for_is_the_one_drawn(tiny):
-    one = study.one_step(tiny, TWO, SEEDS, num_steps=STEPS, t=0.4, inversion=DDIMInversion(0.0, 5))
+    one = experiment.one_step(
+        tiny, TWO, SEEDS, num_steps=STEPS, t=0.4, inversion=DDIMInversion(0.0, 5)
+    )
     assert len(one.ladder) == 2
     torch.testing.assert_close(one.ladder[-1:], one.x_t["SDI"][:1], rtol=1e-3, atol=1e-4)
 
 
 def test_times_outside_the_run_take_its_second_or_last(tiny):
-    times = [study.one_step(tiny, TWO, SEEDS, num_steps=3, t=t).t for t in (1.0, 0.01)]
+    times = [experiment.one_step(tiny, TWO, SEEDS, num_steps=3, t=t).t for t in (1.0, 0.01)]
     assert times == pytest.approx([2 / 3, 1 / 3])
     with pytest.raises(ValueError, match=r"t=0\.0: expected"):
-        study.one_step(tiny, TWO, SEEDS, num_steps=3, t=0.0)
+        experiment.one_step(tiny, TWO, SEEDS, num_steps=3, t=0.0)
 
 
 def test_verdicts_follow_the_numbers():
     few, many = 0.1 * torch.arange(8.0), 1 + 0.1 * torch.arange(8.0)
     low, high = {"SDI": few, "SDS": many}, {"SDI": many, "SDS": few}
 
-    def verdicts(residuals, distances, prompts=PROMPTS):
-        return [c.holds for c in study.overview_claims(residuals, distances, prompts)]
+    def held(residuals, distances, prompts=PROMPTS):
+        numbers = {experiment.RESIDUAL: residuals, experiment.DISTANCE: distances}
+        return [claim.holds for claim in verdicts(experiment.CLAIMS, numbers, groups=prompts)]
 
-    assert verdicts(low, low) == [True, True]
-    assert verdicts(low, high) == [True, False]
-    assert verdicts(high, low) == [False, True]
-    assert verdicts(low, low, ["the same"] * 8) == [None, None]
+    assert held(low, low) == [True, True]
+    assert held(low, high) == [True, False]
+    assert held(high, low) == [False, True]
+    assert held(low, low, ["the same"] * 8) == [None, None]
 
 
-def test_root_mean_square_is_one_number_an_item():
-    both = torch.stack([torch.full((4, 2, 2), 3.0), torch.zeros(4, 2, 2)])
-    assert study.root_mean_square(both).tolist() == [3.0, 0.0]
+def test_measures_are_the_rules_residuals_and_their_distance_from_ddim(made):
+    numbers = experiment.measures(made)
+    off = made.updates["SDS"].denoised - made.ddim
+    expected = off.flatten(1).square().mean(1).sqrt()
+    torch.testing.assert_close(numbers["distances to DDIM"]["SDS"], expected)
+    assert torch.equal(numbers["residuals"]["SDI"], made.updates["SDI"].residual)
 
 
 @pytest.mark.parametrize("prompt", ["a mug", "a squirrel in a kimono that plays the violin"])
 def test_no_two_texts_of_the_diagram_overlap_nor_leave_it(tiny, made, prompt):
-    figure = overview(
-        study.overview_images(tiny, made),
-        {name: update.kappa[0] for name, update in made.updates.items()},
-        prompt=prompt,
-        t=made.t,
-        ladder_times=made.ladder_times,
-        residuals={"SDI": 0.123, "SDS": 12.3},
-    )
+    figure = experiment.draw(experiment.images(tiny, made), made, prompt)
     assert figure.get_size_inches()[0] == WIDTH
     figure.savefig(io.BytesIO(), format="pdf")
     (axes,) = figure.axes

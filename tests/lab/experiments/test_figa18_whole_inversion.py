@@ -2,15 +2,13 @@
 
 import pytest
 import torch
-from matplotlib.figure import Figure
 
-from sdilib.lab.plotting.whole_inversion import whole_inversion
-from sdilib.lab.studies.residuals import STRATEGIES
-from sdilib.lab.studies.whole_inversion import regenerated, there_and_back, whole_claims
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import figa18_whole_inversion as experiment
+from sdilib.lab.experiments.figa18_whole_inversion import Regenerated, regenerated, there_and_back
+from sdilib.lab.experiments.shared.path import STRATEGIES
 from sdilib.seeds import generator
 from sdilib.text_to_image import ddim_images
-
-PROMPTS = [f"prompt {i}" for i in range(8)]
 
 
 def error(oracle, gammas: tuple[float, float], num_steps: int) -> float:
@@ -46,11 +44,13 @@ def test_one_step_each_way_goes_up_by_the_inverse_and_down_by_the_forward_denois
 def test_images_are_compared_with_their_originals_and_forwards_counted(tiny):
     prompts, seeds = ["a red mug", "a blue rocket", "a red mug"], [0, 1, 2]
     original = ddim_images(tiny, prompts, seeds, num_steps=3)
-    run = regenerated(tiny, prompts, original.latents, (0.0, 7.5), num_steps=3, batch_size=2)
+    made = regenerated(tiny, prompts, original.latents, num_steps=3, batch_size=2)
+    run = made["(0, 7.5)"]
     assert run.images.shape == original.images.shape
     assert run.num_forwards == 3 * (1 + 2)
-    alone = regenerated(tiny, prompts[1:2], original.latents[1:2], (0.0, 7.5), num_steps=3)
+    alone = regenerated(tiny, prompts[1:2], original.latents[1:2], num_steps=3)["(0, 7.5)"]
     torch.testing.assert_close(run.images[1:2], alone.images, rtol=1e-3, atol=1e-3)
+    assert experiment.measures(made)["cost"]["(0, 7.5)"] == run.num_forwards
     inverse, forward = (tiny.guided(tiny.embed(prompts), gamma) for gamma in (0.0, 7.5))
     latents = there_and_back(original.latents, inverse, forward, num_steps=3)
     expected = tiny.decode(latents).detach().clamp(0, 1)
@@ -59,25 +59,32 @@ def test_images_are_compared_with_their_originals_and_forwards_counted(tiny):
     torch.testing.assert_close(run.psnr, -10 * error.log10())
 
 
+def held(best: float, rest: float, count: int = 8) -> list[bool | None]:
+    ramp = torch.linspace(0, 1, count)
+    psnr = {name: (best if name == "(0, 0)" else rest) + ramp for name in STRATEGIES}
+    claims = verdicts(
+        experiment.CLAIMS, {"psnr": psnr}, groups=[f"prompt {i}" for i in range(count)]
+    )
+    return [claim.holds for claim in claims]
+
+
 def test_the_verdict_follows_the_distances():
-    ramp = torch.linspace(0, 1, 8)
-    best = {name: (30 if name == "(0, 0)" else 20) + ramp for name in STRATEGIES}
-    claims = whole_claims(best, PROMPTS)
-    assert [claim.holds for claim in claims] == [True] * 3
-    worst = {name: (10 if name == "(0, 0)" else 20) + ramp for name in STRATEGIES}
-    assert [claim.holds for claim in whole_claims(worst, PROMPTS)] == [False] * 3
-    one = {name: each[:1] for name, each in best.items()}
-    assert [claim.holds for claim in whole_claims(one, PROMPTS[:1])] == [None] * 3
+    assert held(30.0, 20.0) == [True] * 3
+    assert held(10.0, 20.0) == [False] * 3
+    assert held(30.0, 20.0, count=1) == [None] * 3
 
 
 @pytest.mark.parametrize("count", [1, 8])
-def test_the_figure_can_be_drawn(count):
-    images = torch.rand(count, 3, 8, 8)
-    rows = dict.fromkeys(["original", *STRATEGIES], images)
-    distances = {name: 20 + torch.rand(count) for name in STRATEGIES}
-    figure = whole_inversion(rows, [f"prompt {i}" for i in range(count)], distances)
-    assert isinstance(figure, Figure)
+def test_the_figure_shows_the_first_image_of_each_prompt(count):
+    images = torch.rand(2 * count, 3, 8, 8)
+    made = dict.fromkeys(STRATEGIES, Regenerated(images, 20 + torch.rand(2 * count), 1.0))
+    figure = experiment.draw(images, made, [f"prompt {i}" for i in range(count)])
     figure.draw_without_rendering()
+    *drawn, items = figure.axes
+    assert len(drawn) == 5 * count
+    last = images[2 * count - 2].permute(1, 2, 0).numpy()
+    assert (drawn[count - 1].images[0].get_array() == last).all()
+    assert [label.get_text() for label in items.get_yticklabels()] == list(STRATEGIES)
 
 
 def test_it_needs_a_step(oracle):
