@@ -32,69 +32,45 @@ sds_steps: int = 0  # optimiser steps of SDS, 2 or more
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
-import time
-from functools import partial
-
-from sdilib import text_to_image as generate
 from sdilib.guidance import SDI, SDS
 from sdilib.inversion import Cached, DDIMInversion, RandomNoise
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.teaser import teaser
-from sdilib.lab.studies.teaser import teaser_claims, teaser_measures
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import fig01_teaser as experiment
+from sdilib.lab.notebooks.page import begin
+from sdilib.lab.presets import SDS_PRACTISED
 
-# %%
+where = {"model": model, "folder": folder, "seed": seed, "sds_steps": sds_steps}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
-config = presets.resolve("fig01_teaser", preset, model=model, sds_steps=sds_steps, **sizes)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
-prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
+page = begin("fig01_teaser", preset, **where, **sizes)
 
 # %% [markdown]
-# Every method starts from the same noise, an image a (prompt, seed). In 2D the image is its own
+# Every method starts from the same noise, one image per (prompt, seed). In 2D the image is its own
 # scene, $g(\psi, c) = \psi$, in latent space.
 #
 # - **DDIM**, eq. 2, and **SDI with the cached κ**, eq. 10 with the previous prediction: one sampler,
 #   in two variables.
-# - **SDS**, Algorithm 1: t uniformly random, κ random, Adam; at γ = 7.5 and at γ = 100. And with
-#   SDI's own steps and annealed t at γ = 7.5, so that κ alone differs from SDI.
+# - **SDS**, Algorithm 1: t uniformly random, κ random, Adam; at γ = 7.5 and at γ = 100. Also with
+#   SDI's own steps and annealed t at γ = 7.5, so that it differs from SDI in κ alone.
 # - **SDI by inversion**, eq. 10 with κ from DDIM inversion at $\gamma_\mathrm{inv} = -7.5$ (n = 10,
 #   no $H(t)$, τ = 0); and with that κ scaled to unit deviation, which the paper does not do.
 
 # %%
-began = time.perf_counter()
-sample = partial(generate.ddim_images, diffusion, prompts, seeds, num_steps=config["num_steps"])
-distill = partial(generate.distilled_images, diffusion, prompts, seeds)
-sds = partial(distill, num_steps=config["sds_steps"], t_schedule="random", learning_rate=0.1)
-sdi = partial(distill, num_steps=config["num_steps"])
+practice = SDS_PRACTISED | {"num_steps": page.config["sds_steps"]}
+made = {"DDIM": page.sample()}
+made["SDS, γ = 7.5"] = page.distill(lambda m, _: SDS(m, 7.5), **practice)
+made["SDS, γ = 100"] = page.distill(lambda m, _: SDS(m, 100.0), **practice)
+made["SDS, annealed t"] = page.distill(lambda m, _: SDI(m, kappa=RandomNoise()))
+made["SDI, inverted κ"] = page.distill(lambda m, _: SDI(m))
+made["SDI, inverted unit κ"] = page.distill(lambda m, _: SDI(m, kappa=DDIMInversion(unit=True)))
+made["SDI, cached κ"] = page.distill(lambda m, eps: SDI(m, kappa=Cached(eps)))
 
 # %%
-made = {"DDIM": sample()}
-made["SDS, γ = 7.5"] = sds(rule=lambda m, _: SDS(m, 7.5))
-made["SDS, γ = 100"] = sds(rule=lambda m, _: SDS(m, 100.0))
-made["SDS, annealed t"] = sdi(rule=lambda m, _: SDI(m, kappa=RandomNoise()))
-made["SDI, inverted κ"] = sdi(rule=lambda m, _: SDI(m))
-made["SDI, inverted unit κ"] = sdi(rule=lambda m, _: SDI(m, kappa=DDIMInversion(unit=True)))
-made["SDI, cached κ"] = sdi(rule=lambda m, eps: SDI(m, kappa=Cached(eps)))
-seconds = time.perf_counter() - began
-
-# %%
-rows = {name: run.images[:: config["num_seeds"]] for name, run in made.items()}
-measures = teaser_measures(made)
-figure = teaser(rows, chosen, measures)
+prompts, numbers = page.items[0], experiment.measures(made)
+figure = experiment.draw(made, prompts, numbers)
 figure
 
 # %%
-claims = teaser_claims(made, measures, prompts)
-table(claims)
-
-# %%
-cost = {name: [run.num_forwards, run.seconds] for name, run in made.items()}
-record = {"numbers": {**measures, "cost": cost}, "claims": claims, "config": config, "seed": seed}
-origin = {"notebook_source": "fig01_teaser.py", "model_hash": diffusion.hash, "seconds": seconds}
-save_figure(figure, "fig01_teaser", figure_folder(preset, folder), **record, **origin)
+page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
 # **What differs from the paper.** The identity holds to rounding, and so does the blur of SDS at
@@ -102,10 +78,10 @@ save_figure(figure, "fig01_teaser", figure_folder(preset, folder), **record, **o
 #
 # - Inverting at $\gamma_\mathrm{inv} = -7.5$ from t = 1 leaves the range that this small model was
 #   trained on: contrast and dirt grow along the run, and the image ends further from DDIM's than
-#   that of SDS. Scaling κ to unit deviation takes away a part of the dirt.
+#   that of SDS. Scaling κ to unit deviation removes part of the dirt.
 # - SDS with SDI's annealing and whole steps, random κ and all, is as sharp as DDIM and cheaper than
 #   SDI. So here the blur comes from small steps at random t, which average, not from κ alone.
-# - γ = 100 burns objects dark and soils the background with halos. The dirt is pale, so that the
+# - γ = 100 burns objects dark and soils the background with halos. The dirt is pale, so the
 #   mean saturation does not rise where the eye sees over-saturation.
 #
 # Whether a large model behaves as the paper says is a matter of `preset="gpu"`, not run yet.

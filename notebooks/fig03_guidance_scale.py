@@ -31,34 +31,21 @@ num_steps: int = 0  # of DDIM, 2 or more
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
-import time
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import fig03_guidance_scale as experiment
+from sdilib.lab.experiments.shared.scales import sweep
+from sdilib.lab.notebooks.page import begin
 
-from sdilib import text_to_image as generate
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.evaluator import Evaluator
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.guidance_scale import guidance_scales
-from sdilib.lab.studies.guidance_scale import SCALES, scale_claims, scale_measures
-from sdilib.lab.studies.world import guidance_sweep
-from sdilib.stable_diffusion import StableDiffusion
-
-# %%
+where = {"model": model, "folder": folder, "seed": seed, "evaluator": evaluator}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
-config = presets.resolve("fig03_guidance_scale", preset, model=model, evaluator=evaluator, **sizes)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-judge = Evaluator.optional(config["evaluator"])
-chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
-prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
+page = begin("fig03_guidance_scale", preset, **where, **sizes)
 
 # %% [markdown]
 # The same noise at each γ, so that a row shows one image as γ grows.
 
 # %%
-began = time.perf_counter()
-made = guidance_sweep(diffusion, prompts, seeds, scales=SCALES, num_steps=config["num_steps"])
-measures = scale_measures(made, prompts, judge)
-seconds = time.perf_counter() - began
+steps = page.config["num_steps"]
+made = sweep(page.model, *page.items, scales=experiment.SCALES, num_steps=steps)
 
 # %% [markdown]
 # The evaluator, a small CLIP trained on renders alone, counts which words of the prompt (object,
@@ -67,28 +54,20 @@ seconds = time.perf_counter() - began
 # between images of one prompt.
 
 # %%
-firsts = {y: prompts.index(y) for y in chosen[:4]}
-rows = {y: generate.across(made.values(), i) for y, i in firsts.items()}
-figure = guidance_scales(rows, SCALES, measures)
+prompts = page.items[0]
+numbers = experiment.measures(made, prompts, page.evaluator)
+figure = experiment.draw(made, prompts, numbers)
 figure
 
 # %%
-claims = scale_claims(measures, prompts)
-table(claims)
-
-# %%
-cost = {f"{scale:g}": [run.num_forwards, run.seconds] for scale, run in made.items()}
-record = {"numbers": {**measures, "cost": cost}, "claims": claims, "config": config, "seed": seed}
-origin = {"notebook_source": "fig03_guidance_scale.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "fig03_guidance_scale", to, **record, **origin, seconds=seconds)
+page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
 # **What differs from the paper.** At γ = 1 words are ignored, as the paper says (the bundled model is
 # trained on captions half of which belong to another picture, as the web's often do), and guidance
 # costs diversity. High γ burns images: colours leave their range, backgrounds get dirty, and beyond 30
-# words are lost again. That HSV saturation rises was not shown: the world's paint is saturated
-# from the start and burnt colours turn dark or pale.
+# words are lost again. A rise of HSV saturation was not shown: the world's paint is saturated
+# from the start, and burnt colours turn dark or pale.
 #
 # ## Try
 #

@@ -16,7 +16,7 @@
 #
 # **The paper's claim.** A step of SDI renders the scene, runs DDIM inversion up to the noise level
 # t, denoises with the frozen model, and sends the denoised image back into the scene. The noise κ
-# that inversion finds fits the render; the random one that SDS adds (dashed) does not, so that its
+# that inversion finds fits the render; the random one that SDS adds (dashed) does not, so its
 # denoised image is another one at every step.
 #
 # Below, the diagram of the method, with the pictures of a real step in its boxes. The scene is a
@@ -34,20 +34,13 @@ t: float = 0.8  # of the step, in (0, 1)
 seed: int = 0  # of every prompt's noise
 
 # %%
-import time
-
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.overview import overview
-from sdilib.lab.studies import overview as study
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import fig05_overview as experiment
+from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_steps": num_steps}
-config = presets.resolve("fig05_overview", preset, model=model, **sizes)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
+page = begin("fig05_overview", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
 # Each scene comes to t by eq. 10 with the cached κ, which is DDIM. There SDI, with κ from inversion
@@ -55,36 +48,19 @@ prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]
 # The residual written below $x(t)$ is eq. 8's, 0 where κ is the noise that the model finds.
 
 # %%
-began = time.perf_counter()
-made = study.one_step(diffusion, prompts, [seed] * len(prompts), num_steps=config["num_steps"], t=t)
-images = study.overview_images(diffusion, made)
-seconds = time.perf_counter() - began
-
-# %%
-residuals = {name: update.residual for name, update in made.updates.items()}
-noises = {name: update.kappa[0] for name, update in made.updates.items()}
-first = {name: float(r[0]) for name, r in residuals.items()}
-drawn = {"prompt": prompts[0], "t": made.t, "ladder_times": made.ladder_times}
-figure = overview(images, noises, residuals=first, **drawn)
+made = experiment.one_step(page.model, *page.items, num_steps=page.config["num_steps"], t=t)
+figure = experiment.draw(experiment.images(page.model, made), made, page.prompts[0])
 figure
 
 # %%
-updates = made.updates.items()
-distances = {name: study.root_mean_square(u.denoised - made.ddim) for name, u in updates}
-claims = study.overview_claims(residuals, distances, prompts)
-table(claims)
-
-# %%
-numbers = {**drawn, "residuals": residuals, "distances to DDIM": distances}
-record = {"numbers": numbers, "claims": claims, "config": config, "seed": seed}
-origin = {"notebook_source": "fig05_overview.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "fig05_overview", to, **record, **origin, seconds=seconds)
+numbers = experiment.measures(made)
+drawn = {"prompt": page.prompts[0], "t": made.t, "ladder_times": made.ladder_times}
+page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers, groups=page.items[0]))
 
 # %% [markdown]
 # **What differs from the paper.** Both claims hold. The paper draws the step on a 3D render; here it is
 # taken on an image of the bundled model, whose exact κ DDIM knows: so the distance to DDIM's own next
-# x0(t) can be said, and not only be drawn.
+# x0(t) can be said, and not only drawn.
 #
 # ## Try
 #

@@ -26,73 +26,43 @@ preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or 
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
 num_prompts: int = 0  # 1 to 16; the first is shown
-num_seeds: int = 0  # a prompt, 1 or more
+num_seeds: int = 0  # per prompt, 1 or more
 num_steps: int = 0  # of DDIM, which makes the renders, 2 or more
 scene_t: float = 0.5  # whose x0(t) is the render: 1 is blurry, 0 finished
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
-import time
-
-from sdilib import text_to_image as generate
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.intermediates import intermediate_rows
-from sdilib.lab.studies import intermediates as study
-from sdilib.lab.studies.residuals import decoded
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import fig06_intermediates as experiment
+from sdilib.lab.experiments.shared.path import ddim_path, decoded
+from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
-config = presets.resolve("fig06_intermediates", preset, model=model, **sizes)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
-prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
-times = [k / 10 for k in range(1, 10)]
+page = begin("fig06_intermediates", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
 # In 2D a render is an image in the middle of its way: DDIM's $x_0(t)$ at `scene_t`. It is noised to
 # every t (eq. 7), by a random κ and by that of DDIM inversion, and denoised by eq. 5 at γ = 7.5.
 
 # %%
-began = time.perf_counter()
-options = {"times": times, "scene_t": scene_t, "num_steps": config["num_steps"]}
-run = study.intermediates(diffusion, prompts, seeds, **options)
-render = decoded(diffusion, run.x0[:, None])[:, 0]
-denoised = {rule: decoded(diffusion, each) for rule, each in run.denoised.items()}
-seconds = time.perf_counter() - began
+path = ddim_path(page.model, *page.items, num_steps=page.config["num_steps"]).at([scene_t])
+run = experiment.intermediates(page.model, path.x0[:, 0], *page.items)
+render = decoded(page.model, path.x0)[:, 0]
+denoised = {rule: decoded(page.model, each.denoised) for rule, each in run.items()}
 
 # %% [markdown]
 # Three numbers over t: fine detail of the denoised image; how alike the updates
 # $x_0(t) - x_0$ of neighbouring t are; mean square of κ on the object over that on the background.
 
 # %%
-measures = study.intermediate_measures(run, render, denoised)
-curves = {
-    study.DETAIL: (times, measures[study.DETAIL]),
-    study.COSINE: (times[1:], measures[study.COSINE]),
-    study.PLACE: (times, measures[study.PLACE]),
-}
-
-# %%
-noised = {rule: decoded(diffusion, each[:1])[0] for rule, each in run.x_t.items()}
-firsts = {rule: each[0] for rule, each in denoised.items()}
-shown = [k for k, t in enumerate(times) if t in (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)]
-rows = study.pictured(render[0], noised, firsts, shown)
-figure = intermediate_rows(rows, [0.0, *(times[k] for k in shown)], curves)
+numbers = experiment.measures(path.x0[:, 0], run, render, denoised)
+figure = experiment.draw(page.model, run, render, denoised, numbers)
 figure
 
 # %%
-claims = study.intermediate_claims(measures, times, prompts)
-table(claims)
-
-# %%
-numbers = {"times": times, **measures, "forwards": run.num_forwards}
-record = {"numbers": numbers, "claims": claims, "config": config, "seed": seed}
-origin = {"notebook_source": "fig06_intermediates.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "fig06_intermediates", to, **record, **origin, seconds=seconds)
+claims = verdicts(experiment.CLAIMS, numbers, groups=page.items[0])
+page.save(figure, {"times": experiment.TIMES, **numbers}, claims)
 
 # %% [markdown]
 # **What differs from the paper.** Its two main points hold here: with inverted noise the updates of
@@ -103,5 +73,5 @@ save_figure(figure, "fig06_intermediates", to, **record, **origin, seconds=secon
 # ## Try
 #
 # - `scene_t=1.0`: the first, blurry image; `scene_t=0.0`: the finished one.
-# - `kappa=DDIMInversion(guidance_scale=0.0)` or `FixedPoint()` in `study.intermediates`.
+# - `kappa=DDIMInversion(guidance_scale=0.0)` or `FixedPoint()` in `experiment.intermediates`.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

@@ -26,7 +26,7 @@ preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or 
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
 num_prompts: int = 0  # 1 to 16
-num_seeds: int = 0  # a prompt, 1 or more
+num_seeds: int = 0  # per prompt, 1 or more
 path_steps: int = 0  # of the path by DDIM, num_times or more
 num_times: int = 0  # of the path, at which κ is asked for
 num_steps: int = 0  # of each run that makes images, 2 or more
@@ -36,79 +36,49 @@ grid_times: list = [0.9, 0.6, 0.3]  # t of the maps, in (0, 1]
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
-import time
-
-from sdilib import text_to_image as generate
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.residuals import guidance_scales
-from sdilib.lab.studies import residuals as study
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import fig10_guidance_scales as experiment
+from sdilib.lab.experiments.shared.path import ddim_path, images
+from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
 sizes |= {"path_steps": path_steps, "num_times": num_times}
-config = presets.resolve("fig10_guidance_scales", preset, model=model, **sizes)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
-prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
+page = begin("fig10_guidance_scales", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
 # Along DDIM's own x0(t) at γ = 7.5, as in figure 9. An inversion depends on $\gamma_\mathrm{inv}$
 # alone, so one serves every $\gamma_\mathrm{fwd}$ of the maps. n = 10, no $H(t)$, τ = 0.
 
 # %%
-began = time.perf_counter()
-embedded = diffusion.embed(prompts)
-denoise = diffusion.guided(embedded, 7.5)
-steps = {"num_steps": config["path_steps"], "num_times": config["num_times"]}
-path = study.ddim_path(denoise, study.start(diffusion, seeds), seeds, **steps)
-some = path.at(grid_times)
-r = study.strategy_residuals(path, denoise)
-grid = study.grid_residuals(some, denoise, inverse_scales, forward_scales)
+size = {"num_steps": page.config["path_steps"], "num_times": page.config["num_times"]}
+path = ddim_path(page.model, *page.items, **size)
+measures = experiment.measures(path)
+some, scales = path.at(grid_times), (inverse_scales, forward_scales)
+maps = {"grid_times": some.times, "grid": experiment.maps(some, *scales), "scales": scales}
 
 # %% [markdown]
 # The network was trained on noise of unit deviation. What deviation does the κ of a clean image have?
 
 # %%
-inverses = {gamma: diffusion.guided(embedded, gamma) for gamma in inverse_scales}
-deviations = {
-    gamma: study.clean_deviations(path.samples, inverse) for gamma, inverse in inverses.items()
-}
+over_t = {"times": path.times, "deviations": experiment.clean_deviations(path, inverse_scales)}
 
 # %%
-items = diffusion, chosen[:8], [seed] * len(chosen[:8])
-made = {"DDIM": generate.ddim_images(*items, num_steps=config["num_steps"])}
-made |= {
-    name: generate.distilled_images(*items, rule=rule, num_steps=config["num_steps"], name=name)
-    for name, rule in study.strategy_rules().items()
-}
-seconds = time.perf_counter() - began
-
-# %%
-rows = {name: run.images for name, run in made.items()}
-maps = {"grid_times": some.times, "grid": grid, "scales": (inverse_scales, forward_scales)}
-over_t = {"times": path.times, "r": r, "deviations": deviations}
-figure = guidance_scales(rows, chosen, **over_t, **maps)
+rules, size = {"DDIM": None, **experiment.RULES}, {"num_steps": page.config["num_steps"]}
+rows = images(page.model, page.prompts[:8], seed, rules, **size)
+figure = experiment.draw(rows, page.prompts, r=measures["r"], **over_t, **maps)
 figure
 
 # %%
-claims = study.guidance_claims(r, prompts)
-table(claims)
-
-# %%
-record = {"numbers": over_t | maps, "claims": claims, "config": config, "seed": seed}
-origin = {"notebook_source": "fig10_guidance_scales.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "fig10_guidance_scales", to, **record, **origin, seconds=seconds)
+claims = verdicts(experiment.CLAIMS, measures, groups=page.items[0])
+page.save(figure, over_t | measures | maps, claims)
 
 # %% [markdown]
-# **What differs from the paper.** (7.5, 7.5) is not the worst here: (0, 7.5) has a higher residual (0.84 against 0.79).
-# (-7.5, 7.5) has the lowest of those that follow a prompt (0.73, p < .001), and is on par with (0, 7.5) to 20 %. (0, 0) is on
-# par with neither: lowest by far (0.57) and useless, since its images follow no prompt. The map says more: for
-# $\gamma_\mathrm{fwd} = 7.5$ the best $\gamma_\mathrm{inv}$ is the most negative at t = 0.6, and 3 or more at t = 0.3. Negative guidance also raises κ's deviation
-# from below 1 toward 1: that is at least a part of why it helps.
+# **What differs from the paper.** (7.5, 7.5) is not the worst here: (0, 7.5) has a higher residual. (-7.5, 7.5) has the
+# lowest of those that follow a prompt, and is on par with (0, 7.5) to 20 %. (0, 0) is on par with neither: lowest by far
+# and useless, since its images follow no prompt. The map says more: for $\gamma_\mathrm{fwd} = 7.5$ the best
+# $\gamma_\mathrm{inv}$ is the most negative in the middle of the run, and a positive one near its end. Negative guidance
+# also raises κ's deviation from below 1 toward 1: that is at least a part of why it helps.
 #
 # At $\gamma_\mathrm{fwd} \neq 7.5$ the residual is one of another equation, asked at the points of
 # the path at 7.5: columns of a map compare choices of $\gamma_\mathrm{inv}$, rows do not.

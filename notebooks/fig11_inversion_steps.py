@@ -30,75 +30,49 @@ num_steps: int = 0  # of DDIM and of each run of SDI, 2 or more
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
-import time
 from functools import partial
 
-from sdilib import text_to_image as generate
+from sdilib.guidance import SDI
 from sdilib.inversion import DDIMInversion
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.residuals import inversion_steps
-from sdilib.lab.studies import inversion_steps as study
-from sdilib.lab.studies import residuals as along
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import fig11_inversion_steps as experiment
+from sdilib.lab.experiments.shared.path import ddim_path, noises, residuals
+from sdilib.lab.notebooks.page import begin
 
-# %%
-sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds}
-sizes |= {"num_times": num_times, "num_steps": num_steps}
-config = presets.resolve("fig11_inversion_steps", preset, model=model, **sizes)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
-prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
+where = {"model": model, "folder": folder, "seed": seed, "num_times": num_times}
+sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
+page = begin("fig11_inversion_steps", preset, **where, **sizes)
 
 # %% [markdown]
 # Eq. 10 with κ from an inversion at $\gamma_\mathrm{inv} = -7.5$ in int(n·t) steps, for several n. In
 # 2D there is an image to come close to: DDIM's, of the same noise.
 
 # %%
-began = time.perf_counter()
-size = {"num_steps": config["num_steps"]}
-ddim = generate.ddim_images(diffusion, prompts, seeds, **size)
-kappas = {n: partial(DDIMInversion, num_inversion_steps=n) for n in study.NUM_INVERSION_STEPS}
-rules = {n: along.sdi_with(make) for n, make in kappas.items()}
-distill = partial(generate.distilled_images, diffusion, prompts, seeds, **size)
-made = {n: distill(rule=rule, name=f"n = {n}") for n, rule in rules.items()}
+steps = experiment.NUM_INVERSION_STEPS
+kappas = {f"n = {n}": partial(DDIMInversion, num_inversion_steps=n) for n in steps}
+made = {"DDIM": page.sample()}
+made |= {n: page.distill(lambda m, _, k=k: SDI(m, kappa=k()), name=n) for n, k in kappas.items()}
 
 # %% [markdown]
 # And the residual of eq. 8 along DDIM's x0(t). With n it converges, but not to 0: the inversion then
 # finds where a path at $\gamma_\mathrm{inv}$ would have come from, while eq. 8 asks for the noise that
-# the step at $\gamma_\mathrm{fwd}$ takes away.
+# the step at $\gamma_\mathrm{fwd}$ removes.
 
 # %%
-denoise = diffusion.guided(diffusion.embed(prompts), 7.5)
-start = along.start(diffusion, seeds)
-path = along.ddim_path(denoise, start, seeds, num_times=config["num_times"], **size)
-found = {n: along.noises(path, denoise, make, name=f"n = {n}") for n, make in kappas.items()}
-r = {n: along.residuals(path, denoise, each.kappa).mean(1) for n, each in found.items()}
-seconds = time.perf_counter() - began
+times = {name: page.config[name] for name in ("num_steps", "num_times")}
+path = ddim_path(page.model, *page.items, **times)
+r = {n: residuals(path, noises(path, make, name=n)).mean(1) for n, make in kappas.items()}
 
 # %%
-labels = study.step_labels(made, **size)
-first = slice(None, None, config["num_seeds"])
-rows = {"DDIM": ddim.images[first]} | {labels[n]: run.images[first] for n, run in made.items()}
-measures = study.step_measures(made, ddim)
-figure = inversion_steps(rows, chosen, measures | {"residual of eq. 8, mean over t": r})
+prompts, numbers = page.items[0], experiment.measures(made) | {experiment.RESIDUAL: r}
+figure = experiment.draw(made, prompts, numbers, num_steps=page.config["num_steps"])
 figure
 
 # %%
-claims = study.step_claims(measures, prompts)
-table(claims)
-
-# %%
-cost = {n: [run.num_forwards, run.seconds] for n, run in made.items()}
-numbers = {**measures, "residual": r, "cost": cost}
-record = {"numbers": numbers, "claims": claims, "config": config, "seed": seed}
-origin = {"notebook_source": "fig11_inversion_steps.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "fig11_inversion_steps", to, **record, **origin, seconds=seconds)
+page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** The residual behaves as the paper's quality does: it falls up to n = 10 (0.89 to 0.75)
+# **What differs from the paper.** The residual behaves as the paper's quality does: it falls up to n = 10
 # and no further. The image does not follow: from n = 1 to 10 it comes no nearer to DDIM's, and n = 30 is
 # no better than 10. In 2D what spoils the image happens in the first steps (figure 9), which no n repairs.
 #
@@ -107,5 +81,5 @@ save_figure(figure, "fig11_inversion_steps", to, **record, **origin, seconds=sec
 # ## Try
 #
 # - `DDIMInversion(num_inversion_steps=n, unit=True)`: does n matter with κ at unit deviation?
-# - `DDIMInversion(num_inversion_steps=n, guidance_scale=0.0)`: do fewer steps do without guidance?
+# - `DDIMInversion(num_inversion_steps=n, guidance_scale=0.0)`: are fewer steps enough without guidance?
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

@@ -32,20 +32,14 @@ num_prompts: int = 0  # 1 to 16
 seed: int = 0  # of latents and noise
 
 # %%
-import time
-
 from sdilib.guidance import SDI, SDS
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.algorithms import algorithms
-from sdilib.lab.studies.algorithms import aligned, body, same_update
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import figa12_algorithms as experiment
+from sdilib.lab.notebooks.page import begin
 
 # %%
-config = presets.resolve("figA12_algorithms", preset, model=model, num_prompts=num_prompts)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
+given = {"model": model, "folder": folder, "seed": seed, "num_prompts": num_prompts}
+page = begin("figA12_algorithms", preset, **given)
 
 # %% [markdown]
 # The rest of each algorithm is one loop, `distill`, that both share: render, ask the rule at some
@@ -53,15 +47,8 @@ prompts = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]
 # part of Algorithm 2: it switches to the published code's variant.
 
 # %%
-rows = aligned(body(SDS.__call__), body(SDI.__call__))
-loops = (
-    (
-        "Algorithm 1: SDS",
-        't ~ U(0, 1) and κ ~ N(0, I) at each step:\ndistill(…, t_schedule="random", t_end=0)',
-    ),
-    ("Algorithm 2: SDI", 't falls linearly, κ from inversion:\ndistill(…, t_schedule="linear")'),
-)
-figure = algorithms(rows, loops)
+rows = experiment.aligned(experiment.body(SDS.__call__), experiment.body(SDI.__call__))
+figure = experiment.draw(rows)
 figure
 
 # %% [markdown]
@@ -69,20 +56,9 @@ figure
 # noise the two gradients are equal bit by bit.
 
 # %%
-began = time.perf_counter()
-claims = [same_update(diffusion, prompts, seed=seed)]
-seconds = time.perf_counter() - began
-table(claims)
-
-# %%
-numbers = {"lines": [[left or "", right or "", same] for left, right, same in rows]}
-record = {"numbers": numbers, "claims": claims, "config": config, "seed": seed}
-origin = {
-    "notebook_source": "figA12_algorithms.py",
-    "model_hash": diffusion.hash,
-    "seconds": seconds,
-}
-save_figure(figure, "figa12_algorithms", figure_folder(preset, folder), **record, **origin)
+numbers = experiment.measures(page.model, page.prompts, seed=seed)
+lines = [[left or "", right or "", same] for left, right, same in rows]
+page.save(figure, {"lines": lines, **numbers}, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
 # **What differs from the paper.** Nothing in the updates: with the same noise the two are equal bit by
@@ -90,6 +66,6 @@ save_figure(figure, "figa12_algorithms", figure_folder(preset, folder), **record
 #
 # ## Try
 #
-# - `aligned(body(SDI.__call__), body(ISM.__call__))`: what separates SDI from ISM.
-# - `same_update(diffusion, prompts, guidance_scale=100.0)`: at DreamFusion's γ.
+# - `experiment.aligned(experiment.body(SDI.__call__), experiment.body(ISM.__call__))`: what separates SDI from ISM.
+# - `experiment.measures(page.model, page.prompts, guidance_scale=100.0)`: at DreamFusion's γ.
 # - `model="<folder or hub id>"`: the same on Stable Diffusion.

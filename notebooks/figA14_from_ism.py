@@ -33,25 +33,15 @@ learning_rate: float = 0.0  # of Adam, the same for all, above 0
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
-import time
-from functools import partial
-
-from sdilib import text_to_image as generate
 from sdilib.guidance import ISM, SDI
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.from_ism import from_ism
-from sdilib.lab.studies.from_ism import ConditionalISM, InRange, from_ism_claims, from_ism_measures
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import figa14_from_ism as experiment
+from sdilib.lab.experiments.figa14_from_ism import conditional_ism, squeezed
+from sdilib.lab.notebooks.page import begin
 
-# %%
-sizes = {"num_seeds": num_seeds, "ddim_steps": ddim_steps, "num_steps": num_steps}
-sizes["learning_rate"] = learning_rate
-config = presets.resolve("figA14_from_ism", preset, model=model, num_prompts=num_prompts, **sizes)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
-prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
+where = {"model": model, "folder": folder, "seed": seed, "learning_rate": learning_rate}
+sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
+page = begin("figA14_from_ism", preset, **where, **sizes, ddim_steps=ddim_steps)
 
 # %% [markdown]
 # All runs start from the same noise and take the same Adam steps along
@@ -65,40 +55,28 @@ prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
 # 5. **full κ**: $\kappa = (\bar x(t) - x_0) / \sigma(t)$ is subtracted, which is SDI.
 
 # %%
-began = time.perf_counter()
-made = {"DDIM": generate.ddim_images(diffusion, prompts, seeds, num_steps=config["ddim_steps"])}
-distill = partial(generate.distilled_images, diffusion, prompts, seeds)
-adam = partial(distill, num_steps=config["num_steps"], learning_rate=config["learning_rate"])
-drawn, annealed = partial(adam, t_schedule="random"), partial(adam, t_schedule="linear")
+drawn = {"learning_rate": page.config["learning_rate"], "t_schedule": "random"}
+annealed = drawn | {"t_schedule": "linear"}
+made = {"DDIM": page.sample(num_steps=page.config["ddim_steps"])}
+made["ISM"] = page.distill(lambda m, _: squeezed(ISM(m), 0.02, 0.5), **drawn)
+made["+ wide t"] = page.distill(lambda m, _: squeezed(ISM(m), 0.1, 0.98), **drawn)
+made["+ annealed t"] = page.distill(lambda m, _: squeezed(ISM(m), 0.1, 0.98), **annealed)
+conditional = page.distill(lambda m, _: squeezed(conditional_ism(m), 0.1, 0.98), **annealed)
+made["+ conditional inversion"] = conditional
+made["+ full κ = SDI"] = page.distill(lambda m, _: squeezed(SDI(m), 0.1, 0.98), **annealed)
 
 # %%
-made["ISM"] = drawn(rule=lambda m, _: InRange(ISM(m), 0.02, 0.5))
-made["+ wide t"] = drawn(rule=lambda m, _: InRange(ISM(m), 0.1, 0.98))
-made["+ annealed t"] = annealed(rule=lambda m, _: InRange(ISM(m), 0.1, 0.98))
-made["+ conditional inversion"] = annealed(rule=lambda m, _: InRange(ConditionalISM(m), 0.1, 0.98))
-made["+ full κ = SDI"] = annealed(rule=lambda m, _: InRange(SDI(m), 0.1, 0.98))
-seconds = time.perf_counter() - began
-
-# %%
-rows = {name: run.images[:: config["num_seeds"]] for name, run in made.items()}
-measures = from_ism_measures(made)
-figure = from_ism(rows, chosen, measures)
+prompts, numbers = page.items[0], experiment.measures(made)
+figure = experiment.draw(made, prompts, numbers)
 figure
 
 # %%
-claims = from_ism_claims(measures, prompts)
-table(claims)
-
-# %%
-cost = {name: [run.num_forwards, run.seconds] for name, run in made.items()}
-record = {"numbers": {**measures, "cost": cost}, "claims": claims, "config": config, "seed": seed}
-origin = {"notebook_source": "figA14_from_ism.py", "model_hash": diffusion.hash, "seconds": seconds}
-save_figure(figure, "figa14_from_ism", figure_folder(preset, folder), **record, **origin)
+page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
 # **What differs from the paper.** In 2D the walk leads nowhere: of its four changes annealing alone brings images
-# nearer to DDIM's (0.9 dB, p = .004). The wide range of t takes 1.2 dB and the negative γ 0.7 dB, and the full κ changes
-# nothing that shows; SDI ends 0.9 dB below ISM. All of these invert
+# nearer to DDIM's. The wide range of t and the negative γ lead away from them, and the full κ changes
+# nothing that shows; SDI ends further from DDIM than ISM. All of these invert
 # from high t, where a 2D image has nothing to invert (figure 9). The paper's walk is in 3D.
 #
 # ISM here has the empty prompt where its authors' code has a long negative one, and an equal grid
@@ -107,5 +85,5 @@ save_figure(figure, "figa14_from_ism", figure_folder(preset, folder), **record, 
 # ## Try
 #
 # - `num_steps=200`, `learning_rate=0.1`: which of the five were only slow?
-# - `InRange(SDI(m), 0.0, 1.0)` with `learning_rate=None`: the last row as in figure 1.
+# - `squeezed(SDI(m), 0.0, 1.0)` with `learning_rate=None`: the last row as in figure 1.
 # - `ISM(m, num_inversion_steps=1)`: with one interval its κ is already the full one.

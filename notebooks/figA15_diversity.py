@@ -33,68 +33,43 @@ learning_rate: float = 0.0  # of SDS's Adam, above 0
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
-import time
-from functools import partial
-
-from sdilib import text_to_image as generate
 from sdilib.guidance import SDI, SDS
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.diversity import diversity
-from sdilib.lab.studies.diversity import diversity_claims, seed_distance
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import figa15_diversity as experiment
+from sdilib.lab.notebooks.page import begin
+from sdilib.lab.presets import SDS_PRACTISED
 
-# %%
-sizes = {"num_seeds": num_seeds, "num_steps": num_steps, "sds_steps": sds_steps}
-sizes["learning_rate"] = learning_rate
-config = presets.resolve("figA15_diversity", preset, model=model, num_prompts=num_prompts, **sizes)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
-prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
+where = {"model": model, "folder": folder, "seed": seed, "learning_rate": learning_rate}
+sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
+page = begin("figA15_diversity", preset, **where, **sizes, sds_steps=sds_steps)
 
 # %% [markdown]
 # A seed is the noise that a run starts from, and the noises it draws on its way: SDS draws one at
 # each step, DDIM and SDI by inversion (τ = 0, no $H(t)$) draw none. The distance of two images is
 # the root mean square of their pixels' difference after averaging over 4 × 4 pixels, so that grain
-# counts little; of a prompt, the mean over all pairs of its seeds.
+# counts little; that of a prompt is the mean over all pairs of its seeds. SDS is run as practised, but with
+# larger steps where the preset gives it few of them.
 
 # %%
-began = time.perf_counter()
-distill = partial(generate.distilled_images, diffusion, prompts, seeds)
-steps = {"num_steps": config["num_steps"]}
-adam = {"num_steps": config["sds_steps"], "learning_rate": config["learning_rate"]}
-made = {"DDIM": generate.ddim_images(diffusion, prompts, seeds, **steps)}
-made["SDS, γ = 7.5"] = distill(rule=lambda m, _: SDS(m, 7.5), t_schedule="random", **adam)
-made["SDS, γ = 100"] = distill(rule=lambda m, _: SDS(m, 100.0), t_schedule="random", **adam)
-made["SDI"] = distill(rule=lambda m, _: SDI(m), **steps)
-seconds = time.perf_counter() - began
+steps = {"num_steps": page.config["sds_steps"], "learning_rate": page.config["learning_rate"]}
+practice = SDS_PRACTISED | steps
+made = {"DDIM": page.sample()}
+made["SDS, γ = 7.5"] = page.distill(lambda m, _: SDS(m, 7.5), **practice)
+made["SDS, γ = 100"] = page.distill(lambda m, _: SDS(m, 100.0), **practice)
+made["SDI"] = page.distill(lambda m, _: SDI(m))
 
 # %%
-split = {name: run.images.split(config["num_seeds"]) for name, run in made.items()}
-shown = {y: {name: of[i] for name, of in split.items()} for i, y in enumerate(chosen[:2])}
-distances = {name: seed_distance(run.images, prompts) for name, run in made.items()}
-figure = diversity(shown, distances)
+prompts = page.items[0]
+numbers = experiment.measures(made, prompts)
+figure = experiment.draw(made, prompts, numbers)
 figure
 
 # %%
-claims = diversity_claims(distances)
-table(claims)
-
-# %%
-cost = {name: [run.num_forwards, run.seconds] for name, run in made.items()}
-numbers = {"distance": distances, "cost": cost}
-record = {"numbers": numbers, "claims": claims, "config": config, "seed": seed}
-origin = {
-    "notebook_source": "figA15_diversity.py",
-    "model_hash": diffusion.hash,
-    "seconds": seconds,
-}
-save_figure(figure, "figa15_diversity", figure_folder(preset, folder), **record, **origin)
+page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What differs from the paper.** SDS at γ = 100 is less diverse than DDIM, and SDI more than SDS at γ = 7.5, as meant. That SDI
-# is less diverse than DDIM was not shown (0.13 against 0.14, p = .1). And a part of SDI's diversity is the dirt that inversion
+# **What differs from the paper.** SDS at γ = 100 is less diverse than DDIM, and SDI more than SDS at γ = 7.5, as expected. That SDI
+# is less diverse than DDIM was not shown. And part of SDI's diversity is the dirt that inversion
 # leaves on the background (figure 9); the objects themselves hardly differ. SDS at γ = 7.5 varies least of all:
 # it averages.
 #
@@ -102,7 +77,7 @@ save_figure(figure, "figa15_diversity", figure_folder(preset, folder), **record,
 #
 # ## Try
 #
-# - `SDI(m, kappa=Cached(eps))` with `rule=lambda m, eps: ...`: as diverse as DDIM, for it is DDIM.
+# - `SDI(m, kappa=Cached(eps))` with `lambda m, eps: ...`: as diverse as DDIM, for it is DDIM.
 # - `DDIMInversion(tau_max=1/30, entropy=0.3)` as SDI's `kappa`: does $H(t)$ of eq. 11 bring
 #   diversity?
 # - `sds_steps=1000`: do more steps draw the seeds together?

@@ -30,20 +30,15 @@ prompt: str = ""  # "" is the model's first example
 seed: int = 0  # of the path's start; what κ draws comes from another stream of it
 
 # %%
-import time
-
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.patterns import patterns
-from sdilib.lab.studies import residuals as study
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import figa17_noise_patterns as experiment
+from sdilib.lab.experiments.shared.path import ddim_path
+from sdilib.lab.notebooks.page import begin
 
 # %%
-config = presets.resolve("figA17_noise_patterns", preset, model=model, path_steps=path_steps)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-shown = prompt or presets.example_prompts(diffusion.draws_world)[0]
-denoise = diffusion.guided(diffusion.embed([shown]), 7.5)
+given = {"model": model, "folder": folder, "seed": seed, "path_steps": path_steps}
+page = begin("figA17_noise_patterns", preset, **given)
+shown = prompt or page.prompts[0]
 
 # %% [markdown]
 # κ of each choice at DDIM's own x0(t), and below it the image that one denoising step makes of x0(t)
@@ -52,38 +47,22 @@ denoise = diffusion.guided(diffusion.embed([shown]), 7.5)
 # square before that, 1 for the noise of training.
 
 # %%
-began = time.perf_counter()
-steps = config["path_steps"]
-start = study.start(diffusion, [seed])
-path = study.ddim_path(denoise, start, [seed], num_steps=steps, num_times=steps).at(times)
-found = {name: study.noises(path, denoise, make) for name, make in study.PATTERNS.items()}
-denoised = {name: study.denoised(path, denoise, each.kappa) for name, each in found.items()}
-images = {name: study.decoded(diffusion, latents)[0] for name, latents in denoised.items()}
-seconds = time.perf_counter() - began
-
-# %%
-kappas = {name: each.kappa[0] for name, each in found.items()}
-deviations = {name: study.deviation(each.kappa)[0] for name, each in found.items()}
-figure = patterns(kappas, images, path.times, deviations)
+path = ddim_path(page.model, [shown], [seed], num_steps=page.config["path_steps"]).at(times)
+found = experiment.patterns(path)
+figure = experiment.draw(page.model, path, found)
 figure
 
 # %%
-claims = [study.cached_claim(path, denoised["cached"])]
-table(claims)
-
-# %%
-numbers = {"prompt": shown, "times": path.times, "deviations": deviations}
-record = {"numbers": numbers, "claims": claims, "config": config, "seed": seed}
-origin = {"notebook_source": "figA17_noise_patterns.py", "model_hash": diffusion.hash}
-to = figure_folder(preset, folder)
-save_figure(figure, "figa17_noise_patterns", to, **record, **origin, seconds=seconds)
+numbers = experiment.measures(path, found)
+drawn = {"prompt": shown, "times": path.times}
+page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
 # **What differs from the paper.** At high t the pattern of the inverted κ is the object's shape, as
-# there, but it is also too large: at t = 0.9 its deviation is 2.6 where noise has 1, for every
-# $\gamma_\mathrm{inv}$. (The render is nearly an average then, from which a model this small infers little.) From
-# t = 0.5 on it is near 1, and from 0.3 on fainter on the object than around it: figure 6 measures that.
-# Fixed-point iteration is as far off (2.3), and stays so longest; gradient descent is so in the middle (1.6 at t = 0.7).
+# there, but it is also too large: its deviation there is well above the 1 of noise, for every
+# $\gamma_\mathrm{inv}$. (The render is nearly an average then, from which a model this small infers little.)
+# From the middle of the run on it is near 1, and from small t on fainter on the object than around it: figure 6
+# measures that. Fixed-point iteration is nearly as far off, and stays so longest; gradient descent is so in between.
 #
 # One prompt decides nothing about what the patterns look like: it is for the eye. Figure 9 measures.
 #

@@ -36,27 +36,15 @@ num_steps: int = 0  # of DDIM and SDI, 3 or more
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
-import time
-from functools import partial
-
-from sdilib import text_to_image as generate
 from sdilib.guidance import SDI
 from sdilib.inversion import DDIMInversion
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.published_code import published_code
-from sdilib.lab.studies import published_code as study
-from sdilib.schedule import time_grid
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import figx1_published_code as experiment
+from sdilib.lab.notebooks.page import begin
 
-# %%
+where = {"model": model, "folder": folder, "seed": seed}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
-config = presets.resolve("figX1_published_code", preset, model=model, **sizes)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
-prompts, seeds = generate.items(chosen, config["num_seeds"], first_seed=seed)
-times = time_grid(config["num_steps"])[1:-1]
+page = begin("figX1_published_code", preset, **where, **sizes)
 
 # %% [markdown]
 # Eq. 10 with and without τ, and the published variant at its own τ and at the paper's. All draw
@@ -65,54 +53,35 @@ times = time_grid(config["num_steps"])[1:-1]
 # $\sqrt{\alpha\,\mathrm{Var}(x_0) + 1-\alpha}$.
 
 # %%
-began = time.perf_counter()
-size = {"num_steps": config["num_steps"]}
-made = {"DDIM": generate.ddim_images(diffusion, prompts, seeds, **size)}
-watched = partial(study.watched_images, diffusion, prompts, seeds, **size)
 wide, narrow = DDIMInversion(tau_max=0.1), DDIMInversion(tau_max=1 / 30)
-traced = {"eq. 10, τ = 0": watched(rule=lambda m, _: SDI(m))}
-traced["eq. 10, τ ≤ 0.1"] = watched(rule=lambda m, _: SDI(m, kappa=wide))
-traced["published, τ ≤ 0.1"] = watched(rule=lambda m, _: SDI(m, kappa=wide, renoise=False))
-traced["published, τ ≤ 1/30"] = watched(rule=lambda m, _: SDI(m, kappa=narrow, renoise=False))
-seconds = time.perf_counter() - began
+rules = {"eq. 10, τ = 0": lambda m, _: SDI(m)}
+rules["eq. 10, τ ≤ 0.1"] = lambda m, _: SDI(m, kappa=wide)
+rules["published, τ ≤ 0.1"] = lambda m, _: SDI(m, kappa=wide, renoise=False)
+rules["published, τ ≤ 1/30"] = lambda m, _: SDI(m, kappa=narrow, renoise=False)
+seen = {name: [] for name in rules}
+made = {"DDIM": page.sample()}
+made |= {n: page.distill(experiment.watched(rule, seen[n]), name=n) for n, rule in rules.items()}
 
 # %%
-made |= {name: run for name, (run, _) in traced.items()}
-over_t = {"deviations": {name: deviations for name, (_, deviations) in traced.items()}}
-over_t["expected"] = study.expected_deviation(made["DDIM"].latents, times, diffusion.schedule)
-kept = {"published, τ ≤ 0.1": 0.1, "published, τ ≤ 1/30": 1 / 30}
-kept = {name: study.damping(diffusion.schedule, times, tau) for name, tau in kept.items()}
-measures = study.published_measures(made)
-rows = {name: run.images[:: config["num_seeds"]] for name, run in made.items()}
-figure = published_code(rows, chosen, measures, times=times, kept=kept, **over_t)
+over_t = experiment.over_time(seen, made["DDIM"].latents, page.model.schedule)
+measures = experiment.measures(made, over_t)
+figure = experiment.draw(made, page.items[0], measures | over_t)
 figure
 
 # %%
-latents = made["DDIM"].latents[:16]
-claims = [study.published_formula(diffusion, prompts[:16], seeds[:16], latents)]
-claims += study.published_claims(measures, over_t["deviations"], over_t["expected"], prompts)
-table(claims)
-
-# %%
-cost = {name: [run.num_forwards, run.seconds] for name, run in made.items()}
-numbers = {**measures, **over_t, "kept": kept, "times": times, "cost": cost}
-record = {"numbers": numbers, "claims": claims, "config": config, "seed": seed}
-origin = {
-    "notebook_source": "figX1_published_code.py",
-    "model_hash": diffusion.hash,
-    "seconds": seconds,
-}
-save_figure(figure, "figx1_published_code", figure_folder(preset, folder), **record, **origin)
+measures |= experiment.formula(page.model, *page.items, made["DDIM"].latents)
+claims = verdicts(experiment.CLAIMS, measures, groups=page.items[0])
+page.save(figure, measures | over_t, claims)
 
 # %% [markdown]
-# **What differs from the paper.** The published step is eq. 10's with another κ, exactly, which keeps as little as
-# 0.77 of x0. But neither contrast nor saturation is lost by it, as far as 16 prompts show: in a latent
+# **What differs from the paper.** The published step is eq. 10's with another κ, exactly, and keeps clearly less than all
+# of x0. But neither contrast nor saturation was shown to suffer from it: in a latent
 # image the network puts back at each step what was taken. Nor does it tame the inversion: its x(t)
-# deviates more, not less, from what it should. Eq. 10 itself bears τ up to 0.1 without a change of 5 %.
+# deviates more, not less, from what it should. Eq. 10 itself is not sensitive to τ up to 0.1.
 # All of them are dirty, since in 2D inversion from t = 1 is (figure 9).
 #
-# The published code differs in more than this: it adds noise along the inversion, and its γ is one
-# higher where no negative prompt is used. Both are left out here, so that one thing changes.
+# The published code differs in more than this: it adds noise along the inversion, and its γ is higher by
+# one where no negative prompt is used. Both are left out here, so that only one thing changes.
 #
 # ## Try
 #

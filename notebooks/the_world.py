@@ -34,24 +34,16 @@ num_steps: int = 0  # of DDIM, 2 or more
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
-import time
-from functools import partial
-
-from sdilib import text_to_image as generate
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import the_world as experiment
+from sdilib.lab.experiments.shared.scales import sweep
 from sdilib.lab.model_card import quality, quality_table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.world import sweep_figure, world_figure
-from sdilib.lab.studies import world
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.notebooks.page import begin
+from sdilib.text_to_image import items
 
-# %%
+where = {"model": model, "folder": folder, "seed": seed, "evaluator": evaluator}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
-config = presets.resolve("the_world", preset, model=model, **sizes) | {"evaluator": evaluator}
-origin = {"notebook_source": "the_world.py", "config": config, "seed": seed}
-save = partial(save_figure, folder=figure_folder(preset, folder), **origin)
+page = begin("the_world", preset, **where, **sizes)
 
 # %% [markdown]
 # ## What is known
@@ -60,24 +52,21 @@ save = partial(save_figure, folder=figure_folder(preset, folder), **origin)
 # traced from it, so that silhouette, depth and shape come with every picture, exactly.
 
 # %%
-began = time.perf_counter()
-rows = world.world_rows()
-objects = world_figure(rows)
-objects
+rows = experiment.world_rows()
+figure = experiment.draw_world(rows)
+figure
 
 # %%
-known = [world.truth_claim()]
-numbers = {"rows": [row.label for row in rows]}
-seconds = time.perf_counter() - began
-save(objects, "the_world_objects", numbers=numbers, claims=known, model_hash="", seconds=seconds)
-table(known)
+known = experiment.world_measures()
+numbers = known | {"rows": [row.label for row in rows]}
+page.save(figure, numbers, verdicts(experiment.WORLD_CLAIMS, known), name="the_world_objects")
 
 # %% [markdown]
 # What the model reads are captions like these; three in five name the view. About 8 in 100
 # combinations of object, colour and pattern are in no training picture.
 
 # %%
-world.captions_of(8)
+experiment.captions(8)
 
 # %% [markdown]
 # ## What the model draws
@@ -87,42 +76,35 @@ world.captions_of(8)
 # image fits its prompt and whether object, colour, pattern and view are right.
 
 # %%
-began = time.perf_counter()
-diffusion = StableDiffusion.from_pretrained(config["model"])
-judge = Evaluator.from_pretrained(evaluator)
-chosen = quality.balanced_items(config["num_prompts"])
+chosen, judge = quality.balanced_items(page.config["num_prompts"]), page.evaluator
 renders = quality.renders(quality.scenes_of(chosen, seed=seed), image_size=judge.image_size)
 asked = [item.prompt for item in chosen]
-prompts, seeds = generate.items(asked, config["num_seeds"], first_seed=seed)
-made = world.guidance_sweep(diffusion, prompts, seeds, num_steps=config["num_steps"])
-measures = world.sweep_measures(made, judge, prompts, renders)
-seconds = time.perf_counter() - began
+prompts, seeds = items(asked, page.config["num_seeds"], first_seed=seed)
+scales, steps = experiment.SCALES, page.config["num_steps"]
+made = sweep(page.model, prompts, seeds, scales=scales, num_steps=steps)
 
 # %%
-images = {scale: run.images[:: config["num_seeds"]] for scale, run in made.items()}
-samples = sweep_figure(images, renders, asked, measures)
-samples
+numbers = experiment.sweep_measures(made, judge, prompts, renders)
+figure = experiment.draw_sweep(made, prompts, renders, numbers)
+figure
 
 # %%
-claims = world.sweep_claims(measures, prompts)
-cost = {f"{scale:g}": [run.num_forwards, run.seconds] for scale, run in made.items()}
-record = {"numbers": {**measures, "cost": cost}, "claims": claims, "seconds": seconds}
-save(samples, "the_world_samples", model_hash=diffusion.hash, **record)
-table(claims)
+claims = verdicts(experiment.SWEEP_CLAIMS, numbers, groups=prompts)
+page.save(figure, numbers, claims, name="the_world_samples")
 
 # %% [markdown]
 # **What differs from the paper.** Guidance does what the paper says of it: at γ = 1 words are ignored, and
 # beyond 15 images fit their prompts less and less. Over-saturation takes another form: the mean saturation does not rise
-# from γ = 7.5 to 100 (0.78, 0.80; p = 0.2), since these colours are nearly pure as they are; contrast does, and the
+# from γ = 7.5 to 100, since these colours are nearly pure as they are; contrast does, and the
 # background gets dirty. Best is γ between 3 and 7.5. Of what a prompt asks for, the view is what the model
-# gets wrong most often: in one sample of five.
+# gets wrong most often.
 #
 # ## How good the model is
 #
 # From the model's card: more samples, held-out combinations, distances to renders.
 
 # %%
-quality_table(config["model"])
+quality_table(page.config["model"])
 
 # %% [markdown]
 # ## Try

@@ -17,8 +17,8 @@
 # **The paper's claim, turned into a rule.** DDIM and SDS are one update with two noises $\kappa$: the
 # last prediction, or a fresh draw. So there is something between them,
 # $\kappa = \sqrt{1 - \eta^2}\,\epsilon_\mathrm{last} + \eta\,\epsilon_\mathrm{fresh}$, which is DDIM at
-# $\eta = 0$ and SDS's noise at $\eta = 1$. How much fresh noise does an image bear? Below it is
-# written as a rule, and laid beside DDIM, SDS and SDI on the same prompts and seeds, its cost counted.
+# $\eta = 0$ and SDS's noise at $\eta = 1$. How much fresh noise can a run take before its image suffers? Below
+# it is written as a rule and laid beside DDIM, SDS and SDI on the same prompts and seeds, with its cost.
 # Put your own in its place.
 #
 # ![A rule beside SDS and SDI](../paper_figures/full/your_own_rule.png)
@@ -34,30 +34,27 @@ sds_steps: int = 0  # optimiser steps of SDS, 2 or more
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
-import time
-from functools import partial
-
-from sdilib import text_to_image as generate
 from sdilib.guidance import SDI, SDS, Update
-from sdilib.lab import presets
-from sdilib.lab.claims import table
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.lab.plotting.own_rule import own_rule
-from sdilib.lab.studies import own_rule as study
+from sdilib.lab.claims import verdicts
+from sdilib.lab.experiments import your_own_rule as experiment
+from sdilib.lab.notebooks.page import begin
+from sdilib.lab.presets import SDS_PRACTISED
 from sdilib.seeds import normal
-from sdilib.stable_diffusion import StableDiffusion
+
+where = {"model": model, "folder": folder, "seed": seed, "sds_steps": sds_steps}
+sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
+page = begin("your_own_rule", preset, **where, **sizes)
 
 # %% [markdown]
-# A rule is called with clean latents `x0`, a time `t` an item, the `view` (its prompt's embeddings,
-# and the render where there is one) and a `generator` an item, from which all that is random is drawn:
-# so a run repeats, and an image does not depend on its batch. It answers an `Update`.
+# A rule is called with clean latents `x0`, a time `t` per item, the `view` (its prompt's embeddings,
+# and the render where there is one) and a `generator` per item, from which all that is random is drawn:
+# so a run can be repeated, and an image does not depend on its batch. It returns an `Update`.
 # `Update.from_noises` makes one of
 #
 # - `kappa`, the noise that is subtracted, and `eps`, the one that the network predicted;
-# - `sigma`, σ(t), in a shape that multiplies `x0`: it turns their difference into latents, for the
-#   residual and eq. 5's image;
-# - `weight`, w(t): the gradient is w(t) (ε − κ). With w = σ a step of size one is eq. 10;
-# - `num_forwards`, what it cost: two sample-forwards an item for a guided prediction.
+# - `schedule`, whose σ(t) turns their difference into latents, for the residual and eq. 5's image;
+# - `weight`, w(t), if it is not σ(t): the gradient is w(t) (ε − κ). With w = σ a step of size one is eq. 10;
+# - `num_forwards`, what it cost: two sample-forwards per item for a guided prediction.
 
 
 # %%
@@ -66,12 +63,12 @@ class MyRule:
         self.model, self.eps, self.eta = model, eps, eta
 
     def __call__(self, x0, t, view, generator):
+        schedule = self.model.schedule
         kappa = (1 - self.eta**2) ** 0.5 * self.eps + self.eta * normal(x0, generator)
-        x_t = self.model.schedule.add_noise(x0, kappa, t)
+        x_t = schedule.add_noise(x0, kappa, t)
         self.eps = self.model.guided(view.prompt, 7.5)(x_t, t)
-        sigma = self.model.schedule.sigma(t).reshape(-1, 1, 1, 1).to(x0)
         return Update.from_noises(
-            x0, kappa=kappa, eps=self.eps, sigma=sigma, weight=sigma, num_forwards=2 * len(x0)
+            x0, t, kappa=kappa, eps=self.eps, schedule=schedule, num_forwards=2 * len(x0)
         )
 
 
@@ -92,52 +89,33 @@ class MyResumableRule(MyRule):
 
 
 # %%
-sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
-config = presets.resolve("your_own_rule", preset, model=model, sds_steps=sds_steps, **sizes)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-chosen = presets.example_prompts(diffusion.draws_world)[: config["num_prompts"]]
-work = (diffusion, *generate.items(chosen, config["num_seeds"], first_seed=seed))
-practice = {"t_schedule": "random", "learning_rate": 0.1, "num_steps": config["sds_steps"]}
-distill = partial(generate.distilled_images, *work, num_steps=config["num_steps"])
+practice = SDS_PRACTISED | {"num_steps": page.config["sds_steps"]}
+made = {"DDIM": page.sample()}
+made["SDS"] = page.distill(lambda m, _: SDS(m, 7.5), **practice)
+made["SDI"] = page.distill(lambda m, _: SDI(m))
+made["my rule"] = page.distill(lambda m, eps: MyResumableRule(m, eps, eta=0.5))
+made["η = 0"] = page.distill(lambda m, eps: MyResumableRule(m, eps, eta=0.0))
 
 # %%
-began = time.perf_counter()
-made = {"DDIM": generate.ddim_images(*work, num_steps=config["num_steps"])}
-made["SDS"] = generate.distilled_images(*work, rule=lambda m, _: SDS(m, 7.5), **practice)
-made["SDI"] = distill(rule=lambda m, _: SDI(m))
-made["my rule"] = distill(rule=lambda m, eps: MyResumableRule(m, eps, eta=0.5))
-at_zero = distill(rule=lambda m, eps: MyResumableRule(m, eps, eta=0.0))
-seconds = time.perf_counter() - began
-
-# %%
-measures = study.rule_measures(made)
-rows = {name: run.images[:: config["num_seeds"]] for name, run in made.items()}
-figure = own_rule(rows, chosen, measures)
+prompts, numbers = page.items[0], experiment.measures(made)
+figure = experiment.draw(made, prompts, numbers)
 figure
 
 # %%
-study.rule_table(made, measures)
+experiment.Means(made, numbers)
 
 # %% [markdown]
-# First of all a rule is held to what it must be in a special case. Then the question that decides:
-# is its image closer than SDS's to the one that DDIM makes of the same noise? That is no statement of
+# First of all, a rule is held to what it must be in a special case. Then comes the question that decides:
+# is its image closer than that of SDS to the one that DDIM makes of the same noise? That is not a statement of
 # the paper, but it is tested as one, and takes eight prompts.
 
 # %%
-special = study.special_case("With η = 0 the rule is DDIM", at_zero, made["DDIM"])
-claims = [special, study.closer_than_sds(measures, work[1])]
-table(claims)
-
-# %%
-cost = {name: [run.num_forwards, run.seconds] for name, run in made.items()}
-record = {"numbers": {**measures, "cost": cost}, "claims": claims, "config": config, "seed": seed}
-origin = {"notebook_source": "your_own_rule.py", "model_hash": diffusion.hash, "seconds": seconds}
-save_figure(figure, "your_own_rule", figure_folder(preset, folder), **record, **origin)
+page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
 # ## Try
 #
-# - `eta=0.2` and `eta=1.0`, or η falling with the time: `self.eta * t`, reshaped as `sigma` is.
+# - `eta=0.2` and `eta=1.0`, or η falling with the time: `self.eta * t`, reshaped by `sdilib.schedule.spread`.
 # - Classifier score distillation (2310.19415): draw κ, and subtract the unconditional prediction,
-#   `kappa=self.model.guided(view.prompt, 0.0)(x_t, t)`. It costs one sample-forward more.
+#   `kappa=self.model.guided(view.prompt, 0.0)(x_t, t)`. It costs one more sample-forward.
 # - `eps` scaled to unit deviation before it is remembered: `sdilib.inversion.unit_deviation`.

@@ -15,6 +15,7 @@ __all__ = [
     "NUM_EXAMPLES",
     "PAPER_PROMPTS",
     "PRESETS",
+    "SDS_PRACTISED",
     "SDS_TIMES",
     "WORLD_PROMPTS",
     "example_prompts",
@@ -72,7 +73,10 @@ PAPER_PROMPTS = (
 """Some of the paper's prompts (figures 1 and 6 to 11, and Table 1)."""
 
 SDS_TIMES: dict[str, Any] = {"t_schedule": "random", "t_end": 0.02}
-"""How t runs in SDS: drawn anew, from DreamFusion's range (2209.14988)."""
+"""How t runs in SDS: drawn again at each step, from DreamFusion's 0.02 (2209.14988) up to 1, where all runs here begin."""
+
+SDS_PRACTISED: dict[str, Any] = SDS_TIMES | {"learning_rate": 0.1}
+"""SDS as practised in 2D (Algorithm 1): by Adam, in latents, whose own size is about 1."""
 
 _JUDGES: dict[str, int | float | str] = {
     "smoke": "evaluator",
@@ -244,6 +248,7 @@ NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
         "num_prompts": {"smoke": 2, "laptop": 16, "full": 16, "gpu": 16},
         "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
         "num_steps": {"smoke": 2, "laptop": 30, "full": 50, "gpu": 50},
+        "evaluator": dict.fromkeys(PRESETS, "evaluator"),
     },
     # The explorer begins with one run of SDI: 330 sample-forwards at laptop.
     "explore": {

@@ -1,8 +1,11 @@
 """A page resolves its preset, loads what is asked for, and leaves its figure with its record."""
 
 import pytest
+import torch
 from matplotlib.figure import Figure
 
+from sdilib.guidance import SDI
+from sdilib.inversion import Cached
 from sdilib.lab.claims import Exact, verdicts
 from sdilib.lab.notebooks.page import begin
 from sdilib.storage import read_json
@@ -41,3 +44,12 @@ def test_only_a_model_that_was_loaded_is_named(page):
 def test_an_unknown_parameter_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"parameter='num_promts'.*did you mean num_prompts"):
         begin("fig01_teaser", "smoke", num_promts=3)
+
+
+def test_items_are_sampled_and_distilled_in_the_pages_steps_unless_told_otherwise(page):
+    sampled, few = page.sample(), page.sample(num_steps=2)
+    made = page.distill(lambda m, eps: SDI(m, kappa=Cached(eps)))
+    torch.testing.assert_close(made.latents, sampled.latents, rtol=1e-3, atol=1e-3)
+    assert made.residuals.shape == (1, page.config["num_steps"] - 1)
+    assert sampled.num_forwards == 2 * page.config["num_steps"]
+    assert few.num_forwards == 4

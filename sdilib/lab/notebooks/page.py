@@ -18,7 +18,7 @@ from sdilib.lab.claims import Claim, Table
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.notebooks.records import Savable, figure_folder, save_figure
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_image import items
+from sdilib.text_to_image import Generated, RuleFrom, ddim_images, distilled_images, items
 
 __all__ = ["Page", "begin"]
 
@@ -53,13 +53,32 @@ class Page:
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
-        """The first `num_prompts` examples of the model."""
-        return presets.example_prompts(self.model.draws_world)[: self.config["num_prompts"]]
+        """The first `num_prompts` examples of the model, or all."""
+        return presets.example_prompts(self.model.draws_world)[: self.config.get("num_prompts")]
 
     @cached_property
     def items(self) -> tuple[list[str], list[int]]:
         """Every prompt with every seed, prompt by prompt: two lists of equal length."""
         return items(self.prompts, self.config.get("num_seeds", 1), first_seed=self.seed)
+
+    def sample(self, **settings: Any) -> Generated:
+        """Sample the items by DDIM, in the page's `num_steps` if no other number is given.
+
+        Args:
+            **settings: of `ddim_images`.
+        """
+        settings = {"num_steps": self.config["num_steps"]} | settings
+        return ddim_images(self.model, *self.items, **settings)
+
+    def distill(self, rule: RuleFrom, **settings: Any) -> Generated:
+        """Distill the items by a rule, in the page's `num_steps` if no other number is given.
+
+        Args:
+            rule: makes the rule of a batch, from the model and the noise predicted at t = 1.
+            **settings: of `distilled_images`.
+        """
+        settings = {"num_steps": self.config["num_steps"]} | settings
+        return distilled_images(self.model, *self.items, rule=rule, **settings)
 
     @cached_property
     def run(self) -> dict[str, Any]:

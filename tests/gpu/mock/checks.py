@@ -117,10 +117,9 @@ def main(root: str) -> None:
     from sdilib.guidance import ISM, SDI, SDS
     from sdilib.inversion import FixedPoint, GradientDescent
     from sdilib.lab.claims import paired_claim
+    from sdilib.lab.experiments import fig05_overview
     from sdilib.lab.gpu_check import check_gpu
-    from sdilib.lab.plotting.overview import overview
     from sdilib.lab.runs import distilled
-    from sdilib.lab.studies.overview import one_step, overview_images
     from sdilib.stable_diffusion import StableDiffusion
     from sdilib.text_to_3d import Text3D
     from sdilib.text_to_image import ddim_images, distilled_images
@@ -164,18 +163,11 @@ def main(root: str) -> None:
         images[name] = distilled_images(*work, rule=rule, num_steps=2).images
     found["images"] = {name: str(each.device) for name, each in images.items()}
 
-    step = one_step(*work, num_steps=3, t=0.7)
+    step = fig05_overview.one_step(*work, num_steps=3, t=0.7)
     residuals = {name: update.residual for name, update in step.updates.items()}
     found["residuals"] = str(residuals["SDI"].device)
     claim = paired_claim("any", smaller=residuals["SDI"], larger=residuals["SDS"])
-    overview(
-        overview_images(model, step),
-        {name: update.kappa[0] for name, update in step.updates.items()},
-        prompt="a red mug",
-        t=step.t,
-        ladder_times=step.ladder_times,
-        residuals={name: float(each[0]) for name, each in residuals.items()},
-    )
+    fig05_overview.draw(fig05_overview.images(model, step), step, "a red mug")
     found["claim"] = claim.n
     sys.stdout.write(json.dumps(found) + "\n")
 

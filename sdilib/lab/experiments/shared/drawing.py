@@ -1,13 +1,16 @@
-"""What all figures share: colours, sizes, rows of images, and the numbers of items below them."""
+"""What all figures share: colours, sizes, rows of images, and below them curves or the numbers of items."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import matplotlib.figure
+import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = [
@@ -17,11 +20,15 @@ __all__ = [
     "colour_of",
     "draw_curves",
     "draw_items",
+    "draw_mean",
     "draw_rows",
     "image_rows",
+    "images_above",
     "images_and_items",
     "items_height",
     "legend",
+    "panels",
+    "pixels",
     "quiet",
     "rows_height",
     "stacked",
@@ -29,13 +36,25 @@ __all__ = [
 
 COLOURS = {
     "DDIM": "#1b1b1b",
+    "SDI": "#1b7837",
     "SDI, cached κ": "#e08214",
     "SDI, inversion": "#1b7837",
-    "SDS, random κ": "#762a83",
     "SDS": "#762a83",
-    "SDI": "#1b7837",
+    "SDS, random κ": "#762a83",
+    "random": "#762a83",
+    "fixed": "#b08bc0",
+    "fixed point": "#b2182b",
+    "descent": "#4393c3",
+    "inversion": "#1b7837",
+    "cached": "#e08214",
+    "(7.5, 7.5)": "#b2182b",
+    "(0, 0)": "#4393c3",
+    "(0, 7.5)": "#b08bc0",
+    "(-7.5, 7.5)": "#1b7837",
 }
-"""One colour a method, the same in every figure."""
+"""One colour per family of methods, per choice of kappa and per strategy (gamma_inv, gamma_fwd), in every figure."""
+
+INVERSE, FORWARD = r"$\gamma_\mathrm{inv}$", r"$\gamma_\mathrm{fwd}$"
 
 WIDTH = 7.2
 """Of every figure, in inches: two columns of a paper."""
@@ -55,7 +74,10 @@ EDGE = 0.3
 """Room above the panels and below them, in inches."""
 
 LETTER = 0.056
-"""Width of a method's name, a letter, in inches."""
+"""Width of one letter of a method's name, in inches."""
+
+PANELS = 2.3
+"""Height of a line of large panels, in inches."""
 
 
 class Figure(matplotlib.figure.Figure):
@@ -145,7 +167,7 @@ def draw_rows(
 
     Args:
         figure: of the width `WIDTH` and the height `rows_height`.
-        rows: images in [0, 1] by label.
+        rows: images in [0, 1] by label; that of a strategy, such as "(0, 7.5)", is spelled out.
         columns: titles.
         titles: as in `rows_height`.
     """
@@ -156,14 +178,29 @@ def draw_rows(
     )
     for line, (label, images) in zip(grid, rows.items(), strict=True):
         for axes, image in zip(line, images, strict=True):
-            axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="lanczos")
+            axes.imshow(pixels(image), interpolation="lanczos")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-        line[0].set_ylabel(
-            label.replace(", ", "\n"), rotation=0, ha="right", va="center", labelpad=6, fontsize=8
-        )
+        spelled = _spelled(label).replace(", ", "\n")
+        line[0].set_ylabel(spelled, rotation=0, ha="right", va="center", labelpad=6, fontsize=8)
     for axes, title in zip(grid[0], columns, strict=True):
         axes.set_title(_broken(title), fontsize=6.5, pad=3)
+
+
+def _spelled(label: str) -> str:
+    if not label.startswith("("):
+        return label
+    inverse, forward = label.strip("()").split(", ")
+    return f"{INVERSE} = {inverse}, {FORWARD} = {forward}"
+
+
+def pixels(image: Float[Tensor, "3 height width"]) -> NDArray[np.float32]:
+    """Return an image as matplotlib draws it, channels last.
+
+    Args:
+        image: clamped to [0, 1], on CPU.
+    """
+    return image.permute(1, 2, 0).clamp(0, 1).numpy()
 
 
 def _broken(title: str, length: int = 14) -> str:
@@ -176,13 +213,40 @@ def _broken(title: str, length: int = 14) -> str:
 
 
 def colour_of(method: str) -> str:
-    """Return a method's colour: its own, or that of the family it begins with.
+    """Return a method's colour, that of the longest name in `COLOURS` that its own begins with.
 
     Args:
-        method: e.g. "SDS, γ = 7.5".
+        method: e.g. "SDS, γ = 7.5" or "fixed point, ×10".
+
+    Examples:
+        >>> colour_of("fixed point, ×10") == COLOURS["fixed point"] != COLOURS["fixed"]
+        True
     """
-    family = next(family for family in ("SDI", "SDS", "DDIM") if method.startswith(family))
-    return COLOURS.get(method, COLOURS[family])
+    return COLOURS[max((name for name in COLOURS if method.startswith(name)), key=len)]
+
+
+def draw_mean(
+    axes: Axes,
+    at: Sequence[float],
+    values: Float[Tensor, "items places"],
+    colour: str | Sequence[float],
+    **line: Any,
+) -> None:
+    """Draw the mean over items as a line, and their middle half as a band if there are several.
+
+    Args:
+        axes: changed in place.
+        at: places on the horizontal axis.
+        values: for each item and place.
+        colour: of both.
+        **line: further properties of the line.
+    """
+    values = values.double()
+    if len(values) > 1:
+        low, high = values.quantile(torch.tensor([0.25, 0.75]).double(), dim=0).tolist()
+        axes.fill_between(list(at), low, high, color=colour, alpha=0.16, linewidth=0)
+    style: dict[str, Any] = {"linewidth": 1.3, "markersize": 3.5} | line
+    axes.plot(list(at), values.mean(0).tolist(), color=colour, **style)
 
 
 def draw_curves(
@@ -191,7 +255,7 @@ def draw_curves(
     named: Mapping[str, Float[Tensor, "items times"]],
     colours: Mapping[str, str],
 ) -> None:
-    """Draw curves over t, which falls to the right: the mean over items, and their middle half.
+    """Draw curves over t, which falls to the right, each by `draw_mean`.
 
     Args:
         axes: changed in place.
@@ -199,26 +263,75 @@ def draw_curves(
         named: a number for each item and time, by name.
         colours: by name.
     """
-    for name, each in named.items():
-        values, colour = each.double(), colours[name]
-        if len(values) > 1:
-            low, high = values.quantile(torch.tensor([0.25, 0.75]).double(), dim=0)
-            band = {"color": colour, "alpha": 0.18, "linewidth": 0}
-            axes.fill_between(list(times), low.tolist(), high.tolist(), **band)
-        axes.plot(list(times), values.mean(0).tolist(), color=colour, linewidth=1.3)
+    for name, values in named.items():
+        draw_mean(axes, times, values, colours[name], label=name)
     axes.set_xlim(1, 0)
     axes.set_xticks([1, 0.5, 0], ["1", "0.5", "0"])
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    if axes.dataLim.y0 >= 0:
+        axes.set_ylim(bottom=0)
     axes.set_xlabel("t", fontsize=8, labelpad=1)
     axes.locator_params(axis="y", nbins=4)
     quiet(axes)
+
+
+def stacked(*heights: float) -> tuple[Figure, list[FigureBase]]:
+    """Return a figure of full width, and its parts of some heights, one below the other.
+
+    Args:
+        *heights: in inches.
+    """
+    figure = Figure(figsize=(WIDTH, sum(heights)))
+    parts = figure.add_gridspec(len(heights), 1, height_ratios=heights, hspace=0)
+    return figure, [figure.add_subfigure(part) for part in parts]
+
+
+def images_above(
+    rows: Mapping[str, Float[Tensor, "columns 3 height width"]],
+    columns: Sequence[str],
+    height: float,
+    *,
+    titles: float = TITLES,
+) -> tuple[Figure, FigureBase]:
+    """Draw rows of images, and return the figure and its empty part below them.
+
+    Args:
+        rows: by label; the first eight of each are drawn.
+        columns: titles.
+        height: of the empty part, in inches.
+        titles: as in `rows_height`.
+    """
+    columns = columns[:MOST_COLUMNS]
+    shown = {name: images[:MOST_COLUMNS] for name, images in rows.items()}
+    figure, (above, below) = stacked(rows_height(shown, columns, titles=titles), height)
+    draw_rows(above, shown, columns, titles=titles)
+    return figure, below
+
+
+def panels(figure: FigureBase, count: int, height: float, *, between: float = 0.17) -> list[Axes]:
+    """Return panels side by side, with room for their titles and labels.
+
+    Args:
+        figure: of full width, or a part of one.
+        count: of panels.
+        height: of the figure, in inches.
+        between: room between two, as a share of a panel's width.
+    """
+    line = figure.subplots(1, count, squeeze=False)[0]
+    figure.subplots_adjust(
+        left=0.5 * LABELS / WIDTH,
+        right=0.98,
+        bottom=0.45 / height,
+        top=1 - EDGE / height,
+        wspace=between,
+    )
+    return list(line)
 
 
 def images_and_items(
     rows: Mapping[str, Float[Tensor, "columns 3 height width"]],
     columns: Sequence[str],
     measured: Mapping[str, Mapping[str, Float[Tensor, " items"]]],
-    colour: Callable[[str], str],
+    colour: Callable[[str], str] = colour_of,
 ) -> Figure:
     """Draw rows of images by method, and below them the numbers of all items.
 
@@ -228,19 +341,17 @@ def images_and_items(
         measured: by metric, then method, the number of each item; a metric may lack a method.
         colour: of a method.
     """
-    columns = columns[:MOST_COLUMNS]
-    shown = {name: images[:MOST_COLUMNS] for name, images in rows.items()}
-    figure, (above, below) = stacked(rows_height(shown, columns), items_height(rows))
-    draw_rows(above, shown, columns)
-    draw_items(below, measured, {name: colour(name) for name in rows})
+    methods = [name for name in rows if any(name in of for of in measured.values())]
+    figure, below = images_above(rows, columns, items_height(methods))
+    draw_items(below, measured, {name: colour(name) for name in methods})
     return figure
 
 
-def items_height(methods: Mapping[str, object]) -> float:
+def items_height(methods: Collection[str]) -> float:
     """Return the height in inches that `draw_items` needs.
 
     Args:
-        methods: by name.
+        methods: their names.
     """
     return 2 * EDGE + 0.17 * len(methods) + 0.05
 

@@ -1,0 +1,289 @@
+"""Figure 6: renders noised to several t by SDS and by SDI, and what each makes of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from sdilib.checks import in_range, positive_int, reject
+from sdilib.guidance import SDI, SDS, Rule, View
+from sdilib.inversion import DDIMInversion, KappaChoice
+from sdilib.lab.claims import Less
+from sdilib.lab.experiments.shared import drawing
+from sdilib.lab.experiments.shared.path import batched, decoded, fine_detail
+from sdilib.seeds import generator
+from sdilib.stable_diffusion import StableDiffusion
+
+__all__ = [
+    "CLAIMS",
+    "COSINE",
+    "DETAIL",
+    "PLACE",
+    "TIMES",
+    "Noised",
+    "coverage",
+    "draw",
+    "intermediates",
+    "measures",
+    "rows",
+    "summary",
+]
+
+TIMES = tuple(k / 10 for k in range(1, 10))
+"""That renders are noised to."""
+
+SHOWN = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Of these, the columns."""
+
+DETAIL = "fine detail of x0(t)"
+COSINE = "cosine of neighbours' updates"
+PLACE = "κ², object / background"
+LIKE, EARLY, WHERE = (
+    f"{COSINE}, mean over t",
+    f"{DETAIL}, mean over t ≥ 0.7",
+    f"{PLACE}, mean over t",
+)
+
+CLAIMS = tuple(
+    Less(said, measure, "SDS", "SDI", note)
+    for said, measure, note in (
+        (
+            "Inverted noise makes more consistent single-step generations: neighbouring t pull alike",
+            LIKE,
+            "cosine of x0(t) - x0 in latents",
+        ),
+        (
+            "It makes intricate features at earlier times: more fine detail of x0(t) at t ≥ 0.7",
+            EARLY,
+            "fine detail may be dirt",
+        ),
+        (
+            "The inverted noise lies on the object rather than on the background",
+            WHERE,
+            "mean square of κ on the object over that on the background; 1 is evenly spread",
+        ),
+    )
+)
+
+BELOW = 1.55
+"""Height of the drawing.panels with their labels, in inches."""
+
+Renders = Float[Tensor, "items channels h w"]
+Latents = Float[Tensor, "items times channels h w"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Noised:
+    """What a rule makes of renders, on CPU.
+
+    Attributes:
+        x_t: the noised renders (eq. 7).
+        denoised: their single-step denoised images (eq. 5).
+        kappa: the noises.
+        num_forwards: UNet sample-forwards per render, all times together.
+    """
+
+    x_t: Latents
+    denoised: Latents
+    kappa: Latents
+    num_forwards: float
+
+
+def intermediates(
+    model: StableDiffusion,
+    x0: Renders,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    times: Sequence[float] = TIMES,
+    guidance_scale: float = 7.5,
+    kappa: KappaChoice | None = None,
+    batch_size: int = 16,
+) -> dict[str, Noised]:
+    """Noise and denoise renders at several t, by SDS and by SDI at the same gamma.
+
+    Args:
+        model: frozen.
+        x0: latents of the renders.
+        prompts: one a render.
+        seeds: one a render.
+        times: in (0, 1], rising.
+        guidance_scale: gamma of both.
+        kappa: SDI's; None is `DDIMInversion()`.
+        batch_size: renders at a time.
+
+    Raises:
+        ValueError: an argument outside its range.
+        NonFiniteError: a prediction is not finite.
+    """
+    for t in times:
+        in_range("times", t, 0.0, 1.0, open_low=True)
+    if not times or list(times) != sorted(set(times)):
+        reject("times", list(times), "at least one time, rising")
+    embedded, renders = model.embed(prompts), x0.to(model.device)
+
+    def ask(items: Tensor, rule: Rule) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        some, view = renders[items], View(embedded.select(items))
+        for k, t in enumerate(times):
+            each = torch.full((len(items),), t, dtype=torch.float64)
+            draws = [generator(seeds[i], k, "noise") for i in items.tolist()]
+            update = rule(some, each, view, draws)
+            yield model.schedule.add_noise(some, update.kappa, each), update.denoised, update.kappa
+
+    rules = {
+        "SDS": SDS(model, guidance_scale),
+        "SDI": SDI(model, guidance_scale, DDIMInversion() if kappa is None else kappa),
+    }
+    made = {}
+    for name, rule in rules.items():
+        before, size = model.num_forwards, {"total": len(times), "batch_size": batch_size}
+        x_t, denoised, noise = batched(len(prompts), partial(ask, rule=rule), name=name, **size)
+        cost = (model.num_forwards - before) / len(prompts)
+        made[name] = Noised(x_t, denoised, noise, cost)
+    return made
+
+
+def coverage(
+    images: Float[Tensor, "items 3 height width"], *, size: int, threshold: float = 0.1
+) -> Float[Tensor, "items size size"]:
+    """Return how much of each cell the object covers: pixels that differ from the colour of the image's border.
+
+    Args:
+        images: in [0, 1].
+        size: cells per side.
+        threshold: of the largest difference of a channel from the border's mean, in (0, 1).
+
+    Raises:
+        ValueError: an argument outside its range.
+    """
+    positive_int("size", size)
+    in_range("threshold", threshold, 0.0, 1.0, open_low=True)
+    ends = [images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]]
+    border = torch.cat(ends, dim=-1).mean(-1)[..., None, None]
+    differs = ((images - border).abs().amax(1, keepdim=True) > threshold).float()
+    return functional.adaptive_avg_pool2d(differs, size)[:, 0]
+
+
+def measures(
+    x0: Renders,
+    run: Mapping[str, Noised],
+    render: Float[Tensor, "items 3 height width"],
+    denoised: Mapping[str, Float[Tensor, "items times 3 height width"]],
+    times: Sequence[float] = TIMES,
+) -> dict[str, dict[str, Any]]:
+    """Return figure 6's numbers for each item and time, and what `CLAIMS` compares.
+
+    Args:
+        x0: latents of the renders.
+        run: from `intermediates`.
+        render: the renders as images in [0, 1].
+        denoised: the single-step denoised images, decoded, by rule.
+        times: of the run.
+
+    Returns:
+        Fine detail of the denoised images; the cosine between the updates x0(t) - x0 at neighbouring
+        times, one fewer; the mean square of kappa on the object over that on the background.
+    """
+    where = coverage(render, size=x0.shape[-1])[:, None, None]
+    updates = {name: (each.denoised - x0[:, None].cpu()).flatten(2) for name, each in run.items()}
+    numbers = {
+        DETAIL: {name: fine_detail(each) for name, each in denoised.items()},
+        COSINE: {
+            name: functional.cosine_similarity(each[:, 1:], each[:, :-1], dim=2)
+            for name, each in updates.items()
+        },
+        PLACE: {
+            name: _mean_square(each.kappa, where) / _mean_square(each.kappa, 1 - where)
+            for name, each in run.items()
+        },
+    }
+    forwards = {name: each.num_forwards for name, each in run.items()}
+    return summary(numbers, times) | {"forwards": forwards}
+
+
+def summary(
+    numbers: Mapping[str, Mapping[str, Float[Tensor, "items _"]]], times: Sequence[float]
+) -> dict[str, dict[str, Any]]:
+    """Return numbers over t, and the means that `CLAIMS` compares.
+
+    Args:
+        numbers: by measure, then rule.
+        times: of the run.
+    """
+    early = [k for k, t in enumerate(times) if t >= 0.7]
+    return {
+        **{measure: dict(by_rule) for measure, by_rule in numbers.items()},
+        LIKE: {name: each.mean(1) for name, each in numbers[COSINE].items()},
+        EARLY: {name: each[:, early].mean(1) for name, each in numbers[DETAIL].items()},
+        WHERE: {name: each.mean(1) for name, each in numbers[PLACE].items()},
+    }
+
+
+def _mean_square(noise: Latents, weight: Tensor) -> Float[Tensor, "items times"]:
+    total = weight.expand_as(noise).sum((2, 3, 4))
+    return (weight * noise.square()).sum((2, 3, 4)) / total.clamp_min(1e-6)
+
+
+def rows(
+    render: Float[Tensor, "3 height width"],
+    noised: Mapping[str, Float[Tensor, "times 3 height width"]],
+    denoised: Mapping[str, Float[Tensor, "times 3 height width"]],
+    shown: Sequence[int],
+) -> dict[str, Float[Tensor, "columns 3 height width"]]:
+    """Return figure 6's rows: by rule the noised render, its denoised image, and what guidance adds to the render.
+
+    The first column is t = 0, where the first two are the render itself and nothing is added.
+
+    Args:
+        render: in [0, 1].
+        noised: by rule.
+        denoised: by rule.
+        shown: which times.
+    """
+    drawn = {}
+    for rule, each in denoised.items():
+        drawn[f"{rule}, noised x(t)"] = torch.stack([render, *noised[rule][shown]])
+        drawn[f"{rule}, denoised x0(t)"] = clean = torch.stack([render, *each[shown]])
+        drawn[f"{rule}, update, about grey"] = 0.5 + clean - render
+    return drawn
+
+
+def draw(
+    model: StableDiffusion,
+    run: Mapping[str, Noised],
+    render: Float[Tensor, "items 3 height width"],
+    denoised: Mapping[str, Float[Tensor, "items times 3 height width"]],
+    numbers: Mapping[str, Mapping[str, Any]],
+    times: Sequence[float] = TIMES,
+) -> drawing.Figure:
+    """Draw the first render's rows of images, a column per time, and below them curves over t.
+
+    Args:
+        model: whose VAE decodes.
+        run: from `intermediates`.
+        render: as images in [0, 1].
+        denoised: images in [0, 1] by rule.
+        numbers: from `measures`; the mean is drawn, and the middle half of the items.
+        times: of the run.
+    """
+    shown = [k for k, t in enumerate(times) if t in SHOWN]
+    noised = {rule: decoded(model, each.x_t[:1])[0] for rule, each in run.items()}
+    first = {rule: each[0] for rule, each in denoised.items()}
+    titles = ["render", *(f"t = {times[k]:.2g}" for k in shown)]
+    drawn = rows(render[0], noised, first, shown)
+    figure, below = drawing.images_above(drawn, titles, BELOW, titles=drawing.ONE_LINE)
+    line = drawing.panels(below, 3, BELOW, between=0.28)
+    for axes, measure in zip(line, (DETAIL, COSINE, PLACE), strict=True):
+        at = times[measure == COSINE :]
+        drawing.draw_curves(
+            axes, at, numbers[measure], {rule: drawing.colour_of(rule) for rule in run}
+        )
+        axes.set_title(measure, fontsize=8, loc="left")
+        axes.set_xlim(0, 1)  # as the columns run
+    line[0].legend(loc="lower left", **drawing.SMALL)
+    return figure

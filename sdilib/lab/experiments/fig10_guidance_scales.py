@@ -1,0 +1,227 @@
+"""Figure 10: which gamma to invert with, and which to step with."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from matplotlib import colormaps
+from matplotlib.figure import FigureBase
+from torch import Tensor
+
+from sdilib.inversion import DDIMInversion, full_kappa, invert
+from sdilib.lab.claims import Less, Within
+from sdilib.lab.experiments.shared import drawing
+from sdilib.lab.experiments.shared import path as along
+from sdilib.lab.experiments.shared.path import STRATEGIES
+
+__all__ = ["CLAIMS", "RULES", "clean_deviations", "draw", "maps", "measures", "summary"]
+
+RULES = {
+    name: along.sdi_with(partial(DDIMInversion, guidance_scale=inverse), forward)
+    for name, (inverse, forward) in STRATEGIES.items()
+}
+"""SDI at each strategy."""
+
+BOTH, NONE, HALF, NEGATIVE = STRATEGIES
+PAIRS = ((HALF, NEGATIVE), (HALF, NONE), (NEGATIVE, NONE))
+"""Strategies that the paper finds on par."""
+
+MEAN, RATIO = "mean of r(t)", "ratio of residuals"
+
+CLAIMS = (
+    *(
+        Less(
+            f"(γ_inv, γ_fwd) = {low} has a lower residual than {high}",
+            MEAN,
+            low,
+            high,
+            note="mean over t",
+        )
+        for low, high in ((NEGATIVE, HALF), (NEGATIVE, BOTH), (HALF, BOTH), (NONE, BOTH))
+    ),
+    *(
+        Within(
+            f"{one} and {other} perform on par: along.residuals within 20 % of each other",
+            RATIO,
+            f"{other} / {one}",
+            at_least=1 / 1.2,
+            at_most=1.2,
+            note="the paper names no margin",
+        )
+        for one, other in PAIRS
+    ),
+)
+
+ByStrategy = Mapping[str, Float[Tensor, "items times"]]
+ByScale = dict[float, Float[Tensor, "items steps"]]
+
+
+def measures(path: along.Path) -> dict[str, dict[str, Any]]:
+    """Return the residual along a path for each of `STRATEGIES`, and what `CLAIMS` compares.
+
+    Strategies that share gamma_inv share the inversion.
+
+    Args:
+        path: its gamma plays no role in the along.residuals.
+    """
+    kappas = {inverse: _inverted(path, inverse) for inverse, _ in STRATEGIES.values()}
+    return summary(
+        {
+            name: along.residuals(path, kappas[inverse], guidance_scale=forward)
+            for name, (inverse, forward) in STRATEGIES.items()
+        }
+    )
+
+
+def summary(r: ByStrategy) -> dict[str, dict[str, Any]]:
+    """Return along.residuals, and what `CLAIMS` compares.
+
+    Args:
+        r: along.residuals by strategy.
+    """
+    mean = {name: each.mean(1) for name, each in r.items()}
+    ratios = {f"{other} / {one}": mean[other] / mean[one] for one, other in PAIRS}
+    return {"r": dict(r), MEAN: mean, RATIO: ratios}
+
+
+def maps(
+    path: along.Path, inverse_scales: Sequence[float], forward_scales: Sequence[float]
+) -> Float[Tensor, "inverse forward times"]:
+    """Return the mean residual over items, by gamma_inv, gamma_fwd and time.
+
+    Args:
+        path: at the times of the maps; its gamma plays no role.
+        inverse_scales: values of gamma_inv, an inversion each.
+        forward_scales: values of gamma_fwd, a call of the denoiser each.
+    """
+    kappas = [_inverted(path, inverse) for inverse in inverse_scales]
+    rows = [
+        torch.stack(
+            [along.residuals(path, kappa, guidance_scale=gamma).mean(0) for gamma in forward_scales]
+        )
+        for kappa in kappas
+    ]
+    return torch.stack(rows)
+
+
+def _inverted(path: along.Path, gamma: float) -> Tensor:
+    make = partial(DDIMInversion, guidance_scale=gamma)
+    return along.noises(path, make, name=f"inversion at {gamma:g}")
+
+
+def clean_deviations(
+    path: along.Path, inverse_scales: Sequence[float], *, num_inversion_steps: int = 10
+) -> ByScale:
+    """Return the root mean square of kappa on clean images, at t = 1/n, 2/n … 1, by gamma_inv.
+
+    One inversion up to t = 1 passes through all of them: `DDIMInversion` at t = k/n makes the same first k steps. Costs
+    n calls of the denoiser per item and scale.
+
+    Args:
+        path: whose samples are inverted.
+        inverse_scales: values of gamma_inv.
+        num_inversion_steps: n.
+    """
+
+    def rows(items: Tensor, gamma: float) -> Iterator[tuple[Tensor]]:
+        denoise = replace(path.denoise, guidance_scale=gamma).select(items)
+        x0 = path.samples[items].to(denoise.prompt.conditional.device)
+        for step in invert(x0, denoise, t=1.0, num_inversion_steps=num_inversion_steps):
+            yield (full_kappa(x0, step.x_next, t=step.t_next, denoise=denoise),)
+
+    size = {"total": num_inversion_steps, "batch_size": path.batch_size}
+    count = len(path.seeds)
+    return {
+        gamma: along.root_mean_square(
+            along.batched(count, partial(rows, gamma=gamma), name="clean", **size)[0]
+        )
+        for gamma in inverse_scales
+    }
+
+
+def draw(
+    rows: Mapping[str, Float[Tensor, "columns 3 height width"]],
+    columns: Sequence[str],
+    *,
+    times: Sequence[float],
+    r: ByStrategy,
+    deviations: ByScale,
+    grid_times: Sequence[float],
+    grid: Float[Tensor, "inverse forward times"],
+    scales: tuple[Sequence[float], Sequence[float]],
+) -> drawing.Figure:
+    """Draw images and residual by strategy, deviation of kappa, and maps over gamma.
+
+    Args:
+        rows: one image a prompt, by strategy (gamma_inv, gamma_fwd); the first eight are drawn.
+        columns: the prompts.
+        times: falling, of the along.residuals.
+        r: along.residuals by strategy.
+        deviations: from `clean_deviations`.
+        grid_times: of the maps.
+        grid: from `maps`.
+        scales: its values of gamma_inv and gamma_fwd.
+    """
+    figure, below = drawing.images_above(rows, columns, 2 * drawing.PANELS)
+    upper, lower = (below.add_subfigure(part) for part in below.add_gridspec(2, 1, hspace=0))
+    over_t, spread = drawing.panels(upper, 2, drawing.PANELS)
+    drawing.draw_curves(over_t, times, r, {name: drawing.colour_of(name) for name in r})
+    over_t.set_title("residual r(t) of eq. 8", fontsize=8, loc="left")
+    over_t.legend(
+        title=f"({drawing.INVERSE}, {drawing.FORWARD})", title_fontsize=6.5, **drawing.SMALL
+    )
+    colours = _shades(deviations)
+    for scale, each in deviations.items():
+        steps = each.shape[1]
+        t = [(k + 1) / steps for k in range(steps)]
+        spread.plot(t, each.mean(0), color=colours[scale], linewidth=1.2, label=f"{scale:g}")
+    spread.axhline(1, color="#999999", linewidth=0.8, linestyle="--", zorder=0)
+    spread.set_xlim(1, 0)
+    spread.set_xlabel("t", fontsize=8)
+    spread.set_title(
+        f"deviation of κ on clean images, by {drawing.INVERSE}", fontsize=8, loc="left"
+    )
+    drawing.legend(spread, columns=5)
+    drawing.quiet(spread)
+    _draw_maps(lower, grid_times, grid, scales)
+    return figure
+
+
+def _shades(scales: Iterable[float]) -> dict[float, tuple[float, ...]]:
+    """Reds for inversions that follow the prompt, greens for those that oppose it, black for 0."""
+    shades: dict[float, tuple[float, ...]] = {0.0: (0.0, 0.0, 0.0)}
+    for sign, name in ((-1, "Greens"), (1, "Reds")):
+        side = sorted((scale for scale in scales if scale * sign > 0), key=abs)
+        palette = colormaps[name](torch.linspace(0.4, 0.95, max(len(side), 1)).numpy())
+        shades |= {scale: tuple(colour) for scale, colour in zip(side, palette, strict=False)}
+    return shades
+
+
+def _draw_maps(
+    figure: FigureBase,
+    times: Sequence[float],
+    grid: Float[Tensor, "inverse forward times"],
+    scales: tuple[Sequence[float], Sequence[float]],
+) -> None:
+    inverse, forward = ([f"{scale:g}" for scale in side] for side in scales)
+    line = drawing.panels(figure, len(times), drawing.PANELS, between=0.14)
+    for axes, t, values in zip(line, times, grid.double().unbind(2), strict=True):
+        # Logarithms, so that one diverging corner does not swallow the rest.
+        shown = values.clamp_min(1e-9).log()
+        drawn = axes.imshow(shown.numpy(), cmap="viridis_r", aspect="auto")
+        middle = sum(drawn.get_clim()) / 2
+        for i, j in torch.cartesian_prod(*map(torch.arange, values.shape)).tolist():
+            colour = "white" if float(shown[i, j]) > middle else "black"
+            style = {"color": colour, "ha": "center", "va": "center", "fontsize": 6.5}
+            axes.text(j, i, f"{float(values[i, j]):.2g}", **style)
+        axes.set_xticks(range(len(forward)), forward)
+        axes.set_yticks(range(len(inverse)), inverse if axes is line[0] else [""] * len(inverse))
+        axes.set_xlabel(drawing.FORWARD, fontsize=8)
+        axes.set_title(f"mean r at t = {t:.2g}", fontsize=8, loc="left")
+        axes.spines[:].set_visible(False)
+        drawing.quiet(axes)
+        axes.tick_params(length=0)
+    line[0].set_ylabel(drawing.INVERSE, fontsize=8)

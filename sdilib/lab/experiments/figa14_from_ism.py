@@ -1,0 +1,141 @@
+"""Figure 14 in 2D: from interval score matching (ISM) to SDI, one change at a time."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from textwrap import fill
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sdilib.checks import in_range
+from sdilib.denoiser import Denoiser, GuidedDenoiser
+from sdilib.guidance import Rule, Update, View
+from sdilib.inversion import DDIMInversion
+from sdilib.lab.claims import Less
+from sdilib.lab.experiments.shared import drawing, images
+from sdilib.lab.experiments.shared.drawing import Figure
+from sdilib.lab.experiments.shared.images import (
+    CLOSENESS,
+    COLOUR,
+    DETAIL,
+    OFF_COLOUR,
+    OFF_DETAIL,
+    Made,
+)
+from sdilib.seeds import Generators
+
+__all__ = ["CLAIMS", "conditional_ism", "draw", "measures", "squeezed"]
+
+CHANGES = {
+    "+ wide t": "Drawing t from U(0.1, 0.98) instead of U(0.02, 0.5)",
+    "+ annealed t": "Annealing t linearly",
+    "+ conditional inversion": "Conditional inversion at a negative γ",
+    "+ full κ = SDI": "The full κ in place of the last interval's prediction",
+}
+"""Figure 14's changes, in its order: what each is called in the figure and in a sentence."""
+
+WALK = ("ISM", *CHANGES)
+_, _, ANNEALED, CONDITIONAL, SDI = WALK
+
+
+def squeezed(rule: Rule, t_low: float, t_high: float) -> Rule:
+    """Return a rule that sees the run's t, from 0 to 1, squeezed into a range.
+
+    With t drawn from U(0, 1) the rule's own is U(t_low, t_high), and linear annealing stays linear.
+
+    Args:
+        rule: called with the squeezed t.
+        t_low: what t = 0 becomes, in [0, 1].
+        t_high: what t = 1 becomes, in [t_low, 1].
+
+    Raises:
+        ValueError: a range outside [0, 1], or upside down.
+    """
+    in_range("t_high", t_high, 0, 1, open_low=True)
+    in_range("t_low", t_low, 0, t_high)
+
+    def squeezing(x0: Tensor, t: Tensor, view: View, generator: Generators) -> Update:
+        return rule(x0, t_low + (t_high - t_low) * t, view, generator)
+
+    return squeezing
+
+
+def conditional_ism(
+    denoiser: Denoiser, guidance_scale: float = 7.5, inversion: DDIMInversion | None = None
+) -> Rule:
+    """Return ISM with SDI's inversion: sigma(t) (eps(x_t, t, y) - the last interval's prediction).
+
+    x_t is the end of a *conditional* inversion at a negative gamma. At gamma_inv = 0 it is `ISM`;
+    with the full kappa in place of the last interval's prediction it is `SDI`.
+
+    Args:
+        denoiser: frozen.
+        guidance_scale: gamma.
+        inversion: gamma_inv and n; SDI's by default.
+
+    Source: appendix B, figure 14's fourth variant.
+    """
+    invert = DDIMInversion() if inversion is None else inversion
+
+    @torch.no_grad()
+    def rule(x0: Tensor, t: Tensor, view: View, generator: Generators) -> Update:
+        before, denoise = (
+            denoiser.num_forwards,
+            GuidedDenoiser(denoiser, view.prompt, guidance_scale),
+        )
+        kappa = invert(x0, t, denoise, generator)
+        return Update.from_noises(
+            x0,
+            t,
+            kappa=kappa.noise,
+            subtracted=kappa.eps_last,
+            eps=denoise(denoiser.schedule.add_noise(x0, kappa.noise, t), t),
+            schedule=denoiser.schedule,
+            num_forwards=denoiser.num_forwards - before,
+        )
+
+    return rule
+
+
+measures = images.measures
+
+CLAIMS = (
+    *(
+        Less(
+            f"{CHANGES[after]} brings images closer to DDIM's (PSNR, dB)", CLOSENESS, before, after
+        )
+        for before, after in pairwise(WALK)
+    ),
+    Less(
+        f"{CHANGES[CONDITIONAL]} brings the saturation closer to DDIM's",
+        OFF_COLOUR,
+        lower=CONDITIONAL,
+        higher=ANNEALED,
+        note="section 4 expects the prompt in the inversion to avoid over-saturation",
+    ),
+    *(
+        Less(f"The whole way from ISM to SDI brings the {what} closer to DDIM's", off, SDI, "ISM")
+        for what, off in ((COLOUR, OFF_COLOUR), (DETAIL, OFF_DETAIL))
+    ),
+)
+"""Appendix B's changes, each beside what it was made to."""
+
+LADDER = ("#1b1b1b", "#762a83", "#9970ab", "#4393c3", "#5aae61", "#1b7837")
+"""Colours of DDIM and of the walk from ISM, a relative of SDS, to SDI."""
+
+
+def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figure:
+    """Draw figure 14 in 2D: a row of images per change, and below them the numbers of all items.
+
+    Args:
+        made: images by method: DDIM's, ISM's, and those after each of the four changes.
+        prompts: one per image.
+        numbers: from `measures`.
+    """
+    rows, columns = images.firsts(made, prompts)
+    shown = {fill(name, 14): each for name, each in rows.items()}
+    figure, below = drawing.images_above(shown, columns, drawing.items_height(rows))
+    drawn = {name: numbers[name] for name in (DETAIL, COLOUR, CLOSENESS)}
+    drawing.draw_items(below, drawn, dict(zip(rows, LADDER, strict=True)))
+    return figure

@@ -1,0 +1,117 @@
+"""Figure 17: the noise patterns of each kappa, and the one-step denoised images they give."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib import inversion
+from sdilib.lab.claims import Exact
+from sdilib.lab.experiments.shared import path as along
+from sdilib.lab.experiments.shared.canvas import canvas, noise_images, picture
+from sdilib.lab.experiments.shared.drawing import WIDTH, Figure
+from sdilib.stable_diffusion import StableDiffusion
+
+__all__ = ["CHOICES", "CLAIMS", "Patterns", "draw", "measures", "patterns"]
+
+CHOICES: dict[str, along.MakeKappa] = {
+    "random": inversion.RandomNoise,
+    "fixed": inversion.FixedNoise,
+    "fixed point": inversion.FixedPoint,
+    "descent": inversion.GradientDescent,
+    "inversion, γ = 7.5": partial(inversion.DDIMInversion, guidance_scale=7.5),
+    "inversion, γ = 0": partial(inversion.DDIMInversion, guidance_scale=0.0),
+    "inversion, γ = -7.5": inversion.DDIMInversion,
+    "cached": inversion.Cached,
+}
+
+CLAIMS = (
+    Exact(
+        "x0(t) noised with DDIM's own prediction and denoised is x0(t) again (eq. 7)",
+        "relative deviation",
+        "cached",
+        at_most=1e-3,
+        note="rounding in float32",
+    ),
+)
+
+LEFT, TOP, GAP = 0.55, 0.42, 0.07
+"""Room at the left and above, and between one time and the next, in inches."""
+
+Latents = Float[Tensor, "items times channels h w"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patterns:
+    """What a choice of kappa answers along a path, on CPU.
+
+    Attributes:
+        kappa: the along.noises.
+        denoised: one-step denoised images of x0(t) noised with them, latents.
+    """
+
+    kappa: Latents
+    denoised: Latents
+
+
+def patterns(path: along.Path) -> dict[str, Patterns]:
+    """Ask each choice along a path.
+
+    Args:
+        path: at gamma_fwd.
+    """
+    kappas = {name: along.noises(path, make, name=name) for name, make in CHOICES.items()}
+    return {name: Patterns(kappa, along.denoised(path, kappa)) for name, kappa in kappas.items()}
+
+
+def measures(
+    path: along.Path, found: Mapping[str, Patterns]
+) -> dict[str, dict[str, Float[Tensor, " points"]]]:
+    """Return the root mean square of each noise, and how far from x0(t) its denoised image is, item by item and time by time.
+
+    Args:
+        path: that was asked along.
+        found: from `patterns`.
+    """
+    made = found.items()
+    return {
+        "deviations": {name: along.root_mean_square(each.kappa).flatten() for name, each in made},
+        "relative deviation": {
+            name: along.relative_error(each.denoised, path.x0).flatten() for name, each in made
+        },
+    }
+
+
+def draw(model: StableDiffusion, path: along.Path, found: Mapping[str, Patterns]) -> Figure:
+    """Draw a column per choice and two rows per time: the first item's noise, its size in the corner, and its image below.
+
+    Args:
+        model: whose VAE decodes.
+        path: that was asked along.
+        found: from `patterns`.
+    """
+    side = (WIDTH - LEFT) / len(found)
+    height = TOP + len(path.times) * (2 * side + GAP)
+    figure, axes = canvas(height)
+    tops = [height - TOP - k * (2 * side + GAP) for k in range(len(path.times))]
+    corner = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
+    for column, (name, each) in enumerate(found.items()):
+        x = LEFT + (column + 0.485) * side
+        head = {"ha": "center", "va": "bottom", "fontsize": 7}
+        axes.text(x, height - TOP + 0.05, name.replace(", ", "\n"), **head)
+        images = along.decoded(model, each.denoised[:1])[0]
+        sizes = along.root_mean_square(each.kappa[:1])[0].tolist()
+        for top, noise, image, size in zip(
+            tops, noise_images(each.kappa[0]), images, sizes, strict=True
+        ):
+            picture(axes, noise, x, top - 0.485 * side, 0.97 * side)
+            picture(axes, image, x, top - 1.485 * side, 0.97 * side)
+            style = {"fontsize": 6.5, "va": "top", "bbox": corner, "zorder": 5}
+            axes.text(LEFT + column * side + 0.04, top - 0.04, f"{size:.2f}", **style)
+    for top, t in zip(tops, path.times, strict=True):
+        beside = {"ha": "right", "va": "center", "fontsize": 7}
+        axes.text(LEFT - 0.06, top - 0.5 * side, f"t = {t:.2g}\nκ", **beside)
+        axes.text(LEFT - 0.06, top - 1.5 * side, "denoised", **beside)
+    return figure

@@ -1,0 +1,149 @@
+"""Figure 18: an image inverted all the way to noise, and made again from it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib.ddim import ddim
+from sdilib.denoiser import GuidedDenoiser
+from sdilib.inversion import invert
+from sdilib.lab.claims import Less
+from sdilib.lab.experiments.shared.drawing import Figure, images_and_items
+from sdilib.lab.experiments.shared.path import STRATEGIES, batched
+from sdilib.lab.metrics import psnr
+from sdilib.schedule import time_grid
+from sdilib.stable_diffusion import StableDiffusion
+
+__all__ = ["CLAIMS", "Regenerated", "draw", "measures", "regenerated", "there_and_back"]
+
+BEST = "(0, 0)"
+"""The pair (gamma_inv, gamma_fwd) that the paper finds best here, unlike in 3D."""
+
+CLAIMS = tuple(
+    Less(
+        f"Inverted all the way, (γ_inv, γ_fwd) = {BEST} reconstructs better than {other}",
+        "psnr",
+        other,
+        BEST,
+        note="PSNR to the original, dB",
+    )
+    for other in STRATEGIES
+    if other != BEST
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regenerated:
+    """Images made again from their own inversion, on CPU.
+
+    Attributes:
+        images: in [0, 1].
+        psnr: to the originals, in dB; at most 200.
+        num_forwards: UNet sample-forwards per image.
+    """
+
+    images: Float[Tensor, "items 3 height width"]
+    psnr: Float[Tensor, " items"]
+    num_forwards: float
+
+
+def there_and_back(
+    x0: Float[Tensor, " items *shape"],
+    inverse: GuidedDenoiser,
+    forward: GuidedDenoiser,
+    *,
+    num_steps: int,
+) -> Float[Tensor, " items *shape"]:
+    """Invert clean latents to t = 1 and sample from there again, in equally many steps.
+
+    Args:
+        x0: clean latents.
+        inverse: denoiser at gamma_inv; called once per step.
+        forward: the same at gamma_fwd; called once per step.
+        num_steps: each way.
+
+    Raises:
+        ValueError: `num_steps` below 1.
+        NonFiniteError: a prediction is not finite.
+    """
+    x_t = x0
+    for up in invert(x0, inverse, t=1.0, num_inversion_steps=num_steps):
+        x_t = up.x_next
+    for down in ddim(x_t, forward, times=time_grid(num_steps)):
+        x_t = down.x_next
+    return x_t
+
+
+def regenerated(
+    model: StableDiffusion,
+    prompts: Sequence[str],
+    latents: Float[Tensor, "items channels h w"],
+    *,
+    num_steps: int,
+    batch_size: int = 16,
+) -> dict[str, Regenerated]:
+    """Invert images all the way and make them again, by each of `STRATEGIES`.
+
+    Args:
+        model: frozen.
+        prompts: one an image.
+        latents: of the originals.
+        num_steps: each way.
+        batch_size: images at a time.
+
+    Raises:
+        ValueError: an argument outside its range.
+        NonFiniteError: a prediction is not finite.
+    """
+    embedded = model.embed(prompts)
+
+    def rows(items: Tensor, strategy: tuple[float, float]) -> Iterator[tuple[Tensor, Tensor]]:
+        x0, prompt = latents[items].to(model.device), embedded.select(items)
+        ways = (model.guided(prompt, gamma) for gamma in strategy)
+        again = there_and_back(x0, *ways, num_steps=num_steps)
+        with torch.no_grad():
+            original, image = (model.decode(each).clamp(0, 1).float().cpu() for each in (x0, again))
+        yield image, psnr(image, original).clamp(max=200)
+
+    made = {}
+    for name, strategy in STRATEGIES.items():
+        before, size = model.num_forwards, {"total": 1, "name": name, "batch_size": batch_size}
+        images, scores = batched(len(prompts), partial(rows, strategy=strategy), **size)
+        cost = (model.num_forwards - before) / len(prompts)
+        made[name] = Regenerated(images[:, 0], scores[:, 0], cost)
+    return made
+
+
+def measures(made: Mapping[str, Regenerated]) -> dict[str, dict[str, Any]]:
+    """Return PSNR to the originals in dB, and sample-forwards per image, by strategy.
+
+    Args:
+        made: from `regenerated`.
+    """
+    return {
+        "psnr": {name: each.psnr for name, each in made.items()},
+        "cost": {name: each.num_forwards for name, each in made.items()},
+    }
+
+
+def draw(
+    original: Float[Tensor, "items 3 height width"],
+    made: Mapping[str, Regenerated],
+    columns: Sequence[str],
+) -> Figure:
+    """Draw rows of images, and how far each item is from its original.
+
+    Args:
+        original: images in [0, 1].
+        made: from `regenerated`.
+        columns: the prompts; of each the first item is drawn, of the first eight prompts.
+    """
+    first = slice(None, None, len(original) // len(columns))
+    rows = {"original": original[first]}
+    rows |= {name: each.images[first] for name, each in made.items()}
+    return images_and_items(rows, columns, {"PSNR to the original (dB)": measures(made)["psnr"]})

@@ -1,0 +1,275 @@
+"""What the published code's variant of eq. 10 does to contrast and colour.
+
+Eq. 10 noises the image to t with the noise kappa that inversion found on its way to t + tau:
+
+    x(t) = sqrt(alpha(t)) x0 + sqrt(1 - alpha(t)) kappa.
+
+The published code gives the network the inversion's end itself, as if it were at t:
+
+    x(t)' = sqrt(alpha(t + tau)) x0 + sqrt(1 - alpha(t + tau)) kappa.
+
+So what the denoised image keeps of x0 is scaled by sqrt(alpha(t + tau) / alpha(t)) < 1. Without tau
+the two are one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib.guidance import SDI, Rule, Update, View
+from sdilib.inversion import DDIMInversion
+from sdilib.lab.claims import Exact, Less, Within
+from sdilib.lab.experiments.shared import drawing, images
+from sdilib.lab.experiments.shared.drawing import Figure
+from sdilib.lab.experiments.shared.images import Made
+from sdilib.lab.metrics import saturation
+from sdilib.schedule import NoiseSchedule, spread, time_grid
+from sdilib.seeds import Generators, generator
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_image import RuleFrom
+
+__all__ = ["CLAIMS", "draw", "formula", "measures", "over_time", "watched"]
+
+PLAIN, PAPER, PUBLISHED = "eq. 10, τ = 0", "eq. 10, τ ≤ 0.1", "published, τ ≤ 0.1"
+"""What the claims compare: without tau, with it, and with it in the published code's way."""
+
+CONTRAST, COLOUR = "contrast", "saturation"
+CONTRAST_CHANGE, COLOUR_CHANGE = "relative change of contrast", "relative change of saturation"
+OFF = "x(t)'s deviation, off what is expected (mean over t)"
+FORMULA = "relative deviation of κ'"
+
+TAUS = {PUBLISHED: 0.1, "published, τ ≤ 1/30": 1 / 30}
+"""Largest tau of each published variant."""
+
+
+def contrast(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, " batch"]:
+    """Return the standard deviation of each image's values, all pixels and channels together.
+
+    Args:
+        images: in [0, 1]; clamped.
+
+    Returns:
+        One number in [0, 0.5] per image; 0 for an even grey.
+    """
+    return images.clamp(0, 1).flatten(1).std(1, correction=0)
+
+
+def watched(make: RuleFrom, deviations: list[list[Tensor]]) -> RuleFrom:
+    """Return a maker of the same rules, which note the standard deviation of each x(t) that they show the network.
+
+    Args:
+        make: of SDS or SDI: of a rule whose update's kappa is the noise that x(t) holds.
+        deviations: grows by a list per batch, and that by a tensor per step, of one number per item, on CPU.
+    """
+
+    def watch(model: StableDiffusion, eps: Tensor) -> Rule:
+        rule, batch = make(model, eps), []
+        deviations.append(batch)
+
+        def watching(x0: Tensor, t: Tensor, view: View, generator: Generators) -> Update:
+            update = rule(x0, t, view, generator)
+            x_t = model.schedule.add_noise(x0, update.kappa, t)
+            batch.append(x_t.flatten(1).std(1, correction=0).cpu())
+            return update
+
+        return watching
+
+    return watch
+
+
+def expected_deviation(
+    latents: Float[Tensor, " items *shape"], times: Sequence[float], schedule: NoiseSchedule
+) -> Float[Tensor, "items steps"]:
+    """Return the deviation of x(t) that the network was trained on, for each image and time.
+
+    sqrt(alpha(t) Var(x0) + 1 - alpha(t)): the noise of training has unit deviation and knows
+    nothing of x0.
+
+    Args:
+        latents: clean ones, of the model's own images.
+        times: in [0, 1].
+        schedule: of the noise.
+    """
+    alpha = schedule.alpha_cumprod(torch.tensor(times, dtype=torch.float64)).to(latents)
+    return (alpha * latents.flatten(1).var(1, correction=0)[:, None] + 1 - alpha).sqrt()
+
+
+def damping(
+    schedule: NoiseSchedule, times: Sequence[float], tau_max: float
+) -> Float[Tensor, " times"]:
+    """Return the mean of sqrt(alpha(t + tau) / alpha(t)) over tau ~ U(0, tau_max), float64.
+
+    What the published code's variant keeps of x0 in one step; t + tau is capped at 1.
+
+    Args:
+        schedule: of the noise.
+        times: in [0, 1].
+        tau_max: in [0, 1].
+    """
+    t = torch.tensor(times, dtype=torch.float64)
+    taus = tau_max * (torch.arange(200, dtype=torch.float64) + 0.5) / 200
+    ends = [schedule.alpha_cumprod((t + tau).clamp(max=1)) for tau in taus]
+    kept = torch.stack(ends, 1) / schedule.alpha_cumprod(t)[:, None]
+    return kept.sqrt().mean(1)
+
+
+def formula(
+    model: StableDiffusion,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    latents: Float[Tensor, " items *shape"],
+    *,
+    t: float = 0.5,
+) -> images.Measures:
+    """Return how far the published variant is from eq. 10 with another noise subtracted and added.
+
+    kappa' = (sqrt(alpha(t + tau) / alpha(t)) - 1) / sigma(t) · x0
+             + sqrt((1 - alpha(t + tau)) / (1 - alpha(t))) · kappa
+
+    Costs two inversions and a prediction per item, of 16 at most.
+
+    Args:
+        model: frozen.
+        prompts: one per item.
+        seeds: one per item.
+        latents: x0, where it is checked.
+        t: when, in (0, 1].
+
+    Returns:
+        The distance of the update's kappa' from the formula's, relative to its size, of each item.
+    """
+    prompts, seeds, x0 = prompts[:16], seeds[:16], latents[:16].to(model.device)
+    schedule, prompt = model.schedule, model.embed(prompts)
+    times = torch.full((len(x0),), t, dtype=torch.float64)
+    inversion = DDIMInversion(tau_max=TAUS[PUBLISHED])
+    draws = [[generator(seed, 0, "guidance") for seed in seeds] for _ in range(2)]
+    kappa = inversion(x0, times, model.guided(prompt), draws[0])
+    update = SDI(model, kappa=inversion, renoise=False)(x0, times, View(prompt), draws[1])
+    alpha, alpha_end = schedule.alpha_cumprod(times), schedule.alpha_cumprod(kappa.t)
+    of_x0 = ((alpha_end / alpha).sqrt() - 1) / schedule.sigma(times)
+    of_kappa = ((1 - alpha_end) / (1 - alpha)).sqrt()
+    expected = spread(of_x0, x0) * x0 + spread(of_kappa, x0) * kappa.noise
+    off = (update.kappa - expected).flatten(1).norm(dim=1)
+    return {FORMULA: {PUBLISHED: off / expected.flatten(1).norm(dim=1)}}
+
+
+def over_time(
+    watched: Mapping[str, list[list[Tensor]]],
+    latents: Float[Tensor, " items *shape"],
+    schedule: NoiseSchedule,
+) -> dict[str, Any]:
+    """Return what is drawn over the times of the steps, all but a run's first, at t = 1, which all methods share.
+
+    Args:
+        watched: the deviations of x(t), by method, see `watched`.
+        latents: clean ones, of DDIM's images.
+        schedule: of the noise.
+
+    Returns:
+        "times", falling; the "deviations" by method, then item and time; the "expected" ones; and by variant what is
+        "kept" of x0, see `damping`.
+    """
+    seen = {name: torch.cat([torch.stack(b, 1) for b in each]) for name, each in watched.items()}
+    times = time_grid(next(iter(seen.values())).shape[1] + 1)[1:-1]
+    expected = expected_deviation(latents, times, schedule)
+    kept = {name: damping(schedule, times, tau) for name, tau in TAUS.items()}
+    return {"times": times, "deviations": seen, "expected": expected, "kept": kept}
+
+
+def measures(made: Made, over_t: Mapping[str, Any]) -> images.Measures:
+    """Return the numbers of the images and of x(t): by measure, then method, one per image.
+
+    Args:
+        made: images by method.
+        over_t: from `over_time`.
+    """
+    contrasts = {name: contrast(run.images) for name, run in made.items()}
+    colours = {name: saturation(run.images) for name, run in made.items()}
+    off = {n: (x / over_t["expected"] - 1).abs().mean(1) for n, x in over_t["deviations"].items()}
+    return {
+        CONTRAST: contrasts,
+        COLOUR: colours,
+        CONTRAST_CHANGE: {PAPER: (contrasts[PAPER] / contrasts[PLAIN].clamp_min(1e-6) - 1).abs()},
+        COLOUR_CHANGE: {PAPER: (colours[PAPER] / colours[PLAIN].clamp_min(1e-6) - 1).abs()},
+        OFF: off,
+        images.COST: images.costs(made),
+    }
+
+
+CLAIMS = (
+    Exact(
+        "The published code's step is eq. 10's with κ' = (√(α(t+τ)/α(t)) - 1)/σ(t) · x0 "
+        "+ √((1-α(t+τ))/(1-α(t))) · κ",
+        FORMULA,
+        PUBLISHED,
+        at_most=1e-4,
+    ),
+    *(
+        Less(f"At τ ≤ 0.1, the published code's images have less {what}", what, PUBLISHED, PAPER)
+        for what in (CONTRAST, COLOUR)
+    ),
+    *(
+        Within(
+            f"Up to 0.1, τ changes eq. 10's {what} by less than 5 %", change, PAPER, at_most=0.05
+        )
+        for what, change in ((CONTRAST, CONTRAST_CHANGE), (COLOUR, COLOUR_CHANGE))
+    ),
+    Less(
+        "The published code's x(t) deviates as it should more nearly than eq. 10's at τ ≤ 0.1",
+        OFF,
+        lower=PUBLISHED,
+        higher=PAPER,
+        note="mean over t of |deviation / expected - 1|",
+    ),
+)
+"""Appendix A.1 says "not sensitive to tau"; the rest follows from the module's formula."""
+
+HUES = {
+    "DDIM": "#1b1b1b",
+    PLAIN: "#1b7837",
+    PAPER: "#74b66c",
+    PUBLISHED: "#b2182b",
+    "published, τ ≤ 1/30": "#ef8a62",
+    "expected": "#1b1b1b",
+    "eq. 10": "#1b7837",
+}
+
+CURVES = 1.9
+"""Height of the panels over t, in inches."""
+
+
+def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figure:
+    """Draw images by variant, x(t)'s deviation over t, what a step keeps of x0, and the numbers.
+
+    Args:
+        made: images by variant, each one of `HUES`.
+        prompts: one per image.
+        numbers: from `measures` and `over_time`; of deviations the mean over items is drawn.
+    """
+    rows, columns = images.firsts(made, prompts)
+    heights = (drawing.rows_height(rows, columns), CURVES, drawing.items_height(rows))
+    figure, (above, middle, below) = drawing.stacked(*heights)
+    drawing.draw_rows(above, rows, columns)
+    measured = {name: numbers[name] for name in (CONTRAST, COLOUR)}
+    drawing.draw_items(below, measured, {name: HUES[name] for name in rows})
+    times = numbers["times"]
+    deviations = numbers["deviations"] | {"expected": numbers["expected"]}
+    kept = numbers["kept"] | {"eq. 10": torch.ones(len(times))}
+    over_t = {
+        "standard deviation of x(t)": {name: each.mean(0) for name, each in deviations.items()},
+        "what a step keeps of x0:  √(α(t+τ) / α(t)), mean": kept,
+    }
+    panels = drawing.panels(middle, 2, CURVES)
+    for axes, (title, curves) in zip(panels, over_t.items(), strict=True):
+        for name, curve in curves.items():
+            line = "--" if name == "expected" else "-"
+            axes.plot(times, curve, line, color=HUES[name], label=name, linewidth=1.2)
+        axes.set_title(title, fontsize=8, loc="left")
+        axes.set_xlim(1, 0)
+        axes.set_xlabel("t", fontsize=8)
+        drawing.legend(axes)
+        drawing.quiet(axes)
+    return figure

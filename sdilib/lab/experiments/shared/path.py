@@ -1,0 +1,379 @@
+"""DDIM's path in both of its variables, x(t) and x0(t) of eq. 6, and what is asked at its points.
+
+Every choice of kappa can be asked for its noise there, and there the exact answer to eq. 8 is known: the prediction that
+DDIM itself made.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sdilib.checks import in_range, positive_int
+from sdilib.ddim import ddim
+from sdilib.denoiser import GuidedDenoiser
+from sdilib.guidance import SDI, Rule
+from sdilib.inversion import KappaChoice, residual
+from sdilib.lab.metrics import high_frequency_energy
+from sdilib.schedule import time_grid
+from sdilib.seeds import generator
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_image import RuleFrom, ddim_images, distilled_images, noisy_start
+
+__all__ = [
+    "STRATEGIES",
+    "MakeKappa",
+    "Path",
+    "batched",
+    "ddim_path",
+    "decoded",
+    "denoised",
+    "fine_detail",
+    "follow",
+    "images",
+    "noises",
+    "relative_error",
+    "residuals",
+    "root_mean_square",
+    "sdi_with",
+]
+
+MakeKappa = Callable[[], KappaChoice]
+"""Makes a choice of kappa with nothing remembered yet."""
+
+STRATEGIES = {
+    "(7.5, 7.5)": (7.5, 7.5),
+    "(0, 0)": (0.0, 0.0),
+    "(0, 7.5)": (0.0, 7.5),
+    "(-7.5, 7.5)": (-7.5, 7.5),
+}
+"""Figure 10's and 18's pairs (gamma_inv, gamma_fwd)."""
+
+Latents = Float[Tensor, "items times *shape"]
+
+
+def batched(
+    count: int,
+    rows: Callable[[Int[Tensor, " batch"]], Iterator[tuple[Tensor, ...]]],
+    *,
+    total: int,
+    name: str,
+    batch_size: int = 16,
+) -> tuple[Tensor, ...]:
+    """Go through items in batches, and lay what each batch yields, time by time, into whole tensors.
+
+    Args:
+        count: of items.
+        rows: yields, for the items of a batch, at each time the same tensors, one row an item.
+        total: how many times, for the progress bar.
+        name: of the progress bar.
+        batch_size: items at a time; changes memory, not results (to rounding).
+
+    Returns:
+        For each tensor that `rows` yields one of (items, times, …), on CPU.
+    """
+    batches = torch.arange(count).split(positive_int("batch_size", batch_size))
+    parts: list[list[Tensor]] = []
+    with tqdm(total=total * len(batches), desc=name, leave=False) as bar:
+        for items in batches:
+            steps: list[tuple[Tensor, ...]] = []
+            for row in rows(items):
+                steps.append(tuple(each.cpu() for each in row))
+                bar.update()
+            parts.append([torch.stack(each, 1) for each in zip(*steps, strict=True)])
+    return tuple(torch.cat(each) for each in zip(*parts, strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Path:
+    """DDIM's way at some times, on CPU.
+
+    Attributes:
+        denoise: what it was sampled with, one row of its prompt an item.
+        seeds: one an item; what is drawn on the path depends on them.
+        times: falling, in (0, 1].
+        x_t: the noisy images x(t).
+        x0: the single-step denoised images x0(t), eq. 5.
+        eps: the predictions they came from: the exact kappa at x0(t), eq. 8.
+        samples: where the path ends, at t = 0.
+        batch_size: items at a time, whenever something is asked of them.
+    """
+
+    denoise: GuidedDenoiser
+    seeds: tuple[int, ...]
+    times: tuple[float, ...]
+    x_t: Latents
+    x0: Latents
+    eps: Latents
+    samples: Float[Tensor, " items *shape"]
+    batch_size: int = 16
+
+    def at(self, times: Sequence[float]) -> "Path":
+        """Return the path at its times that lie closest to those asked for, each once.
+
+        Args:
+            times: in [0, 1].
+        """
+        grid = torch.tensor(self.times, dtype=torch.float64)
+        kept = sorted({int((grid - t).abs().argmin()) for t in times})
+        return replace(
+            self,
+            times=tuple(self.times[k] for k in kept),
+            x_t=self.x_t[:, kept],
+            x0=self.x0[:, kept],
+            eps=self.eps[:, kept],
+        )
+
+
+def ddim_path(
+    model: StableDiffusion,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    num_steps: int,
+    num_times: int | None = None,
+    guidance_scale: float = 7.5,
+    batch_size: int = 16,
+) -> Path:
+    """Sample as `text_to_image.ddim_images` does, and keep the path; see `follow`.
+
+    Args:
+        model: frozen.
+        prompts: one an item.
+        seeds: one an item.
+        num_steps: as in `follow`, and so on.
+        num_times: of the path.
+        guidance_scale: gamma.
+        batch_size: items at a time.
+    """
+    denoise = model.guided(model.embed(prompts), guidance_scale)
+    size = {"num_steps": num_steps, "num_times": num_times, "batch_size": batch_size}
+    return follow(denoise, noisy_start(model, seeds), seeds, **size)
+
+
+def follow(
+    denoise: GuidedDenoiser,
+    x_1: Float[Tensor, " items *shape"],
+    seeds: Sequence[int],
+    *,
+    num_steps: int,
+    num_times: int | None = None,
+    batch_size: int = 16,
+) -> Path:
+    """Sample by DDIM (eq. 2), and keep both variables and the prediction at some of its times.
+
+    Costs `num_steps` calls of the denoiser per item.
+
+    Args:
+        denoise: guided, one row of its prompt an item.
+        x_1: at t = 1.
+        seeds: one an item.
+        num_steps: equal steps from t = 1 to 0.
+        num_times: how many of their times are kept, from t = 1 down, equally far apart where `num_steps` is a
+            multiple of it; None keeps all.
+        batch_size: items at a time.
+
+    Raises:
+        ValueError: an argument outside its range.
+        NonFiniteError: a prediction is not finite.
+    """
+    count = positive_int("num_steps", num_steps) if num_times is None else num_times
+    in_range("num_times", positive_int("num_times", count), 1, num_steps)
+    kept, grid = [k * num_steps // count for k in range(count)], time_grid(num_steps)
+
+    def rows(items: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        for k, step in enumerate(ddim(x_1[items], denoise.select(items), times=grid)):
+            if k in kept or k == num_steps - 1:
+                yield step.x_t, step.x0, step.eps, step.x_next
+
+    size = {"total": len({*kept, num_steps - 1}), "batch_size": batch_size}
+    x_t, x0, eps, x_next = batched(len(x_1), rows, name="DDIM", **size)
+    return Path(
+        denoise,
+        tuple(seeds),
+        tuple(grid[k] for k in kept),
+        x_t=x_t[:, :count],
+        x0=x0[:, :count],
+        eps=eps[:, :count],
+        samples=x_next[:, -1],
+        batch_size=batch_size,
+    )
+
+
+def noises(
+    path: Path, make: MakeKappa, *, name: str = "kappa"
+) -> Float[Tensor, "items times *shape"]:
+    """Ask a choice of kappa for its noise at every point of a path, as t falls; they are on CPU.
+
+    Before it is asked, the choice observes DDIM's prediction at that point, which `Cached` answers with. What is drawn
+    comes from a stream of its own, independent of the noise that the path started from: to be given that noise would be
+    to know the answer. "fixed" keeps what it drew first.
+
+    Args:
+        path: at gamma_fwd.
+        make: makes the choice for a batch of items.
+        name: of the progress bar.
+
+    Raises:
+        NonFiniteError: a prediction is not finite.
+    """
+
+    def rows(items: Tensor) -> Iterator[tuple[Tensor]]:
+        choice, denoise = make(), path.denoise.select(items)
+        for k, t in enumerate(path.times):
+            x0, eps = _at(path, items, k, path.x0, path.eps)
+            choice.observe(eps)
+            t_each = torch.full((len(items),), t, dtype=torch.float64)
+            draws = [generator(path.seeds[i], k, "kappa") for i in items.tolist()]
+            yield (choice(x0, t_each, denoise, draws).noise,)
+
+    return _along(path, rows, name)
+
+
+def residuals(
+    path: Path, kappa: Latents, *, guidance_scale: float | None = None
+) -> Float[Tensor, "items times"]:
+    """Return eq. 8's residual r(t) at every point of a path, on CPU; see `inversion.residual`.
+
+    Costs one call of the denoiser per point.
+
+    Args:
+        path: from `follow`.
+        kappa: candidates, from `noises`.
+        guidance_scale: gamma_fwd, if not the path's.
+    """
+    gamma = path.denoise.guidance_scale if guidance_scale is None else guidance_scale
+    guided = replace(path.denoise, guidance_scale=gamma)
+
+    def rows(items: Tensor) -> Iterator[tuple[Tensor]]:
+        denoise = guided.select(items)
+        for k, t in enumerate(path.times):
+            x0, noise = _at(path, items, k, path.x0, kappa)
+            yield (residual(x0, noise, t=t, denoise=denoise),)
+
+    return _along(path, rows, "residual")
+
+
+@torch.no_grad()
+def denoised(path: Path, kappa: Latents) -> Latents:
+    """Return the single-step denoised images of a path's x0(t) noised with kappa (eqs. 5, 10), on CPU.
+
+    Costs one call of the denoiser per point.
+
+    Args:
+        path: at gamma_fwd.
+        kappa: from `noises`.
+    """
+
+    def rows(items: Tensor) -> Iterator[tuple[Tensor]]:
+        denoise = path.denoise.select(items)
+        for k, t in enumerate(path.times):
+            x0, noise = _at(path, items, k, path.x0, kappa)
+            x_t = denoise.schedule.add_noise(x0, noise, t)
+            yield (denoise.schedule.denoised(x_t, denoise(x_t, t), t),)
+
+    return _along(path, rows, "denoise")
+
+
+def _at(path: Path, items: Tensor, k: int, *values: Tensor) -> list[Tensor]:
+    """What some items have at a path's k-th time, on the model's device."""
+    return [each[items, k].to(path.denoise.prompt.conditional.device) for each in values]
+
+
+def _along(path: Path, rows: Callable[[Tensor], Iterator[tuple[Tensor, ...]]], name: str) -> Tensor:
+    size = {"total": len(path.times), "batch_size": path.batch_size}
+    return batched(len(path.seeds), rows, name=name, **size)[0]
+
+
+def sdi_with(make: MakeKappa, guidance_scale: float = 7.5) -> RuleFrom:
+    """Return SDI with a choice of kappa, for `text_to_image.distilled_images`.
+
+    The choice observes the prediction at t = 1, so that `Cached` begins where DDIM does.
+
+    Args:
+        make: makes the choice for a batch of items.
+        guidance_scale: gamma.
+    """
+
+    def rule(model: StableDiffusion, eps: Tensor) -> Rule:
+        kappa = make()
+        kappa.observe(eps)
+        return SDI(model, guidance_scale, kappa)
+
+    return rule
+
+
+def images(
+    model: StableDiffusion,
+    prompts: Sequence[str],
+    seed: int,
+    rules: Mapping[str, RuleFrom | None],
+    *,
+    num_steps: int,
+) -> dict[str, Float[Tensor, "prompts 3 height width"]]:
+    """Return images of whole runs in [0, 1], by name.
+
+    Args:
+        model: frozen.
+        prompts: one an image.
+        seed: of each.
+        rules: by name; None samples by DDIM instead.
+        num_steps: of each run.
+    """
+    items, made = (model, prompts, [seed] * len(prompts)), {}
+    for name, rule in rules.items():
+        if rule is None:
+            run = ddim_images(*items, num_steps=num_steps)
+        else:
+            run = distilled_images(*items, rule=rule, num_steps=num_steps, name=name)
+        made[name] = run.images
+    return made
+
+
+@torch.no_grad()
+def decoded(
+    model: StableDiffusion, latents: Float[Tensor, "items times channels h w"]
+) -> Float[Tensor, "items times 3 height width"]:
+    """Return latents as images in [0, 1], on CPU.
+
+    Args:
+        model: whose VAE decodes.
+        latents: a path's, or from `denoised`.
+    """
+    images = [model.decode(each.to(model.device)).clamp(0, 1).float().cpu() for each in latents]
+    return torch.stack(images)
+
+
+def root_mean_square(
+    values: Float[Tensor, "items times *shape"],
+) -> Float[Tensor, "items times"]:
+    """Return the root mean square at each item and time; of a noise 1 for what a network saw in training.
+
+    Args:
+        values: of any kind.
+    """
+    return values.flatten(2).square().mean(2).sqrt()
+
+
+def relative_error(values: Latents, truth: Latents) -> Float[Tensor, "items times"]:
+    """Return how far values are from the truth at each item and time, relative to its norm.
+
+    Args:
+        values: compared.
+        truth: of the same shape.
+    """
+    return (values - truth).flatten(2).norm(dim=2) / truth.flatten(2).norm(dim=2)
+
+
+def fine_detail(
+    images: Float[Tensor, "items times 3 height width"],
+) -> Float[Tensor, "items times"]:
+    """Return `metrics.high_frequency_energy` at each item and time.
+
+    Args:
+        images: in [0, 1].
+    """
+    return high_frequency_energy(images.flatten(0, 1)).unflatten(0, images.shape[:2])

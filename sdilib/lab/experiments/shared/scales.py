@@ -1,0 +1,74 @@
+"""The same noise sampled at several guidance scales: the sweep, and numbers drawn against gamma."""
+
+from collections.abc import Mapping, Sequence
+
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from sdilib.lab.experiments.shared.drawing import quiet
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_image import Generated, ddim_images
+
+__all__ = ["draw_against", "finish", "sweep"]
+
+
+def sweep(
+    model: StableDiffusion,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    scales: Sequence[float],
+    num_steps: int,
+) -> dict[str, Generated]:
+    """Sample by DDIM at several guidance scales, from the same noise.
+
+    Args:
+        model: frozen.
+        prompts: one per image.
+        seeds: one per image.
+        scales: gammas; at 1 the prompt alone is asked, at half the cost.
+        num_steps: of DDIM.
+
+    Returns:
+        The samples by gamma ("7.5").
+    """
+    return {
+        f"{scale:g}": ddim_images(model, prompts, seeds, num_steps=num_steps, guidance_scale=scale)
+        for scale in scales
+    }
+
+
+def draw_against(
+    axes: Axes, scales: Sequence[float], of: Mapping[str, Float[Tensor, " _"]], title: str
+) -> None:
+    """Draw a tick per item and the line of means against gamma.
+
+    Args:
+        axes: changed in place.
+        scales: the gammas.
+        of: numbers by gamma ("7.5").
+        title: what the numbers are.
+    """
+    each = [of[f"{scale:g}"] for scale in scales]
+    for scale, items in zip(scales, each, strict=True):
+        axes.plot([scale] * len(items), items, "_", color="#999999", alpha=0.6, markersize=5)
+    means = [float(items.mean()) for items in each]
+    axes.plot(scales, means, "o-", color="#1b1b1b", markersize=4, linewidth=1)
+    finish(axes, scales, title)
+
+
+def finish(axes: Axes, scales: Sequence[float], title: str) -> None:
+    """Give a panel its title, and make its horizontal axis that of gamma, with a tick each.
+
+    Args:
+        axes: changed in place.
+        scales: the gammas.
+        title: of the panel.
+    """
+    axes.set_title(title, fontsize=8, loc="left")
+    axes.set_xscale("log")
+    axes.set_xticks(scales, [f"{scale:g}" for scale in scales], minor=False)
+    axes.minorticks_off()
+    axes.set_xlabel("γ", fontsize=7.5, labelpad=1)
+    quiet(axes)
