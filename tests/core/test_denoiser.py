@@ -5,13 +5,12 @@ import torch
 
 from sdilib.checks import NonFiniteError
 from sdilib.denoiser import (
-    VIEWS,
     GuidedDenoiser,
     PromptEmbeddings,
     classifier_free_guidance,
     perp_neg,
     require_finite,
-    view_prompt,
+    with_view,
 )
 
 
@@ -141,4 +140,4 @@ def test_a_condition_may_be_several_tensors_by_name(scripted, generator):
 
 
 def test_a_view_is_appended():
-    assert view_prompt("a red mug", VIEWS[1]) == "a red mug, side view"
+    assert with_view("a red mug", "side") == "a red mug, side view"

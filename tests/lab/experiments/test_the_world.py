@@ -8,7 +8,7 @@ from sdilib.lab.claims import verdicts
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments import the_world
 from sdilib.lab.experiments.shared.scales import sweep
-from sdilib.lab.studies.quality import balanced_items, renders, scenes_of
+from sdilib.lab.model_card.quality import balanced_items, renders, scenes_of
 from sdilib.lab.world.objects import OBJECT_NAMES, signed_distance
 from sdilib.lab.world.render import WorldCamera, WorldScene, render
 

@@ -274,17 +274,6 @@ def draw_curves(
     quiet(axes)
 
 
-def stacked(*heights: float) -> tuple[Figure, list[FigureBase]]:
-    """Return a figure of full width, and its parts of some heights, one below the other.
-
-    Args:
-        *heights: in inches.
-    """
-    figure = Figure(figsize=(WIDTH, sum(heights)))
-    parts = figure.add_gridspec(len(heights), 1, height_ratios=heights, hspace=0)
-    return figure, [figure.add_subfigure(part) for part in parts]
-
-
 def images_above(
     rows: Mapping[str, Float[Tensor, "columns 3 height width"]],
     columns: Sequence[str],

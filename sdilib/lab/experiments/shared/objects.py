@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sdilib.cameras import Camera
-from sdilib.denoiser import view_prompt
+from sdilib.denoiser import with_view
 from sdilib.lab.claims import Claim, Less, Numbers, Row, verdicts
 from sdilib.lab.evaluator import Evaluator, asked
 from sdilib.lab.experiments.shared.drawing import (
@@ -304,7 +304,7 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
     truth = _truth(prompt, size).images
     ratios = {name: float(plain[name] / of(truth).mean()) for name, of in _PLAIN.items()}
     cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
-    named = [view_prompt(prompt, f"{camera.view} view") for camera in cameras]
+    named = [with_view(prompt, camera.view) for camera in cameras]
     right = evaluator.accuracy(looked.images, named)
     clear = torch.tensor([view_margin(camera) >= MARGIN_DEGREES for camera in cameras])
     right["view"] = right["view"][clear]
@@ -352,7 +352,7 @@ def sides(
     """
     images = torch.cat([each.images[1::4] for each in looked])
     words = Camera.around(AZIMUTHS[1::4], elevation_degrees=ELEVATION).views
-    return images, [view_prompt(prompt, f"{word} view") for prompt in prompts for word in words]
+    return images, [with_view(prompt, word) for prompt in prompts for word in words]
 
 
 def turns(

@@ -17,6 +17,7 @@ from sdilib.lab.experiments.shared.drawing import (
     Figure,
     colour_of,
     draw_mean,
+    image_rows,
     images_and_items,
     legend,
 )
@@ -83,3 +84,14 @@ def test_below_images_stand_the_items_of_those_methods_that_were_measured():
     labels = [axes.get_ylabel() for axes in images[::MOST_COLUMNS]]
     assert labels == ["original", f"{INVERSE} = 0\n{FORWARD} = 7.5", "DDIM"]
     assert figure.get_size_inches()[0] == WIDTH
+
+
+def test_rows_of_images_stand_where_their_labels_and_titles_say(generator):
+    rows = {name: torch.rand(3, 3, 4, 4, generator=generator) for name in ("DDIM", "SDS, γ = 7.5")}
+    figure = image_rows(rows, ["a red mug", "an orange striped cottage", "a cactus"])
+    drawn = [axes for axes in figure.axes if axes.images]
+    assert len(drawn) == 6
+    assert [axes.get_ylabel() for axes in drawn[::3]] == ["DDIM", "SDS\nγ = 7.5"]
+    assert drawn[1].get_title() == "an orange\nstriped\ncottage"
+    shown = torch.as_tensor(drawn[5].images[0].get_array())
+    torch.testing.assert_close(shown, rows["SDS, γ = 7.5"][2].permute(1, 2, 0))
