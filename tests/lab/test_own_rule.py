@@ -10,7 +10,7 @@ from sdilib.distill import distill
 from sdilib.guidance import SDI, SDS, View
 from sdilib.guidance.base import Rule, StatefulRule, Update
 from sdilib.inversion import Cached
-from sdilib.lab.notebooks.percent import cells
+from sdilib.lab.notebooks.sources import cells
 from sdilib.lab.plotting.own_rule import own_rule
 from sdilib.lab.studies.own_rule import closer_than_sds, rule_measures, rule_table, special_case
 from sdilib.scenes import ImageScene
@@ -26,9 +26,9 @@ PROMPTS = [f"prompt {i}" for i in range(8)]
 def written() -> dict:
     """The notebook's cells that define something."""
     names = {"Update": Update, "normal": normal}
-    for cell in cells(NOTEBOOK):
-        if cell.kind == "code" and cell.source.startswith("class "):
-            exec(cell.source, names)
+    for cell in cells(NOTEBOOK, "code"):
+        if cell.startswith("class "):
+            exec(cell, names)
     return names
 
 
