@@ -28,18 +28,11 @@ READY  := .venv/ready
 endif
 
 # Figures of another model than the preset's go beside those of the preset's.
-space := $(subst ,, )
-SET     := $(PRESET)$(if $(MODEL),-$(subst $(space),-,$(subst /,-,$(MODEL))))
-BUILD   := build/figures/$(SET)
-FOLDER  := paper_figures/$(SET)
-SOURCES := $(filter-out notebooks/table%,$(wildcard notebooks/*.py))
-ifneq ($(FIG),)
-# 3, 03, fig03 and FIG03 are the notebooks whose names begin so; a whole name is that one only.
-KEY     := $(shell echo '$(FIG)' | tr A-Z a-z | sed -E 's|.*/||; s/\.py$$//; s/^tab0*([0-9])/table\1/; s/^(fig)?0*(.)/\2/')
-NAMED   := $(shell ls notebooks | grep -iE '^(fig)?0*$(KEY)\.py$$')
-SOURCES := $(addprefix notebooks/,$(or $(NAMED),$(shell ls notebooks | grep -iE '^(fig)?0*$(KEY)_.*\.py$$')))
-endif
-STAMPS  := $(SOURCES:notebooks/%.py=$(BUILD)/%.stamp)
+space  := $(subst ,, )
+SET    := $(PRESET)$(if $(MODEL),-$(subst $(space),-,$(subst /,-,$(MODEL))))
+BUILD  := build/figures/$(SET)
+FOLDER := paper_figures/$(SET)
+HOW    := --preset $(PRESET) --model "$(MODEL)" --folder $(FOLDER) --plan $(BUILD)/plan
 
 help: ## list the targets
 	@grep -hE '^[a-z1-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -66,29 +59,24 @@ active:
 	@$(PYTHON) -c 'from importlib.util import find_spec as f; import sys; sys.exit(not all(map(f, "torch diffusers papermill jupytext pytest".split())))' || { echo "The active environment lacks what sdilib needs: 'make env' installs it there, 'deactivate' makes way for our own." >&2; exit 2; }
 
 figures: $(READY) ## make the paper's figures (FIG=9|A14|the_world PRESET=smoke|laptop|full|gpu MODEL=... THREADS=... AGAIN=1)
-	@test -n "$(STAMPS)" || { $(PYTHON) -m sdilib notebook '$(FIG)' 2>&1 | sed 's/^sdilib: notebook=/FIG=/' >&2; exit 2; }
-	@+mkdir -p $(BUILD) && plan=$$(mktemp $(BUILD)/plan.XXXXXX) || exit; trap "rm -f $$plan" EXIT; \
-	$(MAKE) -n --no-print-directory stamps | sed -n 's|.* notebook notebooks/\(.*\)\.py --.*|todo \1|p' > $$plan; \
-	$(MAKE) --no-print-directory --keep-going stamps PLAN=$$plan; status=$$?; $(MAKE) --no-print-directory gallery && exit $$status
+	@+todo=$$($(PYTHON) -m sdilib stale $(if $(FIG),'$(FIG)') $(HOW) $(if $(AGAIN),--again)) || exit; \
+	$(MAKE) --no-print-directory --keep-going made TODO="$$todo"; status=$$?; $(MAKE) --no-print-directory gallery && exit $$status
 
-stamps: $(STAMPS)
+made: $(TODO:%=$(BUILD)/%.ipynb)
+	@$(if $(TODO),:,echo "all figures are up to date")
 
-$(BUILD)/%.stamp: notebooks/%.py
-	$(PYTHON) -m sdilib notebook $< --preset $(PRESET) --model "$(MODEL)" --folder $(FOLDER) --build $(BUILD) --stamp $@ --plan "$(PLAN)"
+$(BUILD)/%.ipynb: FORCE
+	$(PYTHON) -m sdilib notebook notebooks/$*.py $(HOW) --build $(BUILD)
 
-# What a notebook imports, and the weights, as the run before found them; a figure that someone deleted is made again.
--include $(wildcard $(BUILD)/*.d)
-$(foreach stamp,$(wildcard $(STAMPS)),$(foreach file,$(shell cat $(stamp)),$(if $(wildcard $(file)),,$(eval $(stamp): FORCE))))
-$(if $(AGAIN),$(eval $(STAMPS): FORCE))
 FORCE:
 
-gallery: $(if $(wildcard $(FOLDER)/*.json),$(BUILD)/gallery.stamp)
+gallery: $(if $(wildcard $(FOLDER)/*.json),$(FOLDER)/README.md)
+	@:
 
-$(BUILD)/gallery.stamp: $(wildcard $(FOLDER)/*.json) $(SOURCES)
+$(FOLDER)/README.md: $(wildcard $(FOLDER)/*.json $(FOLDER)/NOTE.md notebooks/*.py sdilib/lab/notebooks/gallery.py)
 	$(PYTHON) -m sdilib gallery $(FOLDER)
-	@mkdir -p $(@D) && touch $@
 
-check-figures: $(READY) ## fail on a figure that the present notebook, settings, weights or evaluator did not make, or that is a smoke run
+check-figures: $(READY) ## fail on a figure that the present code, settings, model or evaluator did not make, or that is a smoke run
 	$(PYTHON) -m sdilib check-figures $(filter-out paper_figures/$(PRESET),$(FOLDER)) --preset "$(PRESET)"
 
 test: $(READY) ## run the tests
@@ -125,5 +113,5 @@ table1 app: # which `make help` leaves out
 clean: ## remove build/ and the figures that git ignores; .venv stays
 	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
 
-.PHONY: help env figures active stamps gallery check-figures test lint notebooks train table1 app model-card bench bench-memory gpu-check clean FORCE
+.PHONY: help env figures active made gallery check-figures test lint notebooks train table1 app model-card bench bench-memory gpu-check clean FORCE
 .DEFAULT_GOAL := help

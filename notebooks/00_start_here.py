@@ -27,7 +27,7 @@ model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where figures go; "" is paper_figures/<preset>
 num_points: int = 0  # paths in the plane, 1 or more
 num_prompts: int = 0  # prompts for the images, 1 to 16
-num_steps: int = 0  # of DDIM and SDI, 3 or more
+num_steps: int = 0  # of DDIM and SDI, 5 or more
 sds_steps: int = 0  # optimiser steps of SDS, 3 or more
 seed: int = 0  # of everything random
 

@@ -30,9 +30,10 @@ _HOMES = {
     "text_to_3d": ["Text3D"],
     "text_to_image": ["Text2D"],
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+PUBLIC = {name: module for module, names in _HOMES.items() for name in names}
+"""The module of each public name."""
 
-__all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["__version__", *sorted(PUBLIC)]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
@@ -44,9 +45,9 @@ def __getattr__(name: str) -> Any:
     Raises:
         AttributeError: no such name.
     """
-    if name not in _HOME:
+    if name not in PUBLIC:
         raise AttributeError(f"module 'sdilib' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"sdilib.{_HOME[name]}"), name)
+    return getattr(importlib.import_module(f"sdilib.{PUBLIC[name]}"), name)
 
 
 def __dir__() -> list[str]:

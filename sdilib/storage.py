@@ -10,11 +10,10 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import load_file, save
-from torch import Tensor
-from torch.optim import Optimizer
+if TYPE_CHECKING:  # it takes seconds, and most of what is here needs none of it
+    import torch
 
 __all__ = [
     "atomic_write",
@@ -138,7 +137,7 @@ def hash_files(
     return digest.hexdigest()[:16]
 
 
-def save_tensors(path: str | Path, tensors: Mapping[str, Tensor]) -> Path:
+def save_tensors(path: str | Path, tensors: Mapping[str, "torch.Tensor"]) -> Path:
     """Write tensors as safetensors, atomically.
 
     Args:
@@ -148,12 +147,14 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor]) -> Path:
     Returns:
         The path.
     """
+    from safetensors.torch import save
+
     return atomic_write(
         path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     )
 
 
-def load_tensors(path: str | Path) -> dict[str, Tensor]:
+def load_tensors(path: str | Path) -> dict[str, "torch.Tensor"]:
     """Read tensors written by `save_tensors`, onto the CPU.
 
     Args:
@@ -162,10 +163,12 @@ def load_tensors(path: str | Path) -> dict[str, Tensor]:
     Raises:
         FileNotFoundError: no such file.
     """
+    from safetensors.torch import load_file
+
     return load_file(str(path))
 
 
-def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def under(tensors: Mapping[str, "torch.Tensor"], prefix: str) -> dict[str, "torch.Tensor"]:
     """Return the entries whose key starts with a prefix, without it.
 
     Args:
@@ -180,7 +183,7 @@ def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: "torch.optim.Optimizer") -> dict[str, "torch.Tensor"]:
     """Return an optimiser's moments by "number.name"; its settings belong to the caller's own.
 
     Args:
@@ -190,14 +193,16 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     return {f"{k}.{name}": v for k, moments in state.items() for name, v in moments.items()}
 
 
-def load_optimizer_tensors(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def load_optimizer_tensors(
+    optimizer: "torch.optim.Optimizer", tensors: Mapping[str, "torch.Tensor"]
+) -> None:
     """Restore an optimiser's moments in place.
 
     Args:
         optimizer: with the parameters and settings that the moments were taken with.
         tensors: from `optimizer_tensors`.
     """
-    moments: dict[int, dict[str, Tensor]] = {}
+    moments: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         number, name = key.split(".")
         moments.setdefault(int(number), {})[name] = value

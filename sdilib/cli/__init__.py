@@ -9,12 +9,12 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from sdilib.checks import NonFiniteError, closest, finite, one_of, positive_int, reject
+from sdilib.cli.figures import add_figures
 
 __all__ = ["main"]
 
@@ -108,23 +108,7 @@ def _parser() -> _Parser:
         help="of runs, or a beginning that is of one only; remove takes all unfinished ones as unfinished",
     )
     runs.add_argument("--root", default="runs", help="folder of all runs")
-    notebook = command("notebook", _notebook, "run a notebook and keep the figures it makes")
-    notebook.add_argument("name", help="a notebook's path, name or figure number")
-    notebook.add_argument("parameters", nargs="*", metavar="name=value", help="the notebook's own")
-    _add_preset_and_model(notebook)
-    notebook.add_argument(
-        "--folder", default="", help="of the figures; default paper_figures/PRESET"
-    )
-    notebook.add_argument("--build", default="build/notebooks", help="of the executed copy")
-    notebook.add_argument("--stamp", default="", help="file to write when done, for make")
-    notebook.add_argument("--plan", default="", help="file of what make is going to run")
-    notebooks = command("notebooks", _derive, "derive each notebook's .ipynb from its .py")
-    notebooks.add_argument("folder", nargs="?", default="notebooks")
-    gallery = command("gallery", _gallery, "write the README.md of a folder of figures")
-    gallery.add_argument("folder")
-    check = command("check-figures", _check_figures, "name the figures that are not up to date")
-    check.add_argument("folder", nargs="?", default="", help="default paper_figures/PRESET")
-    _add_preset(check)
+    add_figures(command, _pairs)
     card = command("model-card", _model_card, "measure a model of the world and write its card")
     card.add_argument("--model", default="mini", help="mini (default), or a trained folder")
     card.add_argument(
@@ -422,8 +406,8 @@ def _write_run(folder: Path, settings: dict[str, Any]) -> None:
     """Compute, write beside, rename: the folder is there only when it is whole."""
     from PIL import Image
 
-    from sdilib.lab.notebooks.records import versions
     from sdilib.lab.presets import SDS_TIMES
+    from sdilib.lab.provenance import versions
     from sdilib.stable_diffusion import StableDiffusion
     from sdilib.storage import write_json
     from sdilib.text_to_image import distilled_images
@@ -484,90 +468,6 @@ def _make_rule(model: Any, settings: dict[str, Any]) -> Any:
     return SDI(
         model, scale, kappa=DDIMInversion(guidance_scale=settings["inversion_guidance_scale"])
     )
-
-
-def _notebook(options: argparse.Namespace) -> int:
-    from sdilib.lab.notebooks.records import figure_folder
-    from sdilib.lab.notebooks.runner import find_notebook, run_notebook, sources_used
-
-    given = _pairs("parameters", options.parameters)
-    if options.model and not options.folder:
-        reject("folder", options.folder, "a folder, so that another model's figures replace none")
-    source = find_notebook(options.name)
-    with _planned(options.plan, source.stem, options.preset):
-        files = run_notebook(
-            source,
-            preset=options.preset,
-            folder=options.folder or figure_folder(options.preset),
-            build=options.build,
-            model=options.model,
-            given=given,
-        )
-    if options.stamp:
-        _write_stamp(Path(options.stamp), files, sources_used(source, options.model))
-    return 0
-
-
-@contextmanager
-def _planned(plan: str, notebook: str, preset: str) -> Iterator[None]:
-    """Say how far make's plan is, once the notebook has ended, well or not."""
-    if not plan:
-        yield
-        return
-    from sdilib.lab.notebooks import progress
-    from sdilib.lab.notebooks.records import figure_folder
-
-    progress.begin(plan, notebook)
-    failed = True
-    try:
-        yield
-        failed = False
-    finally:
-        how = {"preset": preset, "reference": figure_folder("full"), "failed": failed}
-        sys.stdout.write(f"{progress.end(plan, notebook, **how)}\n")
-
-
-def _write_stamp(stamp: Path, made: Sequence[Path], used: Sequence[Path]) -> None:
-    """Write what make reads: the files made, and beside it the rule that names the files used."""
-    from sdilib.storage import atomic_write
-
-    names = [os.path.relpath(path).replace(" ", "\\ ") for path in used]
-    # A target for each, so that a file that is gone makes the notebook run and not make stop.
-    rules = [f"{stamp}: {' '.join(names)}", *(f"{name}:" for name in names)]
-    atomic_write(stamp.with_suffix(".d"), "\n".join(rules) + "\n")
-    atomic_write(stamp, "".join(f"{os.path.relpath(path)}\n" for path in made))
-
-
-def _derive(options: argparse.Namespace) -> int:
-    from sdilib.lab.notebooks.runner import write_derived
-
-    sys.stdout.write("".join(f"{path}\n" for path in write_derived(options.folder)))
-    return 0
-
-
-def _gallery(options: argparse.Namespace) -> int:
-    from sdilib.lab.notebooks.records import gallery
-
-    sys.stdout.write(f"{gallery(options.folder)}\n")
-    return 0
-
-
-def _check_figures(options: argparse.Namespace) -> int:
-    from sdilib.lab.notebooks.records import check, figure_folder
-    from sdilib.lab.presets import PRESETS
-
-    preset = one_of("preset", options.preset, PRESETS)
-    folder = figure_folder(preset, options.folder)
-    if not options.folder and not any(folder.glob("*.json")):
-        sys.stdout.write(
-            f"no figures are made yet at preset {preset}: make figures PRESET={preset}\n"
-        )
-        return 0
-    problems = check(folder)
-    sys.stdout.write(
-        "".join(f"{problem}\n" for problem in problems) or "all figures are up to date\n"
-    )
-    return 1 if problems else 0
 
 
 def _model_card(options: argparse.Namespace) -> int:

@@ -7,8 +7,6 @@ guidance. Linear read-outs of its image features name object, colour, pattern an
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,9 +17,10 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from sdilib.cameras import VIEWS
 from sdilib.checks import reject
+from sdilib.lab.provenance import evaluator_folder, evaluator_hash
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.views import has_front
-from sdilib.storage import hash_files, load_tensors, read_json
+from sdilib.storage import load_tensors, read_json
 
 __all__ = [
     "ATTRIBUTES",
@@ -125,25 +124,6 @@ def normalised(images: Images, size: int) -> Float[Tensor, "batch 3 size size"]:
             images, (size, size), mode="bilinear", antialias=True, align_corners=False
         )
     return 2 * images.clamp(0, 1) - 1
-
-
-def evaluator_folder(name: str) -> Path:
-    """Return where an evaluator lies, or would lie.
-
-    Args:
-        name: as in `Evaluator.from_pretrained`.
-    """
-    bundled = Path(str(files("sdilib"))) / "models" / "evaluator"
-    return bundled if name == "evaluator" else Path(name).expanduser()
-
-
-def evaluator_hash(name: str) -> str:
-    """Return 16 hexadecimal digits that name an evaluator's files.
-
-    Args:
-        name: as in `Evaluator.from_pretrained`.
-    """
-    return hash_files(evaluator_folder(name), "*.*")
 
 
 def looked_at(images: Images, look: Look) -> Images:

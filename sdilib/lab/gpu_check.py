@@ -16,8 +16,8 @@ from torch import Tensor
 
 from sdilib.cameras import Camera
 from sdilib.checks import positive_int, reject
-from sdilib.lab.notebooks.records import versions
 from sdilib.lab.presets import resolve
+from sdilib.lab.provenance import versions
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.render import Marcher, OccupancyGrid, Render, has_kernels, render

@@ -5,7 +5,8 @@ sample sizes that the claims need (hours on a CPU) · `gpu` is Stable Diffusion 
 The code that runs is the same at each of them.
 """
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from sdilib.checks import in_range, one_of, positive_int, reject
 
@@ -18,9 +19,12 @@ __all__ = [
     "SDS_PRACTISED",
     "SDS_TIMES",
     "WORLD_PROMPTS",
+    "Setting",
     "example_prompts",
     "resolve",
 ]
+
+Value = int | float | str
 
 PRESETS = ("smoke", "laptop", "full", "gpu")
 
@@ -78,207 +82,182 @@ SDS_TIMES: dict[str, Any] = {"t_schedule": "random", "t_end": 0.02}
 SDS_PRACTISED: dict[str, Any] = SDS_TIMES | {"learning_rate": 0.1}
 """SDS as practised in 2D (Algorithm 1): by Adam, in latents, whose own size is about 1."""
 
-_JUDGES: dict[str, int | float | str] = {
-    "smoke": "evaluator",
-    "laptop": "evaluator",
-    "full": "evaluator",
-    "gpu": "none",
-}
+
+class Setting(NamedTuple):
+    """A parameter's value at each preset; None leaves it at its default.
+
+    Attributes:
+        smoke: seconds per notebook.
+        laptop: few samples.
+        full: as many as the claims need.
+        gpu: the paper's.
+        at_least: the smallest number that may be given.
+    """
+
+    smoke: Value | None
+    laptop: Value | None
+    full: Value | None
+    gpu: Value | None
+    at_least: int = 1
+
+
+_steps = partial(Setting, at_least=2)
+
+_PROMPTS = Setting(1, 8, 16, 16)
+
+_IMAGES = {"num_prompts": _PROMPTS, "num_seeds": Setting(1, 2, 4, 4)}
+
+_JUDGE = Setting("evaluator", "evaluator", "evaluator", "none")
 """Of what a notebook shows: the bundled evaluator knows the bundled world only."""
 
-_QUALITIES: dict[str, int | float | str] = {
-    "smoke": "smoke",
-    "laptop": "laptop",
-    "full": "laptop",
-    "gpu": "gpu",
-}
+_RUNS = {"quality": Setting("smoke", "laptop", "laptop", "gpu")}
 """Preset of each 3D run's own settings: at full there are more runs, not longer ones."""
 
-NOTEBOOKS: dict[str, dict[str, dict[str, int | float | str]]] = {
+_JUDGED_RUNS = _RUNS | {"evaluator": _JUDGE}
+
+NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "00_start_here": {
-        "num_prompts": {"smoke": 1, "laptop": 4, "full": 8, "gpu": 4},
-        "num_points": {"smoke": 8, "laptop": 64, "full": 256, "gpu": 64},
-        "num_steps": {"smoke": 5, "laptop": 30, "full": 50, "gpu": 50},
-        "sds_steps": {"smoke": 4, "laptop": 100, "full": 300, "gpu": 1000},
+        "num_prompts": Setting(1, 4, 8, 4),
+        "num_points": Setting(8, 64, 256, 64),
+        # Inversion takes over at t = 0.2.
+        "num_steps": Setting(5, 30, 50, 50, at_least=5),
+        "sds_steps": Setting(4, 100, 300, 1000, at_least=3),
     },
-    # 1,700 sample-forwards an image from laptop on, SDS and SDI at about the same: 27,000 at laptop.
+    # Per image 1,700 sample-forwards from laptop on, SDS and SDI at about the same: 27,000 at laptop.
     "fig01_teaser": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
-        "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
-        "sds_steps": {"smoke": 4, "laptop": 200, "full": 200, "gpu": 1000},
+        **_IMAGES,
+        "num_steps": _steps(3, 30, 30, 30),
+        "sds_steps": _steps(4, 200, 200, 1000),
     },
-    # An image: 13 a step of DDIM, all seven guidance scales: 12,000 at laptop, 25,000 at full.
+    # Per image: 13 per step of DDIM, all seven guidance scales: 12,000 at laptop, 25,000 at full.
     "fig03_guidance_scale": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 2, "laptop": 4, "full": 4, "gpu": 4},
-        "num_steps": {"smoke": 2, "laptop": 30, "full": 30, "gpu": 50},
-        "evaluator": _JUDGES,
+        "num_prompts": _PROMPTS,
+        "num_seeds": Setting(2, 4, 4, 4, at_least=2),
+        "num_steps": _steps(2, 30, 30, 50),
+        "evaluator": _JUDGE,
     },
-    # An image: 2 a step of DDIM, and 13 for each that is a scene, too: 900 at laptop, 7,000 at full.
+    # Per image: 2 per step of DDIM, and 13 for each that is a scene, too: 900 at laptop, 7,000 at full.
     "fig04_evolution": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_scenes": {"smoke": 1, "laptop": 1, "full": 16, "gpu": 8},
-        "num_steps": {"smoke": 4, "laptop": 30, "full": 30, "gpu": 30},
+        "num_prompts": _PROMPTS,
+        "num_scenes": Setting(1, 1, 16, 8),
+        "num_steps": _steps(4, 30, 30, 30),
     },
-    # 35 a prompt, and 16 for the first: 300 at laptop.
-    "fig05_overview": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_steps": {"smoke": 5, "laptop": 30, "full": 30, "gpu": 30},
-    },
-    # An image: 60 for its render, and about 13 for each of nine times: 3,000 at laptop, 11,000 at full.
-    "fig06_intermediates": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
-        "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
-    },
-    # 3D: a run a prompt and seed; those of the first seed are shared with the figures that compare.
+    # 35 per prompt, and 16 for the first: 300 at laptop.
+    "fig05_overview": {"num_prompts": _PROMPTS, "num_steps": _steps(5, 30, 30, 30)},
+    # Per image: 60 for its render, and about 13 for each of nine times: 3,000 at laptop, 11,000 at full.
+    "fig06_intermediates": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
+    # 3D: a run per prompt and seed; those of the first seed are shared with the figures that compare.
     "fig02_gallery": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 12, "gpu": 16},
+        "num_prompts": Setting(1, 8, 12, 16),
         # 72 runs at full: fewer could not show that at most 5 % diverge.
-        "num_seeds": {"smoke": 1, "laptop": 1, "full": 6, "gpu": 1},
-        "quality": _QUALITIES,
-        "evaluator": _JUDGES,
+        "num_seeds": Setting(1, 1, 6, 1),
+        **_JUDGED_RUNS,
     },
-    # 3D: three runs a prompt; at full with the runs of laptop, for the number of prompts.
-    "fig01_teaser_3d": {
-        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 4},
-        "quality": _QUALITIES,
-        "evaluator": _JUDGES,
-    },
-    # 3D: seven runs a prompt, two of them those of figure 1.
-    "fig08_ablation": {
-        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
-        "quality": _QUALITIES,
-        "evaluator": _JUDGES,
-    },
-    # 3D: six runs a prompt, two of them those of figure 8.
-    "fig09_noise_choice_3d": {
-        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
-        "quality": _QUALITIES,
-        "evaluator": _JUDGES,
-    },
-    # 3D: four runs a prompt, one of them that of figure 1.
-    "fig10_guidance_scales_3d": {
-        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
-        "quality": _QUALITIES,
-        "evaluator": _JUDGES,
-    },
-    # 3D: six runs a prompt, one of them that of figure 1.
-    "fig11_inversion_steps_3d": {
-        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 2},
-        "quality": _QUALITIES,
-        "evaluator": _JUDGES,
-    },
+    # 3D: three runs per prompt; at full with the runs of laptop, for the number of prompts.
+    "fig01_teaser_3d": {"num_prompts": Setting(1, 1, 8, 4), **_JUDGED_RUNS},
+    # 3D: seven runs per prompt, two of them those of figure 1.
+    "fig08_ablation": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
+    # 3D: six runs per prompt, two of them those of figure 8.
+    "fig09_noise_choice_3d": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
+    # 3D: four runs per prompt, one of them that of figure 1.
+    "fig10_guidance_scales_3d": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
+    # 3D: six runs per prompt, one of them that of figure 1.
+    "fig11_inversion_steps_3d": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
     # 3D: figure 1's runs by SDI.
-    "fig04_evolution_3d": {
-        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 4},
-        "quality": _QUALITIES,
-    },
-    # 3D: half a run a prompt, and then 520 sample-forwards.
-    "fig06_intermediates_3d": {
-        "num_prompts": {"smoke": 1, "laptop": 1, "full": 8, "gpu": 4},
-        "quality": _QUALITIES,
-    },
-    # Algorithms 1 and 2: 4 sample-forwards a prompt.
-    "figA12_algorithms": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 4},
-    },
-    # An image: 42 a step of ISM to SDI, all five together, and DDIM: 14,000 at laptop, 110,000 at
-    # full.
+    "fig04_evolution_3d": {"num_prompts": Setting(1, 1, 8, 4), **_RUNS},
+    # 3D: half a run per prompt, and then 520 sample-forwards.
+    "fig06_intermediates_3d": {"num_prompts": Setting(1, 1, 8, 4), **_RUNS},
+    # Algorithms 1 and 2: 4 sample-forwards per prompt.
+    "figA12_algorithms": {"num_prompts": Setting(1, 8, 16, 4)},
+    # Per image: 42 per step of ISM to SDI, all five together, and DDIM: 14,000 at laptop,
+    # 110,000 at full.
     "figA14_from_ism": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 1, "full": 2, "gpu": 4},
-        "ddim_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
-        "num_steps": {"smoke": 3, "laptop": 40, "full": 80, "gpu": 500},
-        "learning_rate": {"smoke": 0.2, "laptop": 0.2, "full": 0.1, "gpu": 0.1},
+        "num_prompts": _PROMPTS,
+        "num_seeds": Setting(1, 1, 2, 4),
+        "ddim_steps": _steps(3, 30, 30, 30),
+        "num_steps": _steps(3, 40, 80, 500),
+        "learning_rate": Setting(0.2, 0.2, 0.1, 0.1),
     },
-    # An image: 13 a step of DDIM and SDI, 4 of SDS at both gammas: 31,000 at laptop, 85,000 at
-    # full.
+    # Per image: 13 per step of DDIM and SDI, 4 of SDS at both gammas: 31,000 at laptop,
+    # 85,000 at full.
     "figA15_diversity": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 2, "laptop": 8, "full": 8, "gpu": 8},
-        "num_steps": {"smoke": 3, "laptop": 20, "full": 20, "gpu": 30},
-        "sds_steps": {"smoke": 3, "laptop": 55, "full": 100, "gpu": 1000},
-        "learning_rate": {"smoke": 0.2, "laptop": 0.2, "full": 0.1, "gpu": 0.1},
+        "num_prompts": _PROMPTS,
+        "num_seeds": Setting(2, 8, 8, 8, at_least=2),
+        "num_steps": _steps(3, 20, 20, 30),
+        "sds_steps": _steps(3, 55, 100, 1000),
+        "learning_rate": Setting(0.2, 0.2, 0.1, 0.1),
     },
-    # A point of the path 116 sample-forwards and 36 backward passes, a step of all six runs 63 and 20:
+    # Per point of the path 116 sample-forwards and 36 backward passes, per step of all six runs 63 and 20:
     # 38,000 at laptop, 120,000 at full, a backward pass counted as one.
     "fig09_noise_choice": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
-        "path_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
-        "num_times": {"smoke": 3, "laptop": 10, "full": 10, "gpu": 10},
-        "num_steps": {"smoke": 2, "laptop": 20, "full": 30, "gpu": 30},
+        **_IMAGES,
+        "path_steps": _steps(3, 30, 30, 30),
+        "num_times": Setting(3, 10, 10, 10),
+        "num_steps": _steps(2, 20, 30, 30),
     },
-    # A point of the path 35, one of the maps 114, a step of all four runs 37: 23,000 at laptop, 64,000
-    # at full.
+    # Per point of the path 35, of the maps 114, per step of all four runs 37: 23,000 at laptop,
+    # 64,000 at full.
     "fig10_guidance_scales": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
-        "path_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
-        "num_times": {"smoke": 3, "laptop": 10, "full": 10, "gpu": 10},
-        "num_steps": {"smoke": 2, "laptop": 30, "full": 30, "gpu": 30},
+        **_IMAGES,
+        "path_steps": _steps(3, 30, 30, 30),
+        "num_times": Setting(3, 10, 10, 10),
+        "num_steps": _steps(2, 30, 30, 30),
     },
-    # A step of all six runs 80, as is a point of the path: 20,000 at laptop, 107,000 at full.
+    # Per step of all six runs 80, as per point of the path: 20,000 at laptop, 107,000 at full.
     "fig11_inversion_steps": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 1, "full": 2, "gpu": 4},
-        "num_times": {"smoke": 2, "laptop": 10, "full": 10, "gpu": 10},
-        "num_steps": {"smoke": 2, "laptop": 20, "full": 30, "gpu": 30},
+        "num_prompts": _PROMPTS,
+        "num_seeds": Setting(1, 1, 2, 4),
+        "num_times": Setting(2, 10, 10, 10),
+        "num_steps": _steps(2, 20, 30, 30),
     },
     # 600 for its one prompt.
-    "figA17_noise_patterns": {
-        "path_steps": {"smoke": 10, "laptop": 30, "full": 30, "gpu": 30},
-    },
-    # 15 a step and image, all strategies and both ways together: 7,000 at laptop, 29,000 at full.
-    "figA18_whole_inversion": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 2, "full": 4, "gpu": 4},
-        "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
-    },
-    # An image: 47 a step of all five rows together: 10,000 at laptop, 46,000 at full.
+    "figA17_noise_patterns": {"path_steps": _steps(10, 30, 30, 30)},
+    # 15 per step and image, all strategies and both ways together: 7,000 at laptop, 29,000 at full.
+    "figA18_whole_inversion": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
+    # Per image: 47 per step of all five rows together: 10,000 at laptop, 46,000 at full.
     "figX1_published_code": {
-        "num_prompts": {"smoke": 1, "laptop": 8, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 1, "full": 2, "gpu": 4},
-        "num_steps": {"smoke": 3, "laptop": 25, "full": 30, "gpu": 30},
+        "num_prompts": _PROMPTS,
+        "num_seeds": Setting(1, 1, 2, 4),
+        "num_steps": Setting(3, 25, 30, 30, at_least=3),
     },
-    # An image: 11 a step, all six guidance scales: 5,300 at laptop, 35,000 at full.
+    # Per image: 11 per step, all six guidance scales: 5,300 at laptop, 35,000 at full.
     "the_world": {
-        "num_prompts": {"smoke": 2, "laptop": 16, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
-        "num_steps": {"smoke": 2, "laptop": 30, "full": 50, "gpu": 50},
-        "evaluator": dict.fromkeys(PRESETS, "evaluator"),
+        "num_prompts": Setting(2, 16, 16, 16),
+        "num_seeds": Setting(1, 1, 4, 4),
+        "num_steps": _steps(2, 30, 50, 50),
+        "evaluator": Setting("evaluator", "evaluator", "evaluator", "evaluator"),
     },
     # The explorer begins with one run of SDI: 330 sample-forwards at laptop.
     "explore": {
-        "num_steps": {"smoke": 4, "laptop": 30, "full": 30, "gpu": 30},
-        "demo_steps": {"smoke": 2, "laptop": 30, "full": 30, "gpu": 30},
+        "num_steps": _steps(4, 30, 30, 30),
+        "demo_steps": Setting(2, 30, 30, 30),
     },
-    # An image: 820 for DDIM, SDS, SDI and the reader's rule, twice: 3,300 at laptop, 52,000 at full.
+    # Per image: 820 for DDIM, SDS, SDI and the reader's rule, twice: 3,300 at laptop, 52,000 at full.
     "your_own_rule": {
-        "num_prompts": {"smoke": 1, "laptop": 4, "full": 16, "gpu": 16},
-        "num_seeds": {"smoke": 1, "laptop": 1, "full": 4, "gpu": 4},
-        "num_steps": {"smoke": 3, "laptop": 30, "full": 30, "gpu": 30},
-        "sds_steps": {"smoke": 4, "laptop": 150, "full": 150, "gpu": 1000},
+        "num_prompts": Setting(1, 4, 16, 16),
+        "num_seeds": Setting(1, 1, 4, 4),
+        "num_steps": _steps(3, 30, 30, 30),
+        "sds_steps": _steps(4, 150, 150, 1000),
     },
-    # A step of 4 views costs 8 sample-forwards and, inverted, up to 80 more: 3,100 at laptop.
+    # Per step of 4 views 8 sample-forwards and, inverted, up to 80 more: 3,100 at laptop.
     "run3d": {
-        "steps": {"smoke": 2, "laptop": 60, "full": 150, "gpu": 10_000},
-        "cameras": {"smoke": 2, "laptop": 4, "full": 4, "gpu": 1},
-        "updates": {"smoke": 1, "laptop": 2, "full": 3, "gpu": 1},
-        "size": {"smoke": 64, "laptop": 64, "full": 64, "gpu": 512},
-        "num_samples": {"smoke": 16, "laptop": 48, "full": 64, "gpu": 256},
-        "levels": {"smoke": 12, "laptop": 12, "full": 12, "gpu": 16},
-        "finest_resolution": {"smoke": 64, "laptop": 64, "full": 64, "gpu": 2048},
-        "through": {"smoke": "decoder", "laptop": "decoder", "full": "decoder", "gpu": "encoder"},
-        "rays_per_patch": {"gpu": 4096},  # deferred backpropagation: 64 x 64 pixels fit any memory
-        "backend": {"gpu": "tinycudann"},  # where it is installed, else announced
+        "steps": Setting(2, 60, 150, 10_000),
+        "cameras": Setting(2, 4, 4, 1),
+        "updates": Setting(1, 2, 3, 1),
+        "size": Setting(64, 64, 64, 512),
+        "num_samples": Setting(16, 48, 64, 256),
+        "levels": Setting(12, 12, 12, 16),
+        "finest_resolution": Setting(64, 64, 64, 2048),
+        "through": Setting("decoder", "decoder", "decoder", "encoder"),
+        # Deferred backpropagation: 64 x 64 pixels fit any memory.
+        "rays_per_patch": Setting(None, None, None, 4096),
+        # Where it is installed, else announced.
+        "backend": Setting(None, None, None, "tinycudann"),
     },
     "run": {
-        "sds_steps": {"smoke": 4, "laptop": 150, "full": 300, "gpu": 1000},
-        "sdi_steps": {"smoke": 3, "laptop": 50, "full": 50, "gpu": 50},
-        "ism_steps": {"smoke": 3, "laptop": 50, "full": 50, "gpu": 50},
+        "sds_steps": Setting(4, 150, 300, 1000),
+        "sdi_steps": Setting(3, 50, 50, 50),
+        "ism_steps": Setting(3, 50, 50, 50),
     },
 }
 """Values by notebook, parameter and preset. "run" is `sdilib run --scene image`, "run3d" `sdilib run`, whose settings keep their
@@ -306,7 +285,7 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
         The values by name, `preset` and `model` among them.
 
     Raises:
-        ValueError: unknown notebook, preset or parameter; a number below 1; more prompts than there are examples.
+        ValueError: unknown notebook, preset or parameter; a number below the least; more prompts than there are examples.
         TypeError: a value of another type than the preset's.
 
     Examples:
@@ -316,8 +295,9 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
     one_of("notebook", notebook, NOTEBOOKS)
     one_of("preset", preset, PRESETS)
     values: dict[str, Any] = {"preset": preset, "model": MODELS[preset]}
-    own = NOTEBOOKS[notebook].items()
-    values |= {name: choices[preset] for name, choices in own if preset in choices}
+    own = NOTEBOOKS[notebook]
+    choices = {name: getattr(each, preset) for name, each in own.items()}
+    values |= {name: choice for name, choice in choices.items() if choice is not None}
     for name, value in given.items():
         if name not in values or name == "preset":
             known = [known for known in values if known != "preset"]
@@ -332,6 +312,6 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
         if name == "num_prompts":
             in_range(name, value, 1, NUM_EXAMPLES)
         elif kind is int:
-            positive_int(name, value)
+            positive_int(name, value, own[name].at_least)
         values[name] = value
     return values

@@ -7,12 +7,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import try_to_load_from_cache
 from transformers.utils import logging as transformers_logging
 
 # On import transformers warns that image processors want torchvision; nothing here processes
@@ -31,27 +29,13 @@ from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel  # noqa: E
 transformers_logging.set_verbosity(_verbosity)
 
 from sdilib.checks import reject  # noqa: E402
-from sdilib.storage import hash_files, read_json  # noqa: E402
+from sdilib.stable_diffusion.names import BUNDLED, MODELS, RANDOM, model_folder  # noqa: E402
 
 __all__ = [
-    "BUNDLED",
-    "RANDOM",
     "StableDiffusionPipeline",
-    "hub_commit",
     "load_pipeline",
-    "model_folder",
-    "model_hash",
     "random_pipeline",
 ]
-
-BUNDLED = ("mini",)
-"""Models shipped with the package."""
-
-_MODELS = Path(str(files("sdilib") / "models"))
-
-RANDOM: dict[str, dict[str, dict[str, Any]]] = read_json(_MODELS / "random.json")
-"""Configurations of randomly initialised models, by name: "tiny", of milliseconds per call, with as many
-levels as the real thing has kinds of blocks; "sd21" in the shapes of Stable Diffusion 2.1."""
 
 SUPPORTED = "StableDiffusionPipeline"
 PARTS = ("unet", "vae", "text_encoder")
@@ -120,42 +104,6 @@ def _without_progress_bars() -> Iterator[None]:
             each.enable_progress_bar()
 
 
-def model_folder(model: str) -> Path | None:
-    """Return the folder of a bundled model or of a path, None for any other name and random models'.
-
-    Args:
-        model: as for `load_pipeline`.
-    """
-    if model in BUNDLED:
-        return _MODELS / model
-    if model in RANDOM:  # a folder of that name is given as ./name
-        return None
-    return Path(model).expanduser() if Path(model).expanduser().is_dir() else None
-
-
-def model_hash(folder: str | Path) -> str:
-    """Return 16 hexadecimal digits that name a model: its weights, and all else that changes a number.
-
-    Scheduler, configurations and tokenizer count; what is only said of the model does not.
-
-    Args:
-        folder: in diffusers' format.
-    """
-    return hash_files(folder, "**/*.*", leave_out=("*.md", "quality.json"))
-
-
-def hub_commit(model: str) -> str | None:
-    """Return the commit of a hub model in the local cache, None for any other name.
-
-    Args:
-        model: as for `load_pipeline`.
-    """
-    if model.count("/") != 1 or model.startswith((".", "/", "~")):
-        return None
-    found = try_to_load_from_cache(model, "model_index.json")
-    return Path(found).parent.name if isinstance(found, str) else None
-
-
 def check_folder(model: str, folder: Path) -> None:
     """Refuse a folder that is not a whole Stable Diffusion model.
 
@@ -200,7 +148,7 @@ def random_pipeline(name: str, *, seed: int = 0) -> StableDiffusionPipeline:
         seed: of the weights.
     """
     config = RANDOM[name]
-    tokenizer = AutoTokenizer.from_pretrained(str(_MODELS / "mini" / "tokenizer"))
+    tokenizer = AutoTokenizer.from_pretrained(str(MODELS / "mini" / "tokenizer"))
     text = {
         "vocab_size": len(tokenizer),
         "max_position_embeddings": tokenizer.model_max_length,

@@ -13,14 +13,8 @@ from torch import Tensor
 from sdilib.checks import reject
 from sdilib.denoiser import GuidedDenoiser, PromptEmbeddings
 from sdilib.schedule import NoiseSchedule, Time
-from sdilib.stable_diffusion.loading import (
-    RANDOM,
-    StableDiffusionPipeline,
-    hub_commit,
-    load_pipeline,
-    model_folder,
-    model_hash,
-)
+from sdilib.stable_diffusion.loading import StableDiffusionPipeline, load_pipeline
+from sdilib.stable_diffusion.names import RANDOM, model_folder, model_hash
 from sdilib.storage import read_json
 
 __all__ = ["StableDiffusion"]
@@ -103,13 +97,9 @@ class StableDiffusion:
     @property
     def hash(self) -> str:
         """16 hexadecimal digits naming the model: a folder's files, a hub id's commit, else what is in memory."""
-        folder = model_folder(self.name)
-        if folder is not None:
-            return model_hash(folder)
-        digest, commit = hashlib.sha256(), hub_commit(self.name)
-        if commit is not None:  # weights in memory are rounded to the type asked for
-            digest.update(f"{self.name}@{commit}".encode())
-            return digest.hexdigest()[:16]
+        if named := model_hash(self.name):
+            return named
+        digest = hashlib.sha256()
         digest.update(self.schedule.prediction_type.encode())
         digest.update(self.schedule.alphas_cumprod.numpy().tobytes())
         for part in (self._unet, self._vae, self._text_encoder):

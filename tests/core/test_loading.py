@@ -2,7 +2,8 @@ from pathlib import Path
 
 import torch
 
-from sdilib.stable_diffusion.loading import load_pipeline, model_folder, random_pipeline
+from sdilib.stable_diffusion.loading import load_pipeline, random_pipeline
+from sdilib.stable_diffusion.names import model_folder
 
 
 def weights(pipeline) -> dict[str, torch.Tensor]:

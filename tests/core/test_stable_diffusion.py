@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.stable_diffusion import loading as pretrained
 from sdilib.stable_diffusion import model as stable_diffusion
 from sdilib.stable_diffusion.loading import load_pipeline, random_pipeline
 from sdilib.stable_diffusion.model import check_words, encode_text
@@ -119,7 +118,9 @@ def test_a_hash_names_the_weights(tmp_path):
 
 def test_a_hub_models_hash_is_that_of_its_commit_whatever_the_type(monkeypatch):
     cached = {"owner/one": "/cache/snapshots/abc/model_index.json"}
-    monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda model, file: cached.get(model))
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache", lambda model, file: cached.get(model)
+    )
     full, half = random_pipeline("tiny"), load_pipeline("tiny", dtype=torch.float16)
     one, same = (StableDiffusion(each, name="owner/one") for each in (full, half))
     assert one.hash == same.hash

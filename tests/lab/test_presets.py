@@ -1,18 +1,20 @@
 """A preset is a set of literal values; what is given goes before it."""
 
 import pytest
-from sdilib.prompts import PAPER_PROMPTS, WORLD_PROMPTS
 
-from sdilib.lab.presets import NOTEBOOKS, NUM_EXAMPLES, PRESETS, resolve
+from sdilib.lab.presets import NOTEBOOKS, NUM_EXAMPLES, PAPER_PROMPTS, WORLD_PROMPTS, resolve
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_every_parameter_has_a_value_of_one_type_at_every_preset(notebook):
-    for name, choices in NOTEBOOKS[notebook].items():
-        of_a_gpu = name in ("rays_per_patch", "backend")
-        assert tuple(choices) == (("gpu",) if of_a_gpu else PRESETS)
-        assert len({type(value) for value in choices.values()}) == 1
-        assert all(value not in ("", 0) for value in choices.values())  # they stand for the preset
+    for name, setting in NOTEBOOKS[notebook].items():
+        *choices, least = setting
+        if name in ("rays_per_patch", "backend"):  # of a GPU
+            assert choices[:3] == [None] * 3
+            choices = choices[3:]
+        assert len({type(choice) for choice in choices}) == 1
+        assert all(choice not in ("", 0) for choice in choices)  # they stand for the preset
+        assert not isinstance(choices[0], int) or min(choices) >= least
 
 
 def test_given_goes_before_the_preset():
@@ -57,6 +59,12 @@ def test_unknown_names_are_refused_and_the_known_ones_said(arguments, given, mes
 def test_numbers_that_cannot_be_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         resolve("fig01_teaser", "smoke", **given)
+
+
+def test_each_number_has_its_own_least():
+    with pytest.raises(ValueError, match=r"^num_steps=4: expected an integer of at least 5$"):
+        resolve("00_start_here", "laptop", num_steps=4)
+    assert resolve("fig03_guidance_scale", "laptop", num_steps=2)["num_steps"] == 2
 
 
 def test_every_model_has_as_many_prompts_to_show():

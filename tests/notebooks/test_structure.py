@@ -1,13 +1,15 @@
 """A notebook reads as a story: parameters, a call or two, a figure, claims. Logic lives in the library."""
 
 import ast
+import re
 from pathlib import Path
 
 import jupytext
+import papermill
 import pytest
 
-from sdilib.lab.notebooks.percent import cells, parameters
-from sdilib.lab.notebooks.runner import derive
+from sdilib.lab.notebooks.sources import cells, code, derive
+from sdilib.lab.presets import NOTEBOOKS
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 SOURCES = sorted(FOLDER.glob("*.py"))
@@ -21,13 +23,22 @@ def logic(code: str) -> list[str]:
     return [type(node).__name__ for node in ast.walk(ast.parse(code)) if isinstance(node, LOGIC)]
 
 
+def parameters(source: Path) -> dict[str, dict[str, str]]:
+    """Type, default and help by name, as papermill finds them."""
+    return papermill.inspect_notebook(jupytext.read(source))
+
+
+def tagged(source: Path) -> list[str]:
+    read = jupytext.read(source).cells
+    return [cell.source for cell in read if "parameters" in cell.metadata.get("tags", ())]
+
+
 def unread(source: Path) -> set[str]:
-    """Parameters that no later cell reads."""
-    own = [cell for cell in cells(source) if cell.kind == "code"]
-    later = "\n".join(cell.source for cell in own if "parameters" not in cell.tags)
+    """Parameters that no other cell reads."""
+    (own,) = tagged(source)
     loads = {
         n.id
-        for n in ast.walk(ast.parse(later))
+        for n in ast.walk(ast.parse(code(source).replace(own, "")))
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
     }
     return set(parameters(source)) - loads
@@ -45,11 +56,29 @@ def test_there_are_notebooks():
 
 @each
 def test_it_opens_with_a_title_and_then_one_parameters_cell(source):
-    first, *_ = own = cells(source)
-    assert first.kind == "markdown"
-    assert first.source.startswith("# # ")
-    assert sum("parameters" in cell.tags for cell in own) == 1
-    assert all(parameter.help for parameter in parameters(source).values())
+    first, *_ = jupytext.read(source).cells
+    assert first.cell_type == "markdown"
+    assert first.source.startswith("# ")
+    assert len(tagged(source)) == 1
+
+
+@each
+def test_its_parameters_are_literals_of_a_declared_type_with_a_meaning(source):
+    (own,) = tagged(source)
+    found = parameters(source)
+    assert len(ast.parse(own).body) == len(found)
+    for each in found.values():
+        kind = type(ast.literal_eval(each["default"])).__name__
+        assert each["inferred_type_name"] == kind in ("bool", "float", "int", "list", "str")
+        assert each["help"]
+
+
+@each
+def test_the_presets_know_the_least_that_a_parameters_help_says(source):
+    settings = NOTEBOOKS.get(source.stem, {})
+    for name, each in parameters(source).items():
+        if said := re.search(r"(\d+) (?:or more|to \d+)", each["help"]):
+            assert name not in settings or settings[name].at_least == int(said[1]), name
 
 
 @each
@@ -59,11 +88,11 @@ def test_every_parameter_is_read_later(source):
 
 @each
 def test_its_code_is_short_and_holds_no_logic(source):
-    code = [cell.source for cell in cells(source) if cell.kind == "code"]
-    assert sum(map(code_lines, code)) <= 60
-    assert max(map(code_lines, code)) <= 12
+    own = cells(source, "code")
+    assert sum(map(code_lines, own)) <= 60
+    assert max(map(code_lines, own)) <= 12
     if source.stem != OWN_RULE:
-        assert [found for cell in code for found in logic(cell)] == []
+        assert logic(code(source)) == []
 
 
 @each
@@ -73,15 +102,10 @@ def test_the_ipynb_is_derived_from_the_py(source):
     assert made.read_text(encoding="utf-8") == derive(source), "make notebooks"
 
 
-@each
-def test_our_reader_sees_the_cells_that_jupytext_sees(source):
-    theirs = [cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code"]
-    assert [cell.source for cell in cells(source) if cell.kind == "code"] == theirs
-
-
 def test_the_checks_see_logic_and_unread_parameters(tmp_path):
     source = tmp_path / "bad.py"
     source.write_text(
+        "# ---\n# jupyter:\n#   kernelspec:\n#     name: python3\n#     display_name: Python 3\n#     language: python\n# ---\n"
         '# %% tags=["parameters"]\nused: int = 1  # a\nidle: int = 2  # b\n# %%\nx = used\n'
     )
     assert unread(source) == {"idle"}

@@ -16,6 +16,7 @@ from torch import Tensor
 from sdilib.lab import presets
 from sdilib.lab.claims import Claim, Table
 from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.notebooks.freshness import made_from
 from sdilib.lab.notebooks.records import Savable, figure_folder, save_figure
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import Generated, RuleFrom, ddim_images, distilled_images, items
@@ -144,8 +145,12 @@ def begin(
         **given: its other parameters that the presets know; 0 and "" stand for the preset's.
 
     Raises:
+        FileNotFoundError: the working directory is not that of the notebooks.
         ValueError: an unknown notebook, preset or parameter, or a value out of range.
         TypeError: a value of another type than the preset's.
     """
     config = presets.resolve(notebook, preset, model=model, **given)
+    made_from(
+        f"{notebook}.py", config, ""
+    )  # the library as it is now, should it change before the figure is saved
     return Page(notebook, config, figure_folder(preset, folder), seed, time.perf_counter())

@@ -41,13 +41,16 @@ from sdilib.lab.train.vae import latents_of
 from sdilib.lab.world.captions import WORDS
 from sdilib.lab.world.dataset import WorldData
 from sdilib.seeds import generator
-from sdilib.stable_diffusion.loading import (
-    StableDiffusionPipeline,
-    check_folder,
-    load_pipeline,
-    model_folder,
+from sdilib.stable_diffusion.loading import StableDiffusionPipeline, check_folder, load_pipeline
+from sdilib.stable_diffusion.names import model_folder
+from sdilib.storage import (
+    hash_files,
+    hash_json,
+    load_tensors,
+    read_json,
+    save_tensors,
+    write_json,
 )
-from sdilib.storage import hash_files, hash_json, load_tensors, read_json, save_tensors, write_json
 
 _TEXT_HEADS = 4
 

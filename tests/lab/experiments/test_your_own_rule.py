@@ -11,7 +11,7 @@ from sdilib.guidance.base import Rule, StatefulRule, Update
 from sdilib.inversion import Cached
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments.your_own_rule import CLAIMS, Means, draw, measures
-from sdilib.lab.notebooks.percent import cells
+from sdilib.lab.notebooks.sources import cells
 from sdilib.scenes import ImageScene
 from sdilib.schedule import NoiseSchedule
 from sdilib.seeds import generator, normal
@@ -25,9 +25,9 @@ PROMPTS = [f"prompt {i}" for i in range(8)]
 def written() -> dict:
     """The notebook's cells that define something."""
     names = {"Update": Update, "normal": normal}
-    for cell in cells(NOTEBOOK):
-        if cell.kind == "code" and cell.source.startswith("class "):
-            exec(cell.source, names)
+    for cell in cells(NOTEBOOK, "code"):
+        if cell.startswith("class "):
+            exec(cell, names)
     return names
 
 

@@ -11,15 +11,8 @@ import nbformat
 import pytest
 
 import sdilib
-from sdilib.lab.notebooks.percent import cells, checked, code_hash, parameters
-from sdilib.lab.notebooks.runner import (
-    NotebookError,
-    derive,
-    find_notebook,
-    run_notebook,
-    sources_used,
-    write_derived,
-)
+from sdilib.lab.notebooks.runner import NotebookError, run_notebook
+from sdilib.storage import read_json
 
 TEXT = """# ---
 # jupyter:
@@ -139,75 +132,31 @@ def test_ctrl_c_is_one_sentence(source, tmp_path):
     assert process.returncode == 130
 
 
-def test_cells_parameters_and_hash_are_read_from_the_text(source):
-    assert [cell.kind for cell in cells(source)] == ["markdown", "code", "code", "code"]
-    assert parameters(source)["scale"].default == 7.5
-    assert parameters(source)["scale"].help == "gamma"
-    assert checked(source, {"scale": "1e-3", "preset": "x"}) == {"scale": 1e-3, "preset": "x"}
-    before = code_hash(source)
-    source.write_text(TEXT.replace("A title", "Another"))
-    assert code_hash(source) == before
-    source.write_text(TEXT.replace("7.5", "7.0"))
-    assert code_hash(source) != before
-
-
-@pytest.mark.parametrize(
-    "line", ["x = 1", "x: int = 1.0", "x: int = f()", "x: dict = {}", "import os"]
-)
-def test_a_parameters_cell_holds_annotated_literals_only(source, line):
-    source.write_text(TEXT.replace("scale: float = 7.5", line))
-    with pytest.raises(ValueError, match=r"parameters cell.*expected name: bool \| float \| int"):
-        parameters(source)
-
-
-def test_the_derived_ipynb_has_no_outputs_and_the_same_bytes_each_time(source):
-    assert derive(source) == derive(source)
-    notebook = nbformat.reads(derive(source), 4)
-    nbformat.validate(notebook)
-    assert notebook.cells[1].metadata.tags == ["parameters"]
-    assert write_derived(source.parent) == [source.with_suffix(".ipynb")]
-    assert write_derived(source.parent) == []
-
-
-def test_a_notebook_is_found_by_path_name_or_number(source):
-    for name in (source, "fig99_try", "99", "fig99"):
-        assert find_notebook(name, folder=source.parent) == source
-    (source.parent / "table1_benchmark.py").touch()
-    assert find_notebook("tab01", folder=source.parent).stem == "table1_benchmark"
-    with pytest.raises(
-        ValueError, match="expected one of 99, table1_benchmark; did you mean fig99_try"
-    ):
-        find_notebook("fig98_try", folder=source.parent)
-    (source.parent / "fig99_try_3d.py").touch()
-    with pytest.raises(
-        ValueError, match=r"notebook='99': expected one of fig99_try, fig99_try_3d$"
-    ):
-        find_notebook("99", folder=source.parent)
-
-
-def test_a_models_folder_is_found_from_a_notebooks_own_and_its_files_are_used(
-    source, tmp_path, monkeypatch
-):
+def test_a_models_folder_is_found_from_a_notebooks_own(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine" / "unet").mkdir(parents=True)
-    index, weights = tmp_path / "mine/model_index.json", tmp_path / "mine/unet/a.safetensors"
-    index.write_text("{}")
-    weights.write_bytes(b"")
+    (tmp_path / "mine").mkdir()
     source.write_text(
         TEXT.replace("stop: bool", 'model: str = ""\nstop: bool').replace("{preset}", "{model}")
-        + "from sdilib.lab.notebooks.records import check\n"
     )
     for given, seen in (("mine", str(tmp_path / "mine")), ("owner/none", "owner/none")):
         run_notebook(source, folder="f", build="b", preset="smoke", model=given)
         assert Path("f/fig.txt").read_text().split()[0] == seen
-        assert (Path("mine/unet/a.safetensors") in sources_used(source, given)) is (given == "mine")
 
 
-def test_the_sources_used_are_those_imported_directly_or_not(source):
-    source.write_text(TEXT + "from sdilib import presets\n")
-    names = {path.name for path in sources_used(source)}
-    assert names == {"fig99_try.py", "__init__.py", "presets.py", "checks.py"}
-    source.write_text(TEXT + "from sdilib.lab.notebooks.records import check\n")
-    names = {path.name for path in sources_used(source)}
-    assert {"storage.py", "percent.py", "claims.py", "loading.py"} <= names
-    assert "cli.py" not in names
+def test_a_number_out_of_the_presets_range_is_refused_before_a_kernel_starts(tmp_path):
+    source = tmp_path / "00_start_here.py"
+    source.write_text(TEXT)
+    words = {"preset": "smoke", "folder": tmp_path / "f", "build": tmp_path / "b"}
+    with pytest.raises(ValueError, match=r"^num_steps=4: expected an integer of at least 5$"):
+        run_notebook(source, given={"num_steps": "4"}, **words)
+    assert not (tmp_path / "b").exists()
+
+
+def test_records_name_what_was_given_and_the_figures_made_together(source, tmp_path, run):
+    source.write_text(
+        TEXT + "for name in 'ab':\n    Path(folder, f'{name}.json').write_text('{}')\n"
+    )
+    run(num_steps="5", scale=0)
+    for name in "ab":
+        record = read_json(tmp_path / "figures" / f"{name}.json")
+        assert record == {"given": {"num_steps": 5}, "figures": ["a", "b"]}

@@ -1,0 +1,127 @@
+"""The commands that make figures: a notebook, what make has to run, the gallery, and the check."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sdilib.checks import one_of, reject
+
+__all__ = ["add_figures"]
+
+
+def add_figures(
+    command: Callable[[str, Callable[[Any], int], str], argparse.ArgumentParser],
+    pairs: Callable[[str, list[str]], dict[str, str]],
+) -> None:
+    """Add the commands to the program.
+
+    Args:
+        command: adds one, by name, function and help.
+        pairs: reads words of the form name=value.
+    """
+    notebook = command(
+        "notebook",
+        lambda options: _notebook(options, pairs("parameters", options.parameters)),
+        "run a notebook and keep the figures it makes",
+    )
+    notebook.add_argument("name", help="a notebook's path, name or figure number")
+    notebook.add_argument("parameters", nargs="*", metavar="name=value", help="the notebook's own")
+    notebook.add_argument("--build", default="build/notebooks", help="of the executed copy")
+    stale = command("stale", _stale, "name the notebooks that make has to run")
+    stale.add_argument("name", nargs="?", default="", help="of the only ones asked about")
+    stale.add_argument("--again", action="store_true", help="name them all")
+    for each in (notebook, stale):
+        _add_preset(each)
+        each.add_argument(
+            "--model", default="", help="mini, a folder or a hub id; default: the preset's"
+        )
+        each.add_argument(
+            "--folder", default="", help="of the figures; default paper_figures/PRESET"
+        )
+        each.add_argument("--plan", default="", help="file that says how far make is")
+    notebooks = command("notebooks", _derive, "derive each notebook's .ipynb from its .py")
+    notebooks.add_argument("folder", nargs="?", default="notebooks")
+    gallery = command("gallery", _gallery, "write the README.md of a folder of figures")
+    gallery.add_argument("folder")
+    check = command("check-figures", _check_figures, "name the figures that are not up to date")
+    check.add_argument("folder", nargs="?", default="", help="default paper_figures/PRESET")
+    _add_preset(check)
+
+
+def _add_preset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", default="laptop", help="smoke, laptop (default), full or gpu")
+
+
+def _notebook(options: argparse.Namespace, given: dict[str, str]) -> int:
+    from sdilib.lab.notebooks.freshness import figure_folder
+    from sdilib.lab.notebooks.progress import over
+    from sdilib.lab.notebooks.runner import run_notebook
+    from sdilib.lab.notebooks.sources import find_notebook
+
+    if options.model and not options.folder:
+        reject("folder", options.folder, "a folder, so that another model's figures replace none")
+    source, began, failed = find_notebook(options.name), time.perf_counter(), True
+    folder = options.folder or figure_folder(options.preset)
+    how = {"preset": options.preset, "model": options.model, "given": given}
+    try:
+        run_notebook(source, folder=folder, build=options.build, **how)
+        failed = False
+    finally:
+        if options.plan:
+            said = over(options.plan, source.stem, time.perf_counter() - began, failed=failed)
+            sys.stdout.write(f"{said}\n")
+    return 0
+
+
+def _stale(options: argparse.Namespace) -> int:
+    from sdilib.lab.notebooks.freshness import figure_folder, stale
+    from sdilib.lab.notebooks.progress import foreseen, write_plan
+    from sdilib.lab.notebooks.sources import find_notebooks
+    from sdilib.lab.presets import PRESETS
+
+    preset = one_of("preset", options.preset, PRESETS)
+    # The table has a target of its own.
+    every = [path for path in sorted(Path("notebooks").glob("*.py")) if path.stem[:5] != "table"]
+    asked = find_notebooks(options.name, parameter="FIG") if options.name else every
+    folder = figure_folder(preset, options.folder)
+    found = asked if options.again else stale(asked, folder, preset=preset, model=options.model)
+    names = [path.stem for path in found]
+    if options.plan:
+        write_plan(options.plan, foreseen(names, preset, reference=figure_folder("full")))
+    sys.stdout.write("".join(f"{name}\n" for name in names))
+    return 0
+
+
+def _derive(options: argparse.Namespace) -> int:
+    from sdilib.lab.notebooks.sources import write_derived
+
+    sys.stdout.write("".join(f"{path}\n" for path in write_derived(options.folder)))
+    return 0
+
+
+def _gallery(options: argparse.Namespace) -> int:
+    from sdilib.lab.notebooks.gallery import gallery
+
+    sys.stdout.write(f"{gallery(options.folder)}\n")
+    return 0
+
+
+def _check_figures(options: argparse.Namespace) -> int:
+    from sdilib.lab.notebooks.freshness import check, figure_folder
+    from sdilib.lab.presets import PRESETS
+
+    preset = one_of("preset", options.preset, PRESETS)
+    folder = figure_folder(preset, options.folder)
+    if not options.folder and not any(folder.glob("*.json")):
+        sys.stdout.write(
+            f"no figures are made yet at preset {preset}: make figures PRESET={preset}\n"
+        )
+        return 0
+    problems = check(folder)
+    sys.stdout.write(
+        "".join(f"{problem}\n" for problem in problems) or "all figures are up to date\n"
+    )
+    return 1 if problems else 0

@@ -1,0 +1,44 @@
+"""What a result was made with: the versions of the libraries, and the judge's files. Nothing here takes time to import."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+
+from sdilib import __version__
+from sdilib.storage import hash_files
+
+__all__ = ["evaluator_folder", "evaluator_hash", "versions"]
+
+_LIBRARIES = ("diffusers", "matplotlib", "numpy", "scipy", "torch", "transformers")
+
+
+def evaluator_folder(name: str) -> Path:
+    """Return where an evaluator lies, or would lie.
+
+    Args:
+        name: "evaluator", the bundled one, or a folder.
+    """
+    bundled = Path(str(files("sdilib"))) / "models" / "evaluator"
+    return bundled if name == "evaluator" else Path(name).expanduser()
+
+
+def evaluator_hash(name: str) -> str:
+    """Return 16 hexadecimal digits that name an evaluator's files.
+
+    Args:
+        name: "evaluator", the bundled one, or a folder.
+    """
+    return hash_files(evaluator_folder(name), "*.*")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of this library and of those it computes with, and the number of threads."""
+    found = {"python": platform.python_version(), "sdilib": __version__}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found | {"threads": os.environ.get("OMP_NUM_THREADS", "")}

@@ -1,0 +1,65 @@
+"""What a model's name stands for: the bundled model, random weights in a known shape, a folder or a hub id.
+
+Nothing here imports diffusers, so that a name is looked up, and its files are hashed, at once.
+"""
+
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sdilib.storage import hash_files, read_json
+
+__all__ = ["BUNDLED", "MODELS", "RANDOM", "hub_commit", "model_folder", "model_hash"]
+
+BUNDLED = ("mini",)
+"""Models shipped with the package."""
+
+MODELS = Path(str(files("sdilib") / "models"))
+"""Where they lie."""
+
+RANDOM: dict[str, dict[str, dict[str, Any]]] = read_json(MODELS / "random.json")
+"""Configurations of randomly initialised models, by name: "tiny", of milliseconds per call, with as many
+levels as the real thing has kinds of blocks; "sd21" in the shapes of Stable Diffusion 2.1."""
+
+
+def model_folder(model: str) -> Path | None:
+    """Return the folder of a bundled model or of a path, None for any other name and random models'.
+
+    Args:
+        model: as for `load_pipeline`.
+    """
+    if model in BUNDLED:
+        return MODELS / model
+    if model in RANDOM:  # a folder of that name is given as ./name
+        return None
+    return Path(model).expanduser() if Path(model).expanduser().is_dir() else None
+
+
+def hub_commit(model: str) -> str | None:
+    """Return the commit of a hub model in the local cache, None for any other name.
+
+    Args:
+        model: as for `load_pipeline`.
+    """
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "model_index.json")
+    return Path(found).parent.name if isinstance(found, str) else None
+
+
+def model_hash(model: str) -> str:
+    """Return 16 hexadecimal digits that name a model: its weights, and all else that changes a number.
+
+    Of a folder's files, scheduler, configurations and tokenizer count; what is only said of the model does not.
+
+    Args:
+        model: as for `load_pipeline`. A hub id's commit is named; "" is of a model that has neither folder nor commit.
+    """
+    folder, commit = model_folder(model), hub_commit(model)
+    if folder is not None:
+        return hash_files(folder, "**/*.*", leave_out=("*.md", "quality.json"))
+    # Not of the weights in memory, which are rounded to the type asked for.
+    return hashlib.sha256(f"{model}@{commit}".encode()).hexdigest()[:16] if commit else ""

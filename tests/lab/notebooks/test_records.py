@@ -1,0 +1,63 @@
+"""A figure on disk is whole or absent, and its record says what made it."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+
+def test_three_files_are_written_and_nothing_else(save):
+    record = json.loads(save().read_text())
+    names = sorted(path.name for path in save.folder.iterdir())
+    assert names == ["fig01_teaser.json", "fig01_teaser.pdf", "fig01_teaser.png"]
+    assert record["numbers"] == {"a": [0, 1], "b": [1], "c": [1, "x", None]}
+    assert record["title"] == "A title"
+    assert record["claims"][2]["holds"] is None
+    assert record["config"]["num_prompts"] == 8
+    assert "torch" in record["versions"]
+
+
+def test_the_same_numbers_give_the_same_bytes(save):
+    save()
+    before = {path: path.read_bytes() for path in save.folder.iterdir()}
+    save()
+    assert before == {path: path.read_bytes() for path in save.folder.iterdir()}
+
+
+def test_a_picture_keeps_its_colours_to_two_levels_of_256(save):
+    figure = Figure(figsize=(1, 1))
+    figure.add_axes((0, 0, 1, 1)).imshow(np.random.default_rng(0).random((50, 50, 3)))
+    whole = io.BytesIO()
+    figure.savefig(whole, format="png", dpi=150)
+    with Image.open(save(figure).with_suffix(".png")) as saved, Image.open(whole) as drawn:
+        gap = np.asarray(saved.convert("RGB"), int) - np.asarray(drawn.convert("RGB"), int)
+    assert np.abs(gap).max() <= 2
+
+
+class _Broken:
+    def savefig(self, fname: io.BytesIO, *, format: str, dpi: int, metadata: dict) -> None:
+        if format == "pdf":
+            raise RuntimeError("no ink")
+        Image.new("RGB", (2, 2)).save(fname, "PNG")
+
+
+def test_a_figure_that_cannot_be_drawn_leaves_nothing(save):
+    with pytest.raises(RuntimeError, match="no ink"):
+        save(_Broken())
+    assert not save.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "../x"}, "name='../x'"),
+        ({"numbers": {"a": [1.0, float("nan")]}}, r"numbers\.a\[1\]=nan: expected a finite number"),
+    ],
+)
+def test_bad_names_and_numbers_are_refused_before_anything_is_written(save, changes, message):
+    with pytest.raises(ValueError, match=message):
+        save(**changes)
+    assert not save.folder.exists()
