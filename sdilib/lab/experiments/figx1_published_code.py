@@ -157,14 +157,14 @@ def formula(
 
 
 def over_time(
-    watched: Mapping[str, list[list[Tensor]]],
+    seen: Mapping[str, list[list[Tensor]]],
     latents: Float[Tensor, " items *shape"],
     schedule: NoiseSchedule,
 ) -> dict[str, Any]:
     """Return what is drawn over the times of the steps, all but a run's first, at t = 1, which all methods share.
 
     Args:
-        watched: the deviations of x(t), by method, see `watched`.
+        seen: what `watched` noted, by method.
         latents: clean ones, of DDIM's images.
         schedule: of the noise.
 
@@ -172,11 +172,11 @@ def over_time(
         "times", falling; the "deviations" by method, then item and time; the "expected" ones; and by variant what is
         "kept" of x0, see `damping`.
     """
-    seen = {name: torch.cat([torch.stack(b, 1) for b in each]) for name, each in watched.items()}
-    times = time_grid(next(iter(seen.values())).shape[1] + 1)[1:-1]
+    deviations = {n: torch.cat([torch.stack(b, 1) for b in each]) for n, each in seen.items()}
+    times = time_grid(next(iter(deviations.values())).shape[1] + 1)[1:-1]
     expected = expected_deviation(latents, times, schedule)
     kept = {name: damping(schedule, times, tau) for name, tau in TAUS.items()}
-    return {"times": times, "deviations": seen, "expected": expected, "kept": kept}
+    return {"times": times, "deviations": deviations, "expected": expected, "kept": kept}
 
 
 def measures(made: Made, over_t: Mapping[str, Any]) -> images.Measures:
@@ -208,7 +208,7 @@ CLAIMS = (
         at_most=1e-4,
     ),
     *(
-        Less(f"At τ ≤ 0.1, the published code's images have less {what}", what, PUBLISHED, PAPER)
+        Less(f"At τ ≤ 0.1, published images have less {what} than eq. 10's", what, PUBLISHED, PAPER)
         for what in (CONTRAST, COLOUR)
     ),
     *(
