@@ -295,15 +295,21 @@ class FixedPoint(_Memoryless):
 
     Attributes:
         num_iterations: 10 in the paper.
+
+    Raises:
+        ValueError: fewer than one.
     """
 
     num_iterations: int = 10
+
+    def __post_init__(self) -> None:
+        """Check the setting; see the class."""
+        positive_int("num_iterations", self.num_iterations)
 
     def __call__(
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return the last iterate; see `KappaChoice`."""
-        positive_int("num_iterations", self.num_iterations)
         noise = normal(x0, generator)
         with torch.no_grad():
             for _ in range(self.num_iterations):
@@ -321,17 +327,23 @@ class GradientDescent(_Memoryless):
     Attributes:
         num_iterations: 10 in the paper.
         learning_rate: the paper states none.
+
+    Raises:
+        ValueError: fewer than one iteration, or a rate that is not finite.
     """
 
     num_iterations: int = 10
     learning_rate: float = 0.3
 
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        positive_int("num_iterations", self.num_iterations)
+        finite("learning_rate", self.learning_rate)
+
     def __call__(
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return the last iterate; see `KappaChoice`."""
-        positive_int("num_iterations", self.num_iterations)
-        finite("learning_rate", self.learning_rate)
         noise = normal(x0, generator)
         for _ in range(self.num_iterations):
             with torch.enable_grad():

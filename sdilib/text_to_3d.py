@@ -144,6 +144,8 @@ class Text3D:
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
         object.__setattr__(self, "rule_settings", whole)
+        if self.rule == "sdi" and whole["kappa"] == "cached":
+            reject("kappa", "cached", "another one in 3D, where not the rule alone moves the image")
         choices = {
             "through": THROUGH,
             "t_schedule": T_SCHEDULES,

@@ -104,17 +104,15 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         f"num_inversion_steps=-1: {COUNT}",
     ),
     "n of fixed point": (
-        lambda: FixedPoint(0)(X0, at(1.0), MIXTURE.guided(PROMPT), generator_at(0, 0, "x")),
+        lambda: FixedPoint(0),
         f"num_iterations=0: {COUNT}",
     ),
     "n of descent": (
-        lambda: GradientDescent(0)(X0, at(1.0), MIXTURE.guided(PROMPT), generator_at(0, 0, "x")),
+        lambda: GradientDescent(0),
         f"num_iterations=0: {COUNT}",
     ),
     "rate of descent": (
-        lambda: GradientDescent(1, math.nan)(
-            X0, at(1.0), MIXTURE.guided(PROMPT), generator_at(0, 0, "x")
-        ),
+        lambda: GradientDescent(1, math.nan),
         f"learning_rate=nan: {FINITE}",
     ),
     "num_steps": (lambda: run(num_steps=0), f"num_steps=0: {COUNT}"),
@@ -164,6 +162,10 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         lambda: Text2D("a mug", rule_settings={"kappa": "rando"}),
         "kappa='rando': expected one of inversion, random, fixed, cached, fixed point, "
         "gradient descent; did you mean random?",
+    ),
+    "kappa in 3D": (
+        lambda: Text3D("a mug", rule_settings={"kappa": "cached"}),
+        "kappa='cached': expected another one in 3D, where not the rule alone moves the image",
     ),
     "setting of a rule": (
         lambda: Text2D("a mug", rule="sds", rule_settings={"tau_max": 0.1}),

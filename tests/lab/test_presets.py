@@ -2,7 +2,13 @@
 
 import pytest
 
-from sdilib.lab.presets import NOTEBOOKS, NUM_EXAMPLES, PAPER_PROMPTS, WORLD_PROMPTS, resolve
+from sdilib.lab.presets import (
+    NOTEBOOKS,
+    NUM_EXAMPLES,
+    PAPER_PROMPTS,
+    WORLD_PROMPTS,
+    resolve,
+)
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
@@ -75,3 +81,8 @@ def test_every_model_has_as_many_prompts_to_show():
 def test_another_type_is_refused(value):
     with pytest.raises(TypeError, match=r"num_prompts=.*: expected int"):
         resolve("fig01_teaser", "smoke", num_prompts=value)
+
+
+def test_prompts_to_try_are_distinct():
+    for prompts in (WORLD_PROMPTS, PAPER_PROMPTS):
+        assert len(set(prompts)) == len(prompts) >= 8
