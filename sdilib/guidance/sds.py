@@ -51,8 +51,8 @@ class SDS:
     ) -> Update:
         """Return eq. 4's update; see `Rule`."""
         schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
-        noise = normal(x0, generator)
         denoise = GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
+        noise = normal(x0, generator)
         return Update.from_noises(
             x0,
             t,

@@ -97,8 +97,8 @@ def distilled(
 
     Args:
         model: frozen.
-        prompts: one an item.
-        seeds: one an item.
+        prompts: one per item.
+        seeds: one per item.
         rule: makes the rule of a batch.
         num_steps: of DDIM.
         batch_size: items at a time.

@@ -108,8 +108,8 @@ def one_step(
 
     Args:
         model: frozen.
-        prompts: one an item; all are one batch.
-        seeds: one an item.
+        prompts: one per item; all are one batch.
+        seeds: one per item.
         num_steps: of a whole run, from t = 1 to 0, at least 2.
         t: of the step; the nearest of the run's times is taken, and not its first.
         guidance_scale: gamma of both rules.

@@ -110,8 +110,8 @@ def intermediates(
     Args:
         model: frozen.
         x0: latents of the renders.
-        prompts: one a render.
-        seeds: one a render.
+        prompts: one per render.
+        seeds: one per render.
         times: in (0, 1], rising.
         guidance_scale: gamma of both.
         kappa: SDI's; None is `DDIMInversion()`.

@@ -122,7 +122,7 @@ def draw(
     """Draw images by choice of kappa, its residual over t, and against its cost.
 
     Args:
-        rows: one image a prompt, by choice; the first eight are drawn.
+        rows: one image per prompt, by choice; the first eight are drawn.
         columns: the prompts.
         times: falling, of the along.residuals.
         r: along.residuals by choice, in rising cost within a family; those that are no row of images are drawn against cost

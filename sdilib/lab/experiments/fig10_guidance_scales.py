@@ -156,7 +156,7 @@ def draw(
     """Draw images and residual by strategy, deviation of kappa, and maps over gamma.
 
     Args:
-        rows: one image a prompt, by strategy (gamma_inv, gamma_fwd); the first eight are drawn.
+        rows: one image per prompt, by strategy (gamma_inv, gamma_fwd); the first eight are drawn.
         columns: the prompts.
         times: falling, of the along.residuals.
         r: along.residuals by strategy.

@@ -96,7 +96,7 @@ def measures(
 
     Args:
         model: frozen.
-        prompts: one an item.
+        prompts: one per item.
         guidance_scale: gamma of both.
         seed: of latents and noise.
 

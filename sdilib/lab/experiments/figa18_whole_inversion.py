@@ -91,7 +91,7 @@ def regenerated(
 
     Args:
         model: frozen.
-        prompts: one an image.
+        prompts: one per image.
         latents: of the originals.
         num_steps: each way.
         batch_size: images at a time.

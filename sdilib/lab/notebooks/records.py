@@ -48,7 +48,6 @@ def save_figure(
     notebook_source: str | Path,
     model_hash: str,
     seconds: float,
-    dpi: int = 150,
     film: Float[Tensor, "frames 3 height width"] | None = None,
 ) -> Path:
     """Write a figure as PNG, PDF and JSON, together or not at all; with a film a GIF, too.
@@ -64,7 +63,6 @@ def save_figure(
         notebook_source: the notebook's `.py` file; a relative path is taken from the working directory.
         model_hash: names the model (see `StableDiffusion.hash`); "" if none were used.
         seconds: time it took to compute.
-        dpi: of the PNG.
         film: frames in [0, 1].
 
     Returns:
@@ -88,7 +86,7 @@ def save_figure(
         "claims": _plain("claims", [claim.to_json() for claim in claims]),
         "numbers": _plain("numbers", numbers),
     }
-    images = {kind: _render(figure, kind, dpi) for kind in ("png", "pdf")}
+    images = {kind: _render(figure, kind) for kind in ("png", "pdf")}
     if film is not None:
         # Few figures have one, and this imports the NeRF with its compiled kernels.
         from sdilib.lab.exports import gif_bytes
@@ -114,11 +112,11 @@ def _title(source: str | Path) -> str:
     return next((part[2:] for part in parts if part.startswith("# ")), Path(source).stem)
 
 
-def _render(figure: Savable, kind: str, dpi: int) -> bytes:
+def _render(figure: Savable, kind: str) -> bytes:
     buffer = io.BytesIO()
     # No dates: the same numbers give the same bytes.
     undated = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-    figure.savefig(buffer, format=kind, dpi=dpi, metadata=undated)
+    figure.savefig(buffer, format=kind, dpi=150, metadata=undated)
     return _fewer_levels(buffer) if kind == "png" else buffer.getvalue()
 
 

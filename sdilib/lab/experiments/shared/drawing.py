@@ -325,7 +325,7 @@ def images_and_items(
     """Draw rows of images by method, and below them the numbers of all items.
 
     Args:
-        rows: one image a prompt, by method; the first eight are drawn.
+        rows: one image per prompt, by method; the first eight are drawn.
         columns: the prompts.
         measured: by metric, then method, the number of each item; a metric may lack a method.
         colour: of a method.
@@ -350,7 +350,7 @@ def draw_items(
     measured: Mapping[str, Mapping[str, Float[Tensor, " items"]]],
     colours: Mapping[str, str],
 ) -> None:
-    """Draw a panel a metric: a tick an item, a dot for the mean, a line a method.
+    """Draw a panel per metric: a tick per item, a dot for the mean, a line per method.
 
     Args:
         figure: of the width `WIDTH` and the height `items_height`, or a part of one.

@@ -67,7 +67,7 @@ def batched(
 
     Args:
         count: of items.
-        rows: yields, for the items of a batch, at each time the same tensors, one row an item.
+        rows: yields, for the items of a batch, at each time the same tensors, one row per item.
         total: how many times, for the progress bar.
         name: of the progress bar.
         batch_size: items at a time; changes memory, not results (to rounding).
@@ -92,8 +92,8 @@ class Path:
     """DDIM's way at some times, on CPU.
 
     Attributes:
-        denoise: what it was sampled with, one row of its prompt an item.
-        seeds: one an item; what is drawn on the path depends on them.
+        denoise: what it was sampled with, one row of its prompt per item.
+        seeds: one per item; what is drawn on the path depends on them.
         times: falling, in (0, 1].
         x_t: the noisy images x(t).
         x0: the single-step denoised images x0(t), eq. 5.
@@ -142,8 +142,8 @@ def ddim_path(
 
     Args:
         model: frozen.
-        prompts: one an item.
-        seeds: one an item.
+        prompts: one per item.
+        seeds: one per item.
         num_steps: as in `follow`, and so on.
         num_times: of the path.
         guidance_scale: gamma.
@@ -168,9 +168,9 @@ def follow(
     Costs `num_steps` calls of the denoiser per item.
 
     Args:
-        denoise: guided, one row of its prompt an item.
+        denoise: guided, one row of its prompt per item.
         x_1: at t = 1.
-        seeds: one an item.
+        seeds: one per item.
         num_steps: equal steps from t = 1 to 0.
         num_times: how many of their times are kept, from t = 1 down, equally far apart where `num_steps` is a
             multiple of it; None keeps all.
@@ -318,7 +318,7 @@ def images(
 
     Args:
         model: frozen.
-        prompts: one an image.
+        prompts: one per image.
         seed: of each.
         rules: by name; None samples by DDIM instead.
         num_steps: of each run.
