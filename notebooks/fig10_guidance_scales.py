@@ -81,7 +81,7 @@ page.save(figure, over_t | measures | maps, claims)
 # also raises κ's deviation from below 1 toward 1: that is at least a part of why it helps.
 #
 # At $\gamma_\mathrm{fwd} \neq 7.5$ the residual is one of another equation, asked at the points of
-# the path at 7.5: columns of a map compare choices of $\gamma_\mathrm{inv}$, rows do not.
+# the path at γ = 7.5: columns of a map compare choices of $\gamma_\mathrm{inv}$, rows do not.
 #
 # ## Try
 #
