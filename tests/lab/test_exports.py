@@ -79,14 +79,15 @@ def test_the_strip_holds_the_views_side_by_side(scene, tmp_path):
 @pytest.mark.parametrize("seed", [None, 0])
 def test_views_leave_the_scene_looking_where_it_did(blob, seed):
     blob = NeRF(grid=blob.grid, blob_height=HEIGHT, blob_radius=SHARE, background="random")
-    scene = NeRFScene(blob, Camera.around([0]), height=16, width=16, num_samples=32)
-    scene.shading = 1.0
+    size = {"height": 16, "width": 16, "num_samples": 32}
+    scene = NeRFScene(blob, Camera.around([0]), **size, shading=1.0)
     if seed is not None:
-        scene.look(Camera.around([5]), generator=torch.Generator().manual_seed(seed))
-    before = scene.render()
+        random = torch.Generator().manual_seed(seed)
+        scene.look(Camera.around([5]), generator=random, done=1.0)
+    before = scene.render().image
     many = scene.views(Camera.around([10, 20, 30]), batch=2).image
     assert many.shape == (3, 3, 16, 16)
-    assert torch.equal(scene.render(), before)
+    assert torch.equal(scene.render().image, before)
 
 
 @pytest.mark.parametrize("call", [turntable, write_strip])
