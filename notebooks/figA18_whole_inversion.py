@@ -33,8 +33,8 @@ seed: int = 0  # the first of each prompt's seeds
 # %%
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figa18_whole_inversion as experiment
+from sdilib.lab.images import ddim_images
 from sdilib.lab.notebooks.page import begin
-from sdilib.text_to_image import ddim_images
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}

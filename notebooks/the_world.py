@@ -37,9 +37,9 @@ seed: int = 0  # the first of each prompt's seeds
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import the_world as experiment
 from sdilib.lab.experiments.shared.scales import sweep
+from sdilib.lab.images import items
 from sdilib.lab.model_card import quality, quality_table
 from sdilib.lab.notebooks.page import begin
-from sdilib.text_to_image import items
 
 where = {"model": model, "folder": folder, "seed": seed, "evaluator": evaluator}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}

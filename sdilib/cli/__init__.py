@@ -406,11 +406,11 @@ def _write_run(folder: Path, settings: dict[str, Any]) -> None:
     """Compute, write beside, rename: the folder is there only when it is whole."""
     from PIL import Image
 
+    from sdilib.lab.images import distilled_images
     from sdilib.lab.presets import SDS_TIMES
     from sdilib.lab.provenance import versions
     from sdilib.stable_diffusion import StableDiffusion
     from sdilib.storage import write_json
-    from sdilib.text_to_image import distilled_images
 
     model = StableDiffusion.from_pretrained(settings["model"], device=_device(settings["device"]))
     # SDS draws t anew at each step and needs a small step to average; the others anneal t and take eq. 10's whole step.

@@ -13,8 +13,8 @@ import torch
 from sdilib.guidance import SDI
 from sdilib.inversion import Cached
 from sdilib.lab.explorer.session import KAPPAS, RULES, Session, Settings, Snapshot, frames
+from sdilib.lab.images import distilled_images
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_image import distilled_images
 
 SHORT = Settings("a red mug", num_steps=4, num_inversion_steps=2)
 LONG = replace(SHORT, kappa="random", num_steps=100_000)

@@ -14,7 +14,6 @@ from sdilib.lab.experiments.shared.drawing import ONE_LINE, Figure, images_above
 from sdilib.lab.experiments.shared.images import COST, Made, Measures, costs, seed_distance
 from sdilib.lab.experiments.shared.scales import draw_against
 from sdilib.lab.metrics import saturation
-from sdilib.text_to_image import across
 
 __all__ = ["CLAIMS", "SCALES", "draw", "measures"]
 
@@ -116,7 +115,10 @@ def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figu
     """
     shown = list(dict.fromkeys(prompts))[:NUM_ROWS]
     # `draw_rows` breaks labels at commas.
-    rows = {", ".join(wrap(y, 10)): across(made.values(), prompts.index(y)) for y in shown}
+    rows = {
+        ", ".join(wrap(y, 10)): torch.stack([run.images[prompts.index(y)] for run in made.values()])
+        for y in shown
+    }
     titles, height = [f"γ = {scale}" for scale in made], 1.6
     figure, below = images_above(rows, titles, height, titles=ONE_LINE)
     drawn = [name for name in (WORDS, COLOUR, CLIPPED, DISTANCE) if name in numbers]

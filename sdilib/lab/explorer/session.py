@@ -67,7 +67,7 @@ KAPPAS = {
 """SDI's noises by name; see `sdilib.inversion`."""
 
 _CODE = """\
-from sdilib.text_to_image import distilled_images
+from sdilib.lab.images import distilled_images
 from sdilib.guidance import {rule}
 {imports}from sdilib.stable_diffusion import StableDiffusion
 

@@ -21,6 +21,7 @@ from sdilib.cameras import VIEWS
 from sdilib.checks import positive_int
 from sdilib.lab import metrics
 from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.images import ddim_images
 from sdilib.lab.world.captions import is_held_out, prompt
 from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
@@ -28,7 +29,6 @@ from sdilib.lab.world.render import WorldScene, render_batch
 from sdilib.lab.world.views import scene_of_view
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import hash_json, load_tensors, save_tensors
-from sdilib.text_to_image import ddim_images
 
 Images = Float[Tensor, "batch 3 height width"]
 

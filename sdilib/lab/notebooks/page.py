@@ -16,10 +16,11 @@ from torch import Tensor
 from sdilib.lab import presets
 from sdilib.lab.claims import Claim, Table
 from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.images import Generated, ddim_images, distilled_images, items
 from sdilib.lab.notebooks.freshness import made_from
 from sdilib.lab.notebooks.records import Savable, figure_folder, save_figure
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_image import Generated, RuleFrom, ddim_images, distilled_images, items
+from sdilib.text_to_image import RuleFrom
 
 __all__ = ["Page", "begin"]
 

@@ -119,10 +119,10 @@ def main(root: str) -> None:
     from sdilib.lab.claims import paired_claim
     from sdilib.lab.experiments import fig05_overview
     from sdilib.lab.gpu_check import check_gpu
+    from sdilib.lab.images import ddim_images, distilled_images
     from sdilib.lab.runs import distilled
     from sdilib.stable_diffusion import StableDiffusion
     from sdilib.text_to_3d import Text3D
-    from sdilib.text_to_image import ddim_images, distilled_images
 
     found: dict[str, Any] = {"checks": check_gpu("cuda", size=16, model="tiny")["checks"]}
     model = StableDiffusion.from_pretrained("tiny", device="cuda")

@@ -7,7 +7,7 @@ import torch
 
 from sdilib.lab.claims import Claim, verdicts
 from sdilib.lab.experiments.fig01_teaser import CLAIMS, draw, measures
-from sdilib.text_to_image import Generated
+from sdilib.lab.images import Generated
 
 PROMPTS = [f"prompt {i}" for i in range(8)]
 

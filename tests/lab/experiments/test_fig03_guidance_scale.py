@@ -17,8 +17,8 @@ from sdilib.lab.experiments.fig03_guidance_scale import (
     measures,
     words_shown,
 )
+from sdilib.lab.images import Generated
 from sdilib.lab.model_card import quality
-from sdilib.text_to_image import Generated
 
 PROMPTS = [f"prompt {i}" for i in range(8) for _ in range(2)]
 

@@ -5,7 +5,7 @@ import torch
 
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments.fig11_inversion_steps import CLAIMS, RESIDUAL, draw, measures
-from sdilib.text_to_image import Generated
+from sdilib.lab.images import Generated
 
 PROMPTS = [f"prompt {i}" for i in range(8)]
 

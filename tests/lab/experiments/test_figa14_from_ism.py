@@ -14,8 +14,8 @@ from sdilib.lab.experiments.figa14_from_ism import (
     measures,
     squeezed,
 )
+from sdilib.lab.images import Generated, distilled_images
 from sdilib.seeds import generator as generator_at
-from sdilib.text_to_image import Generated, distilled_images
 
 TIMES = torch.tensor([1.0, 0.52, 0.13], dtype=torch.float64)
 NAMES = ["DDIM", *WALK]

@@ -4,7 +4,7 @@ import torch
 
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments.figa15_diversity import CLAIMS, draw, measures
-from sdilib.text_to_image import Generated
+from sdilib.lab.images import Generated
 
 METHODS = ["DDIM", "SDS, γ = 7.5", "SDS, γ = 100", "SDI"]
 

@@ -7,8 +7,8 @@ from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figa18_whole_inversion as experiment
 from sdilib.lab.experiments.figa18_whole_inversion import Regenerated, regenerated, there_and_back
 from sdilib.lab.experiments.shared.path import STRATEGIES
+from sdilib.lab.images import ddim_images
 from sdilib.seeds import generator
-from sdilib.text_to_image import ddim_images
 
 
 def error(oracle, gammas: tuple[float, float], num_steps: int) -> float:

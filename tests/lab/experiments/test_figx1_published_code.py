@@ -8,9 +8,9 @@ from sdilib.guidance import SDI, SDS, View
 from sdilib.inversion import Cached, DDIMInversion
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figx1_published_code as experiment
+from sdilib.lab.images import Generated, distilled_images
 from sdilib.schedule import NoiseSchedule, time_grid
 from sdilib.seeds import generator as generator_at
-from sdilib.text_to_image import Generated, distilled_images
 
 PROMPTS = [f"prompt {i}" for i in range(8)]
 TIMES = torch.tensor([0.9, 0.52, 0.13], dtype=torch.float64)

@@ -66,7 +66,7 @@ def test_what_guidance_does_is_decided_by_the_numbers(made_of, fit, colour, expe
 
 @pytest.fixture
 def made_of():
-    from sdilib.text_to_image import Generated
+    from sdilib.lab.images import Generated
 
     return lambda images: Generated(images, images, 1.0, 1.0, *[torch.zeros(len(images), 0)] * 2)
 

@@ -11,11 +11,11 @@ from sdilib.guidance.base import Rule, StatefulRule, Update
 from sdilib.inversion import Cached
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments.your_own_rule import CLAIMS, Means, draw, measures
+from sdilib.lab.images import Generated, ddim_images, distilled_images
 from sdilib.lab.notebooks.sources import cells
 from sdilib.scenes import ImageScene
 from sdilib.schedule import NoiseSchedule
 from sdilib.seeds import generator, normal
-from sdilib.text_to_image import Generated, ddim_images, distilled_images
 
 NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "your_own_rule.py"
 PROMPTS = [f"prompt {i}" for i in range(8)]

@@ -10,6 +10,7 @@ import torch
 
 import sdilib
 from sdilib.lab.evaluator import ATTRIBUTES, Evaluator, asked
+from sdilib.lab.images import ddim_images
 from sdilib.lab.model_card.quality import (
     JUDGED,
     accuracies,
@@ -27,7 +28,6 @@ from sdilib.lab.world.captions import is_held_out
 from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.objects import OBJECT_NAMES
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_image import ddim_images
 
 MODELS = Path(sdilib.__file__).parent / "models"
 

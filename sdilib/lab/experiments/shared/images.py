@@ -10,8 +10,8 @@ from torch.nn import functional
 from sdilib.checks import reject
 from sdilib.lab.claims import Exact
 from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS
+from sdilib.lab.images import Generated
 from sdilib.lab.metrics import high_frequency_energy, psnr, saturation
-from sdilib.text_to_image import Generated
 
 __all__ = ["SAME_SAMPLER", "Made", "Measures", "costs", "firsts", "measures", "seed_distance"]
 

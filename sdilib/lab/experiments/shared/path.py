@@ -17,11 +17,12 @@ from sdilib.ddim import ddim
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.guidance import SDI, Rule
 from sdilib.inversion import KappaChoice, residual
+from sdilib.lab.images import ddim_images, distilled_images
 from sdilib.lab.metrics import high_frequency_energy
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_image import RuleFrom, ddim_images, distilled_images, noisy_start
+from sdilib.text_to_image import RuleFrom, noisy_start
 
 __all__ = [
     "STRATEGIES",

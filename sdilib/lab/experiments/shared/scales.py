@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from sdilib.lab.experiments.shared.drawing import quiet
+from sdilib.lab.images import Generated, ddim_images
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_image import Generated, ddim_images
 
 __all__ = ["draw_against", "finish", "sweep"]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sdilib.lab.experiments.shared.images import firsts, measures, seed_distance
-from sdilib.text_to_image import Generated
+from sdilib.lab.images import Generated
 
 
 def of_level(level: float, count: int = 4) -> Generated:

@@ -22,9 +22,9 @@ from sdilib.lab.experiments.shared.path import (
     root_mean_square,
     sdi_with,
 )
+from sdilib.lab.images import ddim_images
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator, normal
-from sdilib.text_to_image import ddim_images
 
 SEEDS = (3, 4, 5)
 

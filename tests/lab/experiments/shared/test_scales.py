@@ -5,7 +5,7 @@ import torch
 
 from sdilib.lab.experiments.shared.drawing import Figure
 from sdilib.lab.experiments.shared.scales import draw_against, sweep
-from sdilib.text_to_image import ddim_images
+from sdilib.lab.images import ddim_images
 
 
 def test_a_sweep_samples_the_same_noise_at_each_scale(tiny):

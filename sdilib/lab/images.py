@@ -1,0 +1,199 @@
+"""Many images at once: sampled by DDIM, or distilled by a rule, every prompt with every seed, in batches."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from inspect import signature
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sdilib.checks import positive_int, reject
+from sdilib.ddim import ddim
+from sdilib.denoiser import PromptEmbeddings
+from sdilib.schedule import time_grid
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_image import RuleFrom, beginning_step, distilled_steps, noisy_start
+
+__all__ = ["Generated", "ddim_images", "distilled_images", "items"]
+
+Steps = Iterator[tuple[Tensor, ...]]
+"""Of one batch: its latents after each step, and numbers of that step, one per item."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generated:
+    """A set of images and what they cost.
+
+    Attributes:
+        images: in [0, 1], clamped, on CPU.
+        latents: what they were decoded from, on CPU.
+        num_forwards: UNet sample-forwards per image.
+        seconds: wall time per image.
+        residuals: eq. 8's, for each image and step; no steps for DDIM.
+        gradient_norms: likewise.
+    """
+
+    images: Float[Tensor, "batch 3 height width"]
+    latents: Float[Tensor, "batch channels h w"]
+    num_forwards: float
+    seconds: float
+    residuals: Float[Tensor, "batch steps"]
+    gradient_norms: Float[Tensor, "batch steps"]
+
+
+def items(
+    prompts: Sequence[str], num_seeds: int, *, first_seed: int = 0
+) -> tuple[list[str], list[int]]:
+    """Return every prompt with every seed, as two lists of equal length, prompt by prompt.
+
+    Args:
+        prompts: at least one.
+        num_seeds: seeds per prompt.
+        first_seed: each prompt has this one and those after it.
+
+    Raises:
+        ValueError: no prompt, or `num_seeds` below 1.
+
+    Examples:
+        >>> items(["a", "b"], 2)
+        (['a', 'a', 'b', 'b'], [0, 1, 0, 1])
+    """
+    positive_int("num_seeds", num_seeds)
+    if not prompts:
+        reject("prompts", list(prompts), "at least one prompt")
+    pairs = [(prompt, first_seed + k) for prompt in prompts for k in range(num_seeds)]
+    return [prompt for prompt, _ in pairs], [seed for _, seed in pairs]
+
+
+def ddim_images(
+    model: StableDiffusion,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    num_steps: int = 50,
+    guidance_scale: float = 7.5,
+    batch_size: int = 16,
+) -> Generated:
+    """Sample images by DDIM (eq. 2).
+
+    Args:
+        model: frozen.
+        prompts: one per image.
+        seeds: one per image.
+        num_steps: equal steps from t = 1 to 0; the UNet is called once each.
+        guidance_scale: gamma.
+        batch_size: images at a time; changes memory, not results (to rounding).
+
+    Raises:
+        ValueError: an argument outside its range.
+        NonFiniteError: a prediction is not finite.
+    """
+
+    positive_int("num_steps", num_steps, at_least=2)
+
+    def steps(prompt: PromptEmbeddings, seeds: Sequence[int]) -> Steps:
+        denoise, times = model.guided(prompt, guidance_scale), time_grid(num_steps)
+        for step in ddim(noisy_start(model, seeds), denoise, times=times):
+            yield (step.x_next,)
+
+    return _generated(model, prompts, seeds, batch_size, num_steps, "DDIM", steps)
+
+
+def distilled_images(
+    model: StableDiffusion,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    rule: RuleFrom,
+    num_steps: int,
+    learning_rate: float | None = None,
+    t_schedule: str = "linear",
+    t_end: float = 0.0,
+    start_guidance_scale: float = 7.5,
+    batch_size: int = 16,
+    name: str = "distill",
+) -> Generated:
+    """Distil images, in latent space, by a guidance rule; see `distilled_steps`.
+
+    Args:
+        model: frozen.
+        prompts: one per image.
+        seeds: one per image.
+        rule: makes the rule of a batch; see `RuleFrom`.
+        num_steps: of the distillation.
+        learning_rate: of Adam; None is the plain step of size one, eq. 10.
+        t_schedule: see `TimeSchedule`.
+        t_end: lowest t.
+        start_guidance_scale: gamma of the denoising at t = 1 that all begin with.
+        batch_size: images at a time.
+        name: of the progress bar.
+
+    Raises:
+        ValueError: an argument outside its range.
+        NonFiniteError: a tensor on the way is not finite; names the step.
+    """
+    positive_int("num_steps", num_steps, at_least=2)
+    try:
+        signature(rule).bind(None, None)
+    except (TypeError, ValueError):
+        reject("rule", rule, "what makes a rule, such as lambda model, eps: SDI(model)")
+
+    def steps(prompt: PromptEmbeddings, seeds: Sequence[int]) -> Steps:
+        for step in distilled_steps(
+            model,
+            prompt,
+            seeds,
+            rule=rule,
+            num_steps=num_steps,
+            learning_rate=learning_rate,
+            t_schedule=t_schedule,
+            t_end=t_end,
+            start_guidance_scale=start_guidance_scale,
+        ):
+            yield step.render(), step.update.residual, step.gradient_norm
+
+    total = num_steps - beginning_step(t_schedule)
+    return _generated(model, prompts, seeds, batch_size, total, name, steps)
+
+
+def _generated(
+    model: StableDiffusion,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    batch_size: int,
+    total: int,
+    name: str,
+    steps: Callable[[PromptEmbeddings, Sequence[int]], Steps],
+) -> Generated:
+    positive_int("batch_size", batch_size)
+    if len(seeds) != len(prompts):
+        reject("seeds", list(seeds), f"one for each of the {len(prompts)} prompts")
+    embedded = model.embed(prompts)
+    before, began = model.num_forwards, time.perf_counter()
+    batches = torch.arange(len(prompts)).split(batch_size)
+    made: list[list[Tensor]] = []
+    with tqdm(total=total * len(batches), desc=name, leave=False) as bar:
+        for batch in batches:
+            latents, traces = torch.empty(0), []
+            for row in steps(embedded.select(batch), [seeds[i] for i in batch.tolist()]):
+                latents = row[0]  # of all steps but the last they would fill the memory
+                traces.append(row[1:])
+                bar.update()
+            numbers = (torch.stack(each, 1).cpu() for each in zip(*traces, strict=True))
+            made.append([latents.cpu(), *numbers])
+    seconds = (time.perf_counter() - began) / len(prompts)
+    latents, *numbers = (torch.cat(parts) for parts in zip(*made, strict=True))
+    residuals, norms = numbers or [torch.zeros(len(latents), 0)] * 2
+    with torch.no_grad():
+        parts = [model.decode(some.to(model.device)) for some in latents.split(batch_size)]
+    return Generated(
+        images=torch.cat(parts).clamp(0, 1).float().cpu(),
+        latents=latents,
+        num_forwards=(model.num_forwards - before) / len(prompts),
+        seconds=seconds,
+        residuals=residuals,
+        gradient_norms=norms,
+    )
