@@ -29,22 +29,17 @@ demo_steps: int = 0  # made at once, so that there is something to see; 1 or mor
 seed: int = 0  # that the explorer begins with
 
 # %%
-import time
-
-from sdilib.lab import presets
-from sdilib.lab.explorer.widgets import Explorer
-from sdilib.lab.notebooks.records import figure_folder, save_figure
-from sdilib.stable_diffusion import StableDiffusion
+from sdilib.lab.explorer import Explorer
+from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_steps": num_steps, "demo_steps": demo_steps}
-config = presets.resolve("explore", preset, model=model, **sizes)
-diffusion = StableDiffusion.from_pretrained(config["model"])
-explorer = Explorer(diffusion, num_steps=config["num_steps"], seed=seed)
+page = begin("explore", preset, model=model, folder=folder, seed=seed, **sizes)
+explorer = Explorer(page.model, num_steps=page.config["num_steps"], seed=seed)
 
 # %% [markdown]
 # **Start** begins a run with what the controls say and ends the one before it; **Pause** and **Stop**
-# act after the step under way. A control that the rule does not read is grey. The left picture is
+# act after the step under way. Under the rule stand the settings that it reads. The left picture is
 # the image that the last step began with, the right one what the network makes of it in a single
 # step; when the run is over, the left one is its result.
 #
@@ -52,10 +47,8 @@ explorer = Explorer(diffusion, num_steps=config["num_steps"], seed=seed)
 # and what the step changed in the latents. By the whole step of eq. 10 the two are one.
 
 # %%
-began = time.perf_counter()
-explorer.start(pause_after=config["demo_steps"])
+explorer.start(pause_after=page.config["demo_steps"])
 snapshot = explorer.wait()
-seconds = time.perf_counter() - began
 explorer
 
 # %% [markdown]
@@ -63,14 +56,10 @@ explorer
 
 # %%
 figure = explorer.figure()
-figure
-
-# %%
 numbers = {"t": snapshot.t, "residual": snapshot.residuals, "update": snapshot.updates}
-numbers |= {"num_forwards": snapshot.num_forwards, "prompt": snapshot.settings.prompt}
-record = {"numbers": numbers, "claims": [], "config": config, "seed": seed}
-origin = {"notebook_source": "explore.py", "model_hash": diffusion.hash, "seconds": seconds}
-save_figure(figure, "explore", figure_folder(preset, folder), **record, **origin)
+numbers |= {"num_forwards": snapshot.num_forwards, "prompt": snapshot.config.prompt}
+page.save(figure, numbers)
+figure
 
 # %% [markdown]
 # ## Try
@@ -78,3 +67,4 @@ save_figure(figure, "explore", figure_folder(preset, folder), **record, **origin
 # - κ random, then fixed, then cached, with the same seed: the noise is all that differs.
 # - SDS with t random and Adam at 0.1, at γ = 7.5 and at γ = 100: blur, and burnt colours.
 # - SDI at γ of inversion 0 and 7.5 in place of -7.5: watch the residual.
+# - A rule of your own: `Explorer(page.model, rule="my_rule.py")`.

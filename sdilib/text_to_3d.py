@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from sdilib.cameras import LIMITS, VIEWS, Camera, sample_cameras
 from sdilib.checks import ends, finite, in_range, one_of, positive_int, reject
@@ -31,6 +33,7 @@ Ends = Sequence[int | float]
 
 _LIMITS = LIMITS | {"distance": (RADIUS, LIMITS["distance"][1], True)}  # outside the volume
 _EMPTY = 0.002  # mean opacity below which nothing is left to be seen
+_AZIMUTH = 22.5  # of the one image that a run is followed by, in degrees
 _GROWING = 0.1  # share of a run in which a scene may yet be empty
 
 
@@ -258,6 +261,21 @@ class Built3D:
         if not config.render_size:
             return self.model
         return Enlarged(self.model, config.size, config.render_size)
+
+    @property
+    def image(self) -> Float[Tensor, "3 height width"]:
+        """The object as it is now, always from the same place, in [0, 1], on CPU."""
+        return self.scene.views(Camera.around([_AZIMUTH])).image[0].clamp(0, 1)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the scene of a finished run, seen from four sides in the settings' `size`.
+
+        Args:
+            state: of the scene, from its `state_dict`.
+        """
+        self.scene.load_state_dict(state)
+        self.scene.resize(self.config.size, self.config.size)
+        self.scene.look(Camera.around([0, 90, 180, 270]))
 
     def prompt_of(self, camera: Camera) -> PromptEmbeddings:
         """Return the prompt with the words of each view, and with `perp_neg` its negatives.

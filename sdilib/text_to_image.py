@@ -196,6 +196,14 @@ class Built2D:
         """The image as it is now, in [0, 1], on CPU."""
         return self.model.decode(self.scene.values.detach())[0].clamp(0, 1).float().cpu()
 
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the scene of a finished run.
+
+        Args:
+            state: of the scene, from its `state_dict`.
+        """
+        self.scene.load_state_dict(state)
+
     def steps(self, first_step: int = 0) -> Iterator[Step]:
         """Distil, one step per iteration.
 

@@ -3,30 +3,21 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from sdilib.checks import one_of, reject
+from sdilib.cli.arguments import Command, add_preset, pairs
 
 __all__ = ["add_figures"]
 
 
-def add_figures(
-    command: Callable[[str, Callable[[Any], int], str], argparse.ArgumentParser],
-    pairs: Callable[[str, list[str]], dict[str, str]],
-) -> None:
+def add_figures(command: Command) -> None:
     """Add the commands to the program.
 
     Args:
-        command: adds one, by name, function and help.
-        pairs: reads words of the form name=value.
+        command: adds one.
     """
-    notebook = command(
-        "notebook",
-        lambda options: _notebook(options, pairs("parameters", options.parameters)),
-        "run a notebook and keep the figures it makes",
-    )
+    notebook = command("notebook", _notebook, "run a notebook and keep the figures it makes")
     notebook.add_argument("name", help="a notebook's path, name or figure number")
     notebook.add_argument("parameters", nargs="*", metavar="name=value", help="the notebook's own")
     notebook.add_argument("--build", default="build/notebooks", help="of the executed copy")
@@ -34,10 +25,7 @@ def add_figures(
     stale.add_argument("name", nargs="?", default="", help="of the only ones asked about")
     stale.add_argument("--again", action="store_true", help="name them all")
     for each in (notebook, stale):
-        _add_preset(each)
-        each.add_argument(
-            "--model", default="", help="mini, a folder or a hub id; default: the preset's"
-        )
+        add_preset(each, model=True)
         each.add_argument(
             "--folder", default="", help="of the figures; default paper_figures/PRESET"
         )
@@ -48,19 +36,16 @@ def add_figures(
     gallery.add_argument("folder")
     check = command("check-figures", _check_figures, "name the figures that are not up to date")
     check.add_argument("folder", nargs="?", default="", help="default paper_figures/PRESET")
-    _add_preset(check)
+    add_preset(check)
 
 
-def _add_preset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", default="laptop", help="smoke, laptop (default), full or gpu")
-
-
-def _notebook(options: argparse.Namespace, given: dict[str, str]) -> int:
+def _notebook(options: argparse.Namespace) -> int:
     from sdilib.lab.notebooks.freshness import figure_folder
     from sdilib.lab.notebooks.progress import over
     from sdilib.lab.notebooks.runner import run_notebook
     from sdilib.lab.notebooks.sources import find_notebook
 
+    given = pairs("parameters", options.parameters)
     if options.model and not options.folder:
         reject("folder", options.folder, "a folder, so that another model's figures replace none")
     source, began, failed = find_notebook(options.name), time.perf_counter(), True

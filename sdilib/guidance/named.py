@@ -11,7 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from inspect import Parameter, signature
+from inspect import signature
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -191,14 +191,17 @@ def _module(name: str) -> ModuleType:
         reject("rule", name, "a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look annotations up
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        reject("rule", name, f"a file of Python ({error})")
     return module
 
 
 def _parameters(maker: Callable[..., Any]) -> dict[str, Any]:
-    """Settings with their defaults: all parameters that have one, which the denoiser has not."""
+    """Settings with their defaults: all parameters that have a plain one, which the denoiser has not."""
     return {
         key: of.default
         for key, of in signature(maker).parameters.items()
-        if of.default is not Parameter.empty
+        if of.default is None or isinstance(of.default, bool | int | float | str)
     }

@@ -16,7 +16,15 @@ from sdilib.nerf.field import NeRF
 from sdilib.nerf.scene import NeRFScene
 from sdilib.storage import atomic_write
 
-__all__ = ["MESH_KINDS", "gif_bytes", "nerf_mesh", "turntable", "write_mesh", "write_strip"]
+__all__ = [
+    "MESH_KINDS",
+    "gif_bytes",
+    "nerf_mesh",
+    "png_bytes",
+    "turntable",
+    "write_mesh",
+    "write_strip",
+]
 
 MESH_KINDS = ("glb", "obj", "ply")
 
@@ -37,10 +45,18 @@ def write_strip(
         path: of the file.
         azimuths: in degrees.
     """
-    images = _bytes(_images(scene, azimuths))
+    return atomic_write(path, png_bytes(_images(scene, azimuths)))
+
+
+def png_bytes(images: Float[torch.Tensor, "n 3 height width"]) -> bytes:
+    """Return images side by side, as a PNG.
+
+    Args:
+        images: in [0, 1]; what lies outside is cut.
+    """
     drawn = io.BytesIO()
-    Image.fromarray(np.concatenate(list(images), axis=1)).save(drawn, format="PNG")
-    return atomic_write(path, drawn.getvalue())
+    Image.fromarray(np.concatenate(list(_bytes(images)), axis=1)).save(drawn, format="PNG")
+    return drawn.getvalue()
 
 
 def turntable(scene: NeRFScene, path: str | Path, *, num_frames: int = 48) -> Path:
@@ -173,4 +189,4 @@ def _images(
 def _bytes(
     images: Float[torch.Tensor, "n 3 height width"],
 ) -> UInt8[np.ndarray, "n height width 3"]:
-    return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -103,6 +103,11 @@ class NeRFScene:
         self.look(camera)
 
     @property
+    def field(self) -> NeRF:
+        """What has a density and colours everywhere, and so a surface; a scene without it has views only."""
+        return self.nerf
+
+    @property
     def camera(self) -> Camera:
         """The views of the step."""
         return self._looking.camera

@@ -2,7 +2,7 @@
 
 Run by `make bench-memory`. Each measurement in a process of its own, since a process's peak never
 falls; prints MiB above what the process held before and seconds of one thread, beside what
-`sdilib.lab.memory` foresees, and writes all as JSON and as two curves; no judgement.
+`sdilib.lab.runs.memory` foresees, and writes all as JSON and as two curves; no judgement.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 
 from sdilib.cameras import Camera
 from sdilib.lab.experiments.shared.drawing import SMALL, WIDTH, Figure, quiet
-from sdilib.lab.memory import render_bytes
+from sdilib.lab.runs.memory import render_bytes
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.regularisers import Penalties

@@ -1,189 +1,45 @@
 """One image distilled while someone watches: started, paused and stopped from another thread.
 
-`Settings` says which image, `frames` makes it step by step by the one loop, `Session` runs that on a
-thread of its own and keeps the latest `Snapshot`. Nothing here knows of a browser. Whoever shows a
-session asks for its snapshots at their own pace: the run never waits for them.
+A `Text2D` says which image, `Session` makes it on a thread of its own and keeps the latest `Snapshot`. Nothing here
+knows of a browser. Whoever shows a session asks for its snapshots at their own pace: the run never waits for them.
 """
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.checks import finite, one_of, positive_int, reject
+from sdilib.checks import positive_int, reject
 from sdilib.distill import Step
-from sdilib.guidance import ISM, SDI, SDS, Rule
-from sdilib.inversion import (
-    Cached,
-    DDIMInversion,
-    FixedNoise,
-    FixedPoint,
-    GradientDescent,
-    KappaChoice,
-    RandomNoise,
-)
-from sdilib.schedule import T_SCHEDULES
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_image import distilled_steps
+from sdilib.text_to_image import Text2D
 
-__all__ = ["KAPPAS", "RULES", "STATES", "Session", "Settings", "Snapshot", "frames"]
-
-RULES = ("SDI", "SDS", "ISM")
+__all__ = ["STATES", "Session", "Snapshot", "code"]
 
 STATES = ("idle", "running", "paused", "finished", "stopped", "failed")
 
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """A noise kappa: the object, from the settings and the first prediction, and how to write it."""
-
-    make: Callable[["Settings", Tensor], KappaChoice]
-    name: str
-    arguments: str = ""
-
-
-KAPPAS = {
-    "DDIM inversion": _Choice(
-        lambda s, _: DDIMInversion(s.inversion_guidance_scale, s.num_inversion_steps),
-        "DDIMInversion",
-        "{self.inversion_guidance_scale}, num_inversion_steps={self.num_inversion_steps}",
-    ),
-    "cached": _Choice(lambda _, eps: Cached(eps), "Cached", "eps"),
-    "random": _Choice(lambda _, __: RandomNoise(), "RandomNoise"),
-    "fixed": _Choice(lambda _, __: FixedNoise(), "FixedNoise"),
-    "fixed point": _Choice(
-        lambda s, _: FixedPoint(s.num_inversion_steps), "FixedPoint", "{self.num_inversion_steps}"
-    ),
-    "gradient descent": _Choice(
-        lambda s, _: GradientDescent(s.num_inversion_steps),
-        "GradientDescent",
-        "{self.num_inversion_steps}",
-    ),
-}
-"""SDI's noises by name; see `sdilib.inversion`."""
-
 _CODE = """\
-from sdilib.lab.images import distilled_images
-from sdilib.guidance import {rule}
-{imports}from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_image import Text2D
 
-model = StableDiffusion.from_pretrained({model!r})
-made = distilled_images(
-    model,
-    [{settings.prompt!r}],
-    [{settings.seed}],
-    rule=lambda model, eps: {call},
-    num_steps={settings.num_steps},
-    t_schedule={settings.t_schedule!r},
-    learning_rate={settings.learning_rate},
-)
-image = made.images[0]  # (3, height, width) in [0, 1]
+run = Text2D.of(
+{settings}).build()
+for step in run.steps():
+    pass  # step.t, step.update.residual, step.update.denoised
+image = run.image  # (3, height, width) in [0, 1]
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What makes one image; with a model it names the image to the bit.
-
-    Attributes:
-        prompt: a text in the model's words.
-        rule: one of `RULES`.
-        kappa: one of `KAPPAS`; read by SDI alone.
-        guidance_scale: gamma, of the step itself.
-        inversion_guidance_scale: gamma_inv; read by SDI's DDIM inversion alone.
-        num_inversion_steps: n of an inversion, ISM's too, or the iterations of a fixed point or a
-            descent.
-        num_steps: of the whole run, 2 or more; an annealed run counts the first denoising as one.
-        seed: of all that is drawn.
-        t_schedule: one of `T_SCHEDULES`.
-        learning_rate: of Adam; None is the whole step of eq. 10.
-
-    Raises:
-        ValueError: a value outside its range; the sentence names it.
-    """
-
-    prompt: str
-    rule: str = "SDI"
-    kappa: str = "DDIM inversion"
-    guidance_scale: float = 7.5
-    inversion_guidance_scale: float = -7.5
-    num_inversion_steps: int = 10
-    num_steps: int = 30
-    seed: int = 0
-    t_schedule: str = "linear"
-    learning_rate: float | None = None
-
-    def __post_init__(self) -> None:
-        """Check the values; see the class."""
-        one_of("rule", self.rule, RULES)
-        one_of("kappa", self.kappa, KAPPAS)
-        finite("guidance_scale", self.guidance_scale)
-        finite("inversion_guidance_scale", self.inversion_guidance_scale)
-        positive_int("num_inversion_steps", self.num_inversion_steps)
-        positive_int("num_steps", self.num_steps, at_least=2)
-        positive_int("seed", self.seed, at_least=0)
-        one_of("t_schedule", self.t_schedule, T_SCHEDULES)
-        if self.learning_rate is not None and finite("learning_rate", self.learning_rate) <= 0:
-            reject("learning_rate", self.learning_rate, "a number above 0, or None")
-
-    def make_rule(self, model: StableDiffusion, eps: Tensor) -> Rule:
-        """Return the rule.
-
-        Args:
-            model: frozen.
-            eps: predicted at t = 1, the first of the cached noises.
-        """
-        if self.rule == "SDS":
-            return SDS(model, self.guidance_scale)
-        if self.rule == "ISM":
-            return ISM(model, self.guidance_scale, self.num_inversion_steps)
-        return SDI(model, self.guidance_scale, KAPPAS[self.kappa].make(self, eps))
-
-    def code(self, model: str) -> str:
-        """Return the program that makes the finished run's image, as `image`.
-
-        Args:
-            model: its name, as for `StableDiffusion.from_pretrained`.
-        """
-        choice, imports = KAPPAS[self.kappa], ""
-        arguments = ["model", f"{self.guidance_scale}"]
-        if self.rule == "SDI":
-            arguments.append(f"kappa={choice.name}({choice.arguments.format(self=self)})")
-            imports = f"from sdilib.inversion import {choice.name}\n"
-        if self.rule == "ISM":
-            arguments.append(f"num_inversion_steps={self.num_inversion_steps}")
-        call = f"{self.rule}({', '.join(arguments)})"
-        return _CODE.format(rule=self.rule, imports=imports, model=model, settings=self, call=call)
-
-
-def frames(model: StableDiffusion, settings: Settings) -> Iterator[Step]:
-    """Return the steps of a run, each computed when it is asked for.
-
-    It makes the image that `sdilib.text_to_image.distilled_images` makes.
+def code(config: Text2D) -> str:
+    """Return the program that makes a finished run's image, as `image`, to the bit.
 
     Args:
-        model: frozen.
-        settings: of the run.
-
-    Returns:
-        The steps of `distill`, of a batch of one.
-
-    Raises:
-        ValueError: a prompt that the model cannot read; at once, not at the first step.
+        config: of the run.
     """
-    return distilled_steps(
-        model,
-        model.embed([settings.prompt]),
-        [settings.seed],
-        rule=settings.make_rule,
-        num_steps=settings.num_steps,
-        learning_rate=settings.learning_rate,
-        t_schedule=settings.t_schedule,
-    )
+    named = "".join(f"    {name}={value!r},\n" for name, value in config.settings().items())
+    return _CODE.format(settings=named)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,7 +48,7 @@ class Snapshot:
 
     Attributes:
         state: one of `STATES`.
-        settings: of the run, None before the first.
+        config: of the run, None before the first.
         message: why it failed.
         step: number of the last complete step, from 0; -1 before the first.
         t: of each step so far.
@@ -205,7 +61,7 @@ class Snapshot:
     """
 
     state: str = "idle"
-    settings: Settings | None = None
+    config: Text2D | None = None
     message: str = ""
     step: int = -1
     t: tuple[float, ...] = ()
@@ -222,7 +78,7 @@ class Snapshot:
         return self.state not in ("running", "paused")
 
     def after(self, step: Step, num_forwards: int) -> "Snapshot":
-        """Return the snapshot that follows by a step.
+        """Return the snapshot that follows after a step.
 
         Args:
             step: complete.
@@ -248,18 +104,17 @@ class _Run:
     def __init__(
         self,
         model: StableDiffusion,
-        settings: Settings,
+        config: Text2D,
         changed: threading.Condition,
         before: threading.Thread | None,
         pause_after: int,
     ) -> None:
-        self.snapshot = Snapshot("running", settings)
-        self._changed, self._model = changed, model
-        self._pause_after, self._num_steps = pause_after, settings.num_steps
-        self._num_threads = torch.get_num_threads()
-        steps = frames(model, settings)
+        model.embed([config.prompt])  # one that cannot be read is refused at once
+        self.snapshot = Snapshot("running", config)
+        self._changed, self._model, self._config = changed, model, config
+        self._pause_after, self._num_threads = pause_after, torch.get_num_threads()
         self.thread = threading.Thread(
-            target=self._work, args=(steps, before), name="sdilib session", daemon=True
+            target=self._work, args=(before,), name="sdilib session", daemon=True
         )
 
     def change(self, state: str, *, only: tuple[str, ...], message: str = "") -> None:
@@ -278,12 +133,13 @@ class _Run:
         if self.thread is not threading.current_thread():
             self.thread.join(timeout)
 
-    def _work(self, steps: Iterator[Step], before: threading.Thread | None) -> None:
+    def _work(self, before: threading.Thread | None) -> None:
         if before is not None:
             before.join()  # one at a time: the model counts its forwards
         torch.set_num_threads(self._num_threads)  # each thread has its own, and the bits follow it
         began = self._model.num_forwards
         try:
+            steps = self._config.build(self._model).steps()
             while self._may_go_on():
                 step = next(steps, None)
                 if step is None:
@@ -306,7 +162,7 @@ class _Run:
         with self._changed:
             if self.snapshot.over:  # stopped while the step was under way
                 return
-            due = len(after.t) == self._pause_after and step.step + 1 < self._num_steps
+            due = len(after.t) == self._pause_after and step.step + 1 < self._config.steps
             self.snapshot = replace(after, state="paused" if due else self.snapshot.state)
             self._changed.notify_all()
 
@@ -335,11 +191,11 @@ class Session:
         """The latest."""
         return self._idle if self._run is None else self._run.snapshot
 
-    def start(self, settings: Settings, *, pause_after: int = 0) -> None:
+    def start(self, config: Text2D, *, pause_after: int = 0) -> None:
         """Begin a run; the one before it ends with its step under way, unseen.
 
         Args:
-            settings: of the run.
+            config: of the run; its model is the session's.
             pause_after: after so many steps the run pauses by itself; 0 is never.
 
         Raises:
@@ -347,7 +203,7 @@ class Session:
         """
         positive_int("pause_after", pause_after, at_least=0)
         before = self._run.thread if self._run is not None else None
-        run = _Run(self.model, settings, self._changed, before, pause_after)
+        run = _Run(self.model, config, self._changed, before, pause_after)
         self.stop()
         if self._finalizer is not None:
             self._finalizer.detach()

@@ -21,13 +21,16 @@ from PIL import Image
 from torch import Tensor
 
 from sdilib.checks import in_range
-from sdilib.lab.explorer.session import KAPPAS, RULES, Session, Settings, Snapshot
-from sdilib.lab.plotting.explore import explored, run_curves
+from sdilib.guidance.base import WEIGHTS
+from sdilib.guidance.named import KAPPAS, RULES, make_rule, rule_settings
+from sdilib.lab.explorer.curves import explored, run_curves
+from sdilib.lab.explorer.session import Session, Snapshot, code
 from sdilib.lab.presets import example_prompts
 from sdilib.lab.world.captions import VIEWS, prompt
 from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.schedule import T_SCHEDULES
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_image import Text2D
 
 __all__ = ["Explorer", "WordPicker"]
 
@@ -37,6 +40,18 @@ SIZE = 192
 _STYLE = {"description_width": "110px"}
 _LAYOUT = {"width": "310px"}
 _ANY = "any"
+_LABELS = {
+    "kappa": "κ",
+    "guidance_scale": "γ",
+    "inversion_guidance_scale": "γ of inversion",
+    "num_inversion_steps": "n",
+    "tau_max": "τ at most",
+    "t_schedule": "t",
+    "t_end": "t at the end",
+    "learning_rate": "Adam (0: eq. 10)",
+}
+_CHOICES = {"kappa": KAPPAS, "weight": WEIGHTS, "t_schedule": T_SCHEDULES}
+_OF_A_RUN = ("steps", "seed", "t_schedule", "t_end", "learning_rate")
 _open: "weakref.WeakSet[Explorer]" = weakref.WeakSet()
 
 
@@ -68,7 +83,9 @@ class Explorer:
     Attributes:
         session: what runs.
         view: the widget; an explorer shows it where it is a cell's last value.
-        controls: by name: "prompt" and the fields of `Settings`, each with a `value`.
+        controls: by the name of a run's setting, each with a `value`. Those of rules are there once a rule that
+            reads them was chosen.
+        of_the_rule: the box of those that the chosen rule reads.
         buttons: by name: "start", "pause" (or go on) and "stop".
         status: one sentence, on the run or on what is wrong.
         code: the program that makes the image of a whole run with what the controls say.
@@ -78,6 +95,7 @@ class Explorer:
         self,
         model: StableDiffusion,
         *,
+        rule: str = "sdi",
         num_steps: int = 30,
         seed: int = 0,
         pictures_per_second: float = 4.0,
@@ -86,7 +104,8 @@ class Explorer:
 
         Args:
             model: frozen. One of the world has dropdowns of its words, any other a line of text.
-            num_steps: that the control begins with.
+            rule: that the control begins with; or one of your own, as rule.py, rule.py:Rule or module:Rule.
+            num_steps: likewise.
             seed: likewise.
             pictures_per_second: at most, in (0, 60].
 
@@ -96,8 +115,14 @@ class Explorer:
         self.session = Session(model)
         rate = in_range("pictures_per_second", pictures_per_second, 0, 60, open_low=True)
         self._pause = 1 / rate
-        start = Settings(example_prompts(model.draws_world)[0], num_steps=num_steps, seed=seed)
-        self.controls: dict[str, Any] = _controls(start, model.draws_world)
+        prompt = example_prompts(model.draws_world)[0]
+        start = Text2D(prompt, rule=rule, steps=num_steps, seed=seed)
+        self.controls: dict[str, Any] = {
+            "prompt": WordPicker() if model.draws_world else _control("prompt", prompt),
+            "rule": _dropdown("rule", dict.fromkeys((*RULES, rule)), rule),
+            **{name: _control(name, getattr(start, name)) for name in _OF_A_RUN},
+        }
+        self.of_the_rule = ipywidgets.VBox()
         self.buttons = {
             "start": ipywidgets.Button(description="Start", icon="play", button_style="success"),
             "pause": ipywidgets.Button(description="Pause", icon="pause", disabled=True),
@@ -115,8 +140,7 @@ class Explorer:
         for name, act in (("start", self.start), ("pause", self.pause), ("stop", self.stop)):
             self.buttons[name].on_click(lambda _, act=act: act())
         for control in self.controls.values():
-            for part in getattr(control, "children", None) or (control,):
-                part.observe(lambda _: self._changed(), "value")
+            self._watch(control)
         # A page that closes the widget, and `view.close()`, end the run.
         comm: Any = self.view.comm
         comm.on_close(lambda _: self.session.stop())
@@ -128,8 +152,10 @@ class Explorer:
         self._paint(self.session.snapshot)
 
     def _arranged(self) -> ipywidgets.HBox:
+        prompt, rule, *of_a_run = self.controls.values()
+        buttons = ipywidgets.HBox(list(self.buttons.values()))
         left = ipywidgets.VBox(
-            [*self.controls.values(), ipywidgets.HBox(list(self.buttons.values()))],
+            [prompt, rule, self.of_the_rule, *of_a_run, buttons],
             layout={"width": "330px", "flex": "0 0 auto"},
         )
         captions = ("image", "its single-step denoised image")
@@ -153,26 +179,41 @@ class Explorer:
     def _repr_mimebundle_(self, **arguments: Any) -> Any:
         return self.view._repr_mimebundle_(**arguments)
 
-    def settings(self) -> Settings:
-        """Return what the controls say.
+    def config(self) -> Text2D:
+        """Return the run that the controls describe.
 
         Raises:
             ValueError: a value outside its range.
         """
-        values = {name: control.value for name, control in self.controls.items()}
-        values["learning_rate"] = values["learning_rate"] or None
-        return Settings(**values)
+        names = (
+            "prompt",
+            "rule",
+            *_OF_A_RUN,
+            *(name for name in self._read() if name in self.controls),
+        )
+        values = {name: self.controls[name].value for name in names}
+        config = Text2D.of(**values, model=self.session.model.name)
+        make_rule(config.rule, self.session.model, config.rule_settings)  # which checks its own
+        return config
+
+    def _read(self) -> dict[str, Any]:
+        """What the chosen rule reads, and with it the chosen noise."""
+        rule = self.controls["rule"].value
+        read = rule_settings(rule)
+        if "kappa" in read and "kappa" in self.controls:
+            read = rule_settings(rule, {"kappa": self.controls["kappa"].value})
+        return read
 
     def start(self, *, pause_after: int = 0) -> None:
-        """Begin a run with the controls' settings; the one before it is cancelled.
+        """Begin the run that the controls describe; the one before it is cancelled.
 
-        A wrong value is said in the status line and begins nothing.
+        If a value is wrong, the status line says so and nothing begins.
 
         Args:
             pause_after: after so many steps the run pauses by itself; 0 is never.
         """
         try:
-            self.session.start(self.settings(), pause_after=pause_after)
+            self.session.start(self.config(), pause_after=pause_after)
         except ValueError as error:
             self._say(str(error), wrong=True)
             return
@@ -210,9 +251,7 @@ class Explorer:
         """
         snapshot = self.session.snapshot
         image, denoised = self.session.images(snapshot)
-        num_steps = snapshot.settings.num_steps if snapshot.settings else 1
-        curves = (snapshot.t, snapshot.residuals, snapshot.updates, num_steps)
-        return explored({"image": image, "denoised in one step": denoised}, *curves)
+        return explored({"image": image, "denoised in one step": denoised}, snapshot)
 
     def close(self) -> None:
         """End the run and take the widget away."""
@@ -223,17 +262,19 @@ class Explorer:
         for widget in (*self.pictures, self.curves, self.view):
             widget.close()
 
+    def _watch(self, control: Any) -> None:
+        for part in getattr(control, "children", None) or (control,):
+            part.observe(lambda _: self._changed(), "value")
+
     def _changed(self) -> None:
-        """Let the controls that the rule does not read be grey, and write the code anew."""
-        values, controls = {n: c.value for n, c in self.controls.items()}, self.controls
-        by_kappa = values["rule"] == "SDI"
-        inverts = by_kappa and values["kappa"] == "DDIM inversion"
-        iterates = by_kappa and values["kappa"] not in ("random", "fixed", "cached")
-        controls["kappa"].disabled = not by_kappa
-        controls["inversion_guidance_scale"].disabled = not inverts
-        controls["num_inversion_steps"].disabled = not (iterates or values["rule"] == "ISM")
+        """Show the settings that the rule reads, and write the code again."""
         try:
-            self.code.value = self.settings().code(self.session.model.name)
+            read = {name: value for name, value in self._read().items() if value is not None}
+            for name in read.keys() - self.controls.keys():
+                self.controls[name] = _control(name, read[name])
+                self._watch(self.controls[name])
+            self.of_the_rule.children = [self.controls[name] for name in read]
+            self.code.value = code(self.config())
         except ValueError as error:
             self._say(str(error), wrong=True)
         else:
@@ -270,14 +311,13 @@ class Explorer:
             paused = snapshot.state == "paused"
             self.buttons["pause"].description = "Go on" if paused else "Pause"
             self._report(snapshot)
-            if snapshot.settings is None or snapshot.latents is None:
+            if snapshot.config is None or snapshot.latents is None:
                 return
-            num_steps = snapshot.settings.num_steps
-            self.progress.max, self.progress.value = num_steps, snapshot.step + 1
+            self.progress.max = snapshot.config.steps
+            self.progress.value = snapshot.step + 1
             for picture, image in zip(self.pictures, self.session.images(snapshot), strict=True):
                 picture.value = _png(image)
-            curves = (snapshot.t, snapshot.residuals, snapshot.updates, num_steps)
-            self.curves.value = _drawn(run_curves(*curves))
+            self.curves.value = _drawn(run_curves(snapshot))
 
 
 def _dropdown(label: str, options: Any, value: str) -> Any:
@@ -286,43 +326,25 @@ def _dropdown(label: str, options: Any, value: str) -> Any:
     )
 
 
-def _controls(start: Settings, bundled: bool) -> dict[str, Any]:
-    """Return the controls by the names of `Settings`; wrong numbers are left for it to refuse."""
-
-    def number(kind: Any, name: str, label: str) -> Any:
-        return kind(
-            value=getattr(start, name) or 0, description=label, style=_STYLE, layout=_LAYOUT
-        )
-
-    def text() -> Any:
-        return ipywidgets.Textarea(
-            value=start.prompt, description="prompt", rows=2, style=_STYLE, layout=_LAYOUT
-        )
-
-    whole, real = ipywidgets.IntText, ipywidgets.FloatText
-    return {
-        "prompt": WordPicker() if bundled else text(),
-        "rule": _dropdown("rule", RULES, start.rule),
-        "kappa": _dropdown("κ", KAPPAS, start.kappa),
-        "guidance_scale": number(real, "guidance_scale", "γ"),
-        "inversion_guidance_scale": number(real, "inversion_guidance_scale", "γ of inversion"),
-        "num_inversion_steps": number(whole, "num_inversion_steps", "n"),
-        "num_steps": number(whole, "num_steps", "steps"),
-        "seed": number(whole, "seed", "seed"),
-        "t_schedule": _dropdown("t", T_SCHEDULES, start.t_schedule),
-        "learning_rate": number(real, "learning_rate", "Adam (0: eq. 10)"),
-    }
+def _control(name: str, value: Any) -> Any:
+    """Return the control of a setting; a number out of range is left for the settings to refuse."""
+    label = _LABELS.get(name, name.replace("_", " "))
+    if name in _CHOICES:
+        return _dropdown(label, _CHOICES[name], value)
+    kinds = {bool: "Checkbox", int: "IntText", float: "FloatText", str: "Textarea"}
+    kind = getattr(ipywidgets, kinds[type(value)])
+    return kind(value=value, description=label, style=_STYLE, layout=_LAYOUT)
 
 
 def _sentence(snapshot: Snapshot) -> str:
     """Say what a run does, in one line."""
-    if snapshot.settings is None:
+    if snapshot.config is None:
         return "Nothing runs yet."
     if snapshot.state == "failed":
         return snapshot.message
     if snapshot.step < 0:
         return f"{snapshot.state}: before its first step"
-    done = f"step {snapshot.step + 1} of {snapshot.settings.num_steps}"
+    done = f"step {snapshot.step + 1} of {snapshot.config.steps}"
     cost = f"{snapshot.num_forwards} UNet sample-forwards"
     return f"{snapshot.state}: {done}, t = {snapshot.t[-1]:.2f}, {cost}"
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
-from sdilib.prompts import check_words
 
-from sdilib.lab.explorer.session import Settings
+from sdilib.lab.explorer.curves import explored, run_curves
+from sdilib.lab.explorer.session import Snapshot, code
 from sdilib.lab.explorer.widgets import Explorer, WordPicker
-from sdilib.lab.plotting.explore import explored, run_curves
 from sdilib.lab.world.captions import WORDS
+from sdilib.stable_diffusion.model import check_words
+from sdilib.text_to_image import Text2D
 
 LIMIT = 30.0
 
@@ -40,22 +41,23 @@ def until(true, message="") -> None:
 
 def endless(explorer: Explorer) -> None:
     explorer.controls["kappa"].value = "random"
-    explorer.controls["num_steps"].value = 100_000
+    explorer.controls["steps"].value = 100_000
     explorer.buttons["start"].click()
     until(lambda: explorer.session.snapshot.step > 2)
 
 
-def test_the_controls_say_the_settings(explorer):
-    assert explorer.settings() == Settings(
-        "a red spotted mushroom", num_steps=4, num_inversion_steps=2
+def test_the_controls_say_the_run(explorer):
+    read = {"num_inversion_steps": 2}
+    assert explorer.config() == Text2D(
+        "a red spotted mushroom", model="tiny", steps=4, rule_settings=read
     )
     picker = explorer.controls["prompt"]
     picker.colour.value, picker.pattern.value = "any", "plain"
     picker.name.value, picker.view.value = "ice cream", "side"
     explorer.controls["learning_rate"].value = 0.1
-    assert explorer.settings().prompt == "an ice cream, side view"
-    assert explorer.settings().learning_rate == 0.1
-    assert explorer.code.value == explorer.settings().code("tiny")
+    assert explorer.config().prompt == "an ice cream, side view"
+    assert explorer.config().learning_rate == 0.1
+    assert explorer.code.value == code(explorer.config())
 
 
 def test_every_offered_word_is_one_of_the_worlds():
@@ -70,7 +72,7 @@ def test_another_model_has_a_line_of_text(tiny, monkeypatch):
     monkeypatch.setattr(tiny, "name", "owner/model")
     explorer = Explorer(tiny)
     explorer.controls["prompt"].value = "a cat"
-    assert explorer.settings().prompt == "a cat"
+    assert explorer.config().prompt == "a cat"
     assert "'a cat'" in explorer.code.value
     explorer.close()
 
@@ -113,21 +115,21 @@ def test_a_run_asked_to_pause_waits_for_the_next_click(explorer):
 
 def test_a_new_start_replaces_the_run(explorer):
     endless(explorer)
-    explorer.controls["num_steps"].value = 3
+    explorer.controls["steps"].value = 3
     explorer.buttons["start"].click()
     snapshot = explorer.wait(LIMIT)
-    assert (snapshot.state, snapshot.settings.num_steps) == ("finished", 3)
+    assert (snapshot.state, snapshot.config.steps) == ("finished", 3)
     until(lambda: threads() == [])
 
 
 @pytest.mark.parametrize(
     ("control", "value", "sentence"),
     [
-        ("num_steps", 1, "num_steps=1: expected an integer of at least 2"),
+        ("steps", 1, "steps=1: expected an integer of at least 2"),
         ("num_inversion_steps", 0, "num_inversion_steps=0: expected an integer of at least 1"),
         ("seed", -1, "seed=-1: expected an integer of at least 0"),
         ("guidance_scale", float("nan"), "guidance_scale=nan: expected a finite number"),
-        ("learning_rate", -0.5, "learning_rate=-0.5: expected a number above 0, or None"),
+        ("learning_rate", -0.5, "learning_rate=-0.5: expected a number in [0, 10]"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_and_starts_nothing(
@@ -151,25 +153,57 @@ def test_a_failure_on_the_way_is_one_sentence(explorer):
     until(lambda: "not finite" in explorer.status.value)
 
 
-def test_what_a_rule_does_not_read_is_grey(explorer):
+def test_the_settings_that_the_rule_reads_are_shown_and_keep_their_values(explorer):
     controls = explorer.controls
-    read = ("kappa", "inversion_guidance_scale", "num_inversion_steps")
 
-    def grey(rule: str, kappa: str) -> list[bool]:
-        controls["rule"].value, controls["kappa"].value = rule, kappa
-        return [controls[name].disabled for name in read]
+    def shown(rule: str, kappa: str = "") -> set[str]:
+        controls["rule"].value = rule
+        if kappa:
+            controls["kappa"].value = kappa
+        names = {id(control): name for name, control in controls.items()}
+        return {names[id(control)] for control in explorer.of_the_rule.children}
 
-    assert grey("SDI", "DDIM inversion") == [False, False, False]
-    assert grey("SDI", "fixed point") == [False, True, False]
-    assert grey("SDI", "cached") == [False, True, True]
-    assert grey("SDS", "cached") == [True, True, True]
-    assert grey("ISM", "cached") == [True, True, False]
+    of_sdi = {"guidance_scale", "weight", "renoise", "kappa"}
+    inverted = {"inversion_guidance_scale", "num_inversion_steps", "tau_max", "entropy", "unit"}
+    assert shown("sdi", "inversion") == of_sdi | inverted
+    assert shown("sdi", "fixed point") == of_sdi | {"num_inversion_steps"}
+    assert shown("sdi", "gradient descent") == of_sdi | {"num_inversion_steps", "descent_rate"}
+    assert shown("sdi", "cached") == of_sdi
+    assert shown("sds") == {"guidance_scale", "weight"}
+    assert shown("ism") == {"guidance_scale", "weight", "num_inversion_steps"}
+    assert controls["num_inversion_steps"].value == 2
+    assert explorer.config().rule_settings["num_inversion_steps"] == 2
+
+
+def test_a_rule_of_ones_own_has_controls_of_its_settings(tiny, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("""
+from sdilib.guidance import SDS
+class Mine:
+    def __init__(self, denoiser, strength=2.0, often=3, loud=True, name="x", at_most=None):
+        self.inner = SDS(denoiser, strength)
+    def __call__(self, *seen):
+        return self.inner(*seen)
+""")
+    explorer = Explorer(tiny, rule=str(path), num_steps=3)
+    assert [type(control.value) for control in explorer.of_the_rule.children] == [
+        float,
+        int,
+        bool,
+        str,
+    ]
+    explorer.controls["strength"].value = 1.5
+    explorer.start()
+    assert explorer.wait(LIMIT).state == "finished"
+    settings = explorer.session.snapshot.config.rule_settings
+    assert (settings["strength"], settings["at_most"]) == (1.5, None)
+    explorer.close()
 
 
 def test_a_page_that_hangs_does_not_hold_the_run_up(explorer):
     hangs = threading.Event()
     explorer.curves.observe(lambda _: hangs.wait(LIMIT), "value")
-    explorer.controls["num_steps"].value = 40
+    explorer.controls["steps"].value = 40
     explorer.controls["kappa"].value = "random"
     began = time.monotonic()
     explorer.start()
@@ -200,11 +234,10 @@ def test_it_shows_itself_as_a_widget(explorer):
 
 @pytest.mark.parametrize("count", [0, 1, 40])
 def test_the_figures_can_be_drawn(count):
-    values = [0.5 - i / 100 for i in range(count)]
-    for figure in (
-        run_curves(values, values, values, 50),
-        explored({"image": torch.rand(3, 8, 8)}, values, values, values, 50),
-    ):
+    values = tuple(0.5 - i / 100 for i in range(count))
+    snapshot = Snapshot(config=Text2D("a", steps=50), t=values, residuals=values, updates=values)
+    images = {"image": torch.rand(3, 8, 8)}
+    for figure in (run_curves(snapshot), explored(images, snapshot)):
         assert isinstance(figure, Figure)
         figure.draw_without_rendering()
 

@@ -12,11 +12,12 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-import sdilib.lab.exports
 import sdilib.stable_diffusion
-import sdilib.text_to_image
 from sdilib.cli import main
-from sdilib.lab import runs as jobs
+from sdilib.lab import runs
+from sdilib.lab.presets import SDS_PRACTISED
+from sdilib.lab.runs import exporting, making
+from sdilib.text_to_image import Text2D
 
 ROOT = Path(sdilib.__file__).parents[1]
 CONFIG = {"prompt": "a red mug", "rule": "sdi", "steps": 2, "model_hash": "0"}
@@ -27,47 +28,96 @@ def _empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
-def test_run_writes_an_image_and_its_record(rule, tmp_path, capsys):
+RULE = """
+from sdilib.guidance import SDS
+class Mine:
+    def __init__(self, denoiser, guidance_scale=3.0, loud=True):
+        self.inner = SDS(denoiser, guidance_scale)
+    def __call__(self, *seen):
+        return self.inner(*seen)
+"""
+
+
+@pytest.mark.parametrize("rule", ["sdi", "sds", "ism", "mine.py", "mine.py:Mine"])
+def test_an_image_is_a_run_like_any_other(rule, tmp_path, capsys):
+    Path("mine.py").write_text(RULE)
     words = ["run", "--scene", "image", "--prompt", "a red mug", "--rule", rule]
     words += ["--model", "tiny", "--preset", "smoke"]
     assert main(words) == 0
     (folder,) = (tmp_path / "runs").iterdir()
-    assert sorted(path.name for path in folder.iterdir()) == ["image.png", "run.json"]
     assert capsys.readouterr().out == f"runs/{folder.name}/image.png\n"
-    record = json.loads((folder / "run.json").read_text())
-    assert record["rule"] == rule
-    assert record["prompt"] == "a red mug"
-    assert record["num_forwards"] > 0
     with Image.open(folder / "image.png") as image:
         assert image.size == (16, 16)
-
-
-def test_a_run_folder_is_never_written_twice(tmp_path, capsys):
-    words = ["run", "--scene", "image", "--prompt", "a mug", "--model", "tiny"]
-    words += ["--preset", "smoke", "--out", "mine"]
+    written = (folder / "scene.safetensors").stat().st_mtime_ns
     assert main(words) == 0
-    before = (tmp_path / "mine" / "image.png").read_bytes()
-    assert main(words) == 2
-    assert "out='mine': expected a folder that does not exist yet" in capsys.readouterr().err
-    assert (tmp_path / "mine" / "image.png").read_bytes() == before
+    assert (folder / "scene.safetensors").stat().st_mtime_ns == written
+    capsys.readouterr()
+    assert main(["runs"]) == 0
+    steps = "4/4" if rule == "sds" else "3/3"
+    assert f"{folder.name}  done  {steps} steps" in capsys.readouterr().out
+    image = (folder / "image.png").read_bytes()
+    (folder / "image.png").unlink()
+    assert main(["runs", "export", folder.name]) == 0
+    assert (folder / "image.png").read_bytes() == image
+    capsys.readouterr()
+    assert main(["runs", "show", folder.name]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert (shown["config"]["scene"], shown["config"]["rule"]) == ("image", rule)
+    assert main(["runs", "remove", folder.name]) == 0
+    assert not folder.exists()
 
 
-def test_an_image_that_is_there_already_says_where_and_how_to_make_another(tmp_path, capsys):
-    (tmp_path / "runs" / "sdi-a-mug-0").mkdir(parents=True)
-    words = "run --scene image --prompt a-mug --model tiny --preset smoke"
-    assert main(words.split()) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("sdilib: runs/sdi-a-mug-0 is there already, ")
-    assert error.endswith("--out names another folder\n")
-    assert "out=" not in error
+def test_an_edited_rule_is_another_run_and_the_old_one_is_not_exported(tmp_path, capsys):
+    Path("mine.py").write_text(RULE)
+    words = "run --scene image --prompt mug --model tiny --preset smoke --rule mine.py".split()
+    assert main(words) == 0
+    (first,) = (tmp_path / "runs").iterdir()
+    Path("mine.py").write_text(RULE.replace("3.0", "4.0"))
+    assert main(words) == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+    capsys.readouterr()
+    assert main(["runs", "export", first.name]) == 2
+    assert "expected a run of the model, rule and backend" in capsys.readouterr().err
+
+
+def test_settings_of_images_and_rules_are_set_by_name(tmp_path):
+    Path("mine.py").write_text(RULE)
+    words = "run --scene image --prompt mug --model tiny --preset smoke".split()
+    given = ["kappa=gradient descent", "descent_rate=0.2", "num_inversion_steps=2", "t_end=0.1"]
+    assert main([*words, "--set", *given]) == 0
+    assert main([*words, "--rule", "mine.py", "--guidance-scale", "2", "--set", "loud=false"]) == 0
+    made = [json.loads(path.read_text()) for path in tmp_path.glob("runs/*/config.json")]
+    configs = {config["rule"]: runs.config_of(config) for config in made}
+    settings = {"kappa": "gradient descent", "descent_rate": 0.2, "num_inversion_steps": 2}
+    sdi = Text2D("mug", model="tiny", steps=3, t_end=0.1, rule_settings=settings)
+    assert configs["sdi"] == sdi
+    assert configs["mine.py"].rule_settings == {"guidance_scale": 2.0, "loud": False}
+
+
+def test_the_rules_that_need_no_torch_to_be_known_are_all(monkeypatch):
+    from sdilib.guidance.named import RULES
+    from sdilib.lab.presets import NOTEBOOKS
+
+    assert {name.removesuffix("_steps") for name in NOTEBOOKS["run"]} == set(RULES)
+
+
+def test_sds_of_an_image_is_as_practised(tmp_path):
+    words = "run --scene image --prompt mug --model tiny --preset smoke --rule sds".split()
+    assert main(words) == 0
+    (path,) = tmp_path.glob("runs/*/config.json")
+    config = json.loads(path.read_text())
+    assert config.items() >= SDS_PRACTISED.items()
 
 
 SMALL = "--model tiny --preset smoke --set size=16 levels=4 finest_resolution=16".split()
 
 
-@pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
+IMAGE = [*SMALL[:4], "--scene", "image"]
+
+
+@pytest.mark.parametrize("rule", ["sdi", "sds", "ism", "mine.py"])
 def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, capsys):
+    Path("mine.py").write_text(RULE)
     words = ["run", "--prompt", "a red mug", "--rule", rule, *SMALL]
     assert main(words) == 0
     (folder,) = (tmp_path / "runs").iterdir()
@@ -80,8 +130,7 @@ def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, caps
     assert main(["runs"]) == 0
     listed = capsys.readouterr().out
     assert f"{folder.name}  done  2/2 steps" in listed
-    assert "\n1 3D run, " in listed
-    assert "images by run --scene image are not listed" in listed
+    assert "\n1 run, " in listed
     assert main(["runs", "export", folder.name]) == 0
     for name in ("turntable.mp4", "mesh.glb", "mesh.obj", "mesh.ply"):
         assert (folder / name).stat().st_size > 0
@@ -123,7 +172,7 @@ def test_a_training_beside_the_runs_is_none_of_them(tmp_path, capsys):
     for config in ('{"steps": 10}', "[1]"):
         kept.write_text(config)
         assert main(["runs"]) == 0
-        assert capsys.readouterr().out.startswith("0 3D runs, ")
+        assert capsys.readouterr().out.startswith("0 runs, ")
         assert main(["runs", "remove", "unfinished"]) == 0
         assert capsys.readouterr().out == "no unfinished run in runs\n"
         assert main(["runs", "remove", "unet"]) == 2
@@ -145,7 +194,7 @@ def test_a_run_that_a_process_works_on_is_left_and_the_others_removed(tmp_path, 
     ("changed", "message"),
     [
         # As with other weights.
-        ({"seed": 3}, "a run of the model and backend that its settings name here"),
+        ({"seed": 3}, "a run of the model, rule and backend that its settings name here"),
         ({"depth": 3}, "a run with the settings of this version"),
     ],
 )
@@ -156,8 +205,10 @@ def test_a_run_of_other_weights_or_settings_is_not_made_again_for_an_export(
     (folder,) = (tmp_path / "runs").iterdir()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | changed))
-    monkeypatch.setattr(jobs, "_make", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(making, "_make", lambda *_: pytest.fail("made again"))
     capsys.readouterr()
+    assert main(["runs"]) == 0
+    assert ("settings of an older version" in capsys.readouterr().out) == ("depth" in changed)
     assert main(["runs", "export", folder.name]) == 2
     assert capsys.readouterr().err == f"sdilib: names='{folder.name}': expected {message}\n"
 
@@ -175,15 +226,11 @@ def ctrl_c_twice(*_, **__):
 @pytest.mark.parametrize(
     ("patched", "name", "words", "message"),
     [
-        (jobs, "_frame", SMALL, "stopped after step 1 of 2; the same command goes on from there"),
-        (sdilib.lab.exports, "turntable", SMALL, "stopped; the run is saved: "),
-        (jobs, "build", SMALL, "stopped; nothing was saved\n"),
-        (
-            sdilib.text_to_image,
-            "distilled_images",
-            [*SMALL[:4], "--scene", "image"],
-            "stopped; nothing was saved\n",
-        ),
+        (making, "_keep_frame", SMALL, "stopped after step 1 of 2; the same command goes on "),
+        (making, "_keep_frame", IMAGE, "stopped after step 2 of 3; the same command goes on "),
+        (exporting, "turntable", SMALL, "stopped; the run is saved: "),
+        (exporting, "png_bytes", IMAGE, "stopped; the run is saved: "),
+        (Text2D, "build", IMAGE, "stopped; nothing was saved\n"),
     ],
 )
 def test_ctrl_c_is_one_sentence(patched, name, words, message, monkeypatch, capsys):
@@ -193,14 +240,14 @@ def test_ctrl_c_is_one_sentence(patched, name, words, message, monkeypatch, caps
 
 
 def test_a_second_ctrl_c_is_one_sentence_too(monkeypatch, capsys):
-    monkeypatch.setattr(jobs, "_frame", ctrl_c_twice)
+    monkeypatch.setattr(making, "_keep_frame", ctrl_c_twice)
     assert main(["run", "--prompt", "a red mug", *SMALL]) == 130
     said = "stopped within a step; the same command goes on from the last checkpoint"
     assert said in capsys.readouterr().err
 
 
 def test_ctrl_c_of_another_command_claims_nothing_about_what_it_kept(monkeypatch, capsys):
-    monkeypatch.setattr(jobs, "known_runs", ctrl_c)
+    monkeypatch.setattr(runs, "known_runs", ctrl_c)
     assert main(["runs"]) == 130
     assert capsys.readouterr().err == "sdilib: stopped\n"
 
@@ -221,7 +268,6 @@ def test_a_range_is_two_numbers(tmp_path):
         ("runs show", "names='': expected at least one run's name"),
         ("runs remove x", "names='x': expected one of the runs in runs"),
         ("run --prompt x --scene mesh", "scene='mesh': expected one of nerf, image"),
-        ("run --prompt x --out y", "out='y': expected no folder for a 3D run"),
         ("run --prompt x --set size", "set='size': expected name=value"),
         ("run --prompt x --set sise=1", "set='sise': expected one of"),
         ("run --prompt x --set size=big", "size='big': expected a value of type int"),
@@ -238,7 +284,10 @@ def test_a_range_is_two_numbers(tmp_path):
         ("run", "required: --prompt"),
         ("run --prompt x --sed 1", "unrecognized arguments: --sed"),
         ("run --prompt= --rule sdi", "prompt='': expected a text with at least one word"),
-        ("run --prompt x --rule sdx", "rule='sdx': expected one of sdi, sds, ism"),
+        (
+            "run --prompt x --rule sdx",
+            "rule='sdx': expected one of sds, sdi, ism, or a rule of your own",
+        ),
         ("run --prompt x --preset big", "preset='big': expected one of smoke, laptop, full, gpu"),
         ("run --prompt x --steps many", "--steps: 'many': expected an integer"),
         ("run --prompt x --steps -1", "steps=-1: expected an integer of at least 0"),
@@ -249,12 +298,17 @@ def test_a_range_is_two_numbers(tmp_path):
         ("run --prompt x --inversion-guidance-scale inf", "inversion_guidance_scale=inf"),
         (
             "run --prompt x --rule sds --inversion-guidance-scale 0",
-            "scale=0.0: expected -7.5, the ",
+            "'inversion_guidance_scale': expected one that rule sds reads: guidance_scale, weight",
         ),
         (
             "run --prompt x --scene image --set size=8",
-            "set='size=8': expected nothing with --scene",
+            "set='size': expected one of prompt, model, rule, steps",
         ),
+        ("run --prompt x --rule mine.py", "rule='mine.py': expected an existing file"),
+        ("run --prompt x --rule my.rules:Mine", "rule='my.rules:Mine': expected a module that can"),
+        ("run --prompt x --model tiny --set entropy=-1", "entropy=-1.0: expected a number of at"),
+        ("run --prompt x --set unit=maybe", "unit='maybe': expected a value of type bool"),
+        ("run --prompt x --scene image --steps 1", "steps=1: expected an integer of at least 2"),
         ("runs list sdi", "names='sdi': expected none with list"),
         ("run --prompt x --model nonsense", "model='nonsense': expected mini, tiny"),
         ("run --prompt x --model tiny --device tpu9", "device='tpu9': expected a device"),
@@ -306,6 +360,7 @@ def test_every_option_of_run_says_what_it_is_and_its_default(capsys):
         "--seed": "0 (default)",
         "--device": "default: cpu for the bundled model",
         "--guidance-scale": "default 7.5",
+        "--scene": "nerf (default), or image",
         "--inversion-guidance-scale": "default -7.5",
     }
     for name, default in defaults.items():

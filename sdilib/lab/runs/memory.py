@@ -17,11 +17,11 @@ __all__ = ["free_bytes", "render_bytes", "require_memory", "run_bytes"]
 
 _GIB = 2**30
 _IN_BALL = 0.5  # share of an image's samples that lie in the ball; of a patch's in the middle all
-_SAMPLE = 430  # bytes a sample, without the hash grid
-_LEVEL = {"numba": 12, "torch": 450, "tinycudann": 12}  # bytes a sample and level of the grid
+_SAMPLE = 430  # bytes per sample, without the hash grid
+_LEVEL = {"numba": 12, "torch": 450, "tinycudann": 12}  # bytes per sample and level of the grid
 _LEVEL_ON_CUDA = 200
 _NORMALS = 1.8
-_RAY = 700  # bytes a ray that no graph is kept of, the allocator's gaps among them
+_RAY = 700  # bytes per ray that no graph is kept of, the allocator's gaps among them
 _LOADED = 10 * 2**20  # whatever the size
 # Images of the autoencoder's widest layer that are alive together, measured on "mini" and "sd21" shapes.
 _LAYERS = {"encoder": 28, "decoder": 18}

@@ -1,6 +1,6 @@
 """The explorer's picture: an image, its single-step denoised image, and the run's curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -8,6 +8,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure, quiet
+from sdilib.lab.explorer.session import Snapshot
 
 __all__ = ["explored", "run_curves"]
 
@@ -15,38 +16,24 @@ CURVES = (4.4, 2.2)
 """Width and height of the live curves, in inches."""
 
 
-def run_curves(
-    t: Sequence[float], residuals: Sequence[float], updates: Sequence[float], num_steps: int
-) -> Figure:
+def run_curves(snapshot: Snapshot) -> Figure:
     """Draw a run's curves alone, as they are shown while it goes on.
 
     Args:
-        t: of each step so far.
-        residuals: eq. 8's.
-        updates: root mean square of what each step changed.
-        num_steps: of the whole run.
+        snapshot: of a run.
     """
     figure = Figure(figsize=CURVES, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(2, 1))
-    _draw(left, right, t, residuals, updates, num_steps)
+    _draw(left, right, snapshot)
     return figure
 
 
-def explored(
-    images: Mapping[str, Float[Tensor, "3 height width"]],
-    t: Sequence[float],
-    residuals: Sequence[float],
-    updates: Sequence[float],
-    num_steps: int,
-) -> Figure:
+def explored(images: Mapping[str, Float[Tensor, "3 height width"]], snapshot: Snapshot) -> Figure:
     """Draw images beside the run's curves.
 
     Args:
         images: in [0, 1], by title; one or two.
-        t: of each step so far.
-        residuals: eq. 8's.
-        updates: root mean square of what each step changed.
-        num_steps: of the whole run.
+        snapshot: of the run.
     """
     figure = Figure(figsize=(WIDTH, 1.9), layout="constrained")
     ratios = (*[1.0] * len(images), 1.6, 0.9)
@@ -56,18 +43,12 @@ def explored(
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         axes.set_title(title, fontsize=8)
-    _draw(left, right, t, residuals, updates, num_steps)
+    _draw(left, right, snapshot)
     return figure
 
 
-def _draw(
-    left: Axes,
-    right: Axes,
-    t: Sequence[float],
-    residuals: Sequence[float],
-    updates: Sequence[float],
-    num_steps: int,
-) -> None:
+def _draw(left: Axes, right: Axes, snapshot: Snapshot) -> None:
+    t, residuals, updates = snapshot.t, snapshot.residuals, snapshot.updates
     steps = range(1, len(t) + 1)
     left.plot(steps, residuals, color=COLOURS["SDI"], linewidth=1.6, label="residual, eq. 8")
     left.plot(steps, updates, "--", color=COLOURS["DDIM"], linewidth=1.0, label="update")
@@ -82,7 +63,7 @@ def _draw(
     right.set_ylim(-0.03, 1.03)
     right.set_title("t", fontsize=8, loc="left")
     for axes in (left, right):
-        axes.set_xlim(0, num_steps)
+        axes.set_xlim(0, snapshot.config.steps if snapshot.config else 1)
         axes.locator_params(axis="x", nbins=5, integer=True)
         axes.set_xlabel("step", fontsize=7, labelpad=1)
         quiet(axes)

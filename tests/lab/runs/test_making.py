@@ -18,10 +18,14 @@ from PIL import Image
 
 import sdilib
 from sdilib.cameras import Camera
-from sdilib.lab import runs as jobs
-from sdilib.lab.runs import address, distilled, known_runs, remove
+from sdilib.guidance import SDS
+from sdilib.lab.exports import png_bytes
+from sdilib.lab.runs import address, checkpoints, distilled, known_runs, making
+from sdilib.lab.runs.folders import settings_of
 from sdilib.storage import load_tensors, save_tensors
-from sdilib.text_to_3d import Text3D, build
+from sdilib.text_to_3d import Text3D
+from sdilib.lab.images import distilled_images
+from sdilib.text_to_image import Text2D
 
 SMALL = Text3D(
     "a red mug",
@@ -30,26 +34,21 @@ SMALL = Text3D(
     cameras=2,
     size=16,
     num_samples=16,
-    num_inversion_steps=2,
-    kappa="fixed",
+    rule_settings={"kappa": "fixed"},
     levels=4,
     finest_resolution=16,
 )
+IMAGE = Text2D("a red mug", model="tiny", steps=9, rule_settings={"num_inversion_steps": 2})
+BOTH = pytest.mark.parametrize("config", [SMALL, IMAGE], ids=["nerf", "image"])
 ROOT = Path(sdilib.__file__).parents[1]
 
 WORKER = """
 import sys, json
 import torch
 torch.set_num_threads(1)
-from sdilib.lab.runs import distilled
-from sdilib.text_to_3d import Text3D
-distilled(Text3D(**json.loads(sys.argv[1])), root=sys.argv[2], save_seconds=0.0, progress=False)
+from sdilib.lab.runs import config_of, distilled
+distilled(config_of(json.loads(sys.argv[1])), root=sys.argv[2], save_seconds=0.0, progress=False)
 """
-
-
-@pytest.fixture(scope="module")
-def tiny():
-    return build(SMALL).model
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +60,7 @@ def _one_thread():
 
 
 def worker(config, root):
-    words = [sys.executable, "-c", WORKER, json.dumps(config.settings()), str(root)]
+    words = [sys.executable, "-c", WORKER, json.dumps(settings_of(config)), str(root)]
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "NUMBA_NUM_THREADS": "1",
@@ -88,13 +87,15 @@ def lines(folder):
     return path.read_text().count("\n") if path.exists() else 0
 
 
-def test_a_run_leaves_scene_log_and_settings_and_no_checkpoint(tmp_path, tiny):
-    made = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+@BOTH
+def test_a_run_leaves_scene_log_and_settings_and_no_checkpoint(tmp_path, tiny, config):
+    made = distilled(config, root=tmp_path, model=tiny, progress=False)
     names = {path.name for path in made.folder.iterdir()} - {".lock"}
     assert names == {"scene.safetensors", "done.json", "config.json", "log.jsonl", "frames"} | {
         "preview.png"
     }
-    assert [record["step"] for record in made.log] == list(range(8))
+    first = 1 if config is IMAGE else 0  # an image begins with its first denoising
+    assert [record["step"] for record in made.log] == list(range(first, config.steps))
     assert made.num_forwards > 0
     assert made.diverged == ""
 
@@ -110,70 +111,56 @@ def test_a_run_keeps_one_view_as_it_goes_on(tmp_path, tiny):
     assert len(long.frames) == 9
 
 
+def test_a_run_of_an_image_makes_the_image_that_distilled_images_makes_and_counts_as_much(
+    tmp_path, tiny
+):
+    config = replace(IMAGE, rule="sds", rule_settings={}, t_schedule="random", learning_rate=0.1)
+    run = distilled(config, root=tmp_path, model=tiny, progress=False)
+    how = {"num_steps": 9, "t_schedule": "random", "learning_rate": 0.1}
+    made = distilled_images(tiny, ["a red mug"], [0], rule=lambda m, _: SDS(m, 7.5), **how)
+    assert torch.equal(run.scene.values, made.latents)
+    assert run.num_forwards == made.num_forwards
+    assert list(run.frames.values())[-1].shape == (3, 16, 16)
+    last = list(run.frames.values())[-1]
+    assert (last - made.images[0]).abs().max() <= 0.5 / 255 + 1e-6
+
+
 def test_a_finished_scene_is_seen_in_the_models_size(tmp_path, tiny):
     config = replace(SMALL, render_size=8, steps=1)
     made = distilled(config, root=tmp_path, model=tiny, progress=False)
-    assert made.scene.render().shape == (4, 3, 16, 16)
+    assert made.scene.render().image.shape == (4, 3, 16, 16)
 
 
-def test_a_finished_run_is_found_again_and_not_computed(tmp_path, tiny, monkeypatch):
-    first = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
-    monkeypatch.setattr(jobs, "_make", lambda *_: pytest.fail("computed again"))
-    again = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+@BOTH
+def test_a_finished_run_is_found_again_and_not_computed(tmp_path, tiny, monkeypatch, config):
+    first = distilled(config, root=tmp_path, model=tiny, progress=False)
+    monkeypatch.setattr(making, "_make", lambda *_: pytest.fail("computed again"))
+    again = distilled(config, root=tmp_path, model=tiny, progress=False)
     assert again.folder == first.folder
-    assert torch.equal(again.scene.render(), first.scene.render())
+    assert torch.equal(again.scene.render().image, first.scene.render().image)
     assert again.log == first.log
 
 
-def test_every_setting_and_the_weights_change_the_address():
-    texts = {
-        "prompt": "a blue mug",
-        "rule": "sds",
-        "kappa": "random",
-        "through": "encoder",
-        "t_schedule": "random",
-        "backend": "torch",
-        "activation": "softplus",
-        "background": "random",
-    }
-
-    def another(name, value):
-        if isinstance(value, str):
-            return texts[name]
-        if isinstance(value, bool):
-            return not value
-        if isinstance(value, tuple):
-            return (value[0] + 0.1, value[1])
-        return value + 1 if isinstance(value, int) else value / 2 + 0.01
-
-    here = address(SMALL, "abc")
-    for name, value in SMALL.settings().items():
-        if name == "model":  # whose weights count, not its name
-            continue
-        other = another(name, value)
-        assert other != value, name
-        assert address(replace(SMALL, **{name: other}), "abc") != here, name
-    assert address(SMALL, "abd") != here
-
-
-def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path, tiny):
-    whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
+@BOTH
+def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path, tiny, config):
+    whole = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
     root = tmp_path / "killed"
     folder = root / whole.folder.name
     for least in (1, 3, 6):
-        process = worker(SMALL, root)
+        process = worker(config, root)
         wait_for(lambda least=least: lines(folder) >= least, process)
         process.kill()
         process.communicate()
         assert not (folder / "done.json").exists()
-    resumed = distilled(SMALL, root=root, model=tiny, progress=False)
+    resumed = distilled(config, root=root, model=tiny, progress=False)
     assert same(whole.folder, resumed.folder)
     assert resumed.log == whole.log
     assert resumed.num_forwards == whole.num_forwards
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, tiny):
-    long = replace(SMALL, steps=2000)
+@BOTH
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, tiny, config):
+    long = replace(config, steps=2000)
     process = worker(long, tmp_path)
     folder = tmp_path / address(long, tiny.hash)
     wait_for(lambda: lines(folder) >= 2, process)
@@ -182,7 +169,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, tiny):
     assert "the same command goes on from there" in said
     assert (folder / "checkpoint.safetensors").exists()
     step = int(load_tensors(folder / "checkpoint.safetensors")["progress"][0])
-    assert step == lines(folder)
+    assert step == lines(folder) + (config is IMAGE)
 
 
 def test_a_broken_checkpoint_gives_way_to_the_one_before(tmp_path, tiny, caplog):
@@ -210,7 +197,9 @@ def test_two_processes_make_one_run(tmp_path, tiny):
 
 
 def test_a_run_that_diverges_stores_the_reason_and_is_not_repeated(tmp_path, tiny):
-    config = replace(SMALL, steps=60, rule="sds", sparsity=1e6, learning_rate=0.5)
+    config = replace(
+        SMALL, steps=60, rule="sds", rule_settings={}, sparsity=1e6, learning_rate=0.5
+    )
     made = distilled(config, root=tmp_path, model=tiny, progress=False)
     assert made.scene is None
     assert "the volume is empty" in made.diverged
@@ -219,35 +208,21 @@ def test_a_run_that_diverges_stores_the_reason_and_is_not_repeated(tmp_path, tin
     assert known_runs(tmp_path)[0]["state"] == "diverged"
 
 
-def test_runs_are_listed_with_their_size_and_removed(tmp_path, tiny):
-    made = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
-    (run,) = known_runs(tmp_path)
-    assert run["name"] == made.folder.name
-    assert (run["state"], run["steps"]) == ("done", 8)
-    assert run["bytes"] > 1000
-    assert run["config"]["prompt"] == "a red mug"
-    with pytest.raises(ValueError, match="run='other': expected one of the runs"):
-        remove([run["name"], "other"], tmp_path)
-    assert made.folder.exists()
-    remove([run["name"]], tmp_path)
-    assert known_runs(tmp_path) == []
-
-
 CHECKPOINT, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 
 
 def stopped(root, tiny, monkeypatch, config=SMALL):
     """A run's folder with two checkpoints of four steps, as a failure on the way leaves it."""
-    record, made = jobs._record, []
+    record, made = making._record, []
 
-    def failing(built, step):
+    def failing(step):
         made.append(step)
         if len(made) > 4:
             raise RuntimeError("stopped")
-        return record(built, step)
+        return record(step)
 
     with monkeypatch.context() as patched:
-        patched.setattr(jobs, "_record", failing)
+        patched.setattr(making, "_record", failing)
         with pytest.raises(RuntimeError, match="stopped"):
             distilled(config, root=root, model=tiny, save_seconds=0.0, progress=False)
     folder = root / address(config, tiny.hash)
@@ -260,11 +235,8 @@ def test_what_a_step_draws_or_sees_by_its_number_is_the_same_in_a_resumed_run(
 ):
     config = replace(
         SMALL,
-        kappa="inversion",
-        entropy=0.3,
-        tau_max=1 / 30,
+        rule_settings={"num_inversion_steps": 2, "entropy": 0.3, "tau_max": 1 / 30},
         perp_neg=1.0,
-        update_fraction=0.5,
         render_size=8,
         rays_per_patch=50,
         levels=7,
@@ -278,12 +250,57 @@ def test_what_a_step_draws_or_sees_by_its_number_is_the_same_in_a_resumed_run(
     resumed = distilled(config, root=tmp_path / "resumed", model=tiny, progress=False)
     assert same(whole.folder, resumed.folder)
     assert resumed.log == whole.log
-    assert torch.equal(resumed.scene.render(), whole.scene.render())
+    assert torch.equal(resumed.scene.render().image, whole.scene.render().image)
     found = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
-    assert torch.equal(found.scene.render(), whole.scene.render())
+    assert torch.equal(found.scene.render().image, whole.scene.render().image)
 
 
-def test_two_broken_checkpoints_are_said_and_the_run_starts_anew(
+RULE = """
+import torch
+from sdilib.guidance import SDS
+
+class Remembering:
+    def __init__(self, denoiser, scale=7.5):
+        self._sds, self.sum = SDS(denoiser, scale), torch.zeros(1)
+
+    def __call__(self, x0, t, view, generator):
+        update = self._sds(x0 + 0.01 * self.sum.tanh(), t, view, generator)
+        self.sum = self.sum + update.eps.mean()
+        return update
+
+    def state_dict(self):
+        return {"sum": self.sum}
+
+    def load_state_dict(self, state):
+        self.sum = state["sum"]
+"""
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"rule_settings": {"kappa": "cached"}},
+        {"rule_settings": {"kappa": "fixed"}, "learning_rate": 0.1},
+        {"rule": "sds", "rule_settings": {}, "t_schedule": "random", "learning_rate": 0.1},
+        {"rule": "ism", "rule_settings": {"num_inversion_steps": 2}, "t_schedule": "sqrt"},
+        {"rule": "own.py", "rule_settings": {"scale": 3.0}},
+    ],
+    ids=str,
+)
+def test_an_image_by_any_rule_is_the_same_if_it_is_resumed(tmp_path, tiny, monkeypatch, changed):
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(RULE)
+    config = replace(IMAGE, **changed)
+    whole = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
+    stopped(tmp_path / "resumed", tiny, monkeypatch, config)
+    resumed = distilled(config, root=tmp_path / "resumed", model=tiny, progress=False)
+    assert same(whole.folder, resumed.folder)
+    assert resumed.log == whole.log
+    assert resumed.num_forwards == whole.num_forwards
+    assert resumed.folder.name == whole.folder.name
+
+
+def test_two_broken_checkpoints_are_said_and_the_run_starts_again(
     tmp_path, tiny, monkeypatch, caplog
 ):
     whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
@@ -292,7 +309,7 @@ def test_two_broken_checkpoints_are_said_and_the_run_starts_anew(
         (folder / name).write_bytes(b"not a checkpoint")
     again = distilled(SMALL, root=tmp_path / "broken", model=tiny, progress=False)
     assert caplog.text.count("cannot be read") == 2
-    assert caplog.text.count("starting anew") == 1
+    assert caplog.text.count("starting again") == 1
     assert same(whole.folder, again.folder)
     assert again.log == whole.log
 
@@ -338,14 +355,14 @@ def test_a_full_disk_is_one_sentence_and_the_checkpoint_before_stays(
     whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
     root = tmp_path / "full"
     folder = root / whole.folder.name
-    write = getattr(jobs, writer)
+    write = getattr(checkpoints, writer)
 
     def until_full(path, content):
         enough = path.name in (CHECKPOINT, BEFORE) and lines(folder) >= 3
         return full() if enough else write(path, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr(jobs, writer, until_full)
+        patched.setattr(checkpoints, writer, until_full)
         with pytest.raises(OSError, match="expected space left on its disk; ") as caught:
             distilled(SMALL, root=root, model=tiny, save_seconds=0.0, progress=False)
     assert folder.name in str(caught.value)
@@ -382,7 +399,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, tiny, monkeyp
     def forbidden(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(jobs, "write_json", forbidden)
+    monkeypatch.setattr(making, "write_json", forbidden)
     with pytest.raises(OSError, match="other': expected a folder that can be written"):
         distilled(SMALL, root=tmp_path / "other", model=tiny, progress=False)
 
@@ -393,26 +410,26 @@ def test_the_last_preview_is_of_the_last_step_also_in_a_resumed_run(tmp_path, ti
     seen = []
 
     def noted(built, step, folder):
-        seen.append(jobs._png(list(step.render())))
+        seen.append(png_bytes(step.render()))
 
-    monkeypatch.setattr(jobs, "_frame", noted)
+    monkeypatch.setattr(making, "_keep_frame", noted)
     distilled(SMALL, root=tmp_path, model=tiny, progress=False)
     assert (folder / "preview.png").read_bytes() == seen[-1]
 
 
 @pytest.mark.parametrize(("seconds", "pictures"), [(10.0, 4), (0.0, 0), (1000.0, 1)])
-def test_the_preview_is_drawn_anew_every_so_many_seconds(
+def test_the_preview_is_drawn_again_every_so_many_seconds(
     tmp_path, tiny, monkeypatch, seconds, pictures
 ):
-    written, write, clock = [], jobs.atomic_write, itertools.count(0.0, 4.0)
+    written, write, clock = [], making.atomic_write, itertools.count(0.0, 4.0)
 
     def noted(path, content):
         written.append((path.name, content))
         return write(path, content)
 
-    monkeypatch.setattr(jobs, "atomic_write", noted)
+    monkeypatch.setattr(making, "atomic_write", noted)
     # Each look at the clock is 4 seconds later: the eight steps end from second 12 to 40, the last drawn in any case.
-    monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(making, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     made = distilled(SMALL, root=tmp_path, model=tiny, preview_seconds=seconds, progress=False)
     drawn = [content for name, content in written if name == "preview.png"]
     assert (made.folder / "preview.png").exists() == bool(pictures)

@@ -1,0 +1,92 @@
+"""What the commands share in reading their arguments; nothing here imports torch."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sdilib.checks import reject
+
+__all__ = ["Command", "add_preset", "integer", "number", "pairs", "typed"]
+
+Command = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+"""Adds a command to the program, by its name, what it does and a line of help; returns its parser."""
+
+
+def add_preset(parser: argparse.ArgumentParser, *, model: bool = False) -> None:
+    """Add the option of the preset, and of the model that goes with it.
+
+    Args:
+        parser: of the command.
+        model: whether the command takes one.
+    """
+    parser.add_argument("--preset", default="laptop", help="smoke, laptop (default), full or gpu")
+    if model:
+        parser.add_argument(
+            "--model", default="", help="mini, a folder or a hub id; default: the preset's"
+        )
+
+
+def integer(text: str) -> int:
+    """Return an integer.
+
+    Args:
+        text: as typed.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer") from None
+
+
+def number(text: str) -> float:
+    """Return a number; whether it is finite is for the command to check.
+
+    Args:
+        text: as typed.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a finite number") from None
+
+
+def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    """Return the values by name of words such as steps=30.
+
+    Args:
+        option: that they belong to.
+        words: as typed.
+
+    Raises:
+        ValueError: a word of another form.
+    """
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            reject(option, word, "name=value")
+        found[name] = value
+    return found
+
+
+def typed(name: str, text: str, like: Any) -> Any:
+    """Return a value of the type that a setting has.
+
+    Args:
+        name: of the setting.
+        text: as typed.
+        like: the setting's present value; a tuple is two numbers, None is a number, too.
+
+    Raises:
+        ValueError: text that is no such value.
+    """
+    try:
+        if isinstance(like, bool):
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(like, tuple):
+            return tuple(float(part) for part in text.split(","))
+        return float(text) if like is None else type(like)(text)
+    except (KeyError, ValueError):
+        pair = isinstance(like, tuple)
+        kind = "number" if like is None else type(like).__name__
+        reject(name, text, "two numbers, as in 0,45" if pair else f"a value of type {kind}")

@@ -1,0 +1,126 @@
+"""`sdilib run`: a 3D object, or an image, from a prompt."""
+
+import argparse
+import sys
+from typing import Any
+
+from sdilib.checks import finite, one_of, positive_int, reject
+from sdilib.cli.arguments import Command, add_preset, integer, number, pairs, typed
+
+__all__ = ["add_run"]
+
+_GAMMAS = ("guidance_scale", "inversion_guidance_scale")
+
+
+def add_run(command: Command) -> None:
+    """Add the command to the program.
+
+    Args:
+        command: adds one.
+    """
+    parser = command("run", _run, "distil a 3D object, or an image, from a prompt")
+    add = parser.add_argument
+    add(
+        "--prompt",
+        required=True,
+        help="what to make, as in 'a red mug'; without words for its view",
+    )
+    add(
+        "--rule",
+        default="sdi",
+        help="sdi (default), sds or ism; or one of your own, as rule.py, rule.py:Rule or module:Rule",
+    )
+    add_preset(parser, model=True)
+    add("--steps", type=integer, default=0, help="0: the preset's")
+    add("--guidance-scale", type=number, help="gamma of eq. 3; default 7.5")
+    add(
+        "--inversion-guidance-scale",
+        type=number,
+        help="gamma of the inversion, for a rule that has one, such as sdi; default -7.5",
+    )
+    add("--seed", type=integer, default=0, help="of everything drawn; 0 (default)")
+    add(
+        "--device",
+        default="",
+        help="of torch, such as cpu, cuda or cuda:1; default: cpu for the bundled model, and for others cuda where it is",
+    )
+    add("--scene", default="nerf", help="nerf (default), or image")
+    add("--root", default="runs", help="folder of all runs; the same settings find the same run")
+    add(
+        "--set",
+        nargs="*",
+        default=[],
+        metavar="name=value",
+        help="further settings: of the rule, and those of sdilib.Text3D, or with --scene image sdilib.Text2D",
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    given = pairs("set", options.set)
+
+    from sdilib.guidance.named import rule_settings
+    from sdilib.lab.runs import distilled
+    from sdilib.lab.runs.exporting import pictures
+    from sdilib.lab.runs.folders import SCENES
+    from sdilib.stable_diffusion import StableDiffusion
+
+    kind = SCENES[options.scene]
+    # The noise choice first: it has settings of its own.
+    kappa = {"kappa": given["kappa"]} if "kappa" in given else {}
+    rule_settings(options.rule, kappa | {k: settings[k] for k in _GAMMAS if k in settings})
+    known = kind.of(**settings | kappa).settings()
+    for name, text in given.items():
+        one_of("set", name, known)
+        settings[name] = typed(name, text, known[name])
+    config = kind.of(**settings)
+    model = StableDiffusion.from_pretrained(config.model, device=_device(options.device))
+    made = distilled(config, root=options.root, model=model)
+    if made.diverged:
+        raise RuntimeError(f"the run diverged: {made.diverged}; its record: {made.folder}")
+    try:
+        for path in pictures(made, model):
+            sys.stdout.write(f"{path}\n")
+    except KeyboardInterrupt:
+        message = f"stopped; the run is saved: {made.folder}; the same command draws its views"
+        raise KeyboardInterrupt(message) from None
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The options, checked, and the preset's values for the rest."""
+    from sdilib.lab.presets import NOTEBOOKS, SDS_PRACTISED, SDS_TIMES, resolve
+
+    rule, ours = options.rule, [name.removesuffix("_steps") for name in NOTEBOOKS["run"]]
+    if rule not in ours and ":" not in rule and not rule.endswith(".py"):
+        expected = f"one of {', '.join(ours)}, or a rule of your own as rule.py or module:Rule"
+        reject("rule", rule, expected, known=ours)
+    if not options.prompt.strip():
+        reject("prompt", options.prompt, "a text with at least one word")
+    positive_int("steps", options.steps, at_least=0)
+    positive_int("seed", options.seed, at_least=0)
+    gammas = {name: getattr(options, name) for name in _GAMMAS}
+    gammas = {name: finite(name, value) for name, value in gammas.items() if value is not None}
+    if one_of("scene", options.scene, ("nerf", "image")) == "nerf":
+        settings = resolve("run3d", options.preset, model=options.model, steps=options.steps)
+        practised = SDS_TIMES
+    else:
+        steps = f"{rule if rule in ours else 'sdi'}_steps"
+        found = resolve("run", options.preset, model=options.model, **{steps: options.steps})
+        settings, practised = {"model": found["model"], "steps": found[steps]}, SDS_PRACTISED
+    settings.pop("preset", None)
+    settings |= {"prompt": options.prompt, "rule": rule, "seed": options.seed}
+    return settings | gammas | (practised if rule == "sds" else {})
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    if not name:
+        return None
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        reject("device", name, "a device that torch has here, such as cpu or cuda")
+    return device

@@ -1,0 +1,116 @@
+"""`sdilib runs`: what lies in the folder of all runs."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from sdilib.checks import closest, one_of, reject
+from sdilib.cli.arguments import Command
+
+__all__ = ["add_runs"]
+
+_ACTIONS = ("list", "show", "export", "remove")
+
+
+def add_runs(command: Command) -> None:
+    """Add the command to the program.
+
+    Args:
+        command: adds one.
+    """
+    parser = command("runs", _runs, "list, show, export or remove runs")
+    parser.add_argument("action", nargs="?", default="list", help=", ".join(_ACTIONS))
+    parser.add_argument(
+        "names",
+        nargs="*",
+        help="of runs, or the beginning of one run's name; remove unfinished takes all that are",
+    )
+    parser.add_argument("--root", default="runs", help="folder of all runs")
+
+
+def _runs(options: argparse.Namespace) -> int:
+    one_of("action", options.action, _ACTIONS)
+    names, root = list(options.names), options.root
+    if options.action == "list" and names:
+        reject("names", " ".join(names), "none with list; show takes names")
+
+    from sdilib.lab.runs import known_runs
+
+    known = {run["name"]: run for run in known_runs(root)}
+    if options.action == "list":
+        _list(list(known.values()), root)
+        return 0
+    all_unfinished = options.action == "remove" and names == ["unfinished"]
+    if all_unfinished:
+        names = [name for name, run in known.items() if run["state"] == "unfinished"]
+        if not names:
+            sys.stdout.write(f"no unfinished run in {root}\n")
+    elif not names:
+        reject("names", "", "at least one run's name")
+    names = list(dict.fromkeys(_whole_name(name, list(known), root) for name in names))
+    if options.action == "show":
+        shown = [known[name] for name in names]
+        sys.stdout.write(json.dumps(shown, indent=1, ensure_ascii=False) + "\n")
+    for name in names if options.action == "remove" else ():
+        _remove(name, root, leave_held=all_unfinished)
+    for name in names if options.action == "export" else ():
+        _export(known[name], root)
+    return 0
+
+
+def _list(known: Sequence[dict[str, Any]], root: str) -> None:
+    for run in known:
+        steps, size = f"{run['steps']}/{run['config']['steps']}", run["bytes"] / 2**20
+        older = "  settings of an older version" if run["older"] else ""
+        sys.stdout.write(f"{run['name']}  {run['state']}  {steps} steps  {size:.1f} MiB{older}\n")
+    size = sum(run["bytes"] for run in known) / 2**20
+    plural = "" if len(known) == 1 else "s"
+    sys.stdout.write(f"{len(known)} run{plural}, {size:.1f} MiB in {root}\n")
+
+
+def _whole_name(given: str, known: Sequence[str], root: str) -> str:
+    """The one run that has this name, or a name that begins so."""
+    found = [given] if given in known else [name for name in known if name.startswith(given)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        expected = "the beginning of one run's name, not of several: "
+        reject("names", given, expected + ", ".join(found))
+    near = [name for name in known if closest(given, [name[: len(given)]])]
+    such = ", such as " + ", ".join(near[:5]) if near else ""
+    reject("names", given, f"one of the runs in {root}{such}")
+
+
+def _remove(name: str, root: str, *, leave_held: bool) -> None:
+    from sdilib.lab.runs import remove
+
+    try:
+        remove([name], root)
+    except ValueError as error:
+        if not leave_held:
+            raise
+        sys.stdout.write(f"left: {error}\n")
+    else:
+        sys.stdout.write(f"removed {name}\n")
+
+
+def _export(run: dict[str, Any], root: str) -> None:
+    from sdilib.lab.runs import address, config_of, distilled
+    from sdilib.lab.runs.exporting import export
+    from sdilib.stable_diffusion import StableDiffusion
+
+    name = run["name"]
+    if run["state"] != "done":
+        reject("names", name, f"a finished run, not one that is {run['state']}")
+    if run["older"]:
+        reject("names", name, "a run with the settings of this version")
+    config = config_of(run["config"])
+    model = StableDiffusion.from_pretrained(config.model)
+    # Otherwise it would be distilled again, for minutes, under another name.
+    if address(config.on(model.device), model.hash) != name:
+        expected = "a run of the model, rule and backend that its settings name here"
+        reject("names", name, expected)
+    for path in export(distilled(config, root=root, model=model), model):
+        sys.stdout.write(f"{path}\n")

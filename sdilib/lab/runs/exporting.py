@@ -1,0 +1,64 @@
+"""What a finished run gives away, as files in its folder: pictures of every run, meshes of one whose scene is a field."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sdilib.lab.exports import (
+    MESH_KINDS,
+    nerf_mesh,
+    png_bytes,
+    turntable,
+    write_mesh,
+    write_strip,
+)
+from sdilib.lab.runs.making import Finished
+from sdilib.scenes import ImageScene
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.storage import atomic_write
+
+__all__ = ["export", "pictures"]
+
+def pictures(run: Finished[Any], model: StableDiffusion) -> Iterator[Path]:
+    """Write what a run is looked at by, where it is not there yet; yields the files.
+
+    Args:
+        run: not diverged.
+        model: of the run.
+    """
+    for name, write in _pictures(run, model).items():
+        path = run.folder / name
+        yield path if path.exists() else write(path)
+
+
+def export(run: Finished[Any], model: StableDiffusion) -> list[Path]:
+    """Write everything that a run can be taken away as; returns the files.
+
+    Args:
+        run: not diverged.
+        model: of the run.
+
+    Raises:
+        ValueError: a field that is nowhere dense enough for a surface; nothing is written.
+    """
+    writers = _pictures(run, model)
+    if turns := writers.get("turntable.gif"):
+        writers["turntable.mp4"] = turns
+    if (field := getattr(run.scene, "field", None)) is not None:
+        surface = nerf_mesh(field)
+        writers |= {f"mesh.{kind}": partial(write_mesh, surface) for kind in MESH_KINDS}
+    return [write(run.folder / name) for name, write in writers.items()]
+
+
+@torch.no_grad()
+def _pictures(run: Finished[Any], model: StableDiffusion) -> dict[str, Callable[[Path], Path]]:
+    if isinstance(run.scene, ImageScene):
+        drawn = png_bytes(model.decode(run.scene.values).float())
+        return {"image.png": partial(atomic_write, content=drawn)}
+    return {
+        "views.png": partial(write_strip, run.scene),
+        "turntable.gif": partial(turntable, run.scene),
+    }

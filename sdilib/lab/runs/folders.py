@@ -1,0 +1,181 @@
+"""Where runs lie and what they are of: one folder per run, named after all that made it.
+
+While a run is made its folder holds its settings, `log.jsonl`, `preview.png` and checkpoints; the scene and `done.json`
+are written last.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sdilib.checks import reject
+from sdilib.guidance.named import RULES, rule_version
+from sdilib.storage import hash_json, read_json, slug
+from sdilib.text_to_3d import Text3D
+from sdilib.text_to_image import Text2D
+
+__all__ = ["SCENES", "address", "config_of", "known_runs", "remove", "runs_folder", "settings_of"]
+
+SCENES: Mapping[str, type[Text3D] | type[Text2D]] = {"nerf": Text3D, "image": Text2D}
+"""What a run makes, by the name that its settings have for it."""
+
+CONFIG, LOG, LOCK = "config.json", "log.jsonl", ".lock"
+SCENE, DONE = "scene.safetensors", "done.json"
+"""Files of a run's folder."""
+
+NUMERICS = 1
+"""Raised by hand when the same settings give other numbers, so that old runs are not taken for new."""
+
+_OF_A_RUN = {"prompt", "rule", "steps", "model_hash"}  # settings of every version
+
+
+def settings_of(config: Text3D | Text2D) -> dict[str, Any]:
+    """Return all settings of a run and what it makes, as JSON can write them.
+
+    Args:
+        config: of the run.
+    """
+    scene = next(name for name, kind in SCENES.items() if isinstance(config, kind))
+    return {"scene": scene} | config.settings()
+
+
+def config_of(settings: Mapping[str, Any]) -> Text3D | Text2D:
+    """Return the run of some settings; the inverse of `settings_of`, also by way of a run's `config.json`.
+
+    Args:
+        settings: all of them, and `model_hash` or not.
+
+    Raises:
+        ValueError: settings of another version, or a rule that is not there.
+    """
+    kind = _kind(settings)
+    if kind is None:
+        reject("settings", ", ".join(settings), "those of this version")
+    return kind.of(**{k: v for k, v in settings.items() if k not in ("scene", "model_hash")})
+
+
+def _kind(settings: Mapping[str, Any]) -> type[Text3D] | type[Text2D] | None:
+    """What the settings are of; None if one is missing."""
+    kind = SCENES.get(settings.get("scene", ""))
+    needed = {each.name for each in fields(kind)} - {"rule_settings"} if kind else set()
+    return kind if needed <= settings.keys() else None
+
+
+def address(config: Text3D | Text2D, model_hash: str) -> str:
+    """Return the name of a run's folder.
+
+    Args:
+        config: all its settings count, and the code of a rule of one's own.
+        model_hash: of the model's weights.
+    """
+    known = settings_of(config) | {"model": model_hash, "numerics": NUMERICS}
+    if version := rule_version(config.rule):
+        known["rule_version"] = version
+    rule = slug(config.rule.rpartition("/")[2], 40)
+    return f"{rule}-{slug(config.prompt, 40)}-{config.seed}-{hash_json(known)}"
+
+
+def runs_folder(root: str | Path = "") -> Path:
+    """Return the folder of all runs.
+
+    Args:
+        root: if given, it is returned. Otherwise it is `runs` of the repository that the working directory lies in, or of
+            the working directory itself.
+    """
+    if str(root):
+        return Path(root)
+    here = Path.cwd()
+    return next((p for p in [here, *here.parents] if (p / "paper_figures").is_dir()), here) / "runs"
+
+
+def known_runs(root: str | Path = "runs") -> list[dict[str, Any]]:
+    """Return what is known of each run below a folder.
+
+    Args:
+        root: folder of all runs. Folders with another kind of configuration, such as a training's, are passed over.
+
+    Returns:
+        For each: `name`, `config` (its settings), `state` (unfinished, diverged or done), `older` (whether this version
+        cannot read its settings), `steps` made and `bytes`. No code of a reader's own rule is run.
+    """
+    found = []
+    for path in sorted(Path(root).glob(f"*/{CONFIG}")):
+        folder, config = path.parent, read_json(path)
+        if not (isinstance(config, dict) and config.keys() >= _OF_A_RUN):
+            continue
+        done = read_json(folder / DONE) if (folder / DONE).exists() else None
+        log = read_log(folder / LOG)
+        found.append(
+            {
+                "name": folder.name,
+                "config": config,
+                "state": "unfinished" if not done else "diverged" if done["diverged"] else "done",
+                "older": _is_older(config),
+                "steps": log[-1]["step"] + 1 if log else 0,
+                "bytes": sum(map(_size, folder.rglob("*"))),
+            }
+        )
+    return found
+
+
+def _is_older(settings: Mapping[str, Any]) -> bool:
+    if _kind(settings) is None or settings["rule"] not in RULES:
+        return _kind(settings) is None
+    try:
+        config_of(settings)
+    except ValueError:
+        return True
+    return False
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 of a folder, and of what a run in progress has meanwhile renamed."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of a log; a killed process may leave half a one.
+
+    Args:
+        path: of the log; need not exist.
+    """
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+def remove(names: Sequence[str], root: str | Path = "runs") -> None:
+    """Remove runs; one that is being made is left alone.
+
+    Args:
+        names: of their folders.
+        root: folder of all runs.
+
+    Raises:
+        ValueError: an unknown name, or a run that another process is making.
+    """
+    known = [run["name"] for run in known_runs(root)]
+    for name in names:
+        if name not in known:
+            reject("run", name, f"one of the runs in {root}", known=known)
+    for name in names:
+        folder = Path(root) / name
+        try:
+            with FileLock(folder / LOCK).acquire(blocking=False):
+                shutil.rmtree(folder)
+        except Timeout:
+            reject("run", name, "a run that no process is working on")

@@ -1,0 +1,303 @@
+"""A run is made, resumed, or found finished.
+
+Two processes that ask for the same run: the second one waits, and finds it finished.
+"""
+
+import errno
+import io
+import json
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from jaxtyping import Float
+from PIL import Image
+from tqdm.auto import tqdm
+
+from sdilib.checks import NonFiniteError
+from sdilib.distill import Step
+from sdilib.lab.exports import png_bytes
+from sdilib.lab.runs import checkpoints, folders
+from sdilib.lab.runs.checkpoints import Progress
+from sdilib.lab.runs.memory import require_memory
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.storage import atomic_write, load_tensors, read_json, save_tensors, write_json
+from sdilib.text_to_3d import Built3D, EmptySceneError, Text3D
+from sdilib.text_to_image import Built2D, Text2D
+
+__all__ = ["Finished", "Interrupted", "distilled"]
+
+_log = logging.getLogger(__name__)
+
+# What a folder lacks, where writing into it fails so.
+_LACKS = dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR),
+    "expected a folder that can be written",
+) | dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT),
+    "expected space left on its disk; the last checkpoint is whole, the same command goes on from it",
+)
+_FRAMES, _NUM_FRAMES = "frames", 9
+_FAILURES = (EmptySceneError, NonFiniteError, torch.cuda.OutOfMemoryError)
+
+Config = TypeVar("Config", bound=Text3D | Text2D)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C within a run; the message says how to go on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished(Generic[Config]):
+    """A run that has ended.
+
+    Attributes:
+        folder: where it lies.
+        config: its settings.
+        scene: what it made: an `ImageScene` of latents, or a `NeRFScene`, seen from four sides in the settings' `size`;
+            None if it diverged.
+        diverged: the reason, or "".
+        seconds: of work, over all sessions.
+        num_forwards: UNet sample-forwards, likewise.
+        log: one record per step.
+    """
+
+    folder: Path
+    config: Config
+    scene: Any
+    diverged: str
+    seconds: float
+    num_forwards: int
+    log: tuple[Mapping[str, Any], ...]
+
+    @property
+    def frames(self) -> dict[float, Float[torch.Tensor, "3 height width"]]:
+        """One and the same view as the run went on, in [0, 1], by t: up to nine, the last at the end."""
+        t, found = {record["step"]: float(record["t"]) for record in self.log}, {}
+        for path in sorted((self.folder / _FRAMES).glob("*.png")):
+            with Image.open(path) as image:
+                pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+            found[t[int(path.stem)]] = pixels / 255
+        return found
+
+
+def distilled(
+    config: Config,
+    *,
+    root: str | Path = "",
+    model: StableDiffusion | None = None,
+    save_seconds: float = 60.0,
+    preview_seconds: float = 10.0,
+    progress: bool = True,
+    show: bool = False,
+) -> Finished[Config]:
+    """Return a run: the finished one if there is one; otherwise it is made, or resumed.
+
+    On the CPU a run that was interrupted ends with the same bits as one that was not, at the same
+    number of threads.
+
+    Args:
+        config: what to make.
+        root: folder of all runs; see `runs_folder`.
+        model: the one of `config.model`, if it is loaded already.
+        save_seconds: time between two checkpoints.
+        preview_seconds: time between two previews, `preview.png` in the run's folder: the views of
+            the step, side by side; the last is of the last step. 0 is none.
+        progress: whether to draw a bar.
+        show: in a notebook, whether the preview is shown below the cell, each in the last one's
+            place; needs IPython.
+
+    Raises:
+        ValueError: a setting that the model cannot take, a checkpoint of other settings, or too little
+            memory.
+        OSError: the folder cannot be written, or the disk is full; names the folder.
+        Interrupted: Ctrl-C, after a checkpoint was written; a second Ctrl-C does not wait for that.
+    """
+    before = model.num_forwards if model else 0
+    built = config.build(model)
+    began = Progress(0, 0.0, built.model.num_forwards - before)
+    folder = folders.runs_folder(root) / folders.address(built.config, built.model.hash)
+    if isinstance(built.config, Text3D) and not (folder / folders.DONE).exists():
+        require_memory(built.config, built.model)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _held(folder):
+            if not (folder / folders.DONE).exists():
+                preview = _Preview(folder / "preview.png", preview_seconds, show)
+                _make(built, folder, began, save_seconds, preview, progress)
+            return _finished(built, folder)
+    except OSError as error:
+        if error.errno not in _LACKS:
+            raise
+        raise OSError(f"root={str(root)!r}: {_LACKS[error.errno]} ({folder.name})") from error
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / folders.LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        _log.warning("another process works on %s: waiting for it", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make(
+    built: Built3D | Built2D,
+    folder: Path,
+    began: Progress,
+    save_seconds: float,
+    preview: "_Preview",
+    progress: bool,
+) -> None:
+    config, model = built.config, built.model
+    write_json(folder / folders.CONFIG, folders.settings_of(config) | {"model_hash": model.hash})
+    before = checkpoints.restore(built, folder) or began
+    # Lines after the checkpoint belong to steps that are made again.
+    kept = [record for record in folders.read_log(folder / folders.LOG) if record["step"] < before.step]
+    atomic_write(folder / folders.LOG, "".join(json.dumps(record) + "\n" for record in kept))
+    clock, counted = time.monotonic() - before.seconds, model.num_forwards - before.num_forwards
+    saved, diverged = time.monotonic(), ""
+
+    with (
+        (folder / folders.LOG).open("a", encoding="utf-8") as log,
+        _interruptible() as interrupted,
+        tqdm(total=config.steps, desc=f"{config.rule}: {config.prompt}", disable=not progress) as bar,
+    ):
+        try:
+            for step in built.steps(before.step):
+                done = step.step + 1
+                record = _record(step)
+                log.write(json.dumps(record) + "\n")
+                log.flush()
+                bar.update(done - bar.n)
+                bar.set_postfix(t=f"{record['t']:.2f}", r=f"{record['residual']:.3g}")
+                now = time.monotonic()
+                preview.after(built, step, now)
+                _keep_frame(built, step, folder)
+                if interrupted.is_set() or now - saved > save_seconds:
+                    spent = Progress(done, now - clock, model.num_forwards - counted)
+                    checkpoints.save(built, folder, spent)
+                    saved = now
+                if interrupted.is_set():
+                    raise Interrupted(
+                        f"stopped after step {done} of {config.steps}; "
+                        "the same command goes on from there"
+                    )
+        except _FAILURES as error:
+            diverged = f"{type(error).__name__}: {error}"
+            _log.warning("%s diverged: %s", folder.name, diverged)
+    if not diverged:
+        save_tensors(folder / folders.SCENE, built.scene.state_dict())
+    write_json(
+        folder / folders.DONE,
+        {
+            "diverged": diverged,
+            "seconds": round(time.monotonic() - clock, 2),
+            "num_forwards": model.num_forwards - counted,
+            "threads": torch.get_num_threads(),
+        },
+    )
+    checkpoints.remove(folder)
+
+
+def _record(step: Step) -> dict[str, Any]:
+    numbers = {
+        "t": step.t.mean(),
+        "residual": step.update.residual.mean(),
+        "gradient": step.gradient_norm.mean(),
+    }
+    record = {name: float(value) for name, value in {**numbers, **step.measured}.items()}
+    for name, value in record.items():
+        if not math.isfinite(value):  # of finite tensors, whose squares are not
+            raise NonFiniteError(f"{name}={value} at step {step.step}: expected a finite number")
+    return {"step": step.step} | record
+
+
+def _keep_frame(built: Built3D | Built2D, step: Step, folder: Path) -> None:
+    """Keep the run's image after some of its steps, the last among them."""
+    last = built.config.steps - 1
+    if step.step in {round(k * last / (_NUM_FRAMES - 1)) for k in range(_NUM_FRAMES)}:
+        atomic_write(folder / _FRAMES / f"{step.step:06d}.png", png_bytes(built.image[None]))
+
+
+class _Preview:
+    """The views of a step as a picture, drawn again every so many seconds and at the end."""
+
+    def __init__(self, path: Path, seconds: float, show: bool) -> None:
+        self._path, self._seconds = path, seconds
+        self._last = time.monotonic()
+        self._display: Any = None
+        self._cell: Any = None
+        if show:
+            from IPython.display import display  # that it is missing is found before any work
+
+            self._display = display
+
+    def after(self, built: Built3D | Built2D, step: Step, now: float) -> None:
+        """Draw it if it is time, or the last step."""
+        last = step.step + 1 == built.config.steps
+        if not self._seconds or (now - self._last <= self._seconds and not last):
+            return
+        self._last = now
+        views = step.render() if built.scene.space == "pixels" else built.image[None]
+        drawn = png_bytes(views)
+        atomic_write(self._path, drawn)
+        if self._display is None:
+            return
+        picture = Image.open(io.BytesIO(drawn))
+        if self._cell is not None:
+            self._cell.update(picture)
+        else:
+            self._cell = self._display(picture, display_id=True)
+
+
+def _finished(built: Built3D | Built2D, folder: Path) -> Finished[Any]:
+    done = read_json(folder / folders.DONE)
+    if not done["diverged"]:
+        built.restore(load_tensors(folder / folders.SCENE))
+    return Finished(
+        folder=folder,
+        config=built.config,
+        scene=None if done["diverged"] else built.scene,
+        diverged=done["diverged"],
+        seconds=done["seconds"],
+        num_forwards=done["num_forwards"],
+        log=tuple(folders.read_log(folder / folders.LOG)),
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Let the first Ctrl-C wait for the end of the step; the second one stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def note(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise Interrupted(
+                "stopped within a step; the same command goes on from the last checkpoint, if there is one"
+            )
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
