@@ -79,8 +79,8 @@ $(FOLDER)/README.md: $(wildcard $(FOLDER)/*.json $(FOLDER)/NOTE.md notebooks/*.p
 check-figures: $(READY) ## fail on a figure that the present code, settings, model or evaluator did not make, or that is a smoke run
 	$(PYTHON) -m sdilib check-figures $(filter-out paper_figures/$(PRESET),$(FOLDER)) --preset "$(PRESET)"
 
-test: $(READY) ## run the tests
-	$(PYTHON) -m pytest $(ARGS)
+test: $(READY) ## run the tests, a process per core (ARGS="tests/core -n 0 ...")
+	OMP_NUM_THREADS=$(or $(THREADS),1) $(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(READY) ## check style, types and layers
 	$(PYTHON) -m ruff check .
