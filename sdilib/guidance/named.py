@@ -11,7 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -81,7 +81,9 @@ def rule_settings(
         own.pop("start", None)
     for key in own.keys() & set(taken):
         reject("rule", name, f"a rule without a setting called {key}, which is the run's own")
-    known = own | {key: value for key, value in _DEFAULTS.items() if key in own}
+    # An object is nothing that a run could be named after: it stays as the rule has it.
+    plain = {k: v for k, v in own.items() if v is None or isinstance(v, bool | int | float | str)}
+    known = plain | {key: value for key, value in _DEFAULTS.items() if key in plain}
     for key in given:
         if key not in known:
             listed = ", ".join(known) or "none"
@@ -199,9 +201,9 @@ def _module(name: str) -> ModuleType:
 
 
 def _parameters(maker: Callable[..., Any]) -> dict[str, Any]:
-    """Settings with their defaults: all parameters that have a plain one, which the denoiser has not."""
+    """Settings with their defaults: all parameters that have one, which the denoiser has not."""
     return {
         key: of.default
         for key, of in signature(maker).parameters.items()
-        if of.default is None or isinstance(of.default, bool | int | float | str)
+        if of.default is not Parameter.empty
     }
