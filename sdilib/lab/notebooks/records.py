@@ -9,6 +9,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -83,7 +84,7 @@ def save_figure(
         "seed": seed,
         "seconds": round(seconds, 1),
         "versions": versions(),
-        "claims": _plain("claims", [claim.to_json() for claim in claims]),
+        "claims": _plain("claims", [asdict(claim) for claim in claims]),
         "numbers": _plain("numbers", numbers),
     }
     images = {kind: _render(figure, kind) for kind in ("png", "pdf")}
