@@ -159,7 +159,7 @@ def _execute(source: Path, values: Mapping[str, Any], build: Path) -> None:
 
 
 def _move(staging: Path, folder: Path, given: Mapping[str, Any]) -> list[Path]:
-    # Records last, as `save_figure` does: a record vouches for the images beside it, and for the figures made with it.
+    # Records last, as `write_figure` does: a record vouches for the images beside it, and for the figures made with it.
     files = sorted(
         (p for p in staging.rglob("*") if p.is_file()), key=lambda p: p.suffix == ".json"
     )
