@@ -204,18 +204,6 @@ class Evaluator:
         tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
         return cls(clip, tokenizer, readouts, card=read_json(folder / CARD))
 
-    @classmethod
-    def optional(cls, name: str) -> "Evaluator | None":
-        """Load an evaluator, or none for a model whose prompts it would not understand.
-
-        Args:
-            name: "none", or as in `from_pretrained`.
-
-        Raises:
-            ValueError: as in `from_pretrained`.
-        """
-        return None if name == "none" else cls.from_pretrained(name)
-
     @torch.no_grad()
     def features(self, images: Images) -> Float[Tensor, "batch features"]:
         """Return the image tower's pooled features, in which images are compared.

@@ -54,8 +54,9 @@ class Page:
 
     @cached_property
     def evaluator(self) -> Evaluator | None:
-        """The judge; None for a model of another world."""
-        return Evaluator.optional(self.config.get("evaluator", "none"))
+        """The judge; None for a model of another world, whose prompts it would not understand."""
+        name = self.config.get("evaluator", "none")
+        return None if name == "none" else Evaluator.from_pretrained(name)
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
