@@ -9,8 +9,6 @@ from pathlib import Path
 from sdilib.checks import one_of, reject
 from sdilib.cli.arguments import Command, add_preset, pairs
 
-__all__ = ["add_figures"]
-
 
 def add_figures(command: Command) -> None:
     """Add the commands to the program.

@@ -21,19 +21,6 @@ from torch import Tensor
 
 from sdilib.checks import in_range, reject
 
-__all__ = [
-    "Claim",
-    "Exact",
-    "Less",
-    "Numbers",
-    "Rare",
-    "Row",
-    "Table",
-    "Within",
-    "markdown_row",
-    "verdicts",
-]
-
 Numbers = Mapping[str, Mapping[Any, ArrayLike]]
 """By measure, then method: one number per item."""
 

@@ -17,22 +17,10 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from sdilib.cameras import VIEWS
 from sdilib.checks import reject
-from sdilib.lab.provenance import evaluator_folder, evaluator_hash
+from sdilib.lab.provenance import evaluator_folder
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.views import has_front
 from sdilib.storage import load_tensors, read_json
-
-__all__ = [
-    "ATTRIBUTES",
-    "LOOKS",
-    "Attributes",
-    "Evaluator",
-    "asked",
-    "evaluator_folder",
-    "evaluator_hash",
-    "looked_at",
-    "normalised",
-]
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "object": OBJECT_NAMES,

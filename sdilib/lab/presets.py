@@ -10,20 +10,6 @@ from typing import Any, NamedTuple
 
 from sdilib.checks import in_range, one_of, positive_int, reject
 
-__all__ = [
-    "MODELS",
-    "NOTEBOOKS",
-    "NUM_EXAMPLES",
-    "PAPER_PROMPTS",
-    "PRESETS",
-    "SDS_PRACTISED",
-    "SDS_TIMES",
-    "WORLD_PROMPTS",
-    "Setting",
-    "example_prompts",
-    "resolve",
-]
-
 Value = int | float | str
 
 PRESETS = ("smoke", "laptop", "full", "gpu")

@@ -26,8 +26,6 @@ from sdilib.lab.provenance import versions
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import RuleFrom
 
-__all__ = ["Page", "begin"]
-
 
 @dataclass
 class Page:

@@ -21,8 +21,6 @@ from sdilib.checks import reject
 from sdilib.lab.notebooks.freshness import digest
 from sdilib.storage import atomic_write, slug, write_json
 
-__all__ = ["write_figure"]
-
 
 def write_figure(
     folder: Path,

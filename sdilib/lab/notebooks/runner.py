@@ -26,8 +26,6 @@ from sdilib.lab.notebooks.freshness import absolute
 from sdilib.lab.presets import NOTEBOOKS, PRESETS, resolve
 from sdilib.storage import read_json, write_json
 
-__all__ = ["NotebookError", "run_notebook"]
-
 _HERE = str(Path(__file__).resolve().parents[3])
 """Where this very library is imported from, for the kernel to find the same one."""
 
