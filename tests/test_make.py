@@ -26,11 +26,10 @@ folder: str = ""  # where
 # %%
 from pathlib import Path
 from matplotlib.figure import Figure
-from sdilib.lab.notebooks.records import save_figure
-name = Path("NAME.py")
+from sdilib.lab.notebooks.page import Page
+page = Page("NAME", {"preset": "laptop"}, Path(folder), 0, 0.0)
 # %%
-save_figure(Figure(), "NAME", folder, numbers={}, config={"preset": "laptop"}, seed=0, claims=[],
-            notebook_source=name, model_hash="", seconds=0.0)
+page.save(Figure(), {}, seconds=0.0)
 """
 
 

@@ -3,12 +3,11 @@
 import argparse
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from sdilib.checks import one_of, reject
 from sdilib.cli.arguments import Command, add_preset, pairs
-
-__all__ = ["add_figures"]
 
 
 def add_figures(command: Command) -> None:
@@ -56,8 +55,7 @@ def _notebook(options: argparse.Namespace) -> int:
         failed = False
     finally:
         if options.plan:
-            said = over(options.plan, source.stem, time.perf_counter() - began, failed=failed)
-            sys.stdout.write(f"{said}\n")
+            _say([over(options.plan, source.stem, time.perf_counter() - began, failed=failed)])
     return 0
 
 
@@ -76,22 +74,19 @@ def _stale(options: argparse.Namespace) -> int:
     names = [path.stem for path in found]
     if options.plan:
         write_plan(options.plan, foreseen(names, preset, reference=figure_folder("full")))
-    sys.stdout.write("".join(f"{name}\n" for name in names))
-    return 0
+    return _say(names)
 
 
 def _derive(options: argparse.Namespace) -> int:
     from sdilib.lab.notebooks.sources import write_derived
 
-    sys.stdout.write("".join(f"{path}\n" for path in write_derived(options.folder)))
-    return 0
+    return _say(write_derived(options.folder))
 
 
 def _gallery(options: argparse.Namespace) -> int:
     from sdilib.lab.notebooks.gallery import gallery
 
-    sys.stdout.write(f"{gallery(options.folder)}\n")
-    return 0
+    return _say([gallery(options.folder)])
 
 
 def _check_figures(options: argparse.Namespace) -> int:
@@ -101,12 +96,12 @@ def _check_figures(options: argparse.Namespace) -> int:
     preset = one_of("preset", options.preset, PRESETS)
     folder = figure_folder(preset, options.folder)
     if not options.folder and not any(folder.glob("*.json")):
-        sys.stdout.write(
-            f"no figures are made yet at preset {preset}: make figures PRESET={preset}\n"
-        )
-        return 0
+        return _say([f"no figures are made yet at preset {preset}: make figures PRESET={preset}"])
     problems = check(folder)
-    sys.stdout.write(
-        "".join(f"{problem}\n" for problem in problems) or "all figures are up to date\n"
-    )
+    _say(problems or ["all figures are up to date"])
     return 1 if problems else 0
+
+
+def _say(lines: Iterable[object]) -> int:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    return 0

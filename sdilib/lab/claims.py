@@ -1,44 +1,36 @@
 """Claims: sentences that a program checks against numbers, and the statistics that may decide them.
 
-An item is one measured number, usually of one (prompt, seed). Items of one prompt are not independent of each other, so
-they form a group and the group is the unit that n counts: its mean is one observation. With fewer groups than a test
-needs the verdict is "not tested", never a guess.
-
 A figure states its claims as a table: rows of `Less`, `Within`, `Rare` and `Exact`, which name a measure and the methods
 compared. `verdicts` checks them against numbers by measure, then method.
+
+An item is one measured number, usually of one (prompt, seed). Items of one prompt are not independent of each other, so
+they form a group and the group is the unit that n counts: its mean is one observation. With fewer groups than a test
+needs the verdict is "not tested", never a guess. Equal numbers give equal claims: resampling has a fixed seed.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, permutation_test
 from torch import Tensor
 
-from sdilib.checks import in_range, positive_int, reject
+from sdilib.checks import in_range, reject
 
-__all__ = [
-    "Claim",
-    "Exact",
-    "Less",
-    "Numbers",
-    "Rare",
-    "Row",
-    "Table",
-    "Within",
-    "bound_claim",
-    "exact_claim",
-    "markdown_row",
-    "paired_claim",
-    "share_claim",
-    "table",
-    "verdicts",
-]
+Numbers = Mapping[str, Mapping[Any, ArrayLike]]
+"""By measure, then method: one number per item."""
+
+Groups = Sequence[Hashable] | None
+"""The group of each item, such as its prompt; None makes each item its own."""
 
 _RESAMPLES = 9999
+_SIGNIFICANCE = 0.05
 _MINIMUM_N = 8
+_TOO_FEW = f"fewer than {_MINIMUM_N} groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,359 +53,214 @@ class Claim:
     holds: bool | None
     note: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields by name, as they stand in the figure's JSON."""
-        return asdict(self)
+
+@dataclass(frozen=True, slots=True)
+class Row(ABC):
+    """A claim before its numbers are known: one row of a figure's table.
+
+    Attributes:
+        said: the statement, a sentence.
+        measure: whose numbers are meant.
+        note: what a reader should know beside the numbers; why the claim does not hold is added to it.
+    """
+
+    said: str
+    measure: str
+    note: str = field(default="", kw_only=True)
+
+    @abstractmethod
+    def check(self, numbers: Numbers, groups: Groups = None) -> Claim:
+        """Return the claim.
+
+        Args:
+            numbers: by measure, then method.
+            groups: of the items.
+
+        Raises:
+            KeyError: a measure or method that is not among the numbers.
+            ValueError: numbers that are not finite, or not as many as there are groups or others to compare them with.
+        """
+
+    def _items(self, numbers: Numbers, method: Any) -> NDArray[np.float64]:
+        values = numbers[self.measure][method]
+        values = values.cpu() if isinstance(values, Tensor) else values
+        array, name = np.asarray(values, dtype=np.float64), f"{self.measure} of {method}"
+        if array.ndim != 1 or not array.size:
+            reject(name, array.shape, "a sequence of numbers, one per item")
+        if not np.isfinite(array).all():
+            reject(name, "nan or infinity", "finite numbers")
+        return array
+
+    def _claim(
+        self, test: str, measured: dict[str, float], n: int, holds: bool | None, reason: str = ""
+    ) -> Claim:
+        note = "; ".join(filter(None, (self.note, reason)))
+        return Claim(self.said, measured, n, test, holds, note)
 
 
-def _items(parameter: str, values: ArrayLike) -> NDArray[np.float64]:
-    values = values.cpu() if isinstance(values, Tensor) else values
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or not array.size:
-        reject(parameter, array.shape, "a sequence of numbers, one per item")
-    if not np.isfinite(array).all():
-        reject(parameter, "nan or infinity", "finite numbers")
-    return array
-
-
-def _grouped(values: NDArray[np.float64], groups: Sequence[Hashable] | None) -> NDArray[np.float64]:
-    if groups is None:
-        return values
-    if len(groups) != len(values):
-        reject("groups", len(groups), f"one group an item, {len(values)} in all")
-    members: dict[Hashable, list[float]] = {}
-    for group, value in zip(groups, values, strict=True):
-        members.setdefault(group, []).append(float(value))
-    return np.array([np.mean(each) for each in members.values()], dtype=np.float64)
-
-
-def _interval(values: NDArray[np.float64], seed: int, level: float = 0.95) -> tuple[float, float]:
-    """Bootstrap interval of the mean, by percentiles."""
-    draws = np.random.default_rng(seed).integers(len(values), size=(_RESAMPLES, len(values)))
-    low, high = np.quantile(values[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def paired_claim(
-    claim: str,
-    *,
-    smaller: ArrayLike,
-    larger: ArrayLike,
-    names: tuple[str, str] = ("smaller", "larger"),
-    groups: Sequence[Hashable] | None = None,
-    seed: int = 0,
-    significance: float = 0.05,
-    minimum_n: int = _MINIMUM_N,
-    note: str = "",
-) -> Claim:
-    """Test that one quantity is smaller than another on the same items.
+@dataclass(frozen=True, slots=True)
+class Less(Row):
+    """One method has less of a measure than another on the same items.
 
     The test flips the sign of each group's mean difference, in all ways if there are at most 13 groups and in 9999 random
     ways otherwise, and asks how often the mean comes out as low as measured (one-sided). It assumes only that without an
-    effect a difference is as likely positive as negative.
+    effect a difference is as likely positive as negative. Measured are both means, the mean difference (lower minus
+    higher), its 95 % bootstrap interval over groups, the share of groups that agree, and p.
 
-    Args:
-        claim: the statement, a sentence.
-        smaller: (items,) the numbers claimed to be smaller.
-        larger: (items,) the numbers claimed to be larger, of the same items.
-        names: what the two are called among the measured numbers.
-        groups: (items,) the group of each item, e.g. its prompt; None makes each item its own.
-        seed: of the random sign flips and of the bootstrap.
-        significance: p at or below which the claim holds, in (0, 1].
-        minimum_n: fewest groups; below, the claim is not tested.
-        note: kept, with the verdict's reason added where it does not hold.
-
-    Returns:
-        The claim; `measured` holds both means, the mean difference (smaller minus larger), its 95 % bootstrap
-        interval over groups, p, and the share of groups that agree.
-
-    Raises:
-        ValueError: lengths differ, or numbers that are not finite.
+    Attributes:
+        lower: method claimed to have less.
+        higher: method claimed to have more.
+        unit: what n counts: "prompt", which is the group of an item, or "item".
     """
-    a, b = _items("smaller", smaller), _items("larger", larger)
-    if len(a) != len(b):
-        reject("larger", len(b), f"as many numbers as smaller has, {len(a)}")
-    in_range("significance", significance, 0.0, 1.0, open_low=True)
-    positive_int("minimum_n", minimum_n)
-    difference = _grouped(a - b, groups)
-    low, high = _interval(difference, seed)
-    measured = {f"{names[0]} (mean)": float(a.mean()), f"{names[1]} (mean)": float(b.mean())}
-    measured |= {"difference": float(difference.mean()), "from": low, "to": high}
-    measured["agree"] = float((difference < 0).mean())
-    n = len(difference)
-    test = "one-sided paired sign-flip permutation test of the mean difference"
-    if n < minimum_n:
-        return Claim(claim, measured, n, test, None, _join(note, f"fewer than {minimum_n} groups"))
-    p = float(
-        permutation_test(
+
+    lower: Any
+    higher: Any
+    unit: str = field(default="prompt", kw_only=True)
+
+    def check(self, numbers: Numbers, groups: Groups = None) -> Claim:
+        """Return the claim; see `Row`."""
+        a, b = self._items(numbers, self.lower), self._items(numbers, self.higher)
+        if len(a) != len(b):
+            reject(f"{self.measure} of {self.higher}", len(b), f"{len(a)} numbers, one per item")
+        difference = _means(a - b, groups if self.unit == "prompt" else None)
+        n, (low, high) = len(difference), _interval(difference)
+        measured = {
+            f"{self.lower} (mean)": float(a.mean()),
+            f"{self.higher} (mean)": float(b.mean()),
+            "difference": float(difference.mean()),
+            "from": low,
+            "to": high,
+            "agree": float((difference < 0).mean()),
+        }
+        test = "one-sided paired sign-flip permutation test of the mean difference"
+        claim = partial(self._claim, test, measured, n)
+        if n < _MINIMUM_N:
+            return claim(None, _TOO_FEW)
+        flipped = permutation_test(
             (difference, np.zeros(n)),
             lambda x, y, axis: np.mean(x - y, axis=axis),
             permutation_type="samples",
             alternative="less",
             n_resamples=_RESAMPLES,
-            rng=np.random.default_rng(seed),
+            rng=np.random.default_rng(0),
             vectorized=True,
-        ).pvalue
-    )
-    measured["p"] = p
-    if p <= significance:
-        return Claim(claim, measured, n, test, True, note)
-    shown = "the opposite was measured" if low > 0 else "no difference was shown"
-    return Claim(claim, measured, n, test, False, _join(note, shown))
+        )
+        measured["p"] = float(flipped.pvalue)
+        if measured["p"] <= _SIGNIFICANCE:
+            return claim(True)
+        return claim(False, "the opposite was measured" if low > 0 else "no difference was shown")
 
 
-def bound_claim(
-    claim: str,
-    values: ArrayLike,
-    *,
-    at_least: float = -np.inf,
-    at_most: float = np.inf,
-    name: str = "mean",
-    groups: Sequence[Hashable] | None = None,
-    seed: int = 0,
-    minimum_n: int = _MINIMUM_N,
-    note: str = "",
-) -> Claim:
-    """Test that a mean lies within bounds: the whole of its 95 % bootstrap interval has to.
+@dataclass(frozen=True, slots=True)
+class Within(Row):
+    """The mean of a method's measure lies within bounds: the whole of its 95 % bootstrap interval has to.
 
     "a within x % of b" is this claim on the items' |a - b| / |b| with `at_most=x / 100`, or on a / b with both bounds.
 
-    Args:
-        claim: the statement, a sentence.
-        values: (items,) the numbers.
-        at_least: lower bound of the mean.
-        at_most: upper bound of the mean.
-        name: what the mean is called among the measured numbers.
-        groups: (items,) the group of each item, e.g. its prompt; None makes each item its own.
-        seed: of the bootstrap.
-        minimum_n: fewest groups; below, the claim is not tested.
-        note: kept, with the verdict's reason added where it does not hold.
-
-    Raises:
-        ValueError: no bound or an empty range, or numbers that are not finite.
-    """
-    if at_least > at_most or not np.isfinite([at_least, at_most]).any():
-        reject("at_least, at_most", (at_least, at_most), "a bound or two, the lower one first")
-    positive_int("minimum_n", minimum_n)
-    means = _grouped(_items("values", values), groups)
-    low, high = _interval(means, seed)
-    measured = {name: float(means.mean()), "from": low, "to": high}
-    measured |= {"at least": at_least} if np.isfinite(at_least) else {}
-    measured |= {"at most": at_most} if np.isfinite(at_most) else {}
-    n, test = len(means), "95 % bootstrap interval of the mean within the bounds"
-    if n < minimum_n:
-        return Claim(claim, measured, n, test, None, _join(note, f"fewer than {minimum_n} groups"))
-    if at_least <= low and high <= at_most:
-        return Claim(claim, measured, n, test, True, note)
-    outside = high < at_least or low > at_most
-    reason = "the mean lies outside" if outside else "the interval reaches over a bound"
-    return Claim(claim, measured, n, test, False, _join(note, reason))
-
-
-def share_claim(
-    claim: str, happened: Sequence[bool], *, at_most: float, name: str = "share", note: str = ""
-) -> Claim:
-    """Test that something happens in at most a share of cases, by the exact interval of a binomial (Clopper, Pearson).
-
-    A bootstrap cannot: of no case at all its interval has no width.
-
-    Args:
-        claim: the statement, a sentence.
-        happened: (cases,) whether it did, in independent cases.
-        at_most: the largest share, in (0, 1).
-        name: what the share is called among the measured numbers.
-        note: kept, with the verdict's reason added where it does not hold.
-
-    Raises:
-        ValueError: no case, or a share out of range.
-    """
-    in_range("at_most", at_most, 0, 1, open_low=True)
-    n, count = len(happened), sum(map(bool, happened))
-    if not n:
-        reject("happened", happened, "a case at least")
-    interval = binomtest(count, n).proportion_ci(method="exact")
-    measured = {name: count / n, "from": float(interval.low), "to": float(interval.high)}
-    measured["at most"] = at_most
-    test = "95 % Clopper-Pearson interval of the share below the bound"
-    if interval.high <= at_most:
-        return Claim(claim, measured, n, test, True, note)
-    if interval.low > at_most:
-        return Claim(claim, measured, n, test, False, _join(note, "the share is larger"))
-    if binomtest(0, n).proportion_ci(method="exact").high > at_most:
-        return Claim(claim, measured, n, test, None, _join(note, "too few cases to show it"))
-    return Claim(claim, measured, n, test, False, _join(note, "the interval reaches over it"))
-
-
-def exact_claim(
-    claim: str,
-    deviations: ArrayLike,
-    *,
-    at_most: float,
-    name: str = "largest deviation",
-    note: str = "",
-) -> Claim:
-    """Check an identity: no deviation may exceed the tolerance. No statistics, so one item is enough.
-
-    Args:
-        claim: the statement, a sentence.
-        deviations: (items,) absolute deviations.
-        at_most: the tolerance, e.g. what rounding explains.
-        name: what the largest of them is called among the measured numbers.
-        note: kept as it is.
-
-    Raises:
-        ValueError: numbers that are not finite.
-    """
-    items = np.abs(_items("deviations", deviations))
-    measured = {name: float(items.max()), "at most": float(at_most)}
-    holds = bool(items.max() <= at_most)
-    return Claim(claim, measured, len(items), "largest deviation within the tolerance", holds, note)
-
-
-Numbers = Mapping[str, Mapping[Any, ArrayLike]]
-"""By measure, then method: one number an item."""
-
-
-@runtime_checkable
-class Row(Protocol):
-    """A claim before its numbers are known: one row of a figure's table."""
-
-    @property
-    def said(self) -> str:
-        """The statement, a sentence."""
-        ...
-
-    def check(self, numbers: Numbers, groups: Sequence[Hashable] | None) -> Claim:
-        """Return the claim.
-
-        Args:
-            numbers: by measure, then method.
-            groups: of the items, such as their prompts; None makes each item its own.
-
-        Raises:
-            KeyError: a measure or method that is not among the numbers.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Less:
-    """One method has less of a measure than another, see `paired_claim`.
-
     Attributes:
-        said: the statement.
-        measure: whose numbers are compared.
-        lower: method claimed to have less.
-        higher: method claimed to have more.
-        note: what a reader should know beside the numbers.
-        unit: what n counts: "prompt", which is the group of an item, or "item".
-    """
-
-    said: str
-    measure: str
-    lower: Any
-    higher: Any
-    note: str = ""
-    unit: str = "prompt"
-
-    def check(self, numbers: Numbers, groups: Sequence[Hashable] | None) -> Claim:
-        """Return the claim; see `Row`."""
-        of = numbers[self.measure]
-        return paired_claim(
-            self.said,
-            smaller=of[self.lower],
-            larger=of[self.higher],
-            names=(str(self.lower), str(self.higher)),
-            groups=groups if self.unit == "prompt" else None,
-            note=self.note,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Within:
-    """The mean of a method's measure lies within bounds, see `bound_claim`.
-
-    Attributes:
-        said: the statement.
-        measure: whose mean is meant.
         of: the method.
         at_least: lower bound.
         at_most: upper bound.
-        note: what a reader should know beside the numbers.
         unit: what n counts, as in `Less`.
+
+    Raises:
+        ValueError: no bound, or an empty range.
     """
 
-    said: str
-    measure: str
     of: Any
     at_least: float = -np.inf
     at_most: float = np.inf
-    note: str = ""
-    unit: str = "prompt"
+    unit: str = field(default="prompt", kw_only=True)
 
-    def check(self, numbers: Numbers, groups: Sequence[Hashable] | None) -> Claim:
+    def __post_init__(self) -> None:
+        """Refuse bounds that nothing can be held to."""
+        bounds = (self.at_least, self.at_most)
+        if self.at_least > self.at_most or not np.isfinite(bounds).any():
+            reject("at_least, at_most", bounds, "a bound or two, the lower one first")
+
+    def check(self, numbers: Numbers, groups: Groups = None) -> Claim:
         """Return the claim; see `Row`."""
-        return bound_claim(
-            self.said,
-            numbers[self.measure][self.of],
-            at_least=self.at_least,
-            at_most=self.at_most,
-            name=f"{self.measure} (mean)",
-            groups=groups if self.unit == "prompt" else None,
-            note=self.note,
+        items = self._items(numbers, self.of)
+        means = _means(items, groups if self.unit == "prompt" else None)
+        n, (low, high) = len(means), _interval(means)
+        measured = {f"{self.measure} (mean)": float(means.mean()), "from": low, "to": high}
+        bounds = {"at least": self.at_least, "at most": self.at_most}
+        measured |= {name: bound for name, bound in bounds.items() if np.isfinite(bound)}
+        test = "95 % bootstrap interval of the mean within the bounds"
+        claim = partial(self._claim, test, measured, n)
+        if n < _MINIMUM_N:
+            return claim(None, _TOO_FEW)
+        if self.at_least <= low and high <= self.at_most:
+            return claim(True)
+        outside = high < self.at_least or low > self.at_most
+        return claim(
+            False, "the mean lies outside" if outside else "the interval reaches over a bound"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Rare:
-    """Something happens to a method in at most a share of the items, see `share_claim`.
+class Rare(Row):
+    """Something happens to a method in at most a share of the items, by the exact interval of a binomial.
+
+    A bootstrap cannot show it: of no case at all its interval has no width. The measure is above 0 where it happened.
 
     Attributes:
-        said: the statement.
-        measure: 1 where it happened, 0 where not.
         of: the method.
-        at_most: the largest share, in (0, 1).
+        at_most: the largest share, in (0, 1].
+
+    Raises:
+        ValueError: a share out of range.
+
+    Source: Clopper and Pearson 1934.
     """
 
-    said: str
-    measure: str
     of: Any
     at_most: float
 
-    def check(self, numbers: Numbers, groups: Sequence[Hashable] | None) -> Claim:
-        """Return the claim; see `Row`."""
-        happened = _items(self.measure, numbers[self.measure][self.of]) > 0
-        return share_claim(self.said, happened.tolist(), at_most=self.at_most, name=self.measure)
+    def __post_init__(self) -> None:
+        """Refuse a share that none can be."""
+        in_range("at_most", self.at_most, 0, 1, open_low=True)
+
+    def check(self, numbers: Numbers, groups: Groups = None) -> Claim:
+        """Return the claim; see `Row`. Its items are independent, whatever their groups."""
+        happened = self._items(numbers, self.of) > 0
+        n, count = len(happened), int(happened.sum())
+        interval = binomtest(count, n).proportion_ci(method="exact")
+        measured = {self.measure: count / n, "from": float(interval.low)}
+        measured |= {"to": float(interval.high), "at most": self.at_most}
+        test = "95 % Clopper-Pearson interval of the share below the bound"
+        claim = partial(self._claim, test, measured, n)
+        if interval.high <= self.at_most:
+            return claim(True)
+        if interval.low > self.at_most:
+            return claim(False, "the share is larger")
+        if binomtest(0, n).proportion_ci(method="exact").high > self.at_most:
+            return claim(None, "too few cases to show it")
+        return claim(False, "the interval reaches over it")
 
 
 @dataclass(frozen=True, slots=True)
-class Exact:
-    """An identity: no deviation of a method exceeds the tolerance, see `exact_claim`.
+class Exact(Row):
+    """An identity: no deviation of a method exceeds the tolerance. No statistics, so one item is enough.
 
     Attributes:
-        said: the statement.
-        measure: the deviations.
         of: the method.
-        at_most: the tolerance.
-        note: what a reader should know beside the numbers.
+        at_most: the tolerance, e.g. what rounding explains.
     """
 
-    said: str
-    measure: str
     of: Any
     at_most: float
-    note: str = ""
 
-    def check(self, numbers: Numbers, groups: Sequence[Hashable] | None) -> Claim:
+    def check(self, numbers: Numbers, groups: Groups = None) -> Claim:
         """Return the claim; see `Row`."""
-        deviations = numbers[self.measure][self.of]
-        name = f"largest {self.measure}"
-        return exact_claim(self.said, deviations, at_most=self.at_most, name=name, note=self.note)
+        items = np.abs(self._items(numbers, self.of))
+        largest = float(items.max())
+        measured = {f"largest {self.measure}": largest, "at most": float(self.at_most)}
+        test = "largest deviation within the tolerance"
+        return self._claim(test, measured, len(items), largest <= self.at_most)
 
 
-def verdicts(
-    rows: Sequence[Row], numbers: Numbers, groups: Sequence[Hashable] | None = None
-) -> list[Claim]:
+def verdicts(rows: Sequence[Row], numbers: Numbers, groups: Groups = None) -> list[Claim]:
     """Check a table of claims; one whose measure or method was not measured is "not tested".
 
     Args:
@@ -431,11 +278,23 @@ def verdicts(
     return checked
 
 
-def _join(note: str, reason: str) -> str:
-    return f"{note}; {reason}" if note else reason
+def _means(values: NDArray[np.float64], groups: Groups) -> NDArray[np.float64]:
+    """The mean of each group."""
+    if groups is None:
+        return values
+    if len(groups) != len(values):
+        reject("groups", len(groups), f"one group per item, {len(values)} in all")
+    members: dict[Hashable, list[float]] = {}
+    for group, value in zip(groups, values, strict=True):
+        members.setdefault(group, []).append(float(value))
+    return np.array([np.mean(each) for each in members.values()], dtype=np.float64)
 
 
-VERDICTS = {True: "holds", False: "does not hold", None: "not tested"}
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Bootstrap interval of the mean, by percentiles: 95 %."""
+    draws = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
+    low, high = np.quantile(values[draws].mean(axis=1), [(1 - 0.95) / 2, (1 + 0.95) / 2])
+    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,16 +302,17 @@ class Table:
     """Claims as a notebook shows them.
 
     Attributes:
-        claims: one a row.
+        claims: one per row.
     """
 
     claims: tuple[Claim, ...]
 
     def _repr_markdown_(self) -> str:
+        verdict = {True: "holds", False: "does not hold", None: "not tested"}
         lines = ["| claim | verdict | measured | n | note |", "|---|---|---|---|---|"]
         for claim in self.claims:
             measured = ", ".join(f"{name} {value:.3g}" for name, value in claim.measured.items())
-            said = (claim.claim, f"**{VERDICTS[claim.holds]}**", measured, str(claim.n), claim.note)
+            said = (claim.claim, f"**{verdict[claim.holds]}**", measured, str(claim.n), claim.note)
             lines.append(markdown_row(said))
         return "\n".join(lines)
 
@@ -465,12 +325,3 @@ def markdown_row(fields: Sequence[str]) -> str:
     """
     escaped = [text.replace("|", "\\|").replace("\n", " ") for text in fields]
     return f"| {' | '.join(escaped)} |"
-
-
-def table(claims: Sequence[Claim]) -> Table:
-    """Return claims as a table that a notebook displays.
-
-    Args:
-        claims: any number.
-    """
-    return Table(tuple(claims))

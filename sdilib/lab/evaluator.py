@@ -17,22 +17,10 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from sdilib.cameras import VIEWS
 from sdilib.checks import reject
-from sdilib.lab.provenance import evaluator_folder, evaluator_hash
+from sdilib.lab.provenance import evaluator_folder
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.views import has_front
 from sdilib.storage import load_tensors, read_json
-
-__all__ = [
-    "ATTRIBUTES",
-    "LOOKS",
-    "Attributes",
-    "Evaluator",
-    "asked",
-    "evaluator_folder",
-    "evaluator_hash",
-    "looked_at",
-    "normalised",
-]
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "object": OBJECT_NAMES,
@@ -203,18 +191,6 @@ class Evaluator:
         )
         tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
         return cls(clip, tokenizer, readouts, card=read_json(folder / CARD))
-
-    @classmethod
-    def optional(cls, name: str) -> "Evaluator | None":
-        """Load an evaluator, or none for a model whose prompts it would not understand.
-
-        Args:
-            name: "none", or as in `from_pretrained`.
-
-        Raises:
-            ValueError: as in `from_pretrained`.
-        """
-        return None if name == "none" else cls.from_pretrained(name)
 
     @torch.no_grad()
     def features(self, images: Images) -> Float[Tensor, "batch features"]:

@@ -10,20 +10,6 @@ from typing import Any, NamedTuple
 
 from sdilib.checks import in_range, one_of, positive_int, reject
 
-__all__ = [
-    "MODELS",
-    "NOTEBOOKS",
-    "NUM_EXAMPLES",
-    "PAPER_PROMPTS",
-    "PRESETS",
-    "SDS_PRACTISED",
-    "SDS_TIMES",
-    "WORLD_PROMPTS",
-    "Setting",
-    "example_prompts",
-    "resolve",
-]
-
 Value = int | float | str
 
 PRESETS = ("smoke", "laptop", "full", "gpu")
@@ -107,6 +93,10 @@ _PROMPTS = Setting(1, 8, 16, 16)
 
 _IMAGES = {"num_prompts": _PROMPTS, "num_seeds": Setting(1, 2, 4, 4)}
 
+_FEWER_IMAGES = {"num_prompts": _PROMPTS, "num_seeds": Setting(1, 1, 2, 4)}
+
+_PATH = {"path_steps": _steps(3, 30, 30, 30), "num_times": Setting(3, 10, 10, 10)}
+
 _JUDGE = Setting("evaluator", "evaluator", "evaluator", "none")
 """Of what a notebook shows: the bundled evaluator knows the bundled world only."""
 
@@ -172,8 +162,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     # Per image: 42 per step of ISM to SDI, all five together, and DDIM: 14,000 at laptop,
     # 110,000 at full.
     "figA14_from_ism": {
-        "num_prompts": _PROMPTS,
-        "num_seeds": Setting(1, 1, 2, 4),
+        **_FEWER_IMAGES,
         "ddim_steps": _steps(3, 30, 30, 30),
         "num_steps": _steps(3, 40, 80, 500),
         "learning_rate": Setting(0.2, 0.2, 0.1, 0.1),
@@ -191,22 +180,19 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     # 38,000 at laptop, 120,000 at full, a backward pass counted as one.
     "fig09_noise_choice": {
         **_IMAGES,
-        "path_steps": _steps(3, 30, 30, 30),
-        "num_times": Setting(3, 10, 10, 10),
+        **_PATH,
         "num_steps": _steps(2, 20, 30, 30),
     },
     # Per point of the path 35, of the maps 114, per step of all four runs 37: 23,000 at laptop,
     # 64,000 at full.
     "fig10_guidance_scales": {
         **_IMAGES,
-        "path_steps": _steps(3, 30, 30, 30),
-        "num_times": Setting(3, 10, 10, 10),
+        **_PATH,
         "num_steps": _steps(2, 30, 30, 30),
     },
     # Per step of all six runs 80, as per point of the path: 20,000 at laptop, 107,000 at full.
     "fig11_inversion_steps": {
-        "num_prompts": _PROMPTS,
-        "num_seeds": Setting(1, 1, 2, 4),
+        **_FEWER_IMAGES,
         "num_times": Setting(2, 10, 10, 10),
         "num_steps": _steps(2, 20, 30, 30),
     },
@@ -216,8 +202,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "figA18_whole_inversion": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
     # Per image: 47 per step of all five rows together: 10,000 at laptop, 46,000 at full.
     "figX1_published_code": {
-        "num_prompts": _PROMPTS,
-        "num_seeds": Setting(1, 1, 2, 4),
+        **_FEWER_IMAGES,
         "num_steps": Setting(3, 25, 30, 30, at_least=3),
     },
     # Per image: 11 per step, all six guidance scales: 5,300 at laptop, 35,000 at full.

@@ -9,8 +9,6 @@ from pathlib import Path
 from sdilib import __version__
 from sdilib.storage import hash_files
 
-__all__ = ["evaluator_folder", "evaluator_hash", "versions"]
-
 _LIBRARIES = ("diffusers", "matplotlib", "numpy", "scipy", "torch", "transformers")
 
 

@@ -50,7 +50,7 @@ LIKE, EARLY, WHERE = (
 )
 
 CLAIMS = tuple(
-    Less(said, measure, "SDS", "SDI", note)
+    Less(said, measure, "SDS", "SDI", note=note)
     for said, measure, note in (
         (
             "Inverted noise makes more consistent single-step generations: neighbouring t pull alike",

@@ -45,7 +45,7 @@ NEAREST = "of 1, 2, 5 and 10 iterations those that cost most nearly what the inv
 
 CLAIMS = (
     *(
-        Less(f"Inversion has a lower residual than {said}", MEAN, INVERSION, rival, note)
+        Less(f"Inversion has a lower residual than {said}", MEAN, INVERSION, rival, note=note)
         for rival, said, note in (
             (RANDOM, "random noise", "mean over t"),
             (FIXED, "fixed noise", "mean over t"),

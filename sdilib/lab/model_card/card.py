@@ -9,8 +9,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sdilib.checks import positive_int, reject
-from sdilib.lab.evaluator import ATTRIBUTES, Evaluator, evaluator_hash
+from sdilib.lab.evaluator import ATTRIBUTES, Evaluator
 from sdilib.lab.model_card.quality import JUDGED, measure
+from sdilib.lab.provenance import evaluator_hash
 from sdilib.lab.train.unet import QUALITY, STARTED
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.loading import PARTS, model_folder

@@ -20,16 +20,6 @@ from sdilib.lab.provenance import evaluator_hash
 from sdilib.stable_diffusion.names import BUNDLED, model_folder, model_hash
 from sdilib.storage import read_json
 
-__all__ = [
-    "absolute",
-    "check",
-    "digest",
-    "figure_folder",
-    "made_from",
-    "read_records",
-    "stale",
-]
-
 _PACKAGE = Path(__file__).parents[2]
 
 _BOOKKEEPING = ("sdilib.lab.presets", "sdilib.lab.provenance", "sdilib.lab.notebooks")

@@ -5,24 +5,26 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from sdilib.lab import presets
 from sdilib.lab.claims import Claim, Table
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.images import Generated, ddim_images, distilled_images, items
-from sdilib.lab.notebooks.freshness import made_from
-from sdilib.lab.notebooks.records import Savable, figure_folder, save_figure
+from sdilib.lab.notebooks.freshness import figure_folder, made_from
+from sdilib.lab.notebooks.records import write_figure
+from sdilib.lab.notebooks.sources import paragraphs
+from sdilib.lab.provenance import versions
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import RuleFrom
-
-__all__ = ["Page", "begin"]
 
 
 @dataclass
@@ -50,8 +52,9 @@ class Page:
 
     @cached_property
     def evaluator(self) -> Evaluator | None:
-        """The judge; None for a model of another world."""
-        return Evaluator.optional(self.config.get("evaluator", "none"))
+        """The judge; None for a model of another world, whose prompts it would not understand."""
+        name = self.config.get("evaluator", "none")
+        return None if name == "none" else Evaluator.from_pretrained(name)
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
@@ -89,7 +92,7 @@ class Page:
 
     def save(
         self,
-        figure: Savable,
+        figure: Figure,
         numbers: Mapping[str, Any],
         claims: Sequence[Claim] = (),
         *,
@@ -100,30 +103,38 @@ class Page:
         """Write the figure with its record, and return its claims to be shown.
 
         Args:
-            figure: a matplotlib figure.
-            numbers: what is plotted, by name.
+            figure: what is drawn.
+            numbers: what is plotted, by name; arrays and tensors become lists.
             claims: what the figure says about the paper, checked.
             name: of the files; the notebook's, in lower case, if it has one figure only.
             seconds: what it took, if not the time since the page began or last saved: that of runs found on disk.
             film: frames in [0, 1].
+
+        Raises:
+            ValueError: a name that is not a safe file name, or nan or infinity among the numbers.
+            FileNotFoundError: the working directory is not that of the notebooks.
         """
-        now = time.perf_counter()
-        run = {"run": self.run} if "quality" in self.config else {}
-        save_figure(
-            figure,
-            name or self.notebook.lower(),
-            self.folder,
-            numbers=numbers,
-            config=self.config | run,
-            seed=self.seed,
-            claims=claims,
-            notebook_source=f"{self.notebook}.py",
-            model_hash=self.model.hash if "model" in self.__dict__ else "",
-            seconds=now - self.began if seconds is None else seconds,
-            film=film,
-        )
+        now, source = time.perf_counter(), f"{self.notebook}.py"
+        config = self.config | ({"run": self.run} if "quality" in self.config else {})
+        record = {
+            "title": _title(source) or self.notebook,
+            "notebook": self.notebook,
+            "config": config,
+            **made_from(source, config, self.model.hash if "model" in self.__dict__ else ""),
+            "seed": self.seed,
+            "seconds": round(now - self.began if seconds is None else seconds, 1),
+            "versions": versions(),
+            "claims": [asdict(claim) for claim in claims],
+            "numbers": numbers,
+        }
+        write_figure(self.folder, name or self.notebook.lower(), figure, record, film)
         self.began = now
         return Table(tuple(claims))
+
+
+def _title(source: str) -> str:
+    parts = chain(*paragraphs(source))
+    return next((part[2:] for part in parts if part.startswith("# ")), "")
 
 
 def begin(
@@ -151,7 +162,6 @@ def begin(
         TypeError: a value of another type than the preset's.
     """
     config = presets.resolve(notebook, preset, model=model, **given)
-    made_from(
-        f"{notebook}.py", config, ""
-    )  # the library as it is now, should it change before the figure is saved
+    # The library as it is now, should it change before the figure is saved.
+    made_from(f"{notebook}.py", config, "")
     return Page(notebook, config, figure_folder(preset, folder), seed, time.perf_counter())

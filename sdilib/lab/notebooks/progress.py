@@ -12,8 +12,6 @@ from sdilib.lab.notebooks.freshness import read_records
 from sdilib.lab.presets import NOTEBOOKS, resolve
 from sdilib.storage import atomic_write
 
-__all__ = ["foreseen", "over", "write_plan"]
-
 _START = 8.0  # seconds of a kernel and its imports, whatever the preset
 _COUNTS = ("num_prompts", "num_seeds", "num_scenes")
 

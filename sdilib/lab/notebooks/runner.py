@@ -26,8 +26,6 @@ from sdilib.lab.notebooks.freshness import absolute
 from sdilib.lab.presets import NOTEBOOKS, PRESETS, resolve
 from sdilib.storage import read_json, write_json
 
-__all__ = ["NotebookError", "run_notebook"]
-
 _HERE = str(Path(__file__).resolve().parents[3])
 """Where this very library is imported from, for the kernel to find the same one."""
 
@@ -159,7 +157,7 @@ def _execute(source: Path, values: Mapping[str, Any], build: Path) -> None:
 
 
 def _move(staging: Path, folder: Path, given: Mapping[str, Any]) -> list[Path]:
-    # Records last, as `save_figure` does: a record vouches for the images beside it, and for the figures made with it.
+    # Records last, as `write_figure` does: a record vouches for the images beside it, and for the figures made with it.
     files = sorted(
         (p for p in staging.rglob("*") if p.is_file()), key=lambda p: p.suffix == ".json"
     )

@@ -12,16 +12,6 @@ import nbformat
 from sdilib.checks import reject
 from sdilib.storage import atomic_write
 
-__all__ = [
-    "cells",
-    "code",
-    "derive",
-    "find_notebook",
-    "find_notebooks",
-    "paragraphs",
-    "write_derived",
-]
-
 
 def cells(source: str | Path, kind: str) -> list[str]:
     """Return the text of a notebook's cells of one kind.

@@ -4,11 +4,13 @@ Byte-pair encoding is trained on the words until each is one token; any other te
 tokens, byte by byte, as CLIP's alphabet holds every byte twice (inside and at the end of a word).
 """
 
+import re
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTokenizer
 
 from sdilib.storage import atomic_write, write_json
@@ -18,29 +20,22 @@ MAX_TOKENS = 16
 _WORD_END = "</w>"
 
 
-def byte_alphabet() -> list[str]:
-    """Return the 256 printable characters that stand for the bytes, in the order of CLIP's file.
-
-    Source: the byte-level byte-pair encoding of GPT-2, whose map CLIP uses.
-    """
-    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in range(256) if byte not in shown]
-    return [chr(byte) for byte in shown] + [chr(256 + i) for i in range(len(hidden))]
-
-
 def learn_merges(words: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return the merges, in order, after which every word is one token.
 
     Args:
         words: lower-case words.
+
+    Source: Sennrich et al. (1508.07909), algorithm 1.
     """
-    pieces = {word: [*word[:-1], word[-1] + _WORD_END] for word in words}
+    spaced = [" ".join([*word[:-1], word[-1] + _WORD_END]) for word in words]
     merges = []
-    while pairs := Counter(p for w in pieces.values() for p in pairwise(w)):
+    while pairs := Counter(pair for word in spaced for pair in pairwise(word.split())):
         # The most frequent pair; of equals the first in the alphabet, so the file never changes.
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         merges.append(best)
-        pieces = {word: _merge(parts, best) for word, parts in pieces.items()}
+        neighbours = re.compile(rf"(?<!\S){re.escape(' '.join(best))}(?!\S)")
+        spaced = [neighbours.sub("".join(best), word) for word in spaced]
     return merges
 
 
@@ -53,7 +48,7 @@ def write_tokenizer(folder: str | Path, words: tuple[str, ...]) -> CLIPTokenizer
     """
     folder = Path(folder)
     merges = learn_merges(words)
-    alphabet = byte_alphabet()
+    alphabet = sorted(ByteLevel.alphabet())  # GPT-2's characters for the bytes, in CLIP's order
     tokens = [*alphabet, *(c + _WORD_END for c in alphabet), *("".join(m) for m in merges)]
     vocabulary = {token: i for i, token in enumerate([*dict.fromkeys(tokens), START, END])}
     write_json(folder / "vocab.json", vocabulary)
@@ -97,16 +92,3 @@ def text_shape(
         "pad_token_id": tokenizer.pad_token_id,
         "projection_dim": projection,
     }
-
-
-def _merge(parts, pair):
-    """Join every occurrence of a pair of neighbours, from the left."""
-    merged, i = [], 0
-    while i < len(parts):
-        if tuple(parts[i : i + 2]) == pair:
-            merged.append(parts[i] + parts[i + 1])
-            i += 2
-        else:
-            merged.append(parts[i])
-            i += 1
-    return merged

@@ -116,7 +116,7 @@ def main(root: str) -> None:
     """
     from sdilib.guidance import ISM, SDI, SDS
     from sdilib.inversion import FixedPoint, GradientDescent
-    from sdilib.lab.claims import paired_claim
+    from sdilib.lab.claims import Less
     from sdilib.lab.experiments import fig05_overview
     from sdilib.lab.gpu_check import check_gpu
     from sdilib.lab.images import ddim_images, distilled_images
@@ -166,7 +166,7 @@ def main(root: str) -> None:
     step = fig05_overview.one_step(*work, num_steps=3, t=0.7)
     residuals = {name: update.residual for name, update in step.updates.items()}
     found["residuals"] = str(residuals["SDI"].device)
-    claim = paired_claim("any", smaller=residuals["SDI"], larger=residuals["SDS"])
+    claim = Less("any", "residual", "SDI", "SDS").check({"residual": residuals})
     fig05_overview.draw(fig05_overview.images(model, step), step, "a red mug")
     found["claim"] = claim.n
     sys.stdout.write(json.dumps(found) + "\n")

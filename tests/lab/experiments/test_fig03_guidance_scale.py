@@ -108,9 +108,3 @@ def test_one_seed_is_refused(generator):
     none = torch.zeros(1, 0)
     with pytest.raises(ValueError, match="at least two images of each prompt"):
         measures({"1": Generated(images, images, 2.0, 0.1, none, none)}, ["a"])
-
-
-def test_an_evaluator_is_optional():
-    assert Evaluator.optional("none") is None
-    with pytest.raises(ValueError, match="evaluator='nowhere'"):
-        Evaluator.optional("nowhere")

@@ -8,11 +8,12 @@ import pytest
 
 import sdilib
 from sdilib.cli import main
-from sdilib.lab.evaluator import ATTRIBUTES, evaluator_hash
+from sdilib.lab.evaluator import ATTRIBUTES
 from sdilib.lab.model_card import card as cards
 from sdilib.lab.model_card import quality_table
 from sdilib.lab.model_card.card import BARS, card, training_cost
 from sdilib.lab.model_card.quality import JUDGED
+from sdilib.lab.provenance import evaluator_hash
 from sdilib.storage import write_json
 
 MODELS = Path(sdilib.__file__).parent / "models"

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from sdilib.guidance import SDI
 from sdilib.inversion import Cached
 from sdilib.lab.claims import Exact, verdicts
-from sdilib.lab.notebooks.page import begin
+from sdilib.lab.notebooks.page import Page, begin
 from sdilib.storage import read_json
 
 
@@ -39,6 +39,15 @@ def test_only_a_model_that_was_loaded_is_named(page):
     page.save(Figure(), {}, name="after")
     hashes = [read_json(page.folder / f"{n}.json")["model_hash"] for n in ("before", "after")]
     assert hashes == ["", page.model.hash]
+
+
+def test_a_judge_is_optional(tmp_path):
+    def judge(name: str):
+        return Page("any", {"evaluator": name}, tmp_path, 0, 0.0).evaluator
+
+    assert judge("none") is None
+    with pytest.raises(ValueError, match="evaluator='nowhere'"):
+        judge("nowhere")
 
 
 def test_an_unknown_parameter_is_refused(tmp_path):
