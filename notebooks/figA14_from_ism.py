@@ -33,10 +33,12 @@ learning_rate: float = 0.0  # of Adam, the same for all, above 0
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
+from functools import partial
+
 from sdilib.guidance import ISM, SDI
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figa14_from_ism as experiment
-from sdilib.lab.experiments.figa14_from_ism import conditional_ism, squeezed
+from sdilib.lab.experiments.figa14_from_ism import squeezed
 from sdilib.lab.notebooks.page import begin
 
 where = {"model": model, "folder": folder, "seed": seed, "learning_rate": learning_rate}
@@ -61,8 +63,8 @@ made = {"DDIM": page.sample(num_steps=page.config["ddim_steps"])}
 made["ISM"] = page.distill(lambda m, _: squeezed(ISM(m), 0.02, 0.5), **drawn)
 made["+ wide t"] = page.distill(lambda m, _: squeezed(ISM(m), 0.1, 0.98), **drawn)
 made["+ annealed t"] = page.distill(lambda m, _: squeezed(ISM(m), 0.1, 0.98), **annealed)
-conditional = page.distill(lambda m, _: squeezed(conditional_ism(m), 0.1, 0.98), **annealed)
-made["+ conditional inversion"] = conditional
+ism = partial(ISM, inversion_guidance_scale=-7.5)
+made["+ conditional inversion"] = page.distill(lambda m, _: squeezed(ism(m), 0.1, 0.98), **annealed)
 made["+ full κ = SDI"] = page.distill(lambda m, _: squeezed(SDI(m), 0.1, 0.98), **annealed)
 
 # %%

@@ -50,12 +50,11 @@ prompts, seeds = page.items
 # %%
 size = {"num_steps": page.config["num_steps"]}
 original = ddim_images(page.model, prompts, seeds, **size)
-made = experiment.regenerated(page.model, prompts, original.latents, **size)
-figure = experiment.draw(original.images, made, page.prompts)
+made, numbers = experiment.regenerated(page.model, prompts, original.latents, **size)
+figure = experiment.draw(original.images, made, numbers["psnr"], page.prompts)
 figure
 
 # %%
-numbers = experiment.measures(made)
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]

@@ -98,8 +98,9 @@ class SDI:
 class ISM:
     """Interval score matching: w(t) (eps(x_t, t, y) - an inversion's last interval's prediction).
 
-    The inversion is unconditional; x_t is the inversion's end. With the full kappa instead of the
-    interval's it is SDI with gamma_inv = 0; with an inversion of one step the two coincide.
+    The inversion is unconditional, if no other gamma_inv is asked for; x_t is the inversion's end.
+    With the full kappa instead of the interval's it is SDI; with an inversion of one step the two
+    coincide.
     Differences from the published code: the empty prompt in place of a long negative one, and the
     inversion's equal grid in place of its own two strides.
 
@@ -108,23 +109,25 @@ class ISM:
         guidance_scale: gamma.
         num_inversion_steps: n, for the whole range.
         weight: w(t), one of `WEIGHTS`.
+        inversion_guidance_scale: gamma_inv; SDI's -7.5 is figure 14's "conditional inversion".
 
     Raises:
-        ValueError: gamma not finite, n below 1, or an unknown weight.
+        ValueError: a gamma not finite, n below 1, or an unknown weight.
 
-    Source: LucidDreamer, 2311.11284.
+    Source: LucidDreamer, 2311.11284; with another gamma_inv appendix B, figure 14.
     """
 
     denoiser: Denoiser
     guidance_scale: float = 7.5
     num_inversion_steps: int = 10
     weight: str = "sigma"
+    inversion_guidance_scale: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
         finite("guidance_scale", self.guidance_scale)
         one_of("weight", self.weight, WEIGHTS)
-        DDIMInversion(num_inversion_steps=self.num_inversion_steps)
+        DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
 
     @torch.no_grad()
     def __call__(
@@ -137,7 +140,7 @@ class ISM:
         """Return ISM's update; see `Rule`."""
         schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
         denoise = GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
-        inversion = DDIMInversion(guidance_scale=0.0, num_inversion_steps=self.num_inversion_steps)
+        inversion = DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
         kappa = inversion(x0, t, denoise, generator)
         return Update.from_noises(
             x0,

@@ -98,7 +98,8 @@ OF_KAPPA = {
 
 def test_each_rule_has_its_settings_with_one_gamma_for_all():
     assert rule_settings("sds") == SHARED
-    assert rule_settings("ism") == SHARED | {"num_inversion_steps": 10}
+    own = {"num_inversion_steps": 10, "inversion_guidance_scale": 0.0}
+    assert rule_settings("ism") == SHARED | own
     assert set(OF_KAPPA) == set(KAPPAS)
     assert rule_settings("sdi") == rule_settings("sdi", {"kappa": "inversion"})
     for kappa, settings in OF_KAPPA.items():

@@ -1,6 +1,6 @@
 """Figure 3: what gamma does to samples of DDIM: the words that they show, their saturation and their diversity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -64,29 +64,22 @@ def measures(made: Made, prompts: Sequence[str], evaluator: Evaluator | None = N
     Raises:
         ValueError: a prompt with a single image.
     """
-    images = {scale: run.images for scale, run in made.items()}
-    found = (
-        {}
-        if evaluator is None
-        else {
-            WORDS: {scale: words_shown(evaluator, each, prompts) for scale, each in images.items()}
-        }
-    )
-    return found | {
-        COLOUR: {scale: saturation(each) for scale, each in images.items()},
-        CLIPPED: {scale: clipped(each) for scale, each in images.items()},
-        DISTANCE: {scale: seed_distance(each, prompts) for scale, each in images.items()},
-        COST: costs(made),
+    asked: dict[str, Callable[[Tensor], Tensor]] = {
+        COLOUR: saturation,
+        CLIPPED: clipped,
+        DISTANCE: lambda images: seed_distance(images, prompts),
     }
+    if evaluator is not None:
+        asked = {WORDS: lambda images: words_shown(evaluator, images, prompts)} | asked
+    found = {m: {scale: of(run.images) for scale, run in made.items()} for m, of in asked.items()}
+    return found | {COST: costs(made)}
 
 
 CLAIMS = (
     Less(
-        "Small γ ignores words of the prompt: fewer are shown at 1 than at 7.5", WORDS, "1", "7.5"
+        "Small γ ignores words: fewer of the prompt are shown at 1 than at 7.5", WORDS, "1", "7.5"
     ),
-    Less(
-        "High γ over-saturates: images are more saturated at 100 than at 7.5", COLOUR, "7.5", "100"
-    ),
+    Less("High γ over-saturates: more saturation at 100 than at 7.5", COLOUR, "7.5", "100"),
     Less(
         "... or drives more of their values out of the range of colours at 100 than at 7.5",
         CLIPPED,
@@ -120,7 +113,7 @@ def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figu
         for y in shown
     }
     titles, height = [f"γ = {scale}" for scale in made], 1.6
-    figure, below = images_above(rows, titles, height, titles=ONE_LINE)
+    figure, (below,) = images_above(rows, titles, height, titles=ONE_LINE)
     drawn = [name for name in (WORDS, COLOUR, CLIPPED, DISTANCE) if name in numbers]
     for axes, name in zip(panels(below, len(drawn), height, between=0.26), drawn, strict=True):
         draw_against(axes, SCALES, numbers[name], name)

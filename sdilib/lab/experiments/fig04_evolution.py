@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from torch import Tensor
 
 from sdilib.checks import positive_int
@@ -92,7 +91,7 @@ def distilled(
 ) -> Latents:
     """Distill latent scenes by plain steps (eq. 10) and keep their parameters at DDIM's times.
 
-    They begin, at t = 1, at DDIM's x0(1), as in `text_to_image.distilled_images`; what belongs to a time t is the scene
+    They begin, at t = 1, at DDIM's x0(1), as in `lab.images.distilled_images`; what belongs to a time t is the scene
     after its step at t.
 
     Args:
@@ -140,7 +139,7 @@ def measures(
     ends = {name: images[CLEAN if name == NOISY else name][:, -1:] for name in images}
     distance = {name: along.root_mean_square(each - ends[name]) for name, each in images.items()}
     noisy, scene, clean = (distance[name] for name in (NOISY, SCENE, CLEAN))
-    few, sharp = len(scene), {"x0(t)": detail[CLEAN], "scene": detail[SCENE]}
+    few = len(scene)
     return {
         DETAIL: detail,
         DISTANCE: distance,
@@ -148,13 +147,14 @@ def measures(
         ERROR: {"cached κ": along.relative_error(cached, latents[CLEAN][: len(cached)]).flatten()},
         SHARPNESS: {
             "x0(1)": detail[CLEAN][:, 0],
-            **{f"the last {name}": each[:, -1] for name, each in sharp.items()},
+            "the last x0(t)": detail[CLEAN][:, -1],
             "the first scene": detail[SCENE][:, 0],
+            "the last scene": detail[SCENE][:, -1],
         },
         START: {CLEAN: clean[:, 0], NOISY: noisy[:, 0]},
         LAG: {
-            name: (scene - each[:few]).abs().mean(1)
-            for name, each in ((CLEAN, clean), (NOISY, noisy))
+            CLEAN: (scene - clean[:few]).abs().mean(1),
+            NOISY: (scene - noisy[:few]).abs().mean(1),
         },
     }
 
@@ -212,8 +212,11 @@ def draw(
     def panel(left: float, bottom: float, width: float, tall: float) -> Axes:
         return figure.add_axes((left / WIDTH, bottom / height, width / WIDTH, tall / height))
 
-    axes.text(0.04, height - 0.05, "a  one run in its variables", fontsize=8, va="top")
-    axes.text(WIDTH - PLANE, height - 0.05, "e  the same in the plane", fontsize=8, va="top")
+    for x, title in (
+        (0.04, "a  one run in its variables"),
+        (WIDTH - PLANE, "e  the same in the plane"),
+    ):
+        axes.text(x, height - 0.05, title, fontsize=8, va="top")
     axes.text(NAME - 0.07, height - TOP + 0.04, "t =", fontsize=7, ha="right")
     for column, k in enumerate(shown):
         x = NAME + (column + 0.48) * side
@@ -226,8 +229,8 @@ def draw(
     width = (WIDTH - GAP - PLANE) / 3 - TICKS
     for k, measure in enumerate((DETAIL, DISTANCE, CHANGE)):
         curves = panel(k * (width + TICKS) + TICKS, UNDER, width, CURVES)
-        draw_curves(curves, times[measure == CHANGE :], numbers[measure], HUES)
-        curves.set_title(f"{'bcd'[k]}  {measure}", fontsize=8, loc="left", pad=4)
+        at, title = times[measure == CHANGE :], f"{'bcd'[k]}  {measure}"
+        draw_curves(curves, at, numbers[measure], title, colour=HUES.__getitem__)
     shape = (PLANE - 0.04, height - LEGEND - 0.24)
     _draw_plane(panel(WIDTH - PLANE, LEGEND, *shape), shape[1] / shape[0], run)
     return figure
@@ -240,13 +243,19 @@ def _draw_plane(axes: Axes, tall: float, run: plane.Paths) -> None:
     x_bar, x0, updated = (
         path[:, 0] for path in (run.x_bar, run.x0["DDIM"], run.x0["SDI, cached κ"])
     )
-    dashes = {"color": HUES[NOISY], "linestyle": (0, (3, 2))}
-    for start, end in zip(x_bar.tolist(), x0.tolist(), strict=True):
-        axes.plot(*zip(start, end, strict=True), **dashes, linewidth=0.7, alpha=0.6)
+    blue, orange = HUES[NOISY], HUES[CLEAN]
     path: dict[str, Any] = {"marker": "o", "markersize": 3.6, "zorder": 4}
-    axes.plot(*x_bar.T.tolist(), color=HUES[NOISY], linewidth=1.4, **path)
-    axes.plot(*x0.T.tolist(), color=HUES[CLEAN], linestyle="", **path)
-    arrow = {"arrowstyle": "-|>", "color": HUES[CLEAN], "linewidth": 1.4, "mutation_scale": 8}
+    line = {"color": blue, "linewidth": 1.4, "label": r"DDIM's $\bar{x}(t)$ (eq. 2)"}
+    axes.plot(*x_bar.T.tolist(), **path, **line)
+    dashes: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 0.7, "alpha": 0.6}
+    x, y = torch.stack([x_bar, x0]).unbind(-1)
+    labels = ["denoised in one step (eq. 5)", *[None] * (len(x0) - 1)]
+    axes.plot(x, y, label=labels, color=blue, **dashes)
+    axes.plot(*x0.T.tolist(), color=orange, linestyle="", **path)
+    # Stands for the arrows in the legend.
+    arrows = r"SDI's update of $x_0(t)$ (eq. 10)"
+    axes.plot([], [], ">-", label=arrows, markersize=5, color=orange)
+    arrow = {"arrowstyle": "-|>", "color": orange, "linewidth": 1.4, "mutation_scale": 8}
     for start, end in pairwise(updated.tolist()):
         axes.annotate("", end, start, arrowprops=arrow | {"shrinkA": 0, "shrinkB": 0}, zorder=5)
     k = int(x0.diff(dim=0).norm(dim=1).argmax())
@@ -265,15 +274,5 @@ def _draw_plane(axes: Axes, tall: float, run: plane.Paths) -> None:
     axes.set(xlim=(high[0] - across, high[0]), ylim=(high[1] - across * tall, high[1]))
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(color="#bbbbbb", linewidth=0.6)
-    drawn = {
-        r"DDIM's $\bar{x}(t)$ (eq. 2)": {"color": HUES[NOISY], "marker": "o", "markersize": 3.6},
-        "denoised in one step (eq. 5)": dashes | {"linewidth": 0.8},
-        r"SDI's update of $x_0(t)$ (eq. 10)": {
-            "color": HUES[CLEAN],
-            "marker": ">",
-            "markersize": 5,
-        },
-    }
-    handles = [Line2D([], [], label=label, **style) for label, style in drawn.items()]
     place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "borderaxespad": 0.3}
-    axes.legend(handles=handles, fontsize=7, frameon=False, handlelength=2, **place)
+    axes.legend(fontsize=7, frameon=False, handlelength=2, **place)

@@ -20,7 +20,7 @@ from sdilib.inversion import Cached, DDIMInversion, invert
 from sdilib.lab.claims import Less
 from sdilib.lab.experiments.shared.canvas import canvas, noise_images, picture
 from sdilib.lab.experiments.shared.drawing import COLOURS, Figure, pixels
-from sdilib.lab.experiments.shared.path import root_mean_square
+from sdilib.lab.experiments.shared.path import root_mean_square, sdi_with
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import distilled_steps
@@ -29,42 +29,60 @@ __all__ = ["CLAIMS", "Overview", "draw", "images", "measures", "one_step"]
 
 RESIDUAL, DISTANCE = "residuals", "distances to DDIM"
 
-CLAIMS = (
-    Less(
-        "At the step drawn, the inverted κ solves eq. 8 better than a random one",
-        RESIDUAL,
-        "SDI",
-        "SDS",
-        note="residual r(t)",
-    ),
-    Less(
-        "At the step drawn, SDI's target lies closer to DDIM's next x0(t) than SDS's does",
-        DISTANCE,
-        "SDI",
-        "SDS",
-        note="root mean square over latents",
-    ),
+CLAIMS = tuple(
+    Less(f"At the step drawn, {said}", measure, "SDI", "SDS", note)
+    for said, measure, note in (
+        ("the inverted κ solves eq. 8 better than a random one", RESIDUAL, "residual r(t)"),
+        ("SDI's target lies closer to DDIM's next x0(t) than SDS's", DISTANCE, "RMS over latents"),
+    )
 )
 
-GREEN, PURPLE, INK, PALE = COLOURS["SDI"], COLOURS["SDS"], "#333333", "#666666"
-GROUND = {
-    "scene": ("#f4efe6", "#b8a888"),
-    "inversion": ("#e9f3ea", GREEN),
-    "network": ("#e6eaf2", "#5b6f95"),
-    "prompt": ("#fdf6d8", "#c9b458"),
-}
-"""Of each box, and of its edge."""
+GREEN, PURPLE, INK = COLOURS["SDI"], COLOURS["SDS"], "#333333"
+FAINT = {"color": "#666666", "fontsize": 6.5}
 
-HEIGHT, UPPER, LOWER, SIDE = 3.58, 1.96, 0.7, 0.8
-"""Of the figure, of the middles of SDI's lane and of SDS's, and of an image, in inches."""
+HEIGHT, UPPER, LOWER, MIDDLE = 3.58, 1.96, 0.7, 1.33
+"""Of the figure, and of SDI's lane, SDS's and what lies between them, in inches."""
 
 SCENE, RENDER, INVERSION, NOISED, NETWORK, TARGET = 0.76, 2.04, 3.28, 4.66, 5.64, 6.7
 """The middle of each station on both lanes, from the left."""
 
-NOISE, WAIST = 0.56, 0.28
-"""Side of SDS's noise, and half the network's width, in inches."""
+SIDE, NOISE, RUNG, WAIST = 0.8, 0.56, 0.36, 0.28
+"""Side of an image, of SDS's noise and of an image in the inversion, and half the network's width, in inches."""
 
-DASHED = {"linestyle": (0, (3, 2)), "linewidth": 1.0}
+DASHED: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 1.0}
+ENDS = {NOISED: SIDE / 2, NETWORK: WAIST, TARGET: SIDE / 2}
+LANES = (
+    ("SDI", "target", UPPER, GREEN, {SCENE: 0.68, RENDER: SIDE / 2, INVERSION: 0.66, **ENDS}, {}),
+    ("SDS", "SDS's target", LOWER, PURPLE, {INVERSION: NOISE / 2, **ENDS}, DASHED),
+)
+"""Of each rule what it denoises to, height, colour, stations with half their widths, and style of its arrows."""
+
+_FOOT = ((-WAIST, -0.42), (0.0, -0.12), (WAIST, -0.42))
+HOURGLASS = [
+    (NETWORK + sign * x, lane + sign * y)
+    for sign, lane in ((1, LOWER), (-1, UPPER))
+    for x, y in _FOOT
+]
+"""Corners of the network, which both lanes pass."""
+
+FORMULA = r"update  $\nabla_\psi = \sigma(t)\,[\,\epsilon(x(t), t, y) - \kappa\,]\;\partial g / \partial \psi$"
+
+TEXTS: tuple[tuple[float, float, str, dict[str, Any]], ...] = (
+    (SCENE, UPPER + 0.6, r"scene $\psi$", {"va": "top"}),
+    (SCENE + 0.39, UPPER - 0.16, "camera $c$", {"va": "top", **FAINT}),
+    (INVERSION, UPPER + 0.43, "DDIM inversion, 0 → t", {"va": "top", "color": GREEN}),
+    (NETWORK, MIDDLE + 0.16, "UNet", {"fontsize": 8}),
+    (NETWORK, MIDDLE, r"$\epsilon(x, t, y)$", {}),
+    (NETWORK, MIDDLE - 0.16, "frozen", FAINT),
+    (RENDER - 0.07, LOWER + 0.02, "SDS instead", {"ha": "right", "color": PURPLE}),
+    (
+        (SCENE + TARGET) / 2,
+        HEIGHT - 0.24,
+        FORMULA,
+        {"color": GREEN, "fontsize": 8, "bbox": {"facecolor": "white", "linewidth": 0, "pad": 2}},
+    ),
+)
+"""What is written where, and how; what depends on the step stands in `draw`."""
 
 Latents = Float[Tensor, "items channels h w"]
 
@@ -124,15 +142,9 @@ def one_step(
     number = min(max(round((1 - t) * num_steps), 1), num_steps - 1)
     inversion = inversion or DDIMInversion()
     prompt = model.embed(prompts)
-    run = distilled_steps(
-        model,
-        prompt,
-        seeds,
-        rule=lambda m, eps: SDI(m, guidance_scale, Cached(eps)),
-        num_steps=num_steps,
-        start_guidance_scale=guidance_scale,
-    )
-    *_, step = islice(run, number)
+    settings = {"num_steps": num_steps, "start_guidance_scale": guidance_scale}
+    rule = sdi_with(Cached, guidance_scale)
+    *_, step = islice(distilled_steps(model, prompt, seeds, rule=rule, **settings), number)
     x0, times = step.x0, step.t
     rules: dict[str, Rule] = {
         "SDI": SDI(model, guidance_scale, inversion),
@@ -211,58 +223,71 @@ def draw(
     """
     figure, axes = canvas(HEIGHT)
     noise = {name: noise_images(each.kappa[:1])[0] for name, each in made.updates.items()}
-    _scene(axes, shown["render"][0])
-    picture(axes, shown["render"][0], RENDER, UPPER, SIDE, frame=INK)
-    _below(axes, "render $x_0$", f"at t = {made.t:.2g}", RENDER, UPPER)
-    _inversion(axes, shown["ladder"], made.ladder_times, noise["SDI"])
-    picture(axes, noise["SDS"], INVERSION, LOWER, NOISE, frame=PURPLE)
-    under = {"color": PURPLE, "va": "top"}
-    _text(axes, INVERSION, LOWER - NOISE / 2 - 0.05, r"random noise $\epsilon$", **under)
-    for name, lane, colour, target in (
-        ("SDI", UPPER, GREEN, "target"),
-        ("SDS", LOWER, PURPLE, "SDS's target"),
-    ):
-        picture(axes, shown[f"x(t), {name}"][0], NOISED, lane, SIDE, frame=colour)
-        picture(axes, shown[f"target, {name}"][0], TARGET, lane, SIDE, frame=colour)
+    pictures: list[tuple[Tensor, float, float, float, str, dict[str, Any]]] = [
+        (noise["SDI"], INVERSION + 0.42, UPPER - 0.02, RUNG, GREEN, {r"noise $\kappa$": {}}),
+        (noise["SDS"], INVERSION, LOWER, NOISE, PURPLE, {r"random noise $\epsilon$": {}}),
+    ]
+    # Of the inversion a step half-way and the last.
+    last = len(made.ladder_times) - 1
+    for x, k in zip((INVERSION - 0.42, INVERSION), sorted({last // 2, last}), strict=False):
+        caption = {f"t = {made.ladder_times[k]:.2g}": FAINT | {"color": INK}}
+        pictures.append((shown["ladder"][k], x, UPPER - 0.02, RUNG, GREEN, caption))
+    large = [("render", RENDER, UPPER, INK, "render $x_0$", f"at t = {made.t:.2g}")]
+    for name, target, lane, colour, *_ in LANES:
         residual = f"residual {float(made.updates[name].residual[0]):.2g}"
-        _below(axes, "noised $x(t)$", residual, NOISED, lane, colour)
-        _below(axes, "denoised", target, TARGET, lane, colour)
-    _network(axes)
+        large.append((f"x(t), {name}", NOISED, lane, colour, "noised $x(t)$", residual))
+        large.append((f"target, {name}", TARGET, lane, colour, "denoised", target))
+    for name, x, lane, colour, first, second in large:
+        pictures.append((shown[name][0], x, lane, SIDE, colour, {first: {}, second: FAINT}))
+    for image, x, y, side, colour, caption in pictures:
+        picture(axes, image, x, y, side, frame=colour)
+        for line, (text, style) in enumerate(caption.items()):
+            below = y - side / 2 - 0.05 - 0.12 * line
+            _text(axes, x, below, text, **{"va": "top", "color": colour, **style})
+    for x, y, text, style in TEXTS:
+        _text(axes, x, y, text, **style)
+    _box(axes, SCENE, UPPER, 1.36, 1.3, facecolor="#f4efe6", edgecolor="#b8a888")
+    _box(axes, INVERSION, UPPER, 1.32, 0.98, facecolor="#e9f3ea", edgecolor=GREEN)
+    _scene(axes, shown["render"][0])
+    style = {"facecolor": "#e6eaf2", "edgecolor": "#5b6f95", "linewidth": 0.8, "zorder": 1}
+    axes.add_patch(Polygon(HOURGLASS, joinstyle="round", **style))
     _arrows(axes)
     _prompt(axes, prompt, scales)
-    _update(axes)
     return figure
 
 
+def _arrows(axes: Axes) -> None:
+    """From station to station; from the render down to SDS's noise; and SDI's way back into the scene."""
+    for *_, lane, colour, stations, style in LANES:
+        for (before, left), (after, right) in pairwise(stations.items()):
+            ends = before + left + 0.03, after - right - 0.03
+            _arrow(axes, [(x, lane) for x in ends], colour, **style)
+    down = [(RENDER, UPPER - 0.73), (RENDER, LOWER), (INVERSION - NOISE / 2 - 0.03, LOWER)]
+    _arrow(axes, down, PURPLE, **DASHED)
+    top = HEIGHT - 0.24
+    back = [(TARGET, UPPER + 0.43), (TARGET, top), (SCENE, top), (SCENE, UPPER + 0.68)]
+    _arrow(axes, back, GREEN)
+
+
 def _text(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
-    axes.text(x, y, text, **{"fontsize": 7, "ha": "center", "color": INK, **style})
+    axes.text(x, y, text, **{"fontsize": 7, "ha": "center", "va": "center", "color": INK, **style})
 
 
-def _below(axes: Axes, first: str, second: str, x: float, lane: float, colour: str = INK) -> None:
-    y = lane - SIDE / 2 - 0.05
-    _text(axes, x, y, first, va="top", color=colour)
-    _text(axes, x, y - 0.12, second, va="top", color=PALE, fontsize=6.5)
-
-
-def _box(axes: Axes, name: str, x: float, y: float, width: float, height: float) -> None:
-    ground, edge = GROUND[name]
+def _box(axes: Axes, x: float, y: float, width: float, height: float, **colours: Any) -> None:
     style = {"boxstyle": "round,pad=0,rounding_size=0.07", "linewidth": 0.8, "zorder": 1}
     corner = (x - width / 2, y - height / 2)
-    axes.add_patch(FancyBboxPatch(corner, width, height, facecolor=ground, edgecolor=edge, **style))
+    axes.add_patch(FancyBboxPatch(corner, width, height, **style, **colours))
 
 
 def _arrow(axes: Axes, points: Sequence[tuple[float, float]], colour: str, **style: Any) -> None:
     """Draw an arrow along a line of straight pieces."""
-    drawn = {"arrowstyle": "-|>", "mutation_scale": 8, "linewidth": 1.2, "zorder": 2}
-    drawn |= {"joinstyle": "round", "capstyle": "butt"} | style
-    axes.add_patch(FancyArrowPatch(path=Path(list(points)), color=colour, **drawn))
+    shape = {"path": Path(list(points)), "arrowstyle": "-|>", "mutation_scale": 8}
+    line = {"color": colour, "linewidth": 1.2, "joinstyle": "round", "capstyle": "butt", **style}
+    axes.add_patch(FancyArrowPatch(zorder=2, **shape, **line))
 
 
 def _scene(axes: Axes, image: Tensor) -> None:
     """The parameters as a picture in space, and a camera that looks at it."""
-    height = 1.3
-    _box(axes, "scene", SCENE, UPPER, 1.36, height)
-    _text(axes, SCENE, UPPER + height / 2 - 0.05, r"scene $\psi$", va="top")
     # A square seen from the side: sheared, and its depth shortened.
     slanted = Affine2D.from_values(0.5, 0.22, 0, 0.62, SCENE - 0.56, UPPER - 0.44)
     style = {"extent": (0, 1, 0, 1), "interpolation": "lanczos", "zorder": 3}
@@ -271,80 +296,22 @@ def _scene(axes: Axes, image: Tensor) -> None:
     axes.add_patch(Polygon(corners, fill=False, edgecolor=INK, linewidth=0.8, zorder=4))
     x, y = eye = (SCENE + 0.36, UPPER - 0.02)
     for corner in corners[1:3]:
-        axes.plot(*zip(corner, eye, strict=True), color=PALE, linewidth=0.6, zorder=2)
+        axes.plot(*zip(corner, eye, strict=True), color=FAINT["color"], linewidth=0.6, zorder=2)
     lens = [(x - 0.05, y + 0.06), (x + 0.04, y), (x - 0.05, y - 0.06)]
     axes.add_patch(Rectangle((x + 0.02, y - 0.07), 0.17, 0.14, facecolor=INK, zorder=4))
     axes.add_patch(Polygon(lens, facecolor=INK, zorder=4))
-    _text(axes, x + 0.03, y - 0.14, "camera $c$", va="top", fontsize=6.5, color=PALE)
-
-
-def _inversion(axes: Axes, ladder: Tensor, times: Sequence[float], kappa: Tensor) -> None:
-    """A step half-way and the last, and the noise that they end in."""
-    height, side, middle = 0.98, 0.36, UPPER - 0.02
-    _box(axes, "inversion", INVERSION, UPPER, 1.32, height)
-    title = {"va": "top", "color": GREEN}
-    _text(axes, INVERSION, UPPER + height / 2 - 0.06, "DDIM inversion, 0 → t", **title)
-    left, right = INVERSION - side - 0.06, INVERSION + side + 0.06
-    chosen = sorted({(len(ladder) - 1) // 2, len(ladder) - 1})
-    for x, k in zip((left, INVERSION), chosen, strict=False):
-        picture(axes, ladder[k], x, middle, side, frame=GREEN)
-        label = {"va": "top", "fontsize": 6.5}
-        _text(axes, x, middle - side / 2 - 0.05, f"t = {times[k]:.2g}", **label)
-    picture(axes, kappa, right, middle, side, frame=GREEN)
-    _text(axes, right, middle - side / 2 - 0.05, r"noise $\kappa$", **title)
-
-
-def _network(axes: Axes) -> None:
-    """The denoiser, an hourglass that both lanes pass."""
-    low, high, middle = LOWER - 0.42, UPPER + 0.42, (UPPER + LOWER) / 2
-    left, right = NETWORK - WAIST, NETWORK + WAIST
-    bottom = [(left, low), (NETWORK, low + 0.3), (right, low)]
-    top = [(right, high), (NETWORK, high - 0.3), (left, high)]
-    ground, edge = GROUND["network"]
-    style = {"facecolor": ground, "edgecolor": edge, "linewidth": 0.8, "zorder": 1}
-    axes.add_patch(Polygon([*bottom, *top], joinstyle="round", **style))
-    _text(axes, NETWORK, middle + 0.16, "UNet", va="center", fontsize=8)
-    _text(axes, NETWORK, middle, r"$\epsilon(x, t, y)$", va="center")
-    _text(axes, NETWORK, middle - 0.16, "frozen", va="center", color=PALE, fontsize=6.5)
-
-
-def _arrows(axes: Axes) -> None:
-    half, gap = SIDE / 2, 0.03
-    noised, network = (NOISED - half, NOISED + half), (NETWORK - WAIST, NETWORK + WAIST)
-    target = (TARGET - half, TARGET + half)
-    render, box = (RENDER - half, RENDER + half), (INVERSION - 0.66, INVERSION + 0.66)
-    for (_, start), (end, _) in pairwise(((0.08, 1.44), render, box, noised, network, target)):
-        _arrow(axes, [(start + gap, UPPER), (end - gap, UPPER)], GREEN)
-    noise = (INVERSION - NOISE / 2, INVERSION + NOISE / 2)
-    for (_, start), (end, _) in pairwise((noise, noised, network, target)):
-        _arrow(axes, [(start + gap, LOWER), (end - gap, LOWER)], PURPLE, **DASHED)
-    corner = [(RENDER, UPPER - half - 0.33), (RENDER, LOWER), (noise[0] - gap, LOWER)]
-    _arrow(axes, corner, PURPLE, **DASHED)
-    beside = {"ha": "right", "va": "center", "color": PURPLE}
-    _text(axes, RENDER - 0.07, LOWER + 0.02, "SDS instead", **beside)
 
 
 def _prompt(axes: Axes, prompt: str, scales: tuple[float, float]) -> None:
+    """The prompt in its box, and gamma on its way to the inversion and to the network."""
     shown = shorten(prompt, 32, placeholder="…")
-    width = 0.78 + 0.056 * len(shown)
+    half = 0.39 + 0.028 * len(shown)
     middle, y = (INVERSION + NETWORK) / 2, UPPER + 0.82
-    _box(axes, "prompt", middle, y, width, 0.22)
-    _text(axes, middle, y, f"prompt $y$: {shown}", va="center")
-    inverse, forward = scales
-    for x, end, sign, side, label in (
-        (INVERSION, UPPER + 0.52, -1, "right", rf"$\gamma_\mathrm{{inv}} = {inverse:g}$"),
-        (NETWORK, UPPER + 0.17, 1, "left", rf"$\gamma = {forward:g}$"),
+    _box(axes, middle, y, 2 * half, 0.22, facecolor="#fdf6d8", edgecolor="#c9b458")
+    _text(axes, middle, y, f"prompt $y$: {shown}")
+    for gamma, name, x, end, sign, side in (
+        (scales[0], r"\gamma_\mathrm{inv}", INVERSION, UPPER + 0.52, -1, "right"),
+        (scales[1], r"\gamma", NETWORK, UPPER + 0.17, 1, "left"),
     ):
-        _arrow(axes, [(middle + sign * width / 2, y), (x, y), (x, end)], "#a8923a", linewidth=1)
-        _text(axes, x + sign * 0.06, y - 0.1, label, ha=side, va="center")
-
-
-def _update(axes: Axes) -> None:
-    """SDI's way back into the scene, over the top."""
-    y = HEIGHT - 0.24
-    way = [(TARGET, UPPER + SIDE / 2 + 0.03), (TARGET, y), (SCENE, y), (SCENE, UPPER + 0.68)]
-    _arrow(axes, way, GREEN)
-    formula = r"update  $\nabla_\psi = \sigma(t)\,[\,\epsilon(x(t), t, y) - \kappa\,]\;\partial g / \partial \psi$"
-    ground = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-    style = {"va": "center", "color": GREEN, "fontsize": 8, "bbox": ground}
-    _text(axes, (SCENE + TARGET) / 2, y, formula, **style)
+        _arrow(axes, [(middle + sign * half, y), (x, y), (x, end)], "#a8923a", linewidth=1)
+        _text(axes, x + sign * 0.06, y - 0.1, f"${name} = {gamma:g}$", ha=side)

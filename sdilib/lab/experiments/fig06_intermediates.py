@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from sdilib.checks import in_range, positive_int, reject
 from sdilib.guidance import SDI, SDS, Rule, View
 from sdilib.inversion import DDIMInversion, KappaChoice
 from sdilib.lab.claims import Less
@@ -19,20 +18,7 @@ from sdilib.lab.experiments.shared.path import batched, decoded, fine_detail
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = [
-    "CLAIMS",
-    "COSINE",
-    "DETAIL",
-    "PLACE",
-    "TIMES",
-    "Noised",
-    "coverage",
-    "draw",
-    "intermediates",
-    "measures",
-    "rows",
-    "summary",
-]
+__all__ = ["CLAIMS", "TIMES", "draw", "intermediates", "measures"]
 
 TIMES = tuple(k / 10 for k in range(1, 10))
 """That renders are noised to."""
@@ -43,11 +29,8 @@ SHOWN = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 DETAIL = "fine detail of x0(t)"
 COSINE = "cosine of neighbours' updates"
 PLACE = "κ², object / background"
-LIKE, EARLY, WHERE = (
-    f"{COSINE}, mean over t",
-    f"{DETAIL}, mean over t ≥ 0.7",
-    f"{PLACE}, mean over t",
-)
+LIKE, WHERE = f"{COSINE}, mean over t", f"{PLACE}, mean over t"
+EARLY = f"{DETAIL}, mean over t ≥ 0.7"
 
 CLAIMS = tuple(
     Less(said, measure, "SDS", "SDI", note=note)
@@ -71,7 +54,7 @@ CLAIMS = tuple(
 )
 
 BELOW = 1.55
-"""Height of the drawing.panels with their labels, in inches."""
+"""Height of the panels with their labels, in inches."""
 
 Renders = Float[Tensor, "items channels h w"]
 Latents = Float[Tensor, "items times channels h w"]
@@ -101,11 +84,10 @@ def intermediates(
     seeds: Sequence[int],
     *,
     times: Sequence[float] = TIMES,
-    guidance_scale: float = 7.5,
     kappa: KappaChoice | None = None,
     batch_size: int = 16,
 ) -> dict[str, Noised]:
-    """Noise and denoise renders at several t, by SDS and by SDI at the same gamma.
+    """Noise and denoise renders at several t, by SDS and by SDI, both at gamma = 7.5.
 
     Args:
         model: frozen.
@@ -113,18 +95,13 @@ def intermediates(
         prompts: one per render.
         seeds: one per render.
         times: in (0, 1], rising.
-        guidance_scale: gamma of both.
         kappa: SDI's; None is `DDIMInversion()`.
         batch_size: renders at a time.
 
     Raises:
-        ValueError: an argument outside its range.
+        ValueError: `batch_size` below 1.
         NonFiniteError: a prediction is not finite.
     """
-    for t in times:
-        in_range("times", t, 0.0, 1.0, open_low=True)
-    if not times or list(times) != sorted(set(times)):
-        reject("times", list(times), "at least one time, rising")
     embedded, renders = model.embed(prompts), x0.to(model.device)
 
     def ask(items: Tensor, rule: Rule) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -135,12 +112,8 @@ def intermediates(
             update = rule(some, each, view, draws)
             yield model.schedule.add_noise(some, update.kappa, each), update.denoised, update.kappa
 
-    rules = {
-        "SDS": SDS(model, guidance_scale),
-        "SDI": SDI(model, guidance_scale, DDIMInversion() if kappa is None else kappa),
-    }
-    made = {}
-    for name, rule in rules.items():
+    made, sdi = {}, SDI(model, 7.5, kappa or DDIMInversion())
+    for name, rule in (("SDS", SDS(model, 7.5)), ("SDI", sdi)):
         before, size = model.num_forwards, {"total": len(times), "batch_size": batch_size}
         x_t, denoised, noise = batched(len(prompts), partial(ask, rule=rule), name=name, **size)
         cost = (model.num_forwards - before) / len(prompts)
@@ -149,23 +122,19 @@ def intermediates(
 
 
 def coverage(
-    images: Float[Tensor, "items 3 height width"], *, size: int, threshold: float = 0.1
+    images: Float[Tensor, "items 3 height width"], *, size: int
 ) -> Float[Tensor, "items size size"]:
     """Return how much of each cell the object covers: pixels that differ from the colour of the image's border.
 
+    They differ where a channel lies more than a tenth of its range from the border's mean.
+
     Args:
         images: in [0, 1].
-        size: cells per side.
-        threshold: of the largest difference of a channel from the border's mean, in (0, 1).
-
-    Raises:
-        ValueError: an argument outside its range.
+        size: cells per side, at least 1.
     """
-    positive_int("size", size)
-    in_range("threshold", threshold, 0.0, 1.0, open_low=True)
     ends = [images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]]
     border = torch.cat(ends, dim=-1).mean(-1)[..., None, None]
-    differs = ((images - border).abs().amax(1, keepdim=True) > threshold).float()
+    differs = ((images - border).abs().amax(1, keepdim=True) > 0.1).float()
     return functional.adaptive_avg_pool2d(differs, size)[:, 0]
 
 
@@ -189,14 +158,12 @@ def measures(
         Fine detail of the denoised images; the cosine between the updates x0(t) - x0 at neighbouring
         times, one fewer; the mean square of kappa on the object over that on the background.
     """
+    along = functional.cosine_similarity
     where = coverage(render, size=x0.shape[-1])[:, None, None]
     updates = {name: (each.denoised - x0[:, None].cpu()).flatten(2) for name, each in run.items()}
     numbers = {
         DETAIL: {name: fine_detail(each) for name, each in denoised.items()},
-        COSINE: {
-            name: functional.cosine_similarity(each[:, 1:], each[:, :-1], dim=2)
-            for name, each in updates.items()
-        },
+        COSINE: {name: along(each[:, 1:], each[:, :-1], dim=2) for name, each in updates.items()},
         PLACE: {
             name: _mean_square(each.kappa, where) / _mean_square(each.kappa, 1 - where)
             for name, each in run.items()
@@ -276,14 +243,10 @@ def draw(
     first = {rule: each[0] for rule, each in denoised.items()}
     titles = ["render", *(f"t = {times[k]:.2g}" for k in shown)]
     drawn = rows(render[0], noised, first, shown)
-    figure, below = drawing.images_above(drawn, titles, BELOW, titles=drawing.ONE_LINE)
+    figure, (below,) = drawing.images_above(drawn, titles, BELOW, titles=drawing.ONE_LINE)
     line = drawing.panels(below, 3, BELOW, between=0.28)
     for axes, measure in zip(line, (DETAIL, COSINE, PLACE), strict=True):
-        at = times[measure == COSINE :]
-        drawing.draw_curves(
-            axes, at, numbers[measure], {rule: drawing.colour_of(rule) for rule in run}
-        )
-        axes.set_title(measure, fontsize=8, loc="left")
+        drawing.draw_curves(axes, times[measure == COSINE :], numbers[measure], measure)
         axes.set_xlim(0, 1)  # as the columns run
     line[0].legend(loc="lower left", **drawing.SMALL)
     return figure

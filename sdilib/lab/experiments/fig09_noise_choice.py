@@ -41,28 +41,23 @@ RULES = {name: along.sdi_with(make) for name, make in CHOICES.items()}
 
 RANDOM, FIXED, FIXED_POINT, DESCENT, INVERSION, CACHED = CHOICES
 MEAN, RATIO, SHARE = "mean of r(t)", "of random noise's", "residual at each t, of random noise's"
+ROUNDED, OVER_T = "rounding in float32", "mean over t"
 NEAREST = "of 1, 2, 5 and 10 iterations those that cost most nearly what the inversion does"
 
 CLAIMS = (
     *(
         Less(f"Inversion has a lower residual than {said}", MEAN, INVERSION, rival, note=note)
         for rival, said, note in (
-            (RANDOM, "random noise", "mean over t"),
-            (FIXED, "fixed noise", "mean over t"),
-            (FIXED_POINT, "fixed-point iteration", "mean over t"),
-            (DESCENT, "gradient descent", "mean over t"),
+            (RANDOM, "random noise", OVER_T),
+            (FIXED, "fixed noise", OVER_T),
+            (FIXED_POINT, "fixed-point iteration", OVER_T),
+            (DESCENT, "gradient descent", OVER_T),
             ("fixed point at equal cost", "fixed-point iteration at equal cost", NEAREST),
             ("descent at equal cost", "gradient descent at equal cost", NEAREST),
         )
     ),
     Within("Resampled and fixed noise produce the same residual, to 5 %", RATIO, FIXED, 0.95, 1.05),
-    Exact(
-        "DDIM's own prediction at x(t), cached, solves eq. 8 at x0(t)",
-        SHARE,
-        CACHED,
-        at_most=1e-3,
-        note="rounding in float32",
-    ),
+    Exact("DDIM's prediction at x(t), cached, solves eq. 8 at x0(t)", SHARE, CACHED, 1e-3, ROUNDED),
 )
 
 ByChoice = Mapping[str, Float[Tensor, "items times"]]
@@ -80,22 +75,19 @@ def measures(path: along.Path) -> dict[str, dict[str, Any]]:
     for name, make in (CHOICES | CHEAPER).items():
         before, began = denoiser.num_forwards, time.perf_counter()
         kappa = along.noises(path, make, name=name)
-        spent[name] = [
-            (denoiser.num_forwards - before) / points,
-            (time.perf_counter() - began) / points,
-        ]
+        both = denoiser.num_forwards - before, time.perf_counter() - began
+        spent[name] = [each / points for each in both]
         r[name] = along.residuals(path, kappa)
     # Through frozen weights a backward pass takes about as long as the forward one.
-    passes = {name: 2.0 if name.startswith("descent") else 1.0 for name in spent}
-    costs = {name: passes[name] * forwards for name, (forwards, _) in spent.items()}
+    costs = {name: n * (1 + name.startswith("descent")) for name, (n, _) in spent.items()}
     return {**summary(r, costs), "forwards and seconds": spent}
 
 
 def summary(r: ByChoice, costs: Mapping[str, float]) -> dict[str, dict[str, Any]]:
-    """Return along.residuals and costs, and what `CLAIMS` compares.
+    """Return residuals and costs, and what `CLAIMS` compares.
 
     Args:
-        r: along.residuals by choice, those of `CHOICES` and `CHEAPER`.
+        r: residuals by choice, those of `CHOICES` and `CHEAPER`.
         costs: of one kappa in sample-forwards, a backward pass counted as one, by choice.
     """
     mean = {name: each.mean(1) for name, each in r.items()}
@@ -124,17 +116,15 @@ def draw(
     Args:
         rows: one image per prompt, by choice; the first eight are drawn.
         columns: the prompts.
-        times: falling, of the along.residuals.
-        r: along.residuals by choice, in rising cost within a family; those that are no row of images are drawn against cost
+        times: falling, of the residuals.
+        r: residuals by choice, in rising cost within a family; those that are no row of images are drawn against cost
             alone.
         costs: of one kappa, in sample-forwards, by choice.
     """
-    figure, below = drawing.images_above(rows, columns, drawing.PANELS)
+    figure, (below,) = drawing.images_above(rows, columns, drawing.PANELS)
     over_t, against = drawing.panels(below, 2, drawing.PANELS)
-    named = {f"{name}  ({costs[name]:.0f})": name for name in rows if name in r}
-    colours = {label: drawing.colour_of(name) for label, name in named.items()}
-    drawing.draw_curves(over_t, times, {label: r[name] for label, name in named.items()}, colours)
-    over_t.set_title("residual r(t) of eq. 8", fontsize=8, loc="left")
+    named = {f"{name}  ({costs[name]:.0f})": r[name] for name in rows if name in r}
+    drawing.draw_curves(over_t, times, named, "residual r(t) of eq. 8")
     over_t.legend(title="κ  (sample-forwards)", title_fontsize=6.5, **drawing.SMALL)
     _draw_costs(against, r, costs)
     return figure
@@ -145,24 +135,18 @@ def _draw_costs(axes: Axes, r: ByChoice, costs: Mapping[str, float]) -> None:
         members = sorted((n for n in r if n.partition(",")[0] == family), key=costs.__getitem__)
         places = [(costs[name], float(r[name].mean())) for name in members]
         colour = drawing.colour_of(family)
-        axes.plot(
-            *zip(*places, strict=True),
-            "o-",
-            color=colour,
-            markersize=4,
-            linewidth=1.2,
-            label=family,
-        )
+        line: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.2, "label": family}
+        axes.plot(*zip(*places, strict=True), color=colour, **line)
         for name, place in zip(members, places, strict=True):
             number = name.partition(", ")[2].removeprefix("n = ").removeprefix("×")
             text = {"textcoords": "offset points", "xytext": (0, 4), "ha": "center"}
             axes.annotate(number, place, fontsize=6.5, color=colour, **text)
     axes.set_xscale("symlog", linthresh=2, linscale=0.3)
-    axes.set_xticks([0, 2, 5, 10, 20, 40], ["0", "2", "5", "10", "20", "40"], minor=False)
+    ticks = [0, 2, 5, 10, 20, 40]
+    axes.set_xticks(ticks, map(str, ticks))
     axes.minorticks_off()
     axes.margins(x=0.1)
     axes.set_ylim(bottom=0, top=1.18 * axes.get_ylim()[1])
-    axes.set_xlabel("sample-forwards for one κ", fontsize=8)
-    axes.set_title("mean of r(t), by iterations or n, against cost", fontsize=8, loc="left")
     axes.legend(**drawing.SMALL)
-    drawing.quiet(axes)
+    title = "mean of r(t), by iterations or n, against cost"
+    drawing.finish(axes, title, "sample-forwards for one κ")

@@ -29,27 +29,21 @@ BOTH, NONE, HALF, NEGATIVE = STRATEGIES
 PAIRS = ((HALF, NEGATIVE), (HALF, NONE), (NEGATIVE, NONE))
 """Strategies that the paper finds on par."""
 
-MEAN, RATIO = "mean of r(t)", "ratio of residuals"
+MEAN, RATIO, OVER_T = "mean of r(t)", "ratio of residuals", "mean over t"
 
 CLAIMS = (
     *(
-        Less(
-            f"(γ_inv, γ_fwd) = {low} has a lower residual than {high}",
-            MEAN,
-            low,
-            high,
-            note="mean over t",
-        )
+        Less(f"(γ_inv, γ_fwd) = {low} has a lower residual than {high}", MEAN, low, high, OVER_T)
         for low, high in ((NEGATIVE, HALF), (NEGATIVE, BOTH), (HALF, BOTH), (NONE, BOTH))
     ),
     *(
         Within(
-            f"{one} and {other} perform on par: along.residuals within 20 % of each other",
+            f"{one} and {other} perform on par: residuals within 20 % of each other",
             RATIO,
             f"{other} / {one}",
-            at_least=1 / 1.2,
-            at_most=1.2,
-            note="the paper names no margin",
+            1 / 1.2,
+            1.2,
+            "the paper names no margin",
         )
         for one, other in PAIRS
     ),
@@ -65,7 +59,7 @@ def measures(path: along.Path) -> dict[str, dict[str, Any]]:
     Strategies that share gamma_inv share the inversion.
 
     Args:
-        path: its gamma plays no role in the along.residuals.
+        path: its gamma plays no role in the residuals.
     """
     kappas = {inverse: _inverted(path, inverse) for inverse, _ in STRATEGIES.values()}
     return summary(
@@ -77,10 +71,10 @@ def measures(path: along.Path) -> dict[str, dict[str, Any]]:
 
 
 def summary(r: ByStrategy) -> dict[str, dict[str, Any]]:
-    """Return along.residuals, and what `CLAIMS` compares.
+    """Return the residuals, and what `CLAIMS` compares.
 
     Args:
-        r: along.residuals by strategy.
+        r: residuals by strategy.
     """
     mean = {name: each.mean(1) for name, each in r.items()}
     ratios = {f"{other} / {one}": mean[other] / mean[one] for one, other in PAIRS}
@@ -98,13 +92,12 @@ def maps(
         forward_scales: values of gamma_fwd, a call of the denoiser each.
     """
     kappas = [_inverted(path, inverse) for inverse in inverse_scales]
-    rows = [
-        torch.stack(
-            [along.residuals(path, kappa, guidance_scale=gamma).mean(0) for gamma in forward_scales]
-        )
+    asked = [
+        along.residuals(path, kappa, guidance_scale=gamma).mean(0)
         for kappa in kappas
+        for gamma in forward_scales
     ]
-    return torch.stack(rows)
+    return torch.stack(asked).unflatten(0, (len(kappas), -1))
 
 
 def _inverted(path: along.Path, gamma: float) -> Tensor:
@@ -132,14 +125,12 @@ def clean_deviations(
         for step in invert(x0, denoise, t=1.0, num_inversion_steps=num_inversion_steps):
             yield (full_kappa(x0, step.x_next, t=step.t_next, denoise=denoise),)
 
-    size = {"total": num_inversion_steps, "batch_size": path.batch_size}
-    count = len(path.seeds)
-    return {
-        gamma: along.root_mean_square(
-            along.batched(count, partial(rows, gamma=gamma), name="clean", **size)[0]
-        )
-        for gamma in inverse_scales
-    }
+    size = {"total": num_inversion_steps, "batch_size": path.batch_size, "name": "clean"}
+    found = {}
+    for gamma in inverse_scales:
+        (kappa,) = along.batched(len(path.seeds), partial(rows, gamma=gamma), **size)
+        found[gamma] = along.root_mean_square(kappa)
+    return found
 
 
 def draw(
@@ -158,34 +149,27 @@ def draw(
     Args:
         rows: one image per prompt, by strategy (gamma_inv, gamma_fwd); the first eight are drawn.
         columns: the prompts.
-        times: falling, of the along.residuals.
-        r: along.residuals by strategy.
+        times: falling, of the residuals.
+        r: residuals by strategy.
         deviations: from `clean_deviations`.
         grid_times: of the maps.
         grid: from `maps`.
         scales: its values of gamma_inv and gamma_fwd.
     """
-    figure, below = drawing.images_above(rows, columns, 2 * drawing.PANELS)
-    upper, lower = (below.add_subfigure(part) for part in below.add_gridspec(2, 1, hspace=0))
+    heights = drawing.PANELS, drawing.PANELS
+    figure, (upper, lower) = drawing.images_above(rows, columns, *heights)
     over_t, spread = drawing.panels(upper, 2, drawing.PANELS)
-    drawing.draw_curves(over_t, times, r, {name: drawing.colour_of(name) for name in r})
-    over_t.set_title("residual r(t) of eq. 8", fontsize=8, loc="left")
-    over_t.legend(
-        title=f"({drawing.INVERSE}, {drawing.FORWARD})", title_fontsize=6.5, **drawing.SMALL
-    )
+    drawing.draw_curves(over_t, times, r, "residual r(t) of eq. 8")
+    head = {"title": f"({drawing.INVERSE}, {drawing.FORWARD})", "title_fontsize": 6.5}
+    over_t.legend(**head, **drawing.SMALL)
     colours = _shades(deviations)
     for scale, each in deviations.items():
-        steps = each.shape[1]
-        t = [(k + 1) / steps for k in range(steps)]
+        t = torch.linspace(0, 1, each.shape[1] + 1)[1:]
         spread.plot(t, each.mean(0), color=colours[scale], linewidth=1.2, label=f"{scale:g}")
     spread.axhline(1, color="#999999", linewidth=0.8, linestyle="--", zorder=0)
     spread.set_xlim(1, 0)
-    spread.set_xlabel("t", fontsize=8)
-    spread.set_title(
-        f"deviation of κ on clean images, by {drawing.INVERSE}", fontsize=8, loc="left"
-    )
     drawing.legend(spread, columns=5)
-    drawing.quiet(spread)
+    drawing.finish(spread, f"deviation of κ on clean images, by {drawing.INVERSE}", "t")
     _draw_maps(lower, grid_times, grid, scales)
     return figure
 
@@ -219,9 +203,7 @@ def _draw_maps(
             axes.text(j, i, f"{float(values[i, j]):.2g}", **style)
         axes.set_xticks(range(len(forward)), forward)
         axes.set_yticks(range(len(inverse)), inverse if axes is line[0] else [""] * len(inverse))
-        axes.set_xlabel(drawing.FORWARD, fontsize=8)
-        axes.set_title(f"mean r at t = {t:.2g}", fontsize=8, loc="left")
         axes.spines[:].set_visible(False)
-        drawing.quiet(axes)
+        drawing.finish(axes, f"mean r at t = {t:.2g}", drawing.FORWARD)
         axes.tick_params(length=0)
     line[0].set_ylabel(drawing.INVERSE, fontsize=8)

@@ -15,7 +15,7 @@ NUM_INVERSION_STEPS = (1, 3, 5, 10, 20, 30)
 """Values of n; the paper chose 10."""
 
 SHARE, RESIDUAL = "fine detail, off DDIM's", "residual of eq. 8, mean over t"
-GAIN = "gain of n = 30 over n = 10"
+GAIN, RELATIVE = "gain of n = 30 over n = 10", "relative to DDIM's"
 
 
 def measures(made: Made) -> images.Measures:
@@ -36,13 +36,7 @@ def measures(made: Made) -> images.Measures:
 
 CLAIMS = (
     Less("n = 10 is closer to DDIM's image than n = 1 (PSNR, dB)", CLOSENESS, "n = 1", "n = 10"),
-    Less(
-        "n = 10 is closer to DDIM's fine detail than n = 1",
-        SHARE,
-        lower="n = 10",
-        higher="n = 1",
-        note="relative to DDIM's",
-    ),
+    Less("n = 10 is closer to DDIM's fine detail than n = 1", SHARE, "n = 10", "n = 1", RELATIVE),
     Within("n = 30 comes at most 0.5 dB closer to DDIM's image", GAIN, CLOSENESS, at_most=0.5),
     Within("n = 30 comes at most 5 % closer to DDIM's fine detail", GAIN, SHARE, at_most=0.05),
 )
@@ -66,13 +60,12 @@ def draw(
         num_steps: of each run; beside its row stands what one cost on average.
     """
     rows, columns = images.firsts(made, prompts)
-    labels = {
-        name: f"{name}, {run.num_forwards / num_steps:.1f} forwards, "
-        f"{1000 * run.seconds / num_steps:.0f} ms/step"
-        for name, run in made.items()
-    } | {"DDIM": "DDIM"}
-    shown = {labels[name]: each for name, each in rows.items()}
-    figure, below = drawing.images_above(shown, columns, 1.9)
+    shown = {}
+    for name, each in rows.items():
+        forwards, seconds = made[name].num_forwards / num_steps, made[name].seconds / num_steps
+        cost = f", {forwards:.1f} forwards, {1000 * seconds:.0f} ms/step"
+        shown[name if name == "DDIM" else name + cost] = each
+    figure, (below,) = drawing.images_above(shown, columns, 1.9)
     drawn = (CLOSENESS, SHARE, RESIDUAL)
     panels = drawing.panels(below, len(drawn), 1.9, between=0.3)
     for axes, name in zip(panels, drawn, strict=True):
@@ -82,7 +75,5 @@ def draw(
         axes.set_xscale("log")
         axes.set_xticks(n, [f"{each:g}" for each in n])
         axes.minorticks_off()
-        axes.set_xlabel("inversion steps n", fontsize=7.5)
-        axes.set_title(name, fontsize=8, loc="left")
-        drawing.quiet(axes)
+        drawing.finish(axes, name, "inversion steps n", fontsize=7.5)
     return figure

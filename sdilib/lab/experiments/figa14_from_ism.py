@@ -5,27 +5,17 @@ from itertools import pairwise
 from textwrap import fill
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sdilib.checks import in_range
-from sdilib.denoiser import Denoiser, GuidedDenoiser
 from sdilib.guidance import Rule, Update, View
-from sdilib.inversion import DDIMInversion
 from sdilib.lab.claims import Less
 from sdilib.lab.experiments.shared import drawing, images
 from sdilib.lab.experiments.shared.drawing import Figure
-from sdilib.lab.experiments.shared.images import (
-    CLOSENESS,
-    COLOUR,
-    DETAIL,
-    OFF_COLOUR,
-    OFF_DETAIL,
-    Made,
-)
+from sdilib.lab.experiments.shared.images import CLOSENESS, COLOUR, DETAIL, Made
 from sdilib.seeds import Generators
 
-__all__ = ["CLAIMS", "conditional_ism", "draw", "measures", "squeezed"]
+__all__ = ["CLAIMS", "draw", "measures", "squeezed"]
 
 CHANGES = {
     "+ wide t": "Drawing t from U(0.1, 0.98) instead of U(0.02, 0.5)",
@@ -61,43 +51,6 @@ def squeezed(rule: Rule, t_low: float, t_high: float) -> Rule:
     return squeezing
 
 
-def conditional_ism(
-    denoiser: Denoiser, guidance_scale: float = 7.5, inversion: DDIMInversion | None = None
-) -> Rule:
-    """Return ISM with SDI's inversion: sigma(t) (eps(x_t, t, y) - the last interval's prediction).
-
-    x_t is the end of a *conditional* inversion at a negative gamma. At gamma_inv = 0 it is `ISM`;
-    with the full kappa in place of the last interval's prediction it is `SDI`.
-
-    Args:
-        denoiser: frozen.
-        guidance_scale: gamma.
-        inversion: gamma_inv and n; SDI's by default.
-
-    Source: appendix B, figure 14's fourth variant.
-    """
-    invert = DDIMInversion() if inversion is None else inversion
-
-    @torch.no_grad()
-    def rule(x0: Tensor, t: Tensor, view: View, generator: Generators) -> Update:
-        before, denoise = (
-            denoiser.num_forwards,
-            GuidedDenoiser(denoiser, view.prompt, guidance_scale),
-        )
-        kappa = invert(x0, t, denoise, generator)
-        return Update.from_noises(
-            x0,
-            t,
-            kappa=kappa.noise,
-            subtracted=kappa.eps_last,
-            eps=denoise(denoiser.schedule.add_noise(x0, kappa.noise, t), t),
-            schedule=denoiser.schedule,
-            num_forwards=denoiser.num_forwards - before,
-        )
-
-    return rule
-
-
 measures = images.measures
 
 CLAIMS = (
@@ -109,14 +62,14 @@ CLAIMS = (
     ),
     Less(
         f"{CHANGES[CONDITIONAL]} brings the saturation closer to DDIM's",
-        OFF_COLOUR,
+        images.OFF_COLOUR,
         lower=CONDITIONAL,
         higher=ANNEALED,
         note="section 4 expects the prompt in the inversion to avoid over-saturation",
     ),
     *(
         Less(f"The whole way from ISM to SDI brings the {what} closer to DDIM's", off, SDI, "ISM")
-        for what, off in ((COLOUR, OFF_COLOUR), (DETAIL, OFF_DETAIL))
+        for what, off in ((COLOUR, images.OFF_COLOUR), (DETAIL, images.OFF_DETAIL))
     ),
 )
 """Appendix B's changes, each beside what it was made to."""
@@ -135,7 +88,7 @@ def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figu
     """
     rows, columns = images.firsts(made, prompts)
     shown = {fill(name, 14): each for name, each in rows.items()}
-    figure, below = drawing.images_above(shown, columns, drawing.items_height(rows))
+    figure, (below,) = drawing.images_above(shown, columns, drawing.items_height(rows))
     drawn = {name: numbers[name] for name in (DETAIL, COLOUR, CLOSENESS)}
     drawing.draw_items(below, drawn, dict(zip(rows, LADDER, strict=True)))
     return figure

@@ -1,7 +1,6 @@
 """Figure 17: the noise patterns of each kappa, and the one-step denoised images they give."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from jaxtyping import Float
@@ -14,7 +13,7 @@ from sdilib.lab.experiments.shared.canvas import canvas, noise_images, picture
 from sdilib.lab.experiments.shared.drawing import WIDTH, Figure
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["CHOICES", "CLAIMS", "Patterns", "draw", "measures", "patterns"]
+__all__ = ["CHOICES", "CLAIMS", "draw", "measures", "patterns"]
 
 CHOICES: dict[str, along.MakeKappa] = {
     "random": inversion.RandomNoise,
@@ -43,48 +42,35 @@ LEFT, TOP, GAP = 0.55, 0.42, 0.07
 Latents = Float[Tensor, "items times channels h w"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Patterns:
-    """What a choice of kappa answers along a path, on CPU.
-
-    Attributes:
-        kappa: the along.noises.
-        denoised: one-step denoised images of x0(t) noised with them, latents.
-    """
-
-    kappa: Latents
-    denoised: Latents
+Patterns = Mapping[str, tuple[Latents, Latents]]
+"""By choice, on CPU: the noises, and the one-step denoised images of x0(t) noised with them, latents."""
 
 
-def patterns(path: along.Path) -> dict[str, Patterns]:
+def patterns(path: along.Path) -> Patterns:
     """Ask each choice along a path.
 
     Args:
         path: at gamma_fwd.
     """
     kappas = {name: along.noises(path, make, name=name) for name, make in CHOICES.items()}
-    return {name: Patterns(kappa, along.denoised(path, kappa)) for name, kappa in kappas.items()}
+    return {name: (kappa, along.denoised(path, kappa)) for name, kappa in kappas.items()}
 
 
-def measures(
-    path: along.Path, found: Mapping[str, Patterns]
-) -> dict[str, dict[str, Float[Tensor, " points"]]]:
+def measures(path: along.Path, found: Patterns) -> dict[str, dict[str, Float[Tensor, " points"]]]:
     """Return the root mean square of each noise, and how far from x0(t) its denoised image is, item by item and time by time.
 
     Args:
         path: that was asked along.
         found: from `patterns`.
     """
-    made = found.items()
+    size, error, made = along.root_mean_square, along.relative_error, found.items()
     return {
-        "deviations": {name: along.root_mean_square(each.kappa).flatten() for name, each in made},
-        "relative deviation": {
-            name: along.relative_error(each.denoised, path.x0).flatten() for name, each in made
-        },
+        "deviations": {name: size(kappa).flatten() for name, (kappa, _) in made},
+        "relative deviation": {name: error(x0, path.x0).flatten() for name, (_, x0) in made},
     }
 
 
-def draw(model: StableDiffusion, path: along.Path, found: Mapping[str, Patterns]) -> Figure:
+def draw(model: StableDiffusion, path: along.Path, found: Patterns) -> Figure:
     """Draw a column per choice and two rows per time: the first item's noise, its size in the corner, and its image below.
 
     Args:
@@ -97,15 +83,14 @@ def draw(model: StableDiffusion, path: along.Path, found: Mapping[str, Patterns]
     figure, axes = canvas(height)
     tops = [height - TOP - k * (2 * side + GAP) for k in range(len(path.times))]
     corner = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
-    for column, (name, each) in enumerate(found.items()):
+    for column, (name, (kappa, denoised)) in enumerate(found.items()):
         x = LEFT + (column + 0.485) * side
         head = {"ha": "center", "va": "bottom", "fontsize": 7}
         axes.text(x, height - TOP + 0.05, name.replace(", ", "\n"), **head)
-        images = along.decoded(model, each.denoised[:1])[0]
-        sizes = along.root_mean_square(each.kappa[:1])[0].tolist()
-        for top, noise, image, size in zip(
-            tops, noise_images(each.kappa[0]), images, sizes, strict=True
-        ):
+        images = along.decoded(model, denoised[:1])[0]
+        sizes = along.root_mean_square(kappa[:1])[0].tolist()
+        pictures = zip(tops, noise_images(kappa[0]), images, sizes, strict=True)
+        for top, noise, image, size in pictures:
             picture(axes, noise, x, top - 0.485 * side, 0.97 * side)
             picture(axes, image, x, top - 1.485 * side, 0.97 * side)
             style = {"fontsize": 6.5, "va": "top", "bbox": corner, "zorder": 5}

@@ -1,7 +1,6 @@
 """Figure 18: an image inverted all the way to noise, and made again from it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ from sdilib.lab.metrics import psnr
 from sdilib.schedule import time_grid
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["CLAIMS", "Regenerated", "draw", "measures", "regenerated", "there_and_back"]
+__all__ = ["CLAIMS", "draw", "regenerated", "there_and_back"]
 
 BEST = "(0, 0)"
 """The pair (gamma_inv, gamma_fwd) that the paper finds best here, unlike in 3D."""
@@ -35,21 +34,6 @@ CLAIMS = tuple(
     for other in STRATEGIES
     if other != BEST
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Regenerated:
-    """Images made again from their own inversion, on CPU.
-
-    Attributes:
-        images: in [0, 1].
-        psnr: to the originals, in dB; at most 200.
-        num_forwards: UNet sample-forwards per image.
-    """
-
-    images: Float[Tensor, "items 3 height width"]
-    psnr: Float[Tensor, " items"]
-    num_forwards: float
 
 
 def there_and_back(
@@ -86,7 +70,7 @@ def regenerated(
     *,
     num_steps: int,
     batch_size: int = 16,
-) -> dict[str, Regenerated]:
+) -> tuple[dict[str, Float[Tensor, "items 3 height width"]], dict[str, dict[str, Any]]]:
     """Invert images all the way and make them again, by each of `STRATEGIES`.
 
     Args:
@@ -95,6 +79,10 @@ def regenerated(
         latents: of the originals.
         num_steps: each way.
         batch_size: images at a time.
+
+    Returns:
+        The images in [0, 1] by strategy, on CPU; and by measure, then strategy, their PSNR to the originals in dB, at
+        most 200, and UNet sample-forwards per image.
 
     Raises:
         ValueError: an argument outside its range.
@@ -110,40 +98,30 @@ def regenerated(
             original, image = (model.decode(each).clamp(0, 1).float().cpu() for each in (x0, again))
         yield image, psnr(image, original).clamp(max=200)
 
-    made = {}
+    made, numbers = {}, {"psnr": {}, "cost": {}}
     for name, strategy in STRATEGIES.items():
         before, size = model.num_forwards, {"total": 1, "name": name, "batch_size": batch_size}
         images, scores = batched(len(prompts), partial(rows, strategy=strategy), **size)
-        cost = (model.num_forwards - before) / len(prompts)
-        made[name] = Regenerated(images[:, 0], scores[:, 0], cost)
-    return made
-
-
-def measures(made: Mapping[str, Regenerated]) -> dict[str, dict[str, Any]]:
-    """Return PSNR to the originals in dB, and sample-forwards per image, by strategy.
-
-    Args:
-        made: from `regenerated`.
-    """
-    return {
-        "psnr": {name: each.psnr for name, each in made.items()},
-        "cost": {name: each.num_forwards for name, each in made.items()},
-    }
+        made[name], numbers["psnr"][name] = images[:, 0], scores[:, 0]
+        numbers["cost"][name] = (model.num_forwards - before) / len(prompts)
+    return made, numbers
 
 
 def draw(
     original: Float[Tensor, "items 3 height width"],
-    made: Mapping[str, Regenerated],
+    made: Mapping[str, Float[Tensor, "items 3 height width"]],
+    psnr: Mapping[str, Float[Tensor, " items"]],
     columns: Sequence[str],
 ) -> Figure:
     """Draw rows of images, and how far each item is from its original.
 
     Args:
         original: images in [0, 1].
-        made: from `regenerated`.
+        made: images by strategy, from `regenerated`.
+        psnr: to the originals, by strategy.
         columns: the prompts; of each the first item is drawn, of the first eight prompts.
     """
     first = slice(None, None, len(original) // len(columns))
     rows = {"original": original[first]}
-    rows |= {name: each.images[first] for name, each in made.items()}
-    return images_and_items(rows, columns, {"PSNR to the original (dB)": measures(made)["psnr"]})
+    rows |= {name: each[first] for name, each in made.items()}
+    return images_and_items(rows, columns, {"PSNR to the original (dB)": psnr})

@@ -12,7 +12,7 @@ from torch import Tensor
 from sdilib.distill import distill
 from sdilib.guidance import SDS, View
 from sdilib.lab.claims import Exact, Less, Within
-from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure, draw_mean, quiet
+from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure, draw_mean, finish
 from sdilib.lab.experiments.shared.images import SAME_SAMPLER, Measures
 from sdilib.lab.experiments.shared.plane import METHODS, Paths, ddim_steps
 from sdilib.lab.presets import SDS_TIMES
@@ -170,10 +170,8 @@ def draw(
     sds_ends.scatter(*practised.T.tolist(), s=6, color=COLOURS["SDS"])
     for name, values in errors.items():
         draw_mean(updates, paths.times[1:].tolist(), values, COLOURS[name], label=name)
-    updates.set_title("f  one update's distance to DDIM's", fontsize=8, loc="left")
-    updates.set_xlabel("t  (a run goes from right to left)", fontsize=8)
     updates.legend(fontsize=7, frameon=False)
-    quiet(updates)
+    finish(updates, "f  one update's distance to DDIM's", "t  (a run goes from right to left)")
     return figure
 
 

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, product
 from textwrap import wrap
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from torch import Tensor
 
 from sdilib.cameras import Camera
@@ -18,12 +17,12 @@ from sdilib.lab.evaluator import ATTRIBUTES, Evaluator
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import LABELS, WIDTH, Figure
 from sdilib.lab.experiments.shared.images import COST, Made, Measures, costs, firsts
-from sdilib.lab.experiments.shared.scales import draw_against, finish
+from sdilib.lab.experiments.shared.scales import draw_against, over_gamma
 from sdilib.lab.metrics import saturation
 from sdilib.lab.world.captions import VIEWS
 from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS, RADIUS, signed_distance
-from sdilib.lab.world.render import WorldCamera, WorldScene, render, render_batch
+from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
 
 __all__ = ["SCALES", "SWEEP_CLAIMS", "WORLD_CLAIMS", "captions", "draw_sweep", "draw_world"]
 
@@ -37,6 +36,14 @@ CAMERAS = {
     "overhead": WorldCamera(20.0, 70.0),
 }
 
+STYLES: dict[str, dict[str, Any]] = {
+    "picture": {"interpolation": "lanczos"},
+    "silhouette": {"cmap": "gray", "vmin": 0, "vmax": 1},
+    "depth": {"cmap": "viridis_r"},
+    "distance": {"cmap": "RdBu", "vmin": -0.8, "vmax": 0.8},
+}
+"""How each kind of row is drawn; what is infinite stays empty."""
+
 FROM_SURFACE = "distance from the surface"
 COLOUR, FIT, OFF = "saturation", "fit to the prompt", "saturation, off the renders'"
 
@@ -49,13 +56,13 @@ class Row:
         label: what they are.
         titles: one per picture.
         values: colours in [0, 1], or one number per pixel.
-        kind: what the numbers are.
+        kind: what the numbers are, a key of `STYLES`.
     """
 
     label: str
     titles: Sequence[str]
     values: Float[np.ndarray, "columns height width *channels"]
-    kind: Literal["picture", "silhouette", "depth", "distance"] = "picture"
+    kind: str = "picture"
 
 
 def world_rows(*, image_size: int = 96) -> list[Row]:
@@ -72,8 +79,8 @@ def world_rows(*, image_size: int = 96) -> list[Row]:
     turned = [WorldScene(*of, "plain", CAMERAS[view]) for of, view in pairs]
     some, known = objects[:COLUMNS], objects[COLUMNS:]
     pictures = [
-        ("objects", [scene.name for scene in some], some),
-        ("", [scene.name for scene in known], known),
+        ("objects", OBJECT_NAMES[:COLUMNS], some),
+        ("", OBJECT_NAMES[COLUMNS:], known),
         ("colours, patterns", [f"{scene.colour} {scene.pattern}" for scene in painted], painted),
         ("views", [scene.camera.view for scene in turned], turned),
     ]
@@ -136,9 +143,9 @@ def world_measures(*, image_size: int = 64) -> dict[str, dict[str, list[float]]]
         image_size: height and width of the pictures.
     """
     camera, furthest = CAMERAS["front"], []
-    for name in OBJECT_NAMES:
-        scene = WorldScene(name, "red", "plain", camera)
-        depth = render(scene, height=image_size, width=image_size).depth
+    scenes = [WorldScene(name, "red", "plain", camera) for name in OBJECT_NAMES]
+    *_, depths = render_batch(scenes, height=image_size, width=image_size)
+    for name, depth in zip(OBJECT_NAMES, depths, strict=True):
         away = signed_distance(name, surface_points(camera, depth))
         furthest.append(float(np.abs(away).max()))
     return {FROM_SURFACE: {"all objects": furthest}}
@@ -179,7 +186,8 @@ def sweep_measures(
     true = colour["renders"][[different.index(prompt) for prompt in prompts]]
     right = {name: evaluator.accuracy(*of) for name, of in sets.items()}
     shown = {
-        attribute: {name: _asked_for(found[attribute]) for name, found in right.items()}
+        # Where a prompt leaves the attribute open, the answer is no number.
+        attribute: {name: x[attribute][~x[attribute].isnan()] for name, x in right.items()}
         for attribute in ATTRIBUTES
     }
     return shown | {
@@ -190,19 +198,10 @@ def sweep_measures(
     }
 
 
-def _asked_for(right: Tensor) -> Tensor:
-    return right[~right.isnan()]
-
-
 SWEEP_CLAIMS = (
     Less("Images fit their prompts better at γ = 7.5 than at γ = 1", FIT, "1", "7.5"),
     Less("Images are more saturated at γ = 100 than at γ = 7.5", COLOUR, "7.5", "100"),
-    Less(
-        "At γ = 7.5 the saturation is nearer to that of renders of the same prompts than at γ = 100",
-        OFF,
-        lower="7.5",
-        higher="100",
-    ),
+    Less("At γ = 7.5 the saturation is nearer to the renders' than at γ = 100", OFF, "7.5", "100"),
 )
 
 SHARES = dict(zip(ATTRIBUTES, ("#1b1b1b", "#d6604d", "#4393c3", "#1b7837"), strict=True))
@@ -228,24 +227,14 @@ def draw_world(rows: Sequence[Row]) -> Figure:
         for axes, title, values in zip(line, row.titles, row.values, strict=True):
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-            _draw(axes, row, values)
+            axes.imshow(np.where(np.isinf(values), np.nan, values), **STYLES[row.kind])
+            axes.set_facecolor("#f2f2f2")
+            if row.kind == "distance":
+                axes.contour(values, levels=[0.0], colors="black", linewidths=0.8)
             axes.set_title(title, fontsize=6.5, pad=2)
         label = {"rotation": 0, "ha": "right", "va": "center", "labelpad": 6, "fontsize": 8}
         line[0].set_ylabel("\n".join(wrap(row.label, 10)), **label)
     return figure
-
-
-def _draw(axes: Axes, row: Row, values: np.ndarray) -> None:
-    if row.kind == "picture":
-        axes.imshow(values.clip(0, 1), interpolation="lanczos")
-    elif row.kind == "silhouette":
-        axes.imshow(values, cmap="gray", vmin=0, vmax=1)
-    elif row.kind == "depth":
-        axes.imshow(np.where(np.isinf(values), np.nan, values), cmap="viridis_r")
-        axes.set_facecolor("#f2f2f2")
-    else:
-        axes.imshow(values, cmap="RdBu", vmin=-0.8, vmax=0.8)
-        axes.contour(values, levels=[0.0], colors="black", linewidths=0.8)
 
 
 def draw_sweep(
@@ -265,7 +254,7 @@ def draw_sweep(
     samples, columns = firsts(made, prompts)
     rows = {"renders": renders[: len(columns)]}
     rows |= {f"γ = {scale}": images for scale, images in samples.items()}
-    figure, below = drawing.images_above(rows, columns, BELOW)
+    figure, (below,) = drawing.images_above(rows, columns, BELOW)
     *means, shares = drawing.panels(below, 3, BELOW, between=0.26)
     orange, place = "#e08214", ("axes fraction", "data")
     for axes, name in zip(means, (COLOUR, FIT), strict=True):
@@ -280,7 +269,7 @@ def draw_sweep(
             style = {"color": colour, "markersize": 4, "linewidth": 1, "label": name}
             shares.plot(SCALES, [float(each.mean()) for each in right], "o-", **style)
     shares.set_ylim(-0.03, 1.03)
-    small = {"fontsize": 6.5, "frameon": False, "handlelength": 1.2, "columnspacing": 0.8}
+    small = drawing.SMALL | {"columnspacing": 0.8, "labelspacing": 0.5}
     shares.legend(loc="lower left", ncols=2, **small)
-    finish(shares, SCALES, "share that is right")
+    over_gamma(shares, SCALES, "share that is right")
     return figure

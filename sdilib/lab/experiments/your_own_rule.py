@@ -62,4 +62,4 @@ def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figu
     rows, columns = images.firsts({n: run for n, run in made.items() if n != SPECIAL}, prompts)
     drawn = {k: {n: x for n, x in numbers[k].items() if n in rows} for k in PANELS}
     colours = COLOURS | {"my rule": "#2166ac"}
-    return images_and_items(rows, columns, drawn, colours.__getitem__)
+    return images_and_items(rows, columns, drawn, colour=colours.__getitem__)

@@ -42,12 +42,6 @@ def test_batches_do_not_change_it_and_sds_is_sdi_with_a_random_kappa(tiny, x0, r
     torch.testing.assert_close(whole["SDI"].kappa, whole["SDS"].kappa)
 
 
-@pytest.mark.parametrize("times", [[], [0.5, 0.3], [0.3, 0.3], [0.0, 0.5], [0.5, 1.5]])
-def test_times_have_to_rise_within_their_range(tiny, x0, times):
-    with pytest.raises(ValueError, match="times="):
-        experiment.intermediates(tiny, x0, TWO, SEEDS, times=times)
-
-
 def test_coverage_is_the_part_that_differs_from_the_border():
     images = torch.full((1, 3, 16, 16), 0.8)
     images[:, 0, 4:8, 4:10] = 0.2

@@ -5,7 +5,7 @@ import torch
 
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figa18_whole_inversion as experiment
-from sdilib.lab.experiments.figa18_whole_inversion import Regenerated, regenerated, there_and_back
+from sdilib.lab.experiments.figa18_whole_inversion import regenerated, there_and_back
 from sdilib.lab.experiments.shared.path import STRATEGIES
 from sdilib.lab.images import ddim_images
 from sdilib.seeds import generator
@@ -44,19 +44,18 @@ def test_one_step_each_way_goes_up_by_the_inverse_and_down_by_the_forward_denois
 def test_images_are_compared_with_their_originals_and_forwards_counted(tiny):
     prompts, seeds = ["a red mug", "a blue rocket", "a red mug"], [0, 1, 2]
     original = ddim_images(tiny, prompts, seeds, num_steps=3)
-    made = regenerated(tiny, prompts, original.latents, num_steps=3, batch_size=2)
-    run = made["(0, 7.5)"]
-    assert run.images.shape == original.images.shape
-    assert run.num_forwards == 3 * (1 + 2)
-    alone = regenerated(tiny, prompts[1:2], original.latents[1:2], num_steps=3)["(0, 7.5)"]
-    torch.testing.assert_close(run.images[1:2], alone.images, rtol=1e-3, atol=1e-3)
-    assert experiment.measures(made)["cost"]["(0, 7.5)"] == run.num_forwards
+    made, numbers = regenerated(tiny, prompts, original.latents, num_steps=3, batch_size=2)
+    images = made["(0, 7.5)"]
+    assert images.shape == original.images.shape
+    assert numbers["cost"]["(0, 7.5)"] == 3 * (1 + 2)
+    alone, _ = regenerated(tiny, prompts[1:2], original.latents[1:2], num_steps=3)
+    torch.testing.assert_close(images[1:2], alone["(0, 7.5)"], rtol=1e-3, atol=1e-3)
     inverse, forward = (tiny.guided(tiny.embed(prompts), gamma) for gamma in (0.0, 7.5))
     latents = there_and_back(original.latents, inverse, forward, num_steps=3)
     expected = tiny.decode(latents).detach().clamp(0, 1)
-    torch.testing.assert_close(run.images, expected, rtol=1e-3, atol=1e-3)
-    error = (run.images - original.images).flatten(1).square().mean(1)
-    torch.testing.assert_close(run.psnr, -10 * error.log10())
+    torch.testing.assert_close(images, expected, rtol=1e-3, atol=1e-3)
+    error = (images - original.images).flatten(1).square().mean(1)
+    torch.testing.assert_close(numbers["psnr"]["(0, 7.5)"], -10 * error.log10())
 
 
 def held(best: float, rest: float, count: int = 8) -> list[bool | None]:
@@ -77,8 +76,8 @@ def test_the_verdict_follows_the_distances():
 @pytest.mark.parametrize("count", [1, 8])
 def test_the_figure_shows_the_first_image_of_each_prompt(count):
     images = torch.rand(2 * count, 3, 8, 8)
-    made = dict.fromkeys(STRATEGIES, Regenerated(images, 20 + torch.rand(2 * count), 1.0))
-    figure = experiment.draw(images, made, [f"prompt {i}" for i in range(count)])
+    made, psnr = (dict.fromkeys(STRATEGIES, x) for x in (images, 20 + torch.rand(2 * count)))
+    figure = experiment.draw(images, made, psnr, [f"prompt {i}" for i in range(count)])
     figure.draw_without_rendering()
     *drawn, items = figure.axes
     assert len(drawn) == 5 * count

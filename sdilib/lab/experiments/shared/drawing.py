@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import matplotlib.figure
@@ -22,6 +23,7 @@ __all__ = [
     "draw_items",
     "draw_mean",
     "draw_rows",
+    "finish",
     "image_rows",
     "images_above",
     "images_and_items",
@@ -118,6 +120,20 @@ def quiet(axes: Axes) -> None:
     axes.tick_params(labelsize=7)
 
 
+def finish(axes: Axes, title: str, x: str = "", **label: Any) -> None:
+    """Give a panel its title and the label of its horizontal axis, and take away what it does not need.
+
+    Args:
+        axes: changed in place.
+        title: what its numbers are.
+        x: label of the horizontal axis.
+        **label: further properties of that label.
+    """
+    axes.set_title(title, fontsize=8, loc="left")
+    axes.set_xlabel(x, **{"fontsize": 8, **label})
+    quiet(axes)
+
+
 def stacked(*heights: float) -> tuple[Figure, list[FigureBase]]:
     """Return a figure of full width, and its parts of some heights, one below the other.
 
@@ -184,7 +200,8 @@ def draw_rows(
         spelled = _spelled(label).replace(", ", "\n")
         line[0].set_ylabel(spelled, rotation=0, ha="right", va="center", labelpad=6, fontsize=8)
     for axes, title in zip(grid[0], columns, strict=True):
-        axes.set_title(_broken(title), fontsize=6.5, pad=3)
+        broken = fill(title, 14, break_long_words=False, break_on_hyphens=False)
+        axes.set_title(broken, fontsize=6.5, pad=3)
 
 
 def _spelled(label: str) -> str:
@@ -201,15 +218,6 @@ def pixels(image: Float[Tensor, "3 height width"]) -> NDArray[np.float32]:
         image: clamped to [0, 1], on CPU.
     """
     return image.permute(1, 2, 0).clamp(0, 1).numpy()
-
-
-def _broken(title: str, length: int = 14) -> str:
-    lines = [""]
-    for word in title.split():
-        if lines[-1] and len(lines[-1]) + len(word) >= length:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)
 
 
 def colour_of(method: str) -> str:
@@ -253,7 +261,9 @@ def draw_curves(
     axes: Axes,
     times: Sequence[float],
     named: Mapping[str, Float[Tensor, "items times"]],
-    colours: Mapping[str, str],
+    title: str,
+    *,
+    colour: Callable[[str], str] = colour_of,
 ) -> None:
     """Draw curves over t, which falls to the right, each by `draw_mean`.
 
@@ -261,42 +271,49 @@ def draw_curves(
         axes: changed in place.
         times: of all curves.
         named: a number for each item and time, by name.
-        colours: by name.
+        title: what the numbers are.
+        colour: of a name.
     """
     for name, values in named.items():
-        draw_mean(axes, times, values, colours[name], label=name)
+        draw_mean(axes, times, values, colour(name), label=name)
     axes.set_xlim(1, 0)
     axes.set_xticks([1, 0.5, 0], ["1", "0.5", "0"])
     if axes.dataLim.y0 >= 0:
         axes.set_ylim(bottom=0)
-    axes.set_xlabel("t", fontsize=8, labelpad=1)
     axes.locator_params(axis="y", nbins=4)
-    quiet(axes)
+    finish(axes, title, "t", labelpad=1)
 
 
 def images_above(
     rows: Mapping[str, Float[Tensor, "columns 3 height width"]],
     columns: Sequence[str],
-    height: float,
-    *,
+    *heights: float,
     titles: float = TITLES,
-) -> tuple[Figure, FigureBase]:
-    """Draw rows of images, and return the figure and its empty part below them.
+) -> tuple[Figure, list[FigureBase]]:
+    """Draw rows of images, and return the figure and its empty parts below them.
 
     Args:
         rows: by label; the first eight of each are drawn.
         columns: titles.
-        height: of the empty part, in inches.
+        *heights: of the empty parts, in inches.
         titles: as in `rows_height`.
     """
     columns = columns[:MOST_COLUMNS]
     shown = {name: images[:MOST_COLUMNS] for name, images in rows.items()}
-    figure, (above, below) = stacked(rows_height(shown, columns, titles=titles), height)
+    figure, (above, *below) = stacked(rows_height(shown, columns, titles=titles), *heights)
     draw_rows(above, shown, columns, titles=titles)
     return figure, below
 
 
-def panels(figure: FigureBase, count: int, height: float, *, between: float = 0.17) -> list[Axes]:
+def panels(
+    figure: FigureBase,
+    count: int,
+    height: float,
+    *,
+    between: float = 0.17,
+    left: float = 0.5 * LABELS,
+    bottom: float = 0.45,
+) -> list[Axes]:
     """Return panels side by side, with room for their titles and labels.
 
     Args:
@@ -304,12 +321,14 @@ def panels(figure: FigureBase, count: int, height: float, *, between: float = 0.
         count: of panels.
         height: of the figure, in inches.
         between: room between two, as a share of a panel's width.
+        left: room left of the first, in inches.
+        bottom: room below them, in inches.
     """
     line = figure.subplots(1, count, squeeze=False)[0]
     figure.subplots_adjust(
-        left=0.5 * LABELS / WIDTH,
+        left=left / WIDTH,
         right=0.98,
-        bottom=0.45 / height,
+        bottom=bottom / height,
         top=1 - EDGE / height,
         wspace=between,
     )
@@ -319,7 +338,7 @@ def panels(figure: FigureBase, count: int, height: float, *, between: float = 0.
 def images_and_items(
     rows: Mapping[str, Float[Tensor, "columns 3 height width"]],
     columns: Sequence[str],
-    measured: Mapping[str, Mapping[str, Float[Tensor, " items"]]],
+    *measured: Mapping[str, Mapping[str, Float[Tensor, " items"]]],
     colour: Callable[[str], str] = colour_of,
 ) -> Figure:
     """Draw rows of images by method, and below them the numbers of all items.
@@ -327,12 +346,14 @@ def images_and_items(
     Args:
         rows: one image per prompt, by method; the first eight are drawn.
         columns: the prompts.
-        measured: by metric, then method, the number of each item; a metric may lack a method.
+        *measured: for each line of panels, by metric, then method, the number of each item; a metric may lack a method.
         colour: of a method.
     """
-    methods = [name for name in rows if any(name in of for of in measured.values())]
-    figure, below = images_above(rows, columns, items_height(methods))
-    draw_items(below, measured, {name: colour(name) for name in methods})
+    known = {name for line in measured for of in line.values() for name in of}
+    colours = {name: colour(name) for name in rows if name in known}
+    figure, below = images_above(rows, columns, *[items_height(colours)] * len(measured))
+    for part, line in zip(below, measured, strict=True):
+        draw_items(part, line, colours)
     return figure
 
 
@@ -358,22 +379,15 @@ def draw_items(
         colours: by method; its order is that of the lines.
     """
     height, names = items_height(colours), list(colours)
-    panels = figure.subplots(1, len(measured), squeeze=False)[0]
-    figure.subplots_adjust(
-        left=max(1.4 * LABELS, 0.15 + LETTER * max(map(len, names))) / WIDTH,
-        right=0.98,
-        bottom=EDGE / height,
-        top=1 - EDGE / height,
-        wspace=0.12,
-    )
-    for axes, (metric, methods) in zip(panels, measured.items(), strict=True):
+    left = max(1.4 * LABELS, 0.15 + LETTER * max(map(len, names)))
+    line = panels(figure, len(measured), height, between=0.12, left=left, bottom=EDGE)
+    for axes, (metric, methods) in zip(line, measured.items(), strict=True):
         for name, items in methods.items():
-            place, style = names.index(name), {"color": colours[name]}
-            axes.plot(items, [place] * len(items), "|", alpha=0.5, markersize=7, **style)
-            axes.plot(float(items.mean()), place, "o", markersize=4.5, **style)
+            place, colour = names.index(name), colours[name]
+            axes.plot(items, [place] * len(items), "|", alpha=0.5, markersize=7, color=colour)
+            axes.plot(float(items.mean()), place, "o", markersize=4.5, color=colour)
         axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_yticks(range(len(names)), names if axes is panels[0] else [""] * len(names))
-        axes.set_title(metric, fontsize=8, loc="left")
+        axes.set_yticks(range(len(names)), names if axes is line[0] else [""] * len(names))
         axes.locator_params(axis="x", nbins=5)
         axes.grid(axis="y", color="#eeeeee", linewidth=0.6)
-        quiet(axes)
+        finish(axes, metric)

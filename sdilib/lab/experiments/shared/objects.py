@@ -23,16 +23,7 @@ from sdilib.cameras import Camera
 from sdilib.denoiser import with_view
 from sdilib.lab.claims import Claim, Less, Numbers, Row, verdicts
 from sdilib.lab.evaluator import Evaluator, asked
-from sdilib.lab.experiments.shared.drawing import (
-    COLOURS,
-    Figure,
-    draw_items,
-    draw_rows,
-    image_rows,
-    items_height,
-    rows_height,
-    stacked,
-)
+from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.metrics import high_frequency_energy, kernel_distance, saturation
 from sdilib.lab.runs import Finished, distilled
 from sdilib.lab.world.render import BACKGROUND, WorldCamera, WorldScene, render_batch
@@ -70,10 +61,7 @@ _COVERED = 0.5  # opacity from which a pixel belongs to the object
 
 _PLAIN = {"saturation": saturation, "fine detail": high_frequency_energy}
 
-PANELS = (
-    ("object", "colour", "IoU", "kernel distance"),
-    ("view", *_PLAIN, "seconds"),
-)
+PANELS = ("object", "colour", "IoU", "kernel distance"), ("view", *_PLAIN, "seconds")
 """Measures that are drawn, line by line."""
 
 _OTHERS = ("#762a83", "#b08bc0", "#e08214", "#4393c3", "#b2182b", "#8c510a", "#666666")
@@ -143,9 +131,7 @@ class Comparison:
                 for measure, value in {**values, "diverged": bool(run.diverged)}.items():
                     found[measure][name].append(value)
         return {
-            measure: {
-                name: torch.tensor(each, dtype=torch.float64) for name, each in values.items()
-            }
+            measure: {name: torch.tensor(each).double() for name, each in values.items()}
             for measure, values in found.items()
         }
 
@@ -172,7 +158,7 @@ class Comparison:
         claims = verdicts(rows, {**self.numbers, **(derived or {})}, groups=self.prompts)
         return [replace(claim, claim=claim.claim.format(by=by)) for claim in claims]
 
-    def draw(self, ours: str) -> Figure:
+    def draw(self, ours: str) -> drawing.Figure:
         """Draw each method's views, and below them, in two lines of panels, a tick per run and a dot for the mean.
 
         Eight views: the first object from eight sides, or the first two from four.
@@ -188,17 +174,12 @@ class Comparison:
             name: torch.cat([each.images[views] for each in looked[:shown]])
             for name, looked in self.looked.items()
         }
-        lines = [
-            {name: self.numbers[name] for name in line if name in self.numbers} for line in PANELS
-        ]
+        known = self.numbers
+        lines = [{name: known[name] for name in line if name in known} for line in PANELS]
         lines = [line for line in lines if line]
-        figure, parts = stacked(rows_height(rows, columns), *[items_height(rows)] * len(lines))
-        draw_rows(parts[0], rows, columns)
-        others = cycle(_OTHERS)
-        colours = {name: COLOURS["SDI"] if name == ours else next(others) for name in rows}
-        for part, line in zip(parts[1:], lines, strict=True):
-            draw_items(part, line, colours)
-        return figure
+        others, green = cycle(_OTHERS), drawing.COLOURS["SDI"]
+        colours = {name: green if name == ours else next(others) for name in rows}
+        return drawing.images_and_items(rows, columns, *lines, colour=colours.__getitem__)
 
 
 def nearer(said: str, this: str, other: str) -> Less:
@@ -274,10 +255,8 @@ def looked_at(run: Finished) -> Looked:
         run: rendered in its own size.
     """
     if run.scene is None:
-        views, size = len(AZIMUTHS), run.config.size
-        return Looked(
-            torch.full((views, 3, size, size), BACKGROUND), torch.zeros(views, size, size)
-        )
+        opacity = torch.zeros(len(AZIMUTHS), run.config.size, run.config.size)
+        return Looked(torch.full_like(opacity, BACKGROUND)[:, None].expand(-1, 3, -1, -1), opacity)
     seen = run.scene.views(Camera.around(AZIMUTHS, elevation_degrees=ELEVATION))
     return Looked(seen.image.clamp(0, 1), seen.opacity)
 
@@ -357,7 +336,7 @@ def sides(
 
 def turns(
     rows: Mapping[str, Float[Tensor, "columns 3 height width"]], columns: Sequence[str]
-) -> Figure:
+) -> drawing.Figure:
     """Draw one object per row, over its sides or over the steps of its run.
 
     Args:
@@ -366,7 +345,7 @@ def turns(
     """
     # A comma is where a label is broken.
     wrapped = [", ".join(textwrap.wrap(name, 13, break_long_words=False)) for name in rows]
-    return image_rows(dict(zip(wrapped, rows.values(), strict=True)), columns)
+    return drawing.image_rows(dict(zip(wrapped, rows.values(), strict=True)), columns)
 
 
 @lru_cache(maxsize=256)

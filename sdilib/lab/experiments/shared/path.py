@@ -6,6 +6,7 @@ DDIM itself made.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -54,6 +55,9 @@ STRATEGIES = {
 """Figure 10's and 18's pairs (gamma_inv, gamma_fwd)."""
 
 Latents = Float[Tensor, "items times *shape"]
+
+Ask = Callable[[Tensor, Tensor, int, GuidedDenoiser], Tensor]
+"""Answers for some items from x0(t), a noise beside it, the number of the time, and the denoiser."""
 
 
 def batched(
@@ -120,39 +124,23 @@ class Path:
         """
         grid = torch.tensor(self.times, dtype=torch.float64)
         kept = sorted({int((grid - t).abs().argmin()) for t in times})
-        return replace(
-            self,
-            times=tuple(self.times[k] for k in kept),
-            x_t=self.x_t[:, kept],
-            x0=self.x0[:, kept],
-            eps=self.eps[:, kept],
-        )
+        some = {name: getattr(self, name)[:, kept] for name in ("x_t", "x0", "eps")}
+        return replace(self, times=tuple(self.times[k] for k in kept), **some)
 
 
 def ddim_path(
-    model: StableDiffusion,
-    prompts: Sequence[str],
-    seeds: Sequence[int],
-    *,
-    num_steps: int,
-    num_times: int | None = None,
-    guidance_scale: float = 7.5,
-    batch_size: int = 16,
+    model: StableDiffusion, prompts: Sequence[str], seeds: Sequence[int], **settings: Any
 ) -> Path:
-    """Sample as `text_to_image.ddim_images` does, and keep the path; see `follow`.
+    """Sample as `lab.images.ddim_images` does, at gamma = 7.5, and keep the path.
 
     Args:
         model: frozen.
         prompts: one per item.
         seeds: one per item.
-        num_steps: as in `follow`, and so on.
-        num_times: of the path.
-        guidance_scale: gamma.
-        batch_size: items at a time.
+        **settings: of `follow`: "num_steps" at least.
     """
-    denoise = model.guided(model.embed(prompts), guidance_scale)
-    size = {"num_steps": num_steps, "num_times": num_times, "batch_size": batch_size}
-    return follow(denoise, noisy_start(model, seeds), seeds, **size)
+    denoise = model.guided(model.embed(prompts), 7.5)
+    return follow(denoise, noisy_start(model, seeds), seeds, **settings)
 
 
 def follow(
@@ -192,16 +180,9 @@ def follow(
 
     size = {"total": len({*kept, num_steps - 1}), "batch_size": batch_size}
     x_t, x0, eps, x_next = batched(len(x_1), rows, name="DDIM", **size)
-    return Path(
-        denoise,
-        tuple(seeds),
-        tuple(grid[k] for k in kept),
-        x_t=x_t[:, :count],
-        x0=x0[:, :count],
-        eps=eps[:, :count],
-        samples=x_next[:, -1],
-        batch_size=batch_size,
-    )
+    x_t, x0, eps = (each[:, :count] for each in (x_t, x0, eps))
+    times = tuple(grid[k] for k in kept)
+    return Path(denoise, tuple(seeds), times, x_t, x0, eps, x_next[:, -1], batch_size)
 
 
 def noises(
@@ -222,16 +203,18 @@ def noises(
         NonFiniteError: a prediction is not finite.
     """
 
-    def rows(items: Tensor) -> Iterator[tuple[Tensor]]:
-        choice, denoise = make(), path.denoise.select(items)
-        for k, t in enumerate(path.times):
-            x0, eps = _at(path, items, k, path.x0, path.eps)
-            choice.observe(eps)
-            t_each = torch.full((len(items),), t, dtype=torch.float64)
-            draws = [generator(path.seeds[i], k, "kappa") for i in items.tolist()]
-            yield (choice(x0, t_each, denoise, draws).noise,)
+    def begin(items: Tensor) -> Ask:
+        choice = make()
 
-    return _along(path, rows, name)
+        def ask(x0: Tensor, eps: Tensor, k: int, denoise: GuidedDenoiser) -> Tensor:
+            choice.observe(eps)
+            t = torch.full((len(items),), path.times[k], dtype=torch.float64)
+            draws = [generator(path.seeds[i], k, "kappa") for i in items.tolist()]
+            return choice(x0, t, denoise, draws).noise
+
+        return ask
+
+    return _along(path, path.eps, begin, name)
 
 
 def residuals(
@@ -247,15 +230,12 @@ def residuals(
         guidance_scale: gamma_fwd, if not the path's.
     """
     gamma = path.denoise.guidance_scale if guidance_scale is None else guidance_scale
-    guided = replace(path.denoise, guidance_scale=gamma)
+    asked = replace(path, denoise=replace(path.denoise, guidance_scale=gamma))
 
-    def rows(items: Tensor) -> Iterator[tuple[Tensor]]:
-        denoise = guided.select(items)
-        for k, t in enumerate(path.times):
-            x0, noise = _at(path, items, k, path.x0, kappa)
-            yield (residual(x0, noise, t=t, denoise=denoise),)
+    def ask(x0: Tensor, noise: Tensor, k: int, denoise: GuidedDenoiser) -> Tensor:
+        return residual(x0, noise, t=path.times[k], denoise=denoise)
 
-    return _along(path, rows, "residual")
+    return _along(asked, kappa, lambda _: ask, "residual")
 
 
 @torch.no_grad()
@@ -269,28 +249,31 @@ def denoised(path: Path, kappa: Latents) -> Latents:
         kappa: from `noises`.
     """
 
+    def ask(x0: Tensor, noise: Tensor, k: int, denoise: GuidedDenoiser) -> Tensor:
+        t = path.times[k]
+        x_t = denoise.schedule.add_noise(x0, noise, t)
+        return denoise.schedule.denoised(x_t, denoise(x_t, t), t)
+
+    return _along(path, kappa, lambda _: ask, "denoise")
+
+
+def _along(path: Path, noise: Tensor, begin: Callable[[Tensor], Ask], name: str) -> Tensor:
+    """Ask something of x0(t) and of a noise beside it at every point; `begin` returns what a batch is asked."""
+
     def rows(items: Tensor) -> Iterator[tuple[Tensor]]:
-        denoise = path.denoise.select(items)
-        for k, t in enumerate(path.times):
-            x0, noise = _at(path, items, k, path.x0, kappa)
-            x_t = denoise.schedule.add_noise(x0, noise, t)
-            yield (denoise.schedule.denoised(x_t, denoise(x_t, t), t),)
+        ask, denoise = begin(items), path.denoise.select(items)
+        for k in range(len(path.times)):
+            x0, beside = (
+                x[items, k].to(denoise.prompt.conditional.device) for x in (path.x0, noise)
+            )
+            yield (ask(x0, beside, k, denoise),)
 
-    return _along(path, rows, "denoise")
-
-
-def _at(path: Path, items: Tensor, k: int, *values: Tensor) -> list[Tensor]:
-    """What some items have at a path's k-th time, on the model's device."""
-    return [each[items, k].to(path.denoise.prompt.conditional.device) for each in values]
-
-
-def _along(path: Path, rows: Callable[[Tensor], Iterator[tuple[Tensor, ...]]], name: str) -> Tensor:
     size = {"total": len(path.times), "batch_size": path.batch_size}
     return batched(len(path.seeds), rows, name=name, **size)[0]
 
 
 def sdi_with(make: MakeKappa, guidance_scale: float = 7.5) -> RuleFrom:
-    """Return SDI with a choice of kappa, for `text_to_image.distilled_images`.
+    """Return SDI with a choice of kappa, for `lab.images.distilled_images`.
 
     The choice observes the prediction at t = 1, so that `Cached` begins where DDIM does.
 

@@ -6,11 +6,11 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from sdilib.lab.experiments.shared.drawing import quiet
+from sdilib.lab.experiments.shared.drawing import finish
 from sdilib.lab.images import Generated, ddim_images
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["draw_against", "finish", "sweep"]
+__all__ = ["draw_against", "over_gamma", "sweep"]
 
 
 def sweep(
@@ -55,10 +55,10 @@ def draw_against(
         axes.plot([scale] * len(items), items, "_", color="#999999", alpha=0.6, markersize=5)
     means = [float(items.mean()) for items in each]
     axes.plot(scales, means, "o-", color="#1b1b1b", markersize=4, linewidth=1)
-    finish(axes, scales, title)
+    over_gamma(axes, scales, title)
 
 
-def finish(axes: Axes, scales: Sequence[float], title: str) -> None:
+def over_gamma(axes: Axes, scales: Sequence[float], title: str) -> None:
     """Give a panel its title, and make its horizontal axis that of gamma, with a tick each.
 
     Args:
@@ -66,9 +66,7 @@ def finish(axes: Axes, scales: Sequence[float], title: str) -> None:
         scales: the gammas.
         title: of the panel.
     """
-    axes.set_title(title, fontsize=8, loc="left")
     axes.set_xscale("log")
     axes.set_xticks(scales, [f"{scale:g}" for scale in scales], minor=False)
     axes.minorticks_off()
-    axes.set_xlabel("γ", fontsize=7.5, labelpad=1)
-    quiet(axes)
+    finish(axes, title, "γ", fontsize=7.5, labelpad=1)
