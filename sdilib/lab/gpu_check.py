@@ -20,7 +20,8 @@ from sdilib.lab.presets import resolve
 from sdilib.lab.provenance import versions
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
-from sdilib.nerf.render import Marcher, OccupancyGrid, Render, has_kernels, render
+from sdilib.nerf.occupancy import OccupancyGrid
+from sdilib.nerf.render import Marcher, Render, has_kernels, render
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D

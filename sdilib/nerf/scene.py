@@ -9,8 +9,9 @@ from torch import Tensor
 from sdilib.cameras import Camera
 from sdilib.checks import in_range, positive_int
 from sdilib.nerf.field import NeRF
+from sdilib.nerf.occupancy import OccupancyGrid
 from sdilib.nerf.regularisers import Penalties
-from sdilib.nerf.render import Marcher, OccupancyGrid, Render, render
+from sdilib.nerf.render import Marcher, Render, render
 from sdilib.scenes import Rendering
 from sdilib.seeds import normal, uniform
 from sdilib.storage import under

@@ -7,7 +7,8 @@ import torch
 from sdilib.cameras import Camera
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
-from sdilib.nerf.render import Marcher, OccupancyGrid, has_kernels, render
+from sdilib.nerf.occupancy import OccupancyGrid
+from sdilib.nerf.render import Marcher, has_kernels, render
 from sdilib.seeds import generator as generator_at
 
 RADIUS = 1.22

@@ -11,7 +11,8 @@ from sdilib.lab.world.render import BACKGROUND, WorldCamera, WorldScene
 from sdilib.lab.world.render import render as render_world
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
-from sdilib.nerf.render import Marcher, OccupancyGrid, render
+from sdilib.nerf.occupancy import OccupancyGrid
+from sdilib.nerf.render import Marcher, render
 from sdilib.seeds import generator as generator_at
 
 RADIUS = 1.22

@@ -30,7 +30,7 @@ __all__ = ["CLAIMS", "Overview", "draw", "images", "measures", "one_step"]
 RESIDUAL, DISTANCE = "residuals", "distances to DDIM"
 
 CLAIMS = tuple(
-    Less(f"At the step drawn, {said}", measure, "SDI", "SDS", note)
+    Less(f"At the step drawn, {said}", measure, "SDI", "SDS", note=note)
     for said, measure, note in (
         ("the inverted κ solves eq. 8 better than a random one", RESIDUAL, "residual r(t)"),
         ("SDI's target lies closer to DDIM's next x0(t) than SDS's", DISTANCE, "RMS over latents"),

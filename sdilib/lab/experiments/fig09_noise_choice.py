@@ -57,7 +57,13 @@ CLAIMS = (
         )
     ),
     Within("Resampled and fixed noise produce the same residual, to 5 %", RATIO, FIXED, 0.95, 1.05),
-    Exact("DDIM's prediction at x(t), cached, solves eq. 8 at x0(t)", SHARE, CACHED, 1e-3, ROUNDED),
+    Exact(
+        "DDIM's prediction at x(t), cached, solves eq. 8 at x0(t)",
+        SHARE,
+        CACHED,
+        1e-3,
+        note=ROUNDED,
+    ),
 )
 
 ByChoice = Mapping[str, Float[Tensor, "items times"]]

@@ -33,7 +33,9 @@ MEAN, RATIO, OVER_T = "mean of r(t)", "ratio of residuals", "mean over t"
 
 CLAIMS = (
     *(
-        Less(f"(γ_inv, γ_fwd) = {low} has a lower residual than {high}", MEAN, low, high, OVER_T)
+        Less(
+            f"(γ_inv, γ_fwd) = {low} has a lower residual than {high}", MEAN, low, high, note=OVER_T
+        )
         for low, high in ((NEGATIVE, HALF), (NEGATIVE, BOTH), (HALF, BOTH), (NONE, BOTH))
     ),
     *(
@@ -43,7 +45,7 @@ CLAIMS = (
             f"{other} / {one}",
             1 / 1.2,
             1.2,
-            "the paper names no margin",
+            note="the paper names no margin",
         )
         for one, other in PAIRS
     ),

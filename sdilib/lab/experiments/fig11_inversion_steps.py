@@ -36,7 +36,9 @@ def measures(made: Made) -> images.Measures:
 
 CLAIMS = (
     Less("n = 10 is closer to DDIM's image than n = 1 (PSNR, dB)", CLOSENESS, "n = 1", "n = 10"),
-    Less("n = 10 is closer to DDIM's fine detail than n = 1", SHARE, "n = 10", "n = 1", RELATIVE),
+    Less(
+        "n = 10 is closer to DDIM's fine detail than n = 1", SHARE, "n = 10", "n = 1", note=RELATIVE
+    ),
     Within("n = 30 comes at most 0.5 dB closer to DDIM's image", GAIN, CLOSENESS, at_most=0.5),
     Within("n = 30 comes at most 5 % closer to DDIM's fine detail", GAIN, SHARE, at_most=0.05),
 )
