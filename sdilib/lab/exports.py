@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -163,21 +164,31 @@ def write_mesh(mesh: Mesh, path: str | Path) -> Path:
         ValueError: another ending.
     """
     import trimesh  # only this needs it
+    from trimesh.exchange.gltf import export_glb
 
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
     if kind not in MESH_KINDS:
         reject("path", str(path), "a file that ends in .glb, .obj or .ply")
-    colours = np.c_[mesh.colours, np.ones(len(mesh.colours))]
-    triangles = trimesh.Trimesh(
-        mesh.vertices,
-        mesh.faces,
-        vertex_colors=(255 * colours.clip(0, 1)).round().astype(np.uint8),
-        process=False,
-    )
-    written = triangles.export(file_type=kind)
+    colours = mesh.colours.clip(0, 1)
+    if kind == "glb":  # glTF's vertex colours are linear; OBJ's and PLY's are as screens show them
+        colours = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    bytes_of = (255 * np.c_[colours, np.ones(len(colours))]).round().astype(np.uint8)
+    triangles = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=bytes_of, process=False)
+    if kind == "glb":
+        written = export_glb(trimesh.Scene(triangles), tree_postprocessor=_matt)  # pyright: ignore[reportArgumentType] # annotated as a dict
+    else:
+        written = triangles.export(file_type=kind)
     assert isinstance(written, bytes | str)  # a dictionary is of other kinds
     return atomic_write(path, written)
+
+
+def _matt(tree: dict[str, Any]) -> None:
+    """Give a glTF's meshes a material: without one they are of polished metal."""
+    tree["materials"] = [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}}]
+    for mesh in tree["meshes"]:
+        for primitive in mesh["primitives"]:
+            primitive["material"] = 0
 
 
 def _images(

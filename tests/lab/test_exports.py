@@ -1,5 +1,7 @@
 """Exports are files that stock programs open, and show the scene."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from PIL import Image
 
 from sdilib.cameras import Camera
 from sdilib.lab.exports import nerf_mesh, turntable, write_mesh, write_strip
+from sdilib.lab.world.mesh import Mesh
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.scene import NeRFScene
@@ -43,13 +46,35 @@ def test_the_mesh_of_a_blob_is_the_sphere_where_its_density_is_that(blob):
 def test_a_mesh_is_read_back_with_its_colours(blob, kind, tmp_path):
     mesh = nerf_mesh(blob, density=DENSITY, resolution=16)
     path = write_mesh(mesh, tmp_path / f"blob.{kind}")
-    read = trimesh.load(path, force="mesh", process=False)
+    (read,) = trimesh.load_scene(path, process=False).geometry.values()
     assert len(read.faces) == len(mesh.faces)
     assert np.allclose(
         np.sort(read.bounds, 0), [mesh.vertices.min(0), mesh.vertices.max(0)], atol=1e-4
     )
-    colours = np.asarray(read.visual.vertex_colors)[:, :3] / 255
-    assert np.allclose(colours.mean(0), mesh.colours.mean(0), atol=0.01)
+    visual = read.visual.vertex_attributes["color"] if kind == "glb" else read.visual.vertex_colors
+    colours = np.asarray(visual)[:, :3] / 255
+    shown = screen(colours) if kind == "glb" else colours
+    assert np.allclose(shown.mean(0), mesh.colours.mean(0), atol=0.01)
+
+
+def screen(linear):
+    """Linear light as a screen's numbers (IEC 61966-2-1)."""
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def test_a_glb_says_linear_colours_and_a_material_that_is_not_metal(tmp_path):
+    yellow = np.tile([0.65, 0.56, 0.26], (3, 1))
+    path = write_mesh(Mesh(np.eye(3), np.array([[0, 1, 2]]), yellow), tmp_path / "a.glb")
+    content = path.read_bytes()  # read by hand: header, then a chunk of JSON and one of numbers
+    size = int.from_bytes(content[12:16], "little")
+    tree = json.loads(content[20 : 20 + size])
+    (primitive,) = tree["meshes"][0]["primitives"]
+    accessor = tree["accessors"][primitive["attributes"]["COLOR_0"]]
+    start = 28 + size + tree["bufferViews"][accessor["bufferView"]].get("byteOffset", 0)
+    assert accessor["componentType"] == 5121  # unsigned bytes
+    colour = np.frombuffer(content[start : start + 3], np.uint8) / 255
+    assert colour == pytest.approx([0.38, 0.274, 0.055], abs=0.004)
+    assert tree["materials"][primitive["material"]]["pbrMetallicRoughness"]["metallicFactor"] == 0
 
 
 def test_a_density_that_is_nowhere_is_refused(blob):
