@@ -25,7 +25,7 @@ from sdilib.train.unet import (
     rows_by_view,
     tokenize,
     train_unet,
-    v_loss,
+    denoising_loss,
 )
 from sdilib.train.vae import VAEConfig, latents_of, make_vae, train_vae
 from sdilib.world.captions import WORDS
@@ -223,7 +223,7 @@ def test_v_loss_is_zero_for_the_true_v():
     networks = torch.nn.ModuleDict({"unet": Truth(), "text_encoder": Text()})
     tokens = torch.zeros(5, 16, dtype=torch.long)
     again = torch.Generator().manual_seed(2)
-    error = v_loss(networks, z, tokens, again, alphas_cumprod=scheduler.alphas_cumprod)
+    error = denoising_loss(networks, z, tokens, again, alphas_cumprod=scheduler.alphas_cumprod)
     assert error < 1e-10
 
 
@@ -248,7 +248,7 @@ def test_unet_loss_falls_in_twenty_steps(data, vae_folder, tmp_path):
         tokens = tokenize(tokenizer, list(data.captions[:16]))
         with torch.no_grad():
             return float(
-                v_loss(
+                denoising_loss(
                     networks,
                     z,
                     tokens,

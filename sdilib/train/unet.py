@@ -1,7 +1,7 @@
-"""The denoiser: a UNet and its text encoder, trained together by v-prediction on fixed latents.
+"""The denoiser: a UNet and its text encoder, trained together on fixed latents.
 
 Letters: z is a latent of unit deviation, a the schedule's cumulated alpha at a random timestep,
-x_t = sqrt(a) z + sqrt(1 - a) noise, and v = sqrt(a) noise - sqrt(1 - a) z is what the UNet predicts.
+x_t = sqrt(a) z + sqrt(1 - a) noise, and what the UNet predicts is the noise or v = sqrt(a) noise - sqrt(1 - a) z.
 
 Source: v-prediction, Salimans and Ho (2202.00512); the schedule is Stable Diffusion 2.1's.
 """
@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -72,6 +72,7 @@ class UNetConfig:
         text_width: of the text encoder's states.
         text_layers: of the text encoder.
         batch: latents a step.
+        prediction: what the UNet predicts, "epsilon" or "v_prediction".
         dropped: share of captions replaced by the empty one, for classifier-free guidance.
         mismatched: share of captions that belong to another picture, as many of the web's do. With captions that are
             always right the conditional prediction is so far from the unconditional one that the gamma usual with
@@ -95,6 +96,7 @@ class UNetConfig:
     text_width: int = 64
     text_layers: int = 2
     batch: int = 64
+    prediction: Literal["epsilon", "v_prediction"] = "v_prediction"
     dropped: float = 0.1
     mismatched: float = 0.45
     same_view: float = 0.8
@@ -118,14 +120,18 @@ class UNetConfig:
             reject("start_share", self.start_share, "a number in [0, 1): at 1 nothing is trained")
 
 
-def make_scheduler() -> DDIMScheduler:
-    """Return the noise schedule: Stable Diffusion 2.1's, v-prediction."""
+def make_scheduler(prediction: str = "v_prediction") -> DDIMScheduler:
+    """Return the noise schedule, which all of Stable Diffusion has in common.
+
+    Args:
+        prediction: "epsilon" (1.x, 2.1-base) or "v_prediction" (2.1).
+    """
     return DDIMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
+        prediction_type=prediction,
         clip_sample=False,
         set_alpha_to_one=True,
         steps_offset=1,
@@ -169,15 +175,16 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Int[Tensor, "batc
     return padded.input_ids
 
 
-def v_loss(
+def denoising_loss(
     networks: nn.ModuleDict,
     z: Float[Tensor, "batch 4 height width"],
     tokens: Int[Tensor, "batch tokens"],
     random: torch.Generator,
     *,
     alphas_cumprod: Float[Tensor, " timesteps"],
+    prediction: str = "v_prediction",
 ) -> Float[Tensor, ""]:
-    """Mean squared error of the predicted v at random timesteps.
+    """Mean squared error of the prediction at random timesteps.
 
     Args:
         networks: "unet" and "text_encoder".
@@ -185,18 +192,19 @@ def v_loss(
         tokens: of their captions.
         random: draws timesteps and noise.
         alphas_cumprod: the schedule's.
+        prediction: "epsilon" or "v_prediction".
     """
     timesteps = torch.randint(len(alphas_cumprod), (len(z),), generator=random)
     noise = torch.randn(z.shape, generator=random)
     a = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
     device = next(networks.parameters(), z).device
     x_t = (a.sqrt() * z + (1 - a).sqrt() * noise).to(device)
-    v = (a.sqrt() * noise - (1 - a).sqrt() * z).to(device)
+    wanted = noise if prediction == "epsilon" else a.sqrt() * noise - (1 - a).sqrt() * z
     timesteps = timesteps.to(device)
     with autocast(device):
         states = networks["text_encoder"](tokens.to(device)).last_hidden_state
         predicted = networks["unet"](x_t, timesteps, encoder_hidden_states=states).sample
-    return functional.mse_loss(predicted.float(), v)
+    return functional.mse_loss(predicted.float(), wanted.to(device))
 
 
 def train_unet(
@@ -238,7 +246,7 @@ def train_unet(
     if device.type == "cpu":
         # torch's fused attention on a CPU takes a third of the step for its backward pass over these few tokens.
         cast(UNet2DConditionModel, networks["unet"]).set_attn_processor(AttnProcessor())
-    alphas_cumprod = make_scheduler().alphas_cumprod
+    alphas_cumprod = make_scheduler(config.prediction).alphas_cumprod
     by_view = rows_by_view(data.labels)
 
     def loss(step: int) -> dict[str, Tensor]:
@@ -246,13 +254,27 @@ def train_unet(
         rows, spoken_of = paired_rows(config, by_view, random)
         dropped = torch.rand(config.batch, generator=random)
         said = torch.where((dropped < config.dropped)[:, None], empty, tokens[spoken_of])
-        error = v_loss(networks, latents[rows], said, random, alphas_cumprod=alphas_cumprod)
+        error = denoising_loss(
+            networks,
+            latents[rows],
+            said,
+            random,
+            alphas_cumprod=alphas_cumprod,
+            prediction=config.prediction,
+        )
         return {"loss": error}
 
     def export(averaged: nn.ModuleDict) -> None:
         if started is not None:
             averaged = blended(averaged, started, share=config.start_share)
-        save_pipeline(pipeline, averaged, autoencoder, tokenizer, data.images.shape[1])
+        save_pipeline(
+            pipeline,
+            averaged,
+            autoencoder,
+            tokenizer,
+            data.images.shape[1],
+            prediction=config.prediction,
+        )
 
     return train_loop(networks, loss, config.loop, out=out, export=export, stop_after=stop_after)
 
@@ -293,6 +315,8 @@ def save_pipeline(
     vae: AutoencoderKL,
     tokenizer: CLIPTokenizer,
     image_size: int = 64,
+    *,
+    prediction: str = "v_prediction",
 ) -> None:
     """Write a folder that `StableDiffusionPipeline.from_pretrained` loads, in half precision.
 
@@ -302,6 +326,7 @@ def save_pipeline(
         vae: the autoencoder.
         tokenizer: the text encoder's.
         image_size: written into `world.json`, with the words and views.
+        prediction: what the UNet was trained to predict.
     """
     folder = Path(folder)
     fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
@@ -312,7 +337,7 @@ def save_pipeline(
         "text_encoder": copy.deepcopy(networks["text_encoder"]).cpu(),
         "tokenizer": tokenizer,
         "unet": copy.deepcopy(networks["unet"]).half().cpu(),
-        "scheduler": make_scheduler(),
+        "scheduler": make_scheduler(prediction),
         "safety_checker": None,
         "feature_extractor": None,
     }

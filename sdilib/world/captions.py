@@ -10,7 +10,7 @@ import numpy as np
 
 from sdilib.checks import one_of
 from sdilib.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
-from sdilib.world.render import WorldScene
+from sdilib.world.scene import WorldScene
 
 OPENINGS = ("", "a photo of ", "a render of ", "a picture of ")
 VIEWS = ("front", "side", "back", "overhead")

@@ -1,12 +1,13 @@
 """Views with room to spare: how far a camera is from where the word for its view changes, and scenes by view."""
 
+from dataclasses import replace
 from itertools import count
 
 from sdilib.checks import in_range, one_of
 from sdilib.world.captions import VIEWS
 from sdilib.world.dataset import random_scene
 from sdilib.world.kinds import OBJECT_NAMES
-from sdilib.world.render import WorldCamera, WorldScene
+from sdilib.world.scene import WorldCamera, WorldScene
 
 __all__ = ["FRONTLESS", "MARGIN_DEGREES", "has_front", "scene_of_view", "view_margin"]
 
@@ -55,7 +56,7 @@ def scene_of_view(
     index: int,
     margin_degrees: float = MARGIN_DEGREES,
 ) -> WorldScene:
-    """Draw a scene of given looks, its camera and stretch as the data set draws them within a view.
+    """Draw a scene of given looks, all else as the data set draws it within a view.
 
     Args:
         name: one of `OBJECT_NAMES`.
@@ -75,5 +76,5 @@ def scene_of_view(
     for attempt in count():
         drawn, _ = random_scene(seed, 1000 * index + attempt)
         if drawn.camera.view == view and view_margin(drawn.camera) >= margin_degrees:
-            return WorldScene(name, colour, pattern, drawn.camera, stretch=drawn.stretch)
+            return replace(drawn, name=name, colour=colour, pattern=pattern)
     raise AssertionError("every view comes up")
