@@ -286,7 +286,7 @@ This page is written by `sdilib model-card` from `quality.json`, which lies besi
 
 _LIMITS = """## Limits
 
-- It is a toy: {objects} objects, one shape each (stretched by a few per cent), {size} x {size} pixels, one light, one background.
+- It is a toy: {objects} objects, each a family of shapes, {size} x {size} pixels, plain backgrounds.
 - It knows the words of `world.json` and nothing else. With words in another order than the captions', or none that name an
   object, expect mixtures.
 - A view's word turns the object, it does not fix the camera: the angle within the view is the model's choice.

@@ -92,17 +92,17 @@ def world_rows(*, image_size: int = 96) -> list[Row]:
     blank = [""] * COLUMNS
     rows.append(Row("silhouette", blank, silhouettes, "silhouette"))
     rows.append(Row("depth", blank, depths, "depth"))
-    slices = np.stack([_slice(scene.name, image_size) for scene in known])
+    slices = np.stack([_slice(scene, image_size) for scene in known])
     rows.append(Row("signed distance at z = 0", blank, slices, "distance"))
     return rows
 
 
-def _slice(name: str, size: int) -> Float[np.ndarray, "size size"]:
+def _slice(scene: WorldScene, size: int) -> Float[np.ndarray, "size size"]:
     """Signed distance in the plane z = 0, seen from the front."""
     axis = np.linspace(-RADIUS, RADIUS, size)
     x, y = np.meshgrid(axis, axis[::-1])
     points = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3)
-    return signed_distance(name, points).reshape(size, size)
+    return signed_distance(scene, points).reshape(size, size)
 
 
 def captions_of(count: int, *, seed: int = 0) -> list[str]:
@@ -127,7 +127,7 @@ def truth_claim(*, image_size: int = 64) -> Claim:
         scene = WorldScene(name, "red", "plain", camera)
         depth = render(scene, height=image_size, width=image_size).depth
         points = surface_points(camera, depth)
-        deviations.append(np.abs(signed_distance(name, points)).max())
+        deviations.append(np.abs(signed_distance(scene, points)).max())
     return exact_claim(
         "The depth of every pixel lies on the surface that the signed distance describes",
         deviations,

@@ -1,8 +1,12 @@
 """The autoencoder: 64 x 64 pictures to 16 x 16 x 4 latents and back.
 
 Letters: x is a picture in [-1, 1], z its latent. z keeps zero mean and unit deviation a channel (a
-penalty), and noise of deviation 0.1 is added to it before decoding, so that near latents decode
-to near pictures.
+penalty), and noise is added to it before decoding, so that near latents decode to near pictures.
+
+Distillation follows the encoder's gradient, through pictures that no camera ever saw. So it is trained on pictures in all
+colours (`varied`), and its latents are held close to linear in colour: a linear map of z has to give the mean colour of
+the pixels that each of its cells stands for, as previews of Stable Diffusion's latents take for granted. Without that
+other hues have the latents of the right one.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +19,9 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from sdilib.checks import positive_int
+from sdilib.checks import in_range, positive_int
 from sdilib.seeds import generator
 from sdilib.train.loop import (
     LoopConfig,
@@ -28,7 +33,7 @@ from sdilib.train.loop import (
 )
 from sdilib.world.dataset import WorldData
 
-LATENT_NOISE = 0.1
+_TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,9 @@ class VAEConfig:
         channels: of its levels; each but the first halves the picture.
         groups: of the normalisations; divides every number of channels.
         batch: pictures a step.
+        noise: deviation of the noise that is added to latents before they are decoded.
+        linear: weight of the squared error of the colour that a linear map of the latents gives; 0 leaves it out.
+        varied: share of the pictures that are shown in other colours, blurred or noisy.
         seed: of weights, batches and noise.
         loop: steps, learning rate and so on.
 
@@ -49,6 +57,9 @@ class VAEConfig:
     channels: tuple[int, ...] = (16, 48, 96)
     groups: int = 8
     batch: int = 8
+    noise: float = 0.05
+    linear: float = 4.0
+    varied: float = 0.6
     seed: int = 0
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(steps=6000, learning_rate=2e-3, average=0.995)
@@ -58,6 +69,9 @@ class VAEConfig:
         """Refuse what no training can use."""
         check_channels(self.channels, self.groups)
         positive_int("batch", self.batch)
+        in_range("noise", self.noise, 0, 1, open_low=True)
+        in_range("linear", self.linear, 0, 1e3)
+        in_range("varied", self.varied, 0, 1)
 
 
 def make_vae(config: VAEConfig, *, image_size: int = 64) -> AutoencoderKL:
@@ -97,24 +111,79 @@ def train_vae(
     keep_settings(out, config)
     device = training_device(config.loop.device)
     vae = make_vae(config, image_size=data.images.shape[1])
-    nn.Module.to(vae, device)  # the library's own signature hides that it takes a device
+    factor = 2 ** (len(config.channels) - 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(config.seed)
+        networks = nn.ModuleDict({"vae": vae, "colour": nn.Conv2d(4, 3, 1)})
+    nn.Module.to(networks, device)  # the library's own signature hides that it takes a device
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "vae")
         rows = torch.randint(len(data.images), (config.batch,), generator=random)
-        x = pictures(data, rows.numpy()).to(device)
+        shown, wanted = varied(pictures(data, rows.numpy()), random, share=config.varied)
+        shown, wanted = shown.to(device), wanted.to(device)
         with autocast(device):
-            posterior = encode(vae, x)
+            posterior = encode(vae, shown)
             z = posterior.mean.float()
             noise = torch.randn(z.shape, generator=random).to(device)
-            y = decode(vae, z + LATENT_NOISE * noise)
-        return reconstruction_loss(x, y.float(), z, posterior.logvar.float())
+            y = decode(vae, z + config.noise * noise)
+        numbers = reconstruction_loss(
+            wanted, y.float(), z, posterior.logvar.float(), noise=config.noise
+        )
+        if config.linear:
+            colour = cast(nn.Conv2d, networks["colour"])(z)
+            off = functional.mse_loss(colour, functional.avg_pool2d(wanted, factor))
+            numbers["loss"] = numbers["loss"] + config.linear * off
+            numbers["linear"] = off.detach()
+        return numbers
 
-    averaged = train_loop(vae, loss, config.loop, out=out, stop_after=stop_after)
-    deviation = latents_of(averaged, data, min(2000, len(data.images))).std()
-    averaged.register_to_config(scaling_factor=float(1.0 / deviation))
-    averaged.cpu().save_pretrained(out / "vae")
-    return averaged
+    averaged = train_loop(networks, loss, config.loop, out=out, stop_after=stop_after)
+    made = cast(AutoencoderKL, averaged["vae"])
+    deviation = latents_of(made, data, min(2000, len(data.images))).std()
+    made.register_to_config(scaling_factor=float(1.0 / deviation))
+    made.cpu().save_pretrained(out / "vae")
+    return made
+
+
+def varied(
+    x: Float[Tensor, "batch 3 height width"], random: torch.Generator, *, share: float
+) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch 3 height width"]]:
+    """Return pictures as they are shown to the encoder, and as the decoder is to give them back.
+
+    A share of them is in other colours: hues turned, paler or stronger, darker or brighter, some negatives. Of these a
+    quarter is blurred, and a third is noisy where the encoder sees it.
+
+    Args:
+        x: in [-1, 1].
+        random: draws what is done to each.
+        share: of the pictures that anything is done to.
+    """
+    batch = len(x)
+    chosen, turned, negative, blurred, noisy = torch.rand(5, batch, 1, 1, 1, generator=random)
+    angle, colourful, bright, cast_, level = torch.rand(5, batch, generator=random)
+    angle = 2 * torch.pi * angle * (turned.flatten() < 0.7)
+    colourful = 0.1 * 22.0**colourful  # 0.1 to 2.2
+    turn = torch.zeros(batch, 3, 3)
+    turn[:, 0, 0] = 1.0
+    turn[:, 1, 1] = turn[:, 2, 2] = angle.cos() * colourful
+    turn[:, 2, 1] = angle.sin() * colourful
+    turn[:, 1, 2] = -turn[:, 2, 1]
+    matrix = _TO_YIQ.inverse() @ turn @ _TO_YIQ
+    other = torch.einsum("bij,bjhw->bihw", matrix, 0.5 * x + 0.5)
+    other = torch.where(negative < 0.15, 1.0 - other, other)
+    other = other * (0.45 + 0.75 * bright).view(-1, 1, 1, 1)
+    other = other + 0.3 * (cast_ - 0.5).view(-1, 1, 1, 1) * torch.randn(
+        batch, 3, 1, 1, generator=random
+    )
+    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    kernel = (row[:, None] * row).expand(3, 1, 5, 5)
+    soft = functional.conv2d(
+        functional.pad(other, (2, 2, 2, 2), mode="replicate"), kernel, groups=3
+    )
+    other = 2.0 * torch.where(blurred < 0.25, soft, other).clamp(0, 1) - 1.0
+    wanted = torch.where(chosen < share, other, x)
+    dirt = 0.2 * level.view(-1, 1, 1, 1) * torch.randn(x.shape, generator=random)
+    return wanted + dirt * ((noisy < 0.33) & (chosen < share)), wanted
 
 
 def reconstruction_loss(
@@ -122,6 +191,8 @@ def reconstruction_loss(
     y: Float[Tensor, "batch 3 height width"],
     z: Float[Tensor, "batch 4 h w"],
     logvar: Float[Tensor, "batch 4 h w"],
+    *,
+    noise: float,
 ) -> dict[str, Tensor]:
     """L1 + 2 MSE + 0.5 L1 of the gradients, and the penalties that keep z standardised.
 
@@ -131,13 +202,14 @@ def reconstruction_loss(
         z: their latents.
         logvar: the encoder's log variances, drawn towards that of the noise used here, so that a
             sample of the posterior is what the decoder has learnt to read.
+        noise: deviation of that.
     """
     error = y - x
     rough = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
     squared = error.square().mean()
     mean, deviation = z.mean(dim=(0, 2, 3)), z.std(dim=(0, 2, 3))
     standard = mean.square().mean() + (deviation + 1e-6).log().square().mean()
-    spread = (logvar - 2.0 * np.log(LATENT_NOISE)).square().mean()
+    spread = (logvar - 2.0 * np.log(noise)).square().mean()
     total = error.abs().mean() + 2.0 * squared + 0.5 * rough + 0.1 * standard + 0.001 * spread
     return {"loss": total, "mse": squared.detach(), "standard": standard.detach()}
 

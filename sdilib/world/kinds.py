@@ -43,21 +43,21 @@ class Shade:
 
 
 SHADES: dict[str, Shade] = {
-    "red": Shade((2, 7), (0.52, 0.70), (0.55, 0.80)),
-    "orange": Shade((24, 6), (0.50, 0.68), (0.80, 0.95)),
-    "yellow": Shade((50, 6), (0.42, 0.62), (0.82, 0.96)),
-    "green": Shade((118, 22), (0.26, 0.48), (0.45, 0.70)),
-    "blue": Shade((219, 11), (0.34, 0.56), (0.50, 0.80)),
-    "purple": Shade((275, 11), (0.26, 0.46), (0.48, 0.74)),
-    "pink": Shade((338, 10), (0.22, 0.38), (0.84, 0.97)),
-    "teal": Shade((178, 10), (0.30, 0.54), (0.48, 0.74)),
+    "red": Shade((2.0, 7.0), (0.52, 0.70), (0.55, 0.80)),
+    "orange": Shade((24.0, 6.0), (0.50, 0.68), (0.80, 0.95)),
+    "yellow": Shade((50.0, 6.0), (0.42, 0.62), (0.82, 0.96)),
+    "green": Shade((118.0, 22.0), (0.26, 0.48), (0.45, 0.70)),
+    "blue": Shade((219.0, 11.0), (0.34, 0.56), (0.50, 0.80)),
+    "purple": Shade((275.0, 11.0), (0.26, 0.46), (0.48, 0.74)),
+    "pink": Shade((338.0, 10.0), (0.22, 0.38), (0.84, 0.97)),
+    "teal": Shade((178.0, 10.0), (0.30, 0.54), (0.48, 0.74)),
 }
 COLOURS: dict[str, tuple[float, float, float]] = {
     name: shade.at((0.0, 0.0, 0.0)) for name, shade in SHADES.items()
 }
 """The middle of each named range."""
 
-SECOND = Shade((40, 12), (0.02, 0.14), (0.86, 0.98))
+SECOND = Shade((40.0, 12.0), (0.02, 0.14), (0.86, 0.98))
 """A pattern's other colour: chalk, paper, cream."""
 
 PATTERNS = ("plain", "striped", "spotted", "checkered")
@@ -88,14 +88,14 @@ def _of(hue, saturation, value, *, turn=9, wide=0.09, light=0.09):
     """A part that is always about of one colour, as far as things of its kind are."""
     return Part(
         Shade(
-            (hue, turn),
+            (float(hue), float(turn)),
             (max(0.0, saturation - wide), min(1.0, saturation + wide)),
             (max(0.0, value - light), min(1.0, value + light)),
         )
     )
 
 
-_ANY = Part(Shade((0, 180), (0.05, 0.30), (0.35, 0.90)))
+_ANY = Part(Shade((0.0, 180.0), (0.05, 0.30), (0.35, 0.90)))
 """A part that may be of any soft colour."""
 _WOOD = _of(26, 0.42, 0.42, light=0.14)
 _IVORY = _of(40, 0.10, 0.90, wide=0.06, light=0.08)
@@ -125,7 +125,7 @@ OBJECTS: tuple[ObjectClass, ...] = (
         (
             _painted(_BALL, 0.29, 0.54, (0.0, 0.10, 0.0)),
             _of(31, 0.46, 0.78),
-            Part(Shade((40, 180), (0.03, 0.18), (0.84, 0.98))),
+            Part(Shade((40.0, 180.0), (0.03, 0.18), (0.84, 0.98))),
             _of(355, 0.62, 0.66),
             _of(22, 0.50, 0.28),
             _of(29, 0.52, 0.60),
@@ -135,9 +135,9 @@ OBJECTS: tuple[ObjectClass, ...] = (
         "cottage",
         (
             _painted(_WALLS, 0.26),
-            Part(Shade((18, 30), (0.18, 0.50), (0.26, 0.56))),
+            Part(Shade((18.0, 30.0), (0.18, 0.50), (0.26, 0.56))),
             _of(12, 0.40, 0.50),
-            Part(Shade((25, 180), (0.10, 0.45), (0.18, 0.40))),
+            Part(Shade((25.0, 180.0), (0.10, 0.45), (0.18, 0.40))),
             _GLASS,
             _GOLD,
         ),
@@ -162,9 +162,9 @@ OBJECTS: tuple[ObjectClass, ...] = (
         "cactus",
         (
             _painted(_AROUND, 0.23, 0.26),
-            Part(Shade((20, 40), (0.15, 0.48), (0.45, 0.80))),
+            Part(Shade((20.0, 40.0), (0.15, 0.48), (0.45, 0.80))),
             _of(26, 0.40, 0.28),
-            Part(Shade((350, 60), (0.25, 0.50), (0.84, 0.97))),
+            Part(Shade((350.0, 60.0), (0.25, 0.50), (0.84, 0.97))),
             _GOLD,
         ),
     ),
@@ -177,7 +177,7 @@ OBJECTS: tuple[ObjectClass, ...] = (
             _of(22, 0.50, 0.34),
             _of(33, 0.44, 0.80),
             _WOOD,
-            Part(Shade((0, 180), (0.05, 0.40), (0.75, 0.97))),
+            Part(Shade((0.0, 180.0), (0.05, 0.40), (0.75, 0.97))),
         ),
     ),
     ObjectClass(
@@ -197,7 +197,7 @@ OBJECTS: tuple[ObjectClass, ...] = (
         (
             _painted(_AROUND, 0.23, 0.4),
             _of(215, 0.05, 0.90, wide=0.05, light=0.08),
-            Part(Shade((230, 50), (0.15, 0.40), (0.14, 0.34))),
+            Part(Shade((230.0, 50.0), (0.15, 0.40), (0.14, 0.34))),
             _ANY,
             _GOLD,
         ),
@@ -224,7 +224,7 @@ OBJECTS: tuple[ObjectClass, ...] = (
         (
             _painted(_AROUND, 0.24, 0.42),
             _IVORY,
-            Part(Shade((120, 90), (0.20, 0.50), (0.10, 0.30))),
+            Part(Shade((120.0, 90.0), (0.20, 0.50), (0.10, 0.30))),
             _of(357, 0.36, 0.88),
         ),
     ),
@@ -240,7 +240,7 @@ OBJECTS: tuple[ObjectClass, ...] = (
         "boat",
         (
             _painted(_WALLS, 0.26),
-            Part(Shade((40, 180), (0.03, 0.20), (0.78, 0.97))),
+            Part(Shade((40.0, 180.0), (0.03, 0.20), (0.78, 0.97))),
             _of(30, 0.42, 0.62, light=0.12),
             _WOOD,
         ),

@@ -179,13 +179,13 @@ class Background:
         change, turned, turn = random.uniform((-0.14, -25, -60), (0.14, 25, 60))
         ends = [
             Shade(
-                (hue + side * turned, 0),
-                (saturation * coloured, saturation * coloured),
+                (float(hue + side * turned), 0.0),
+                (float(saturation * coloured),) * 2,
                 (float(np.clip(value + side * change, 0.05, 1.0)), 1.0),
             ).at((0.0, -1.0, -1.0))
             for side in ((1.0, -1.0) if gradient else (0.0, 0.0))
         ]
-        return cls(ends[0], ends[1], float(turn))
+        return cls(*ends, float(turn))
 
 
 @dataclass(frozen=True, slots=True)
