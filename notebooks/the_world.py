@@ -126,6 +126,6 @@ quality_table(config["model"])
 # %% [markdown]
 # ## Try
 #
-# - `sdilib.world.mesh.mesh("teapot", resolution=256)`: an object's surface as triangles.
+# - `sdilib.world.mesh.mesh(scene, resolution=256)`: an object's surface as triangles.
 # - `quality.balanced_items(16, held_out=True)`: prompts whose combinations the model never saw.
 # - `judge.attributes(renders).words("pattern")`: what the evaluator sees in the true pictures.

@@ -123,9 +123,7 @@ def test_stretch_scales_the_object_along_y():
 @pytest.mark.parametrize("name", OBJECT_NAMES)
 def test_every_number_of_the_shape_is_seen(name):
     for which in range(NUM_SHAPE):
-        low, high = (
-            tuple(end * (i == which) for i in range(NUM_SHAPE)) for end in (-1.0, 1.0)
-        )
+        low, high = (tuple(end * (i == which) for i in range(NUM_SHAPE)) for end in (-1.0, 1.0))
         scenes = [
             WorldScene(name, "red", "plain", WorldCamera(25.0, 15.0), member=Member(shape=shape))
             for shape in (low, high)
@@ -147,10 +145,7 @@ def test_what_the_prompt_leaves_open_is_drawn_over_its_whole_range():
 
 def test_paint_is_muted_so_that_there_is_room_above():
     paints = np.array(
-        [
-            SHADES[s.colour].at(s.member.paint)
-            for s, _ in (random_scene(0, i) for i in range(2000))
-        ]
+        [SHADES[s.colour].at(s.member.paint) for s, _ in (random_scene(0, i) for i in range(2000))]
     )
     saturation = 1.0 - paints.min(1) / paints.max(1)
     assert 0.3 < saturation.mean() < 0.5
@@ -164,7 +159,9 @@ def test_the_grain_is_fixed_in_space_and_the_second_view_sees_the_same():
     np.testing.assert_array_equal(colour_at(scene, points), colour_at(turned, points))
     smooth = replace(scene, member=Member())
     assert colour_at(scene, points, shaded=False).std(0).max() > 0.02
-    assert colour_at(smooth, points[:, :] * 0.01 + [0.0, 0.5, 0.0], shaded=False).std(0).max() < 1e-9
+    assert (
+        colour_at(smooth, points[:, :] * 0.01 + [0.0, 0.5, 0.0], shaded=False).std(0).max() < 1e-9
+    )
 
 
 def test_drawing_together_is_drawing_alone():

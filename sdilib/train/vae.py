@@ -34,6 +34,8 @@ from sdilib.train.loop import (
 from sdilib.world.dataset import WorldData
 
 _TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+_WEIGHTS = (1.0, 3.0, 5.0)
+"""Of brightness and the two chromas. Those of muted pictures are small: unweighted, one of them is never learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def train_vae(
         )
         if config.linear:
             colour = cast(nn.Conv2d, networks["colour"])(z)
-            off = functional.mse_loss(colour, functional.avg_pool2d(wanted, factor))
+            off = colour_error(colour - functional.avg_pool2d(wanted, factor))
             numbers["loss"] = numbers["loss"] + config.linear * off
             numbers["linear"] = off.detach()
         return numbers
@@ -143,6 +145,16 @@ def train_vae(
     made.register_to_config(scaling_factor=float(1.0 / deviation))
     made.cpu().save_pretrained(out / "vae")
     return made
+
+
+def colour_error(error: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, ""]:
+    """Return the mean square of differences of colour, chroma weighted as much as brightness.
+
+    Args:
+        error: differences of red, green and blue.
+    """
+    weighted = torch.tensor(_WEIGHTS)[:, None] * _TO_YIQ
+    return torch.einsum("ij,bjhw->bihw", weighted.to(error), error).square().mean()
 
 
 def varied(
@@ -194,7 +206,7 @@ def reconstruction_loss(
     *,
     noise: float,
 ) -> dict[str, Tensor]:
-    """L1 + 2 MSE + 0.5 L1 of the gradients, and the penalties that keep z standardised.
+    """L1 + 2 MSE + 0.5 L1 of the gradients + the error of mean colours, and the penalties that keep z standardised.
 
     Args:
         x: pictures in [-1, 1].
@@ -205,12 +217,15 @@ def reconstruction_loss(
         noise: deviation of that.
     """
     error = y - x
+    colour = colour_error(functional.avg_pool2d(error, x.shape[-1] // z.shape[-1]))
     rough = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
     squared = error.square().mean()
     mean, deviation = z.mean(dim=(0, 2, 3)), z.std(dim=(0, 2, 3))
     standard = mean.square().mean() + (deviation + 1e-6).log().square().mean()
     spread = (logvar - 2.0 * np.log(noise)).square().mean()
-    total = error.abs().mean() + 2.0 * squared + 0.5 * rough + 0.1 * standard + 0.001 * spread
+    total = (
+        error.abs().mean() + 2.0 * squared + 0.5 * rough + colour + 0.1 * standard + 0.001 * spread
+    )
     return {"loss": total, "mse": squared.detach(), "standard": standard.detach()}
 
 

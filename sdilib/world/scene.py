@@ -279,9 +279,7 @@ class WorldScene:
         """
         camera, stretch = WorldCamera.drawn(random), float(random.uniform(0.92, 1.06))
         member, light = Member.drawn(random), Light.drawn(random)
-        return cls(
-            name, colour, pattern, camera, stretch, member, light, Background.drawn(random)
-        )
+        return cls(name, colour, pattern, camera, stretch, member, light, Background.drawn(random))
 
 
 def flat(scene: WorldScene) -> Float[np.ndarray, " numbers"]:
