@@ -19,13 +19,13 @@ from sdilib.train.unet import (
     STARTED,
     UNetConfig,
     blended,
+    denoising_loss,
     make_networks,
     make_scheduler,
     paired_rows,
     rows_by_view,
     tokenize,
     train_unet,
-    denoising_loss,
 )
 from sdilib.train.vae import VAEConfig, latents_of, make_vae, train_vae
 from sdilib.world.captions import WORDS

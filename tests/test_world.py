@@ -138,7 +138,8 @@ def test_what_the_prompt_leaves_open_is_drawn_over_its_whole_range():
     assert np.abs(np.abs(shapes).max(0) - 1.0).max() < 0.02
     assert np.abs(np.corrcoef(shapes.T) - np.eye(NUM_SHAPE)).max() < 0.2
     values = np.array([s.background.top for s in scenes])
-    assert values.min() < 0.2 and values.max() > 0.95
+    assert values.min() < 0.2
+    assert values.max() > 0.95
     plain = np.mean([s.background.top == s.background.bottom for s in scenes])
     assert 0.4 < plain < 0.6
 
