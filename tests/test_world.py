@@ -125,11 +125,12 @@ def test_every_number_of_the_shape_is_seen(name):
     for which in range(NUM_SHAPE):
         low, high = (tuple(end * (i == which) for i in range(NUM_SHAPE)) for end in (-1.0, 1.0))
         scenes = [
-            WorldScene(name, "red", "plain", WorldCamera(25.0, 15.0), member=Member(shape=shape))
+            WorldScene(name, "red", "plain", WorldCamera(azimuth, 15.0), member=Member(shape=shape))
             for shape in (low, high)
+            for azimuth in (25.0, 115.0)
         ]
         images, _, _ = render_batch(scenes, height=48, width=48)
-        assert (np.abs(images[0] - images[1]).max(2) > 0.05).sum() >= 8, which
+        assert (np.abs(images[:2] - images[2:]).max(3) > 0.05).sum() >= 8, which
 
 
 def test_what_the_prompt_leaves_open_is_drawn_over_its_whole_range():
