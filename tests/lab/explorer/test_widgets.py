@@ -170,7 +170,8 @@ def test_the_settings_that_the_rule_reads_are_shown_and_keep_their_values(explor
     assert shown("sdi", "gradient descent") == of_sdi | {"num_inversion_steps", "descent_rate"}
     assert shown("sdi", "cached") == of_sdi
     assert shown("sds") == {"guidance_scale", "weight"}
-    assert shown("ism") == {"guidance_scale", "weight", "num_inversion_steps"}
+    of_ism = {"inversion_guidance_scale", "num_inversion_steps"}
+    assert shown("ism") == {"guidance_scale", "weight"} | of_ism
     assert controls["num_inversion_steps"].value == 2
     assert explorer.config().rule_settings["num_inversion_steps"] == 2
 
