@@ -131,7 +131,7 @@ class Comparison:
                 for measure, value in {**values, "diverged": bool(run.diverged)}.items():
                     found[measure][name].append(value)
         return {
-            measure: {name: torch.tensor(each).double() for name, each in values.items()}
+            measure: {n: torch.tensor(each, dtype=torch.float64) for n, each in values.items()}
             for measure, values in found.items()
         }
 
