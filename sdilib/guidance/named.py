@@ -54,6 +54,20 @@ _OUTSIDE = {  # what a noise choice's own parameters are called beside those of 
     "num_iterations": "num_inversion_steps",
     "learning_rate": "descent_rate",
 }
+_BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What a file of a reader's own may stop with while it is loaded."""
+
 _DEFAULTS = {"guidance_scale": 7.5}
 """In place of a rule's own: gamma of 2D sampling for all rules, so that they can be compared."""
 
@@ -171,7 +185,10 @@ def _maker(name: str) -> Callable[..., Rule]:
         and any("__call__" in vars(base) for base in value.__mro__)
     }
     if wanted:
-        return getattr(module, wanted, None) or rules[one_of("rule", wanted, rules)]
+        found = getattr(module, wanted, None) or rules[one_of("rule", wanted, rules)]
+        if not isinstance(found, type):
+            reject("rule", name, "a class, which is called with the denoiser and makes the rule")
+        return found
     if len(rules) != 1:
         listed = ", ".join(rules) or "none"
         reject("rule", name, f"a file that defines one rule, or file.py:Rule (found: {listed})")
@@ -195,8 +212,9 @@ def _module(name: str) -> ModuleType:
     sys.modules[spec.name] = module  # where dataclasses look annotations up
     try:
         spec.loader.exec_module(module)
-    except SyntaxError as error:
-        reject("rule", name, f"a file of Python ({error})")
+    except _BROKEN as error:
+        problem = f"{type(error).__name__}: {error}"
+        reject("rule", name, f"a file that Python can run ({problem})")
     return module
 
 

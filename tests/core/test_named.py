@@ -298,3 +298,16 @@ def test_settings_are_split_between_a_run_and_its_rule(kind):
         split_settings(kind, {"prompt": "a red mug", "step": 5})
     with pytest.raises(ValueError, match=r"^setting='entropi': .*did you mean entropy\?$"):
         split_settings(kind, {"prompt": "a red mug", "entropi": 0.3})
+
+
+@pytest.mark.parametrize(
+    ("text", "ending", "message"),
+    [
+        ("@dataclass\nclass A: ...\n", "", r"a file that Python can run \(NameError"),
+        ("def rule(x0, t, view, generator): ...\n", ":rule", "a class, which is called"),
+    ],
+)
+def test_a_file_that_makes_no_rule_is_refused_in_a_sentence(text, ending, message, tmp_path):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(ValueError, match=rf"^rule=.*: expected {message}"):
+        rule_settings(f"{tmp_path / 'mine.py'}{ending}")

@@ -6,6 +6,7 @@ model, the judge and the settings. Code is hashed without comments and docstring
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import accumulate
@@ -168,7 +169,8 @@ def check(folder: str | Path, *, notebooks: str | Path = "notebooks") -> list[st
             reason = "it is a smoke run, which proves that the notebook runs and nothing else"
         if reason:
             preset = "laptop" if preset in ("", "smoke") else preset
-            key = record["notebook"].split("_")[0].removeprefix("fig")
+            number = re.match(r"fig([A-Z]?\d+)_|(\d+)_", record["notebook"])
+            key = next(filter(None, number.groups())) if number else record["notebook"]
             near = model.removeprefix(f"{Path.cwd()}/")
             other = "" if model in ("", MODELS.get(preset)) else f" MODEL={near}"
             repair = f"make figures FIG={key} PRESET={preset}{other}"

@@ -1,1 +1,0 @@
-"""Figures: numbers in, a matplotlib `Figure` out; nothing is computed here that is drawn. A module a figure."""
