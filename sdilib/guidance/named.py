@@ -11,6 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from functools import lru_cache
 from inspect import Parameter, signature
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -205,6 +206,12 @@ def _module(name: str) -> ModuleType:
     path = Path(where).expanduser()
     if not path.is_file():
         reject("rule", name, "an existing file")
+    return _loaded(path, hashlib.sha256(path.read_bytes()).hexdigest(), name)
+
+
+@lru_cache(maxsize=32)
+def _loaded(path: Path, digest: str, name: str) -> ModuleType:
+    """A file run as a module, once for each content: a run asks for its rule several times."""
     spec = importlib.util.spec_from_file_location(f"sdilib_rule_{path.stem}", path)
     if spec is None or spec.loader is None:
         reject("rule", name, "a Python file")

@@ -311,3 +311,15 @@ def test_a_file_that_makes_no_rule_is_refused_in_a_sentence(text, ending, messag
     (tmp_path / "mine.py").write_text(text)
     with pytest.raises(ValueError, match=rf"^rule=.*: expected {message}"):
         rule_settings(f"{tmp_path / 'mine.py'}{ending}")
+
+
+def test_a_file_is_run_once_until_it_is_edited(tmp_path, capsys):
+    path = tmp_path / "loud.py"
+    text = "print('loaded')\nclass Loud:\n    def __call__(self, *seen): ...\n"
+    path.write_text(text)
+    for _ in range(3):
+        rule_settings(str(path))
+    assert capsys.readouterr().out == "loaded\n"
+    path.write_text(text + "# edited\n")
+    rule_settings(str(path))
+    assert capsys.readouterr().out == "loaded\n"
