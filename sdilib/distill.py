@@ -174,7 +174,8 @@ def distill_step(
     shown = image if scene.space == "pixels" else None
     update = rule(x0, t, replace(view, image=shown, depth=seen.depth), generators)
     if not isinstance(update, Update):
-        returned = f"{rule!r}, which returned {type(update).__name__}"
+        name = getattr(rule, "__qualname__", type(rule).__name__)
+        returned = f"{name}, which returned {type(update).__name__}"
         reject("rule", returned, "one that returns an Update")
     gradients, targets = [update.gradient], [update.target]
     if decoder is not None:

@@ -183,6 +183,8 @@ class NoiseSchedule:
     ) -> Float[Tensor, " batch *shape"]:
         """Turn a network's output into the noise prediction eps.
 
+        Below t = 1 / T the network is asked at its timestep 0, and its output means what it means there.
+
         Args:
             output: of the network at (x_t, t): eps itself, or v = sqrt(alpha) eps - sqrt(1 - alpha)
                 x0.
@@ -193,7 +195,7 @@ class NoiseSchedule:
         """
         if self.prediction_type == "epsilon":
             return output
-        alpha = self.alpha_cumprod(t)
+        alpha = self.alpha_cumprod(t).clamp(max=float(self.alphas_cumprod[0]))
         return spread(alpha.sqrt(), x_t) * output + spread((1 - alpha).sqrt(), x_t) * x_t
 
 

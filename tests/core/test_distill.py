@@ -93,6 +93,24 @@ def test_any_callable_is_a_rule(oracle, prompt):
     torch.testing.assert_close(last.render(), torch.zeros_like(gradient))
 
 
+class Forgetful:
+    """A rule that returns the gradient alone."""
+
+    def __call__(self, x0, t, view, generator):
+        return x0
+
+
+def only_noise(x0, t, view, generator):
+    return x0
+
+
+@pytest.mark.parametrize(("rule", "name"), [(Forgetful(), "Forgetful"), (only_noise, "only_noise")])
+def test_a_rule_that_returns_no_update_is_named_by_its_name(rule, name, prompt):
+    expected = f"^rule='{name}, which returned Tensor': expected one that returns an Update$"
+    with pytest.raises(ValueError, match=expected):
+        list(distill(scene_of(), rule, prompt=prompt, num_steps=1))
+
+
 def test_the_optimizer_given_is_the_one_that_steps(oracle, prompt):
     gradient = torch.full((3, 4, 2, 2), 5.0, dtype=torch.float64)
     scene = scene_of()

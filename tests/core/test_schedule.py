@@ -106,6 +106,18 @@ def test_a_v_prediction_is_the_noise_that_went_in(timestep, generator):
     )
 
 
+def test_below_the_first_timestep_a_v_prediction_means_what_it_means_there(generator):
+    # An inversion begins at t = 0, where the network is asked at its timestep 0: t = 1/1000. Taken as of t = 0, its noise
+    # would be off by sqrt(1 - alpha(1/1000)) x0 = 0.029 x0.
+    schedule = NoiseSchedule.scaled_linear("v_prediction")
+    x0, noise = torch.randn(2, 2, 4, 2, 2, dtype=torch.float64, generator=generator)
+    x_t = schedule.add_noise(x0, noise, 0.001)
+    alpha = schedule.alpha_cumprod(0.001)
+    v = alpha.sqrt() * noise - (1 - alpha).sqrt() * x0
+    for t in (0.001, 0.0004, 0.0, torch.tensor([0.0, 0.0005], dtype=torch.float64)):
+        torch.testing.assert_close(schedule.eps(v, x_t, t), noise)
+
+
 def test_an_eps_prediction_is_left_alone(generator):
     output = torch.randn(2, 4, 2, 2, generator=generator)
     assert NoiseSchedule.scaled_linear().eps(output, 2 * output, 0.5) is output
