@@ -365,9 +365,9 @@ class DDIMInversion(_Memoryless):
             unconditional inversion.
         num_inversion_steps: n = 10 for the whole range.
         tau_max: invert up to t + tau, tau ~ U(0, tau_max), 1/30 in appendix A.1; capped at 1. Off
-            by default.
+            by default, on in 3D runs (`text_to_3d.INVERSION`).
         entropy: adds H(t) = entropy · sqrt(1 - alpha(t)) · N(0, I) once, at the end (eq. 11, 0.3
-            there). Off by default.
+            there), which raises the residual of eq. 8. Likewise.
         unit: scale kappa to unit deviation (`unit_deviation`). Off by default, not in the paper.
     """
 

@@ -6,6 +6,7 @@ optimiser and a rule, which `Built.steps` distils step by step.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,10 +27,14 @@ from sdilib.schedule import T_SCHEDULES, TimeSchedule
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["Built3D", "EmptySceneError", "Ends", "Text3D"]
+__all__ = ["INVERSION", "Built3D", "EmptySceneError", "Ends", "Text3D"]
 
 Ends = Sequence[int | float]
 """A range's two ends, the lower first."""
+
+INVERSION: Mapping[str, Any] = MappingProxyType({"entropy": 0.3, "tau_max": 1 / 30})
+"""The paper's inversion in 3D, which SDI has here unless its settings say otherwise: H(t) of eq. 11 and tau of
+appendix A.1. In 2D, and where a residual of eq. 8 is measured, both are off."""
 
 _LIMITS = LIMITS | {"distance": (RADIUS, LIMITS["distance"][1], True)}  # outside the volume
 _EMPTY = 0.002  # mean opacity below which nothing is left to be seen
@@ -49,8 +54,8 @@ class Text3D:
         prompt: without view words.
         model: "mini" (bundled), a folder in diffusers' format, or a hub id.
         rule: "sdi", "sds", "ism", or a rule of one's own (see `guidance.named`).
-        rule_settings: of the rule, by name; those left out have its defaults. `Text3D.of` takes them
-            among the others.
+        rule_settings: of the rule, by name; those left out have its defaults, and SDI's inversion
+            those of `INVERSION`. `Text3D.of` takes them among the others.
         view_words: whether the words of each camera's view are appended to the prompt (DreamFusion,
             2209.14988).
         perp_neg: 0, or the weight of the prompt with each of the other views' words as a negative
@@ -146,6 +151,8 @@ class Text3D:
         # One form, whatever was left to the defaults: it names the run.
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
+        if whole.get("kappa") == "inversion":
+            whole |= {key: of for key, of in INVERSION.items() if key not in self.rule_settings}
         object.__setattr__(self, "rule_settings", whole)
         if self.rule == "sdi" and whole["kappa"] == "cached":
             reject("kappa", "cached", "another one in 3D, where not the rule alone moves the image")

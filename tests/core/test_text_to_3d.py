@@ -9,12 +9,14 @@ import torch
 from sdilib.cameras import Camera, sample_cameras
 from sdilib.distill import distill_step
 from sdilib.guidance import Update, View
+from sdilib.inversion import DDIMInversion
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.regularisers import Penalties
 from sdilib.nerf.scene import NeRFScene
 from sdilib.seeds import generator
-from sdilib.text_to_3d import EmptySceneError, Text3D
+from sdilib.text_to_3d import INVERSION, EmptySceneError, Text3D
+from sdilib.text_to_image import Text2D
 
 SMALL = Text3D.of(
     prompt="a red mug",
@@ -80,7 +82,35 @@ def test_ism_inverts_in_as_many_steps_as_the_settings_say(tiny):
     assert costs[0] < costs[1]
 
 
-@pytest.mark.parametrize("change", [{"entropy": 0.3}, {"tau_max": 1 / 30}, {"unit": True}])
+def test_the_inversion_is_the_papers_unless_the_settings_say_otherwise():
+    paper = {"entropy": 0.3, "tau_max": 1 / 30}
+    assert INVERSION == paper
+    assert Text3D("a red mug").rule_settings.items() >= paper.items()
+    assert Text3D.of(prompt="a red mug", entropy=0.0).rule_settings["entropy"] == 0
+    assert Text3D.of(prompt="a red mug", entropy=0.0).rule_settings["tau_max"] == 1 / 30
+    # No other rule or noise has them, and in 2D they are off.
+    for other in ({"kappa": "random"}, {"rule": "sds"}, {"rule": "ism"}):
+        assert not paper.keys() & Text3D.of(prompt="a red mug", **other).rule_settings.keys()
+    assert Text2D("a red mug").rule_settings.items() >= {"entropy": 0.0, "tau_max": 0.0}.items()
+
+
+def test_each_view_of_a_step_has_its_own_tau_and_entropy(tiny):
+    # As the same views would have them alone: from the run's seed, the step and the number of the view.
+    step = next(SMALL.build(tiny).steps())
+    views = SMALL.build(tiny).prompt_of(step.camera)
+    choice = DDIMInversion(num_inversion_steps=2, **INVERSION)
+    for item in range(2):
+        one = torch.tensor([item])
+        draw = [generator(0, 0, "guidance", item)]
+        alone = choice(step.x0[one], step.t[one], tiny.guided(views.select(one)), draw)
+        torch.testing.assert_close(step.update.kappa[one], alone.noise, rtol=1e-3, atol=1e-4)
+        assert 0 < float(alone.t - step.t[item]) < 1 / 30
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"entropy": 0.2}, {"tau_max": 0.0}, {"unit": True}, {"inversion_guidance_scale": 0.0}],
+)
 def test_the_inversion_takes_its_settings_and_the_same_seed_the_same_noise(tiny, change):
     plain = next(SMALL.build(tiny).steps())
     one, two = (next(changed(**change).build(tiny).steps()) for _ in "ab")

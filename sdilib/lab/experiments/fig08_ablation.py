@@ -17,6 +17,7 @@ __all__ = ["CLAIMS", "EQUAL_COST", "HALF_SIZE", "OURS", "claims", "variants"]
 OURS, RANDOM = "inversion, whole steps", "annealed t, whole steps"
 HALF_SIZE = "SDS, half size"  # DreamFusion's, which renders smaller than the model sees
 EQUAL_COST = "annealed t, equal cost"
+_TAUS = 20
 
 CLAIMS = (
     nearer("A higher resolution improves SDS", "SDS", HALF_SIZE),
@@ -36,9 +37,11 @@ def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         settings: those of SDI.
     """
     run = run_of(settings, "any")
-    n = run.rule_settings["num_inversion_steps"]
+    n, tau_max = (run.rule_settings[name] for name in ("num_inversion_steps", "tau_max"))
+    # The inversion goes up to t + tau: on average over tau, as it is drawn for each view.
     times = [float(run.times.at(k, run.steps)) for k in range(run.steps)]
-    forwards = sum(1 + whole_steps(t, n) for t in times)
+    ends = [min(1.0, t + tau_max * (k + 0.5) / _TAUS) for t in times for k in range(_TAUS)]
+    forwards = run.steps + round(sum(whole_steps(t, n) for t in ends) / _TAUS)
     sds = SDS_TIMES | {"rule": "sds", "guidance_scale": 7.5, "updates": 1}
     return {
         HALF_SIZE: sds | {"render_size": run.size // 2},

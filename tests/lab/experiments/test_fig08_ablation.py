@@ -15,9 +15,15 @@ def run(name, settings=SETTINGS):
 
 
 def test_equal_cost_gives_a_random_kappa_as_many_forwards():
-    # n t steps of inversion and one of denoising, t falling from 0.98 to 0.2
-    expected = run(study.OURS).steps * (1 + 5.4)
-    assert run(study.EQUAL_COST).steps == pytest.approx(expected, rel=0.02)
+    # int(n (t + tau)) steps of inversion and one of denoising; t falls from 0.98 to 0.2, tau is up to 1/30.
+    plain, later = (
+        study.variants(SETTINGS | {"tau_max": tau_max})[study.EQUAL_COST]["steps"]
+        for tau_max in (0.0, 1 / 30)
+    )
+    steps = run(study.OURS).steps
+    assert plain == pytest.approx(steps * (1 + 5.4), rel=0.02)
+    # A view makes a step more where tau takes it past a tenth: with probability 10 / 60.
+    assert later - plain == pytest.approx(steps / 6, abs=1.5)
 
 
 @pytest.mark.parametrize("size", [64, 512])
