@@ -132,13 +132,17 @@ def looked_at(images: Images, look: Look) -> Images:
 
 
 class Evaluator:
-    """A frozen CLIP with linear read-outs.
+    """A frozen CLIP with linear read-outs; an `encoders.Encoder`.
 
     Attributes:
+        name: as given.
+        knows_photos: False; it has read the world's captions only.
         card: what was measured of it on unseen renders, and how it was trained.
         image_size: of the images it looks at; others are resized.
         looks: the card's, whose read-outs are averaged; one at the whole image, where the card says nothing.
     """
+
+    knows_photos = False
 
     def __init__(
         self,
@@ -146,6 +150,7 @@ class Evaluator:
         tokenizer: CLIPTokenizer,
         readouts: nn.ModuleDict,
         *,
+        name: str = "evaluator",
         card: Mapping[str, Any] | None = None,
         batch_size: int = 64,
     ) -> None:
@@ -155,10 +160,11 @@ class Evaluator:
             clip: both towers.
             tokenizer: of its text tower.
             readouts: one linear layer an attribute, on the pooled features of the image tower.
-            card: see the class.
+            name: see the class, as for what follows.
+            card: what was measured.
             batch_size: images at a time; changes memory, not results (to rounding).
         """
-        self.card = dict(card or {})
+        self.name, self.card = name, dict(card or {})
         self.looks: list[Look] = [tuple(look) for look in self.card.get("looks", LOOKS[:1])]
         config: Any = clip.config
         self.image_size = int(config.vision_config.image_size)
@@ -190,7 +196,7 @@ class Evaluator:
             str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
         )
         tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
-        return cls(clip, tokenizer, readouts, card=read_json(folder / CARD))
+        return cls(clip, tokenizer, readouts, name=name, card=read_json(folder / CARD))
 
     @torch.no_grad()
     def features(self, images: Images) -> Float[Tensor, "batch features"]:
@@ -206,6 +212,27 @@ class Evaluator:
         return torch.cat(parts)
 
     @torch.no_grad()
+    def image_embeddings(self, images: Images) -> Float[Tensor, "batch dimensions"]:
+        """Return embeddings of length one.
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+        """
+        return functional.normalize(self._clip.visual_projection(self.features(images)), dim=1)
+
+    @torch.no_grad()
+    def text_embeddings(self, texts: Sequence[str]) -> Float[Tensor, "batch dimensions"]:
+        """Return embeddings of length one.
+
+        Args:
+            texts: in the world's words.
+
+        Raises:
+            ValueError: a text that is too long.
+        """
+        said = self._clip.text_model(input_ids=self._tokens(texts)).pooler_output
+        return functional.normalize(self._clip.text_projection(said), dim=1)
+
     def score(self, images: Images, prompts: Sequence[str]) -> Float[Tensor, " batch"]:
         """Return how well each image fits its prompt: the cosine of their embeddings, in [-1, 1].
 
@@ -219,9 +246,7 @@ class Evaluator:
         Source: CLIPScore (2104.08718), without its factor.
         """
         _one_each(prompts, images)
-        seen = self._clip.visual_projection(self.features(images))
-        said = self._clip.text_model(input_ids=self._tokens(prompts)).pooler_output
-        return functional.cosine_similarity(seen, self._clip.text_projection(said))
+        return (self.image_embeddings(images) * self.text_embeddings(prompts)).sum(1)
 
     @torch.no_grad()
     def attributes(self, images: Images) -> Attributes:

@@ -1,16 +1,24 @@
-"""Numbers of images that need no network: colour saturation, fine detail, distance; and distances between two sets of features."""
+"""Numbers that need no network: of images (colour saturation, fine detail, distance), of sets of features, of views and surfaces."""
+
+from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional
 
-from sdilib.checks import in_range, reject
+from sdilib.checks import in_range, positive_int, reject
 
 __all__ = [
+    "FRECHET_ITEMS",
+    "back_faces",
+    "chamfer_distance",
+    "diversity",
     "frechet_distance",
     "high_frequency_energy",
     "kernel_distance",
+    "mode_coverage",
     "nearest_distance",
     "psnr",
     "saturation",
@@ -77,23 +85,35 @@ def psnr(images: Images, references: Images) -> Float[Tensor, " batch"]:
 Features = Float[Tensor, "items width"]
 
 
-def frechet_distance(features: Features, others: Float[Tensor, "more width"]) -> float:
+FRECHET_ITEMS = 2048
+"""Fewer say little of a covariance: the distance is then mostly its own bias."""
+
+
+def frechet_distance(
+    features: Features, others: Float[Tensor, "more width"], *, at_least: int = FRECHET_ITEMS
+) -> float:
     """Return the Fréchet distance of the Gaussians fitted to two sets of features.
 
-    It is biased upwards by few items: compare it with that of two sets of equal sizes that are known to be alike.
+    It is biased upwards by few items. With fewer than thousands take `kernel_distance`, or allow them by `at_least` and
+    compare with two sets of equal sizes that are known to be alike.
 
     Args:
-        features: two items or more.
+        features: of as many items as that.
         others: likewise.
+        at_least: items, two or more.
 
     Returns:
         |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2)), at least 0 but for rounding.
 
     Raises:
-        ValueError: fewer than two items.
+        ValueError: fewer items.
 
     Source: FID (1706.08500), eq. 6.
     """
+    positive_int("at_least", at_least, at_least=2)
+    for some in (features, others):
+        if len(some) < at_least:
+            reject("features", len(some), f"{at_least} items or more for a Fréchet distance")
     (mean, root), (other_mean, other_root) = (_gaussian(some) for some in (features, others))
     # (S S')^(1/2) has the trace of the singular values of S^(1/2) S'^(1/2).
     overlap = torch.linalg.svdvals(root @ other_root).sum()
@@ -140,9 +160,70 @@ def nearest_distance(
     return torch.cdist(features, others).amin(1)
 
 
+def diversity(features: Features) -> float:
+    """Return the mean distance between two items of a set, such as one prompt's images over seeds; 0 if all are equal.
+
+    Args:
+        features: two items or more.
+
+    Raises:
+        ValueError: fewer than two items.
+    """
+    _at_least_two(features)
+    return float(functional.pdist(features.double()).mean())
+
+
+def mode_coverage(nearest: Int[Tensor, " items"], num_modes: int) -> float:
+    """Return the share of modes that some item is nearest to, among those that so few items could reach; in (0, 1].
+
+    Args:
+        nearest: number of each item's nearest mode, from 0; at least one item.
+        num_modes: 1 or more.
+
+    Raises:
+        ValueError: no item, or a mode that does not exist.
+    """
+    if not len(nearest) or not 0 <= int(nearest.min()) <= int(nearest.max()) < num_modes:
+        reject("nearest", nearest.tolist(), f"at least one number from 0 to {num_modes - 1}")
+    return len(nearest.unique()) / min(num_modes, len(nearest))
+
+
+def back_faces(seen: Sequence[str], shown: Sequence[str]) -> float:
+    """Return the share of the views from behind in which an object's front is seen: a Janus face.
+
+    An object counts as Janus where it is more than a half; their share among the objects with a front is the Janus rate.
+
+    Args:
+        seen: the word that is read out of each view.
+        shown: the word for where it is seen from, "back" at least once.
+
+    Raises:
+        ValueError: as many words as views are needed, and a view from behind.
+    """
+    if len(seen) != len(shown) or "back" not in shown:
+        reject("shown", list(shown), f"the words of {len(seen)} views, one from behind among them")
+    behind = [word == "front" for word, view in zip(seen, shown, strict=True) if view == "back"]
+    return sum(behind) / len(behind)
+
+
+def chamfer_distance(points: Float[Tensor, "points 3"], others: Float[Tensor, "more 3"]) -> float:
+    """Return the mean of both mean distances between two surfaces, from each point to the nearest of the other.
+
+    Args:
+        points: on one surface, at least one.
+        others: on the other.
+
+    Raises:
+        ValueError: no points.
+    """
+    if not len(points) or not len(others):
+        reject("points", 0, "at least one point on each surface")
+    a, b = points.cpu().numpy(), others.cpu().numpy()
+    return float(cKDTree(b).query(a)[0].mean() + cKDTree(a).query(b)[0].mean()) / 2
+
+
 def _gaussian(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean, and symmetric square root of the covariance, in float64."""
-    _at_least_two(features)
     values, vectors = torch.linalg.eigh(features.double().T.cov())
     return features.double().mean(0), vectors * values.clamp_min(0).sqrt() @ vectors.T
 

@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from sdilib.lab.metrics import high_frequency_energy, psnr, saturation
+from sdilib.lab.metrics import (
+    back_faces,
+    chamfer_distance,
+    diversity,
+    frechet_distance,
+    high_frequency_energy,
+    mode_coverage,
+    psnr,
+    saturation,
+)
 
 
 def test_saturation_ignores_pale_dirt_and_refuses_no_share():
@@ -45,3 +54,41 @@ def test_psnr_is_minus_ten_log_of_the_squared_error():
     torch.testing.assert_close(psnr(a, b), torch.tensor([20.0]))
     assert math.isinf(psnr(a, a))
     torch.testing.assert_close(psnr(a, b + 9), psnr(a, torch.ones_like(b)))
+
+
+def test_a_frechet_distance_of_few_items_is_refused(generator):
+    few = torch.randn(100, 3, generator=generator)
+    with pytest.raises(ValueError, match="features=100: expected 2048 items or more"):
+        frechet_distance(few, few)
+    assert frechet_distance(few, few, at_least=100) == pytest.approx(0, abs=1e-9)
+
+
+def test_diversity_is_the_mean_distance_of_pairs():
+    assert diversity(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]])) == pytest.approx(10 / 3)
+    assert diversity(torch.ones(4, 2)) == 0
+    with pytest.raises(ValueError, match="two items or more"):
+        diversity(torch.ones(1, 2))
+
+
+def test_mode_coverage_is_the_share_of_the_modes_that_so_few_could_reach():
+    assert mode_coverage(torch.tensor([0, 0, 2, 2]), 4) == 0.5
+    assert mode_coverage(torch.tensor([3, 1]), 4) == 1.0
+    with pytest.raises(ValueError, match="from 0 to 3"):
+        mode_coverage(torch.tensor([4]), 4)
+
+
+def test_back_faces_are_fronts_seen_from_behind():
+    shown = ["front", "side", "back", "back"]
+    assert back_faces(["front", "front", "front", "back"], shown) == 0.5
+    assert back_faces(shown, shown) == 0.0
+    with pytest.raises(ValueError, match="one from behind among them"):
+        back_faces(["front"], ["front"])
+
+
+def test_chamfer_distance_of_two_spheres_is_the_difference_of_their_radii(generator):
+    points = torch.nn.functional.normalize(torch.randn(4000, 3, generator=generator), dim=1)
+    assert chamfer_distance(points, 1.2 * points) == pytest.approx(0.2, abs=0.01)
+    half = points[points[:, 0] > 0]  # a half has no point far from the whole, but not the reverse
+    assert 0 < chamfer_distance(half, points) == chamfer_distance(points, half)
+    with pytest.raises(ValueError, match="at least one point"):
+        chamfer_distance(points[:0], points)

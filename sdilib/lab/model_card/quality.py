@@ -294,7 +294,7 @@ def likeness(
     real = evaluator.features(references)
     return {
         name: {
-            "Fréchet distance": metrics.frechet_distance(features, real),
+            "Fréchet distance": metrics.frechet_distance(features, real, at_least=2),
             "kernel distance": metrics.kernel_distance(features, real),
             "saturation": _saturation(images),
             "fine detail": float(metrics.high_frequency_energy(images).mean()),

@@ -1,0 +1,216 @@
+"""Encoders of images and texts into one space, and the metrics that need no more: CLIP Score, CLIP-IQA, R-precision.
+
+The bundled evaluator is an encoder, and so is any `transformers.CLIPModel`. A score depends on its encoder as much as on the
+images: its `name` belongs beside every number.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+from transformers import AutoTokenizer, CLIPModel
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+from sdilib.checks import reject
+from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.provenance import evaluator_folder
+
+__all__ = [
+    "IQA_PAIRS",
+    "CLIPEncoder",
+    "Encoder",
+    "clip_iqa",
+    "clip_score",
+    "encoder",
+    "r_precision",
+]
+
+IQA_PAIRS: Mapping[str, tuple[str, str]] = {
+    "quality": ("Good photo.", "Bad photo."),
+    "sharpness": ("Sharp photo.", "Blurry photo."),
+    "real": ("Real photo.", "Abstract photo."),
+}
+"""What an image is said to be more like, by aspect: the pairs of the paper's Table 1."""
+
+Images = Float[Tensor, "batch 3 height width"]
+Embeddings = Float[Tensor, "batch dimensions"]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Embeds images and texts.
+
+    Attributes:
+        name: printed beside each number.
+        knows_photos: whether it has read of photos good and bad, which CLIP-IQA asks about.
+    """
+
+    name: str
+    knows_photos: bool
+
+    def features(self, images: Images) -> Embeddings:
+        """Return the features in which sets of images are compared.
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+        """
+        ...
+
+    def image_embeddings(self, images: Images) -> Embeddings:
+        """Return embeddings of length one.
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+        """
+        ...
+
+    def text_embeddings(self, texts: Sequence[str]) -> Embeddings:
+        """Return embeddings of length one.
+
+        Args:
+            texts: any.
+        """
+        ...
+
+
+class CLIPEncoder:
+    """A `CLIPModel` of a folder or of the hub.
+
+    Images are resized to its input as a whole and normalised by OpenAI's mean and deviation, as in all of OpenAI's and
+    LAION's models; texts are cut to its length.
+
+    Attributes:
+        name: as given.
+        knows_photos: True.
+    """
+
+    knows_photos = True
+
+    def __init__(self, name: str, *, batch_size: int = 64) -> None:
+        """Load it onto the CPU, in float32.
+
+        Args:
+            name: a folder in transformers' format, or a hub id, such as the paper's openai/clip-vit-base-patch32.
+            batch_size: images at a time; changes memory, not results (to rounding).
+
+        Raises:
+            ValueError: nothing of that name that is a CLIP.
+        """
+        self.name, self._batch_size = name, batch_size
+        try:
+            clip = CLIPModel.from_pretrained(name, dtype=torch.float32)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
+        except (OSError, ValueError):
+            expected = "evaluator, a folder of a CLIPModel, or a hub id that can be fetched or is in the cache"
+            reject("encoder", name, expected)
+        self._clip: Any = clip.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def features(self, images: Images) -> Embeddings:
+        """Return the image tower's pooled features; see `Encoder`."""
+        size = self._clip.config.vision_config.image_size
+        mean, std = (torch.tensor(x)[:, None, None] for x in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
+        parts = []
+        for some in images.float().cpu().clamp(0, 1).split(self._batch_size):
+            resized = functional.interpolate(some, (size, size), mode="bicubic", antialias=True)
+            pixels = (resized.clamp(0, 1) - mean) / std
+            parts.append(self._clip.vision_model(pixel_values=pixels).pooler_output)
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def image_embeddings(self, images: Images) -> Embeddings:
+        """Return embeddings of length one; see `Encoder`."""
+        return functional.normalize(self._clip.visual_projection(self.features(images)), dim=1)
+
+    @torch.no_grad()
+    def text_embeddings(self, texts: Sequence[str]) -> Embeddings:
+        """Return embeddings of length one; see `Encoder`."""
+        longest = self._clip.config.text_config.max_position_embeddings
+        cut = {"padding": True, "truncation": True, "max_length": longest, "return_tensors": "pt"}
+        pooled = self._clip.text_model(**self._tokenizer(list(texts), **cut)).pooler_output
+        return functional.normalize(self._clip.text_projection(pooled), dim=1)
+
+
+def encoder(name: str) -> Encoder:
+    """Return an encoder.
+
+    Args:
+        name: "evaluator" (bundled), a folder of one, or a `CLIPModel`'s folder or hub id.
+
+    Raises:
+        ValueError: nothing of that name that is an encoder.
+    """
+    known = name == "evaluator" or (evaluator_folder(name) / "readouts.safetensors").is_file()
+    return Evaluator.from_pretrained(name) if known else CLIPEncoder(name)
+
+
+def clip_score(of: Encoder, images: Images, texts: Sequence[str]) -> Float[Tensor, " batch"]:
+    """Return the CLIP Score of each image with its text, 100 max(cos, 0).
+
+    Args:
+        of: the encoder.
+        images: in [0, 1].
+        texts: one an image.
+
+    Raises:
+        ValueError: another number of texts than of images.
+
+    Source: CLIPScore (2104.08718) with torchmetrics' factor of 100, as in the paper's Table 1.
+    """
+    _one_each(texts, images)
+    cosines = (of.image_embeddings(images) * of.text_embeddings(texts)).sum(1)
+    return 100 * cosines.clamp_min(0)
+
+
+def clip_iqa(of: Encoder, images: Images) -> dict[str, Float[Tensor, " batch"]]:
+    """Return by aspect how much more an image is like the first text of a pair than the second, in [0, 1].
+
+    Args:
+        of: the encoder; one that `knows_photos`.
+        images: in [0, 1].
+
+    Raises:
+        ValueError: an encoder that knows nothing of photos.
+
+    Source: CLIP-IQA (2207.12396), with the prompts of the paper's Table 1 and a temperature of 1/100. Its own backbone is
+    a ResNet-50 without position embedding, which gives other numbers.
+    """
+    if not of.knows_photos:
+        reject("encoder", of.name, "one trained on photos, such as openai/clip-vit-base-patch32")
+    embedded = of.image_embeddings(images)
+    return {
+        aspect: (100 * embedded @ of.text_embeddings(pair).T).softmax(1)[:, 0]
+        for aspect, pair in IQA_PAIRS.items()
+    }
+
+
+def r_precision(
+    of: Encoder, images: Images, texts: Sequence[str], *, pool: Sequence[str]
+) -> Float[Tensor, " batch"]:
+    """Return 1 where an image is more like its own text than any other of the pool, else 0.
+
+    Args:
+        of: the encoder.
+        images: in [0, 1].
+        texts: one an image.
+        pool: all different, the images' texts among them; its size belongs beside the number.
+
+    Raises:
+        ValueError: another number of texts than of images, a text that is not in the pool, or one that is twice.
+
+    Source: DreamFields (2112.01455), section 4.1.
+    """
+    _one_each(texts, images)
+    if len(set(pool)) < len(pool) or not set(texts) <= set(pool):
+        reject("pool", list(pool), "different texts, the images' own among them")
+    nearest = (of.image_embeddings(images) @ of.text_embeddings(pool).T).argmax(1)
+    own = torch.tensor([list(pool).index(text) for text in texts])
+    return (nearest.cpu() == own).float()
+
+
+def _one_each(texts: Sequence[str], images: Tensor) -> None:
+    if isinstance(texts, str) or len(texts) != len(images):
+        reject("texts", texts, f"a list of texts, one for each of {len(images)} images")
