@@ -29,7 +29,7 @@ from sdilib.distill import Step
 from sdilib.lab.exports import png_bytes
 from sdilib.lab.runs import checkpoints, folders
 from sdilib.lab.runs.checkpoints import Progress
-from sdilib.lab.runs.memory import require_memory
+from sdilib.lab.runs.memory import peak_bytes, require_memory, reset_peak
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import atomic_write, load_tensors, read_json, save_tensors, write_json
 from sdilib.text_to_3d import Built3D, EmptySceneError, Text3D
@@ -70,6 +70,7 @@ class Finished(Generic[Config]):
         seconds: of work, over all sessions.
         num_forwards: UNet sample-forwards, likewise.
         log: one record per step.
+        peak_bytes: of memory, in the last session; see `memory.peak_bytes`. 0 for a run of an older version.
     """
 
     folder: Path
@@ -79,6 +80,7 @@ class Finished(Generic[Config]):
     seconds: float
     num_forwards: int
     log: tuple[Mapping[str, Any], ...]
+    peak_bytes: int = 0
 
     @property
     def frames(self) -> dict[float, Float[torch.Tensor, "3 height width"]]:
@@ -172,6 +174,7 @@ def _make(
     atomic_write(folder / folders.LOG, "".join(json.dumps(record) + "\n" for record in kept))
     clock, counted = time.monotonic() - before.seconds, model.num_forwards - before.num_forwards
     saved, diverged = time.monotonic(), ""
+    reset_peak(model.device)
 
     with (
         (folder / folders.LOG).open("a", encoding="utf-8") as log,
@@ -209,6 +212,7 @@ def _make(
             "diverged": diverged,
             "seconds": round(time.monotonic() - clock, 2),
             "num_forwards": model.num_forwards - counted,
+            "peak_bytes": peak_bytes(model.device),
             "threads": torch.get_num_threads(),
         },
     )
@@ -278,6 +282,7 @@ def _finished(built: Built3D | Built2D, folder: Path) -> Finished[Any]:
         seconds=done["seconds"],
         num_forwards=done["num_forwards"],
         log=tuple(folders.read_log(folder / folders.LOG)),
+        peak_bytes=done.get("peak_bytes", 0),
     )
 
 

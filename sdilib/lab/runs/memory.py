@@ -1,10 +1,12 @@
-"""How much memory a 3D run will take at its peak, foreseen before it starts.
+"""How much memory a 3D run will take at its peak, foreseen before it starts, and what a run has taken.
 
 The constants are measured on one CPU thread by tests/benchmarks/bench_deferred.py, and allow for a fog that
 light goes through, which takes up to half as much again; those of CUDA follow from the tensors' sizes. What is foreseen is the render with its graph and the
 autoencoder; models, parameters and the UNet's activations are small beside them or there already.
 """
 
+import resource
+import sys
 from pathlib import Path
 
 import torch
@@ -13,7 +15,7 @@ from sdilib.checks import reject
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
 
-__all__ = ["free_bytes", "render_bytes", "require_memory", "run_bytes"]
+__all__ = ["free_bytes", "peak_bytes", "render_bytes", "require_memory", "reset_peak", "run_bytes"]
 
 _GIB = 2**30
 _IN_BALL = 0.5  # share of an image's samples that lie in the ball; of a patch's in the middle all
@@ -114,6 +116,37 @@ def free_bytes(device: torch.device) -> int | None:
         return min(free, limit - used + cached)
     except (OSError, ValueError, StopIteration):  # no container, or one without a limit
         return free
+
+
+def reset_peak(device: torch.device) -> None:
+    """Begin to look for the peak that `peak_bytes` returns.
+
+    Args:
+        device: where the model is.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:  # another system, or one that does not let us: then it is the process's from its start
+        return
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Return the most memory held since `reset_peak`, in bytes: what torch allocated on CUDA, the whole process on a CPU.
+
+    Args:
+        device: where the model is.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def require_memory(config: Text3D, model: StableDiffusion) -> None:

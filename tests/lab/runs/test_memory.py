@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from sdilib.lab.runs import distilled, memory
-from sdilib.lab.runs.memory import free_bytes, render_bytes, require_memory, run_bytes
+from sdilib.lab.runs.memory import (
+    free_bytes,
+    peak_bytes,
+    render_bytes,
+    require_memory,
+    reset_peak,
+    run_bytes,
+)
 from sdilib.text_to_3d import Text3D
 
 BENCH = Path(__file__).parents[2] / "benchmarks" / "bench_deferred.py"
@@ -97,3 +104,16 @@ def test_where_no_patch_fits_the_sentence_says_what_else_helps(tiny, monkeypatch
 def test_where_the_system_does_not_say_nothing_is_refused(tiny, monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda device: None)
     require_memory(LARGE, tiny)
+
+
+def test_a_peak_is_what_was_held_since_the_reset():
+    cpu, size = torch.device("cpu"), 200 * 2**20
+    reset_peak(cpu)
+    before = peak_bytes(cpu)
+    held = torch.ones(size, dtype=torch.uint8)
+    assert size * 0.9 < peak_bytes(cpu) - before < size * 1.5
+    del held
+    assert peak_bytes(cpu) - before > size * 0.9
+    if sys.platform == "linux":
+        reset_peak(cpu)
+        assert peak_bytes(cpu) - before < size * 0.5

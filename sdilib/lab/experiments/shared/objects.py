@@ -24,10 +24,15 @@ from sdilib.denoiser import with_view
 from sdilib.lab.claims import Claim, Less, Numbers, Row, verdicts
 from sdilib.lab.evaluator import Evaluator, asked
 from sdilib.lab.experiments.shared import drawing
-from sdilib.lab.metrics import high_frequency_energy, kernel_distance, saturation
+from sdilib.lab.metrics import (
+    back_faces,
+    high_frequency_energy,
+    kernel_distance,
+    saturation,
+)
 from sdilib.lab.runs import Finished, distilled
 from sdilib.lab.world.render import BACKGROUND, WorldCamera, WorldScene, render_batch
-from sdilib.lab.world.views import MARGIN_DEGREES, view_margin
+from sdilib.lab.world.views import MARGIN_DEGREES, has_front, view_margin
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
 
@@ -127,6 +132,7 @@ class Comparison:
         for name, runs in self.runs.items():
             for run, looked, prompt in zip(runs, self.looked[name], self.prompts, strict=True):
                 spent = {"seconds": run.seconds, "sample-forwards": run.num_forwards}
+                spent["peak memory (GiB)"] = run.peak_bytes / 2**30
                 values = measured(looked, prompt, self.evaluator) | spent
                 for measure, value in {**values, "diverged": bool(run.diverged)}.items():
                     found[measure][name].append(value)
@@ -266,8 +272,8 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
 
     With an evaluator: "object", "colour" and "pattern" are shares of the 16 views in which it sees what the prompt asks
     for, "view" the share in which it sees the side that is turned to it (of those 15 degrees from a border; 1 for an
-    object without a front), "IoU" is `best_iou`, "saturation" and "fine detail" are ratios to the world's own renders of
-    the same views, whose "deviation" is that from 1, and "kernel distance" is that of the views to its renders from
+    object without a front), "Janus" is 1 for one whose front is seen from behind (see `metrics.back_faces`), "IoU" is
+    `best_iou`, "saturation" and "fine detail" are ratios to the world's own renders of the same views, whose "deviation" is that from 1, and "kernel distance" is that of the views to its renders from
     other sides. Without one: the two plain numbers. "distance" is the kernel distance, or else minus the fine detail.
 
     Args:
@@ -287,12 +293,20 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
     right = evaluator.accuracy(looked.images, named)
     clear = torch.tensor([view_margin(camera) >= MARGIN_DEGREES for camera in cameras])
     right["view"] = right["view"][clear]
+    behind = [k for k, camera in enumerate(cameras) if clear[k] and camera.view == "back"]
+    words = evaluator.attributes(looked.images[behind]).words("view")
+    faces = (
+        back_faces(words, ["back"] * len(behind))
+        if has_front(asked(prompt)["object"] or "")
+        else 0.0
+    )
     shares = {name: float(values.nan_to_num(1.0).mean()) for name, values in right.items()}
     # Of other sides: against its own views an object would come out nearer than unseen renders are.
     others = _truth(prompt, size, turn=11.25).images
     distance = kernel_distance(features(looked.images), features(others))
     off = {f"deviation of {name}": abs(ratio - 1) for name, ratio in ratios.items()}
     iou = best_iou(looked.opacity, prompt)
+    shares["Janus"] = float(faces > 0.5)
     return shares | ratios | off | {"IoU": iou, "kernel distance": distance, "distance": distance}
 
 

@@ -151,6 +151,14 @@ def test_the_true_object_has_the_true_numbers(evaluator):
     assert -0.8 < values["kernel distance"] < 0.3
 
 
+def test_an_object_whose_front_is_all_around_is_janus(evaluator):
+    true = truth("cat", pattern="plain")
+    assert measured(true, "a red cat", evaluator)["Janus"] == 0.0
+    turned = Looked(true.images.clone(), true.opacity)
+    turned.images[6:11] = true.images[:1]  # seen from behind, its front
+    assert measured(turned, "a red cat", evaluator)["Janus"] == 1.0
+
+
 def test_another_object_is_seen_to_be_another(evaluator):
     values = measured(truth("car", colour="blue"), PROMPT, evaluator)
     assert values["object"] == values["colour"] == 0.0

@@ -1,0 +1,63 @@
+"""How far the surface of a run's object is from the true one's."""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from sdilib.lab.evaluator import asked
+from sdilib.lab.experiments.shared.objects import AZIMUTHS
+from sdilib.lab.exports import nerf_mesh
+from sdilib.lab.metrics import chamfer_distance
+from sdilib.lab.world.mesh import mesh
+
+__all__ = ["best_chamfer"]
+
+_CELLS, _POINTS = (
+    48,
+    2000,
+)  # cells along a side of the grid, and how few points are compared at least
+
+
+def best_chamfer(field: Any, prompt: str) -> float:
+    """Return the Chamfer distance of a field's surface to the true object's, in the world's units, the best over turn.
+
+    Both have the true one's size, as root mean square distance from the origin. A turn and a scale are allowed for as
+    in `objects.best_iou`. What has no surface counts as a point at the origin.
+
+    Args:
+        field: a `NeRF`; None for a run that diverged.
+        prompt: that names the world's object.
+    """
+    truth = _surface(asked(prompt)["object"] or "")
+    try:
+        made = (
+            torch.zeros(1, 3).double()
+            if field is None
+            else _points(nerf_mesh(field, resolution=_CELLS))
+        )
+    except ValueError:  # nowhere dense enough: fog
+        made = torch.zeros(1, 3).double()
+    made = made * _size(truth) / _size(made).clamp_min(1e-9)
+    turns = [Rotation.from_euler("y", azimuth, degrees=True) for azimuth in AZIMUTHS]
+    return min(
+        chamfer_distance(torch.from_numpy(turn.apply(made.numpy())), truth) for turn in turns
+    )
+
+
+@lru_cache(maxsize=32)
+def _surface(name: str) -> Float[Tensor, "points 3"]:
+    return _points(mesh(name, resolution=_CELLS))
+
+
+def _points(surface: Any) -> Float[Tensor, "points 3"]:
+    """Vertices of marching cubes lie about equally dense."""
+    vertices = torch.from_numpy(surface.vertices).double()
+    return vertices[:: max(1, len(vertices) // _POINTS)]
+
+
+def _size(points: Tensor) -> Tensor:
+    return points.square().sum(1).mean().sqrt()

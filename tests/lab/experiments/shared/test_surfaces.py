@@ -1,0 +1,40 @@
+"""Surfaces of objects beside the true ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from sdilib.lab.experiments.shared.surfaces import best_chamfer
+from sdilib.lab.world.objects import signed_distance
+from sdilib.nerf.field import NeRF
+
+
+class Solid(NeRF):
+    """A field that is dense inside one of the world's objects, turned and of some size."""
+
+    radius = 1.2
+
+    def __init__(self, name, *, degrees=0.0, size=1.0):
+        torch.nn.Module.__init__(self)
+        self.of, self.size, self.one = name, size, torch.nn.Parameter(torch.ones(1))
+        cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        self.turn = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
+
+    def density(self, points):
+        inside = points.double().numpy() @ self.turn / self.size
+        return 15.0 * torch.exp(-20 * torch.from_numpy(signed_distance(self.of, inside)).float())
+
+    def density_and_colour(self, points):
+        return self.density(points), torch.zeros(len(points), 3)
+
+
+@pytest.mark.parametrize("how", [{}, {"degrees": 45.0}, {"size": 0.8}])
+def test_the_true_object_is_near_at_any_turn_and_size_and_another_is_far(how):
+    near, far = (best_chamfer(Solid("mug", **how), f"a red {name}") for name in ("mug", "cactus"))
+    assert near < 0.04 < 2 * near < far
+
+
+def test_what_has_no_surface_is_a_point():
+    fog = Solid("mug")
+    fog.density = lambda points: torch.ones(len(points))
+    assert best_chamfer(None, "a red mug") == best_chamfer(fog, "a mug") > 0.3
