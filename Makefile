@@ -91,6 +91,9 @@ lint: $(READY) ## check style, types and layers
 notebooks: $(READY) ## derive each notebook's .ipynb from its .py
 	$(PYTHON) -m sdilib notebooks
 
+lab: $(READY) ## open the notebooks in JupyterLab, on this machine only (ARGS="--no-browser --port 8889 ...")
+	$(PYTHON) -m jupyterlab --config=sdilib/lab/notebooks/jupyterlab.json $(ARGS)
+
 train: $(READY) ## train a model of the world (ARGS="vae ...", then ARGS="unet ...", or ARGS="evaluator ...")
 	$(PYTHON) -m sdilib train $(ARGS)
 
@@ -113,5 +116,5 @@ table1 app: # which `make help` leaves out
 clean: ## remove build/ and the figures that git ignores; .venv stays
 	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
 
-.PHONY: help env figures active made gallery check-figures test lint notebooks train table1 app model-card bench bench-memory gpu-check clean FORCE
+.PHONY: help env figures active made gallery check-figures test lint notebooks lab train table1 app model-card bench bench-memory gpu-check clean FORCE
 .DEFAULT_GOAL := help

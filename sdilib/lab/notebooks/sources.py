@@ -98,6 +98,8 @@ def find_notebook(name: str | Path, *, folder: str | Path = "notebooks") -> Path
 def derive(source: str | Path) -> str:
     """Return the `.ipynb` of a notebook's source: no outputs, and the same bytes each time.
 
+    It is not paired with its source: who runs and saves it in JupyterLab leaves the source as it is.
+
     Args:
         source: path of the `.py` file.
 
@@ -105,9 +107,27 @@ def derive(source: str | Path) -> str:
         FileNotFoundError: no such file.
     """
     notebook = jupytext.read(Path(source))
+    notebook.metadata.pop("jupytext", None)
     for index, cell in enumerate(notebook.cells):
         cell.id = f"cell-{index:02d}"  # jupytext draws them at random
     return nbformat.writes(notebook) + "\n"
+
+
+def is_derived(source: str | Path) -> bool:
+    """Return whether the `.ipynb` beside a source says what the source says; outputs and what a saving adds do not count.
+
+    Args:
+        source: path of the `.py` file.
+    """
+    target = Path(source).with_suffix(".ipynb")
+    if not target.is_file():
+        return False
+    pair = nbformat.read(target, 4), nbformat.reads(derive(source), 4)
+    return _said(pair[0]) == _said(pair[1])
+
+
+def _said(notebook: nbformat.NotebookNode) -> list[tuple[str, str, list[str]]]:
+    return [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
 
 
 def write_derived(folder: str | Path = "notebooks") -> list[Path]:

@@ -11,6 +11,7 @@ from sdilib.lab.notebooks.sources import (
     derive,
     find_notebook,
     find_notebooks,
+    is_derived,
     paragraphs,
     write_derived,
 )
@@ -54,6 +55,23 @@ def test_the_derived_ipynb_has_no_outputs_and_the_same_bytes_each_time(source):
     assert notebook.cells[1].metadata.tags == ["parameters"]
     assert write_derived(source.parent) == [source.with_suffix(".ipynb")]
     assert write_derived(source.parent) == []
+
+
+def test_a_notebook_that_was_run_and_saved_is_still_derived_and_one_that_was_edited_is_not(source):
+    assert not is_derived(source)
+    (made,) = write_derived(source.parent)
+    assert is_derived(source)
+    notebook = nbformat.read(made, 4)
+    assert "jupytext" not in notebook.metadata  # JupyterLab would write the source again
+    cell = notebook.cells[2]
+    cell.outputs = [nbformat.v4.new_output("stream", text="2")]
+    cell.execution_count, notebook.metadata["widgets"] = 7, {}
+    cell.metadata["trusted"] = True
+    nbformat.write(notebook, made)
+    assert is_derived(source)
+    cell.source = "x + 2"
+    nbformat.write(notebook, made)
+    assert not is_derived(source)
 
 
 def test_a_notebook_is_found_by_path_name_or_number(source):
