@@ -6,7 +6,7 @@ The same convention as the world's renderer.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -202,6 +202,7 @@ def sample_cameras(
     fov_degrees: tuple[float, float] = (37.0, 43.0),
     overhead_share: float = 0.15,
     overhead_degrees: tuple[float, float] = (60.0, 80.0),
+    antipodal: bool = False,
 ) -> Camera:
     """Draw cameras, each quantity uniformly over its range; the defaults are the world's views.
 
@@ -214,6 +215,7 @@ def sample_cameras(
         fov_degrees: range.
         overhead_share: probability of a view from above, in [0, 1].
         overhead_degrees: range of elevations of those.
+        antipodal: whether every second camera looks from the side opposite to the one before it (MV-SDI, 2606.29964).
 
     Raises:
         ValueError: a range whose ends are in the wrong order, or a camera that cannot be.
@@ -228,7 +230,7 @@ def sample_cameras(
         return low + (high - low) * uniform(batch, generator)
 
     above = uniform(batch, generator) < overhead_share
-    return Camera(
+    camera = Camera(
         azimuth_degrees=draw("azimuth_degrees", azimuth_degrees),
         elevation_degrees=torch.where(
             above,
@@ -238,3 +240,8 @@ def sample_cameras(
         distance=draw("distance", distance),
         fov_degrees=draw("fov_degrees", fov_degrees),
     )
+    if not antipodal:
+        return camera
+    number = torch.arange(batch)
+    pairs = camera.select(number - number % 2)
+    return replace(pairs, azimuth_degrees=pairs.azimuth_degrees + 180 * (number % 2))

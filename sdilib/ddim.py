@@ -15,8 +15,9 @@ from torch import Tensor
 from sdilib.checks import reject
 from sdilib.denoiser import GuidedDenoiser, require_finite
 from sdilib.schedule import NoiseSchedule, Time, spread
+from sdilib.seeds import Generators, normal
 
-__all__ = ["DDIMStep", "ddim", "ddim_step"]
+__all__ = ["DDIMStep", "ddim", "ddim_step", "denoise_back"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,3 +94,50 @@ def ddim(
             x0 = schedule.denoised(x_t, eps, t)
         yield DDIMStep(t, t_next, x_t, eps, x0, x_next)
         x_t = x_next
+
+
+def denoise_back(
+    x_t: Float[Tensor, " batch *shape"],
+    denoise: GuidedDenoiser,
+    *,
+    t: Float[Tensor, " batch"],
+    num_steps: Sequence[int],
+    eta: float = 0.0,
+    generator: Generators | None = None,
+) -> tuple[Float[Tensor, " batch *shape"], Float[Tensor, " batch *shape"]]:
+    """Return the clean images that each item's own number of equal steps reaches, and the first eps.
+
+    No graph is kept. Items that are done cost nothing.
+
+    Args:
+        x_t: noisy images at time t.
+        denoise: guided denoiser, called once a step.
+        t: one time per item, in (0, 1].
+        num_steps: one number of at least 1 per item; with 1 the single-step denoised image, eq. 5.
+        eta: share of DDPM's noise that each step but the last adds, in [0, 1]; 0 is DDIM.
+        generator: for that noise; one for all, or one per item.
+
+    Source: DDIM, 2010.02502, eq. 12.
+    """
+    schedule, counts = denoise.schedule, torch.tensor(num_steps)
+    first = x_t
+    for step in range(int(counts.max())):
+        items = torch.nonzero(step < counts).flatten()
+        now, after = (t[items] * (1 - (step + k) / counts[items]) for k in (0, 1))
+        after = torch.where(step + 1 < counts[items], after, 0.0)
+        with torch.no_grad():
+            some = x_t[items.to(x_t.device)]
+            eps = denoise.select(items)(some, now)
+            x0 = schedule.denoised(some, eps, now)
+            alpha, next_alpha = schedule.alpha_cumprod(now), schedule.alpha_cumprod(after)
+            share = (1 - next_alpha) / (1 - alpha) * (1 - alpha / next_alpha)
+            drawn = eta * share.sqrt()
+            kept = (1 - next_alpha - drawn**2).clamp_min(0).sqrt()
+            moved = spread(next_alpha.sqrt(), some) * x0 + spread(kept, some) * eps
+            if eta and bool((after > 0).any()):
+                own = generator if isinstance(generator, torch.Generator) else None
+                each = own or [generator[i] for i in items.tolist()]
+                moved = moved + spread(drawn, some) * normal(some, each)
+        x_t = x_t.index_copy(0, items.to(x_t.device), moved)
+        first = eps if not step else first
+    return x_t, first

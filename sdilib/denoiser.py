@@ -58,6 +58,7 @@ class PromptEmbeddings:
         unconditional: the empty prompt.
         negatives: prompts to keep away from, for Perp-Neg.
         negative_weights: one number of at least 0 per negative.
+        texts: what the prompt says, one per item; () where it was never a text.
 
     Raises:
         ValueError: numbers of negatives and weights differ, or a weight is negative or not finite.
@@ -67,6 +68,7 @@ class PromptEmbeddings:
     unconditional: Condition
     negatives: tuple[Condition, ...] = ()
     negative_weights: tuple[float, ...] = ()
+    texts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that each negative has its weight; see the class."""
@@ -97,11 +99,12 @@ class PromptEmbeddings:
 
         negatives = tuple(map(rows, self.negatives))
         both = rows(self.conditional), rows(self.unconditional)
-        return PromptEmbeddings(*both, negatives, self.negative_weights)
+        texts = tuple(self.texts[i] for i in items.tolist()) if self.texts else ()
+        return PromptEmbeddings(*both, negatives, self.negative_weights, texts)
 
     def without_negatives(self) -> "PromptEmbeddings":
         """Return the prompt and the empty prompt alone."""
-        return PromptEmbeddings(self.conditional, self.unconditional)
+        return PromptEmbeddings(self.conditional, self.unconditional, texts=self.texts)
 
 
 @runtime_checkable

@@ -268,7 +268,8 @@ def distill(
         )
         t = times.at(step, num_steps, generator=time, batch=batch)
         made = {"step": step, "optimizer": optimizer, "codec": codec}
-        yield distill_step(scene, rule, View(prompt), t, guidance, **made)
+        view = View(prompt, done=step / num_steps)
+        yield distill_step(scene, rule, view, t, guidance, **made)
     require_finite(f"after step {num_steps - 1}", parameters=list(scene.parameters()))
 
 

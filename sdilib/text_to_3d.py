@@ -53,7 +53,7 @@ class Text3D:
     Attributes:
         prompt: without view words.
         model: "mini" (bundled), a folder in diffusers' format, or a hub id.
-        rule: "sdi", "sds", "ism", or a rule of one's own (see `guidance.named`).
+        rule: one of `guidance.named.RULES`, or a rule of one's own.
         rule_settings: of the rule, by name; those left out have its defaults, and SDI's inversion
             those of `INVERSION`. `Text3D.of` takes them among the others.
         view_words: whether the words of each camera's view are appended to the prompt (DreamFusion,
@@ -154,7 +154,7 @@ class Text3D:
         if whole.get("kappa") == "inversion":
             whole |= {key: of for key, of in INVERSION.items() if key not in self.rule_settings}
         object.__setattr__(self, "rule_settings", whole)
-        if self.rule == "sdi" and whole["kappa"] == "cached":
+        if whole.get("kappa") == "cached":
             reject("kappa", "cached", "another one in 3D, where not the rule alone moves the image")
         choices = {
             "through": THROUGH,
@@ -323,6 +323,7 @@ class Built3D:
         how |= {"optimizer": self.optimizer, "updates": config.updates}
         ranges: dict[str, Any] = {name: tuple(getattr(config, name)) for name in _LIMITS}
         ranges["overhead_share"] = config.overhead_share
+        ranges["antipodal"] = getattr(self.rule, "antipodal", False)
         for number in range(first_step, config.steps):
             draw = generator(config.seed, number, "camera")
             camera = sample_cameras(config.cameras, draw, **ranges)
@@ -332,7 +333,7 @@ class Built3D:
                 for purpose in ("time", "guidance")
             )
             t = config.times.at(number, config.steps, generator=time, batch=len(camera))
-            view = View(self.prompt_of(camera), camera=camera)
+            view = View(self.prompt_of(camera), camera=camera, done=number / config.steps)
             step = distill_step(self.scene, self.rule, view, t, guidance, step=number, **how)
             opacity = float(step.measured["opacity"])
             if opacity < _EMPTY and number > _GROWING * config.steps:

@@ -93,7 +93,7 @@ class Text2D:
     Attributes:
         prompt: what is asked for.
         model: "mini" (bundled), a folder in diffusers' format, or a hub id.
-        rule: "sdi", "sds", "ism", or a rule of one's own (see `guidance.named`).
+        rule: one of `guidance.named.RULES`, or a rule of one's own.
         rule_settings: of the rule, by name; those left out have its defaults. `Text2D.of` takes them
             among the others.
         steps: of the whole run, 2 or more; an annealed run counts the first denoising as one.

@@ -1,7 +1,23 @@
 """Guidance rules: what a scene should change, given a frozen denoiser; `named` has them by name."""
 
-from sdilib.guidance.base import Rule, StatefulRule, Update, View
-from sdilib.guidance.sdi import ISM, SDI
-from sdilib.guidance.sds import SDS
+from sdilib.guidance.base import Direction, Rule, StatefulRule, Update, View, WeightedRule
+from sdilib.guidance.sdi import ISM, MVSDI, PFD, SDI
+from sdilib.guidance.sds import CSD, NFSD, SDS, SJC, StableSD
 
-__all__ = ["ISM", "SDI", "SDS", "Rule", "StatefulRule", "Update", "View"]
+__all__ = [
+    "CSD",
+    "ISM",
+    "MVSDI",
+    "NFSD",
+    "PFD",
+    "SDI",
+    "SDS",
+    "SJC",
+    "Direction",
+    "Rule",
+    "StableSD",
+    "StatefulRule",
+    "Update",
+    "View",
+    "WeightedRule",
+]

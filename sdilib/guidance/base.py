@@ -1,18 +1,44 @@
-"""A guidance rule is a callable that sees clean latents and a time and answers an `Update`."""
+"""A guidance rule is a callable that sees clean latents and a time and answers an `Update`.
 
+The library's own are a `WeightedRule` each: w(t) times a `Direction`, which is all that a rule has to say. Letters,
+beside those of the paper: e_y, e_∅ and e_neg are what the network predicts for the prompt, the empty and a negative
+prompt; eps is the guided prediction (eq. 3).
+"""
+
+from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.cameras import Camera
-from sdilib.denoiser import PromptEmbeddings
+from sdilib.checks import finite, one_of, reject
+from sdilib.denoiser import Condition, Denoiser, GuidedDenoiser, PromptEmbeddings, perp_neg
 from sdilib.schedule import NoiseSchedule, spread
 from sdilib.seeds import Generators
 
-__all__ = ["Rule", "StatefulRule", "Update", "View"]
+__all__ = [
+    "AUTO",
+    "WEIGHTS",
+    "Direction",
+    "Predictions",
+    "Rule",
+    "StatefulRule",
+    "Update",
+    "View",
+    "WeightedRule",
+    "embedded",
+    "own_words",
+]
+
+Latents = Float[Tensor, " batch *shape"]
+Images = Float[Tensor, "batch 3 height width"]
+
+AUTO = "auto"
+"""In place of a text: a method's own words where the model knows them, and none where it does not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,12 +50,14 @@ class View:
         image: the render in [0, 1], for rules with an image loss; None in latent space.
         depth: of the render, along the viewing direction; None for a scene without depth.
         camera: where it is seen from; None for a scene with one view only.
+        done: share of the run that is done, in [0, 1).
     """
 
     prompt: PromptEmbeddings
     image: Float[Tensor, "batch 3 height width"] | None = None
     depth: Float[Tensor, "batch height width"] | None = None
     camera: Camera | None = None
+    done: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,15 +89,16 @@ class Update:
     @classmethod
     def from_noises(
         cls,
-        x0: Float[Tensor, " batch *shape"],
+        x0: Latents,
         t: Float[Tensor, " batch"],
         *,
-        kappa: Float[Tensor, " batch *shape"],
-        eps: Float[Tensor, " batch *shape"],
+        kappa: Latents,
+        eps: Latents,
         schedule: NoiseSchedule,
         num_forwards: int,
         weight: str = "sigma",
-        subtracted: Float[Tensor, " batch *shape"] | None = None,
+        along: Latents | None = None,
+        image_along: Images | None = None,
     ) -> "Update":
         """Return the update along w(t) (eps - kappa), the shape that SDS and SDI share.
 
@@ -81,20 +110,21 @@ class Update:
             schedule: of the noise.
             num_forwards: UNet sample-forwards made.
             weight: w(t), one of `WEIGHTS`.
-            subtracted: what is subtracted from eps, if not kappa (ISM).
+            along: what w(t) multiplies, if not eps - kappa.
+            image_along: the same for the render.
         """
-        sigma = spread(schedule.sigma(t), x0)
+        sigma, w = schedule.sigma(t), weight_at(weight, t, schedule)
         missed = eps - kappa
-        along = missed if subtracted is None else eps - subtracted
-        gradient = spread(weight_at(weight, t, schedule), x0) * along
+        gradient = spread(w, x0) * (missed if along is None else along)
         return cls(
             gradient=gradient,
             target=x0 - gradient,
-            denoised=x0 - sigma * missed,  # eq. 5 at x_t = add_noise(x0, kappa, t)
+            denoised=x0 - spread(sigma, x0) * missed,  # eq. 5 at x_t = add_noise(x0, kappa, t)
             kappa=kappa,
             eps=eps,
-            residual=sigma.flatten() * missed.flatten(1).square().mean(1).sqrt(),
+            residual=sigma.to(x0) * missed.flatten(1).square().mean(1).sqrt(),
             num_forwards=num_forwards,
+            image_gradient=None if image_along is None else spread(w, image_along) * image_along,
         )
 
 
@@ -155,3 +185,187 @@ def weight_at(
     if name == "sigma":
         return schedule.sigma(t)
     return 1 - schedule.alpha_cumprod(t) if name == "1-alpha" else t.new_ones(t.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Direction:
+    """What w(t) multiplies, and the noises that it was found by.
+
+    Attributes:
+        kappa: the noise added.
+        eps: guided prediction at the noised x0.
+        along: what w(t) multiplies; None is eps - kappa.
+        image_along: what it multiplies for the render; None is nothing.
+    """
+
+    kappa: Latents
+    eps: Latents
+    along: Latents | None = None
+    image_along: Images | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """Noises predicted by one call of the network.
+
+    Attributes:
+        guided: eps, with the negatives of Perp-Neg if the prompt has any.
+        conditional: e_y.
+        unconditional: e_∅.
+        others: under further conditions, in the order asked for.
+    """
+
+    guided: Latents
+    conditional: Latents
+    unconditional: Latents
+    others: tuple[Latents, ...] = ()
+
+    @property
+    def guidance(self) -> Latents:
+        """gamma (e_y - e_∅), what guidance adds to the unconditional prediction."""
+        return self.guided - self.unconditional
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedRule:
+    """The frame of the library's rules: the gradient w(t) times a direction.
+
+    A rule is a subclass that says its `direction`, and its settings as further fields.
+
+    Attributes:
+        denoiser: frozen.
+        guidance_scale: gamma.
+        weight: w(t), one of `WEIGHTS`.
+
+    Raises:
+        ValueError: gamma not finite, or an unknown weight.
+    """
+
+    denoiser: Denoiser
+    guidance_scale: float = 7.5
+    weight: str = field(default="sigma", kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        finite("guidance_scale", self.guidance_scale)
+        one_of("weight", self.weight, WEIGHTS)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
+    ) -> Update:
+        """Return the update; see `Rule`."""
+        before = self.denoiser.num_forwards
+        found = self.direction(x0, t, view, generator)
+        return Update.from_noises(
+            x0,
+            t,
+            kappa=found.kappa,
+            eps=found.eps,
+            along=found.along,
+            image_along=found.image_along,
+            schedule=self.denoiser.schedule,
+            weight=self.weight,
+            num_forwards=self.denoiser.num_forwards - before,
+        )
+
+    @abstractmethod
+    def direction(
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
+    ) -> Direction:
+        """Return what w(t) multiplies; no graph is kept.
+
+        Args:
+            x0: clean latents.
+            t: one time per item, in (0, 1].
+            view: the prompt and what else may be looked at.
+            generator: for what is drawn; one for all, or one per item.
+        """
+        ...
+
+    def weights(self, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """Return w(t), one number per item.
+
+        Args:
+            t: times.
+        """
+        return weight_at(self.weight, t, self.denoiser.schedule)
+
+    def guided(self, view: View) -> GuidedDenoiser:
+        """Return eps(x, t, y), the denoiser at gamma.
+
+        Args:
+            view: whose prompt is meant.
+        """
+        return GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
+
+    def predict(
+        self,
+        x_t: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        *others: Condition,
+    ) -> Predictions:
+        """Return the branches that eps is made of, and others, by one call of the network.
+
+        It costs 2 sample-forwards per item, 1 more for each negative and each other.
+
+        Args:
+            x_t: noisy latents.
+            t: one time per item.
+            view: whose prompt is meant.
+            *others: further conditions, as in `PromptEmbeddings`.
+        """
+        prompt = view.prompt
+        conditions = [prompt.conditional, prompt.unconditional, *prompt.negatives, *others]
+        e_y, e_none, *rest = self.denoiser.branches(x_t, t, conditions)
+        count = len(prompt.negatives)
+        eps = perp_neg(e_y, e_none, rest[:count], prompt.negative_weights, self.guidance_scale)
+        return Predictions(eps, e_y, e_none, tuple(rest[count:]))
+
+
+def embedded(denoiser: Denoiser, parameter: str, texts: list[str]) -> Condition:
+    """Return the condition of some texts, by a denoiser that reads.
+
+    Args:
+        denoiser: with `embed`, as `StableDiffusion` has it.
+        parameter: the setting that the texts come from, for the message.
+        texts: one per item.
+
+    Raises:
+        ValueError: a denoiser that reads no text, or a word that it does not know.
+    """
+    embed = getattr(denoiser, "embed", None)
+    if embed is None:
+        reject(parameter, texts[0], f"'' for {type(denoiser).__name__}, which reads no text")
+    return embed(texts).conditional
+
+
+def own_words(denoiser: Denoiser, parameter: str, text: str, own: str) -> str:
+    """Return the text that a setting means, and refuse words that the model does not know.
+
+    Args:
+        denoiser: see `embedded`, as for the errors.
+        parameter: name of the setting.
+        text: its value; see `AUTO`.
+        own: the method's own words.
+    """
+    if not isinstance(text, str):
+        reject(parameter, text, "a text")
+    if text == AUTO:
+        try:
+            embedded(denoiser, parameter, [own])
+        except ValueError:
+            return ""
+        return own
+    if text:
+        embedded(denoiser, parameter, [text])
+    return text

@@ -1,38 +1,42 @@
-"""Rules whose noise is found by inversion: SDI and ISM.
+"""Rules whose noise is found by inversion.
 
-Both have the shape w(t) (eps(x_t, t, y) - kappa), as SDS has, and differ in the noise kappa, which
-is added and subtracted. With w = sigma(t), a step of size one takes x0 to its single-step denoised
-image.
+    SDI     w(t) (eps(x_t, t, y) - kappa), kappa by inversion at gamma_inv
+    ISM     w(t) (eps(x_t, t, y) - the prediction of the inversion's last interval)
+    MV-SDI  SDI, with views in pairs from opposite sides
+    PFD     w(t) (x0 - x0_hat) / sigma(t), x0_hat reached from x_t by several steps of DDIM
+
+With w = sigma(t), a step of size one takes x0 to its denoised image.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.checks import finite, one_of
-from sdilib.denoiser import Denoiser, GuidedDenoiser
-from sdilib.guidance.base import WEIGHTS, Update, View
+from sdilib.checks import positive_int
+from sdilib.ddim import denoise_back
+from sdilib.guidance.base import Direction, View, WeightedRule
 from sdilib.inversion import DDIMInversion, KappaChoice, full_kappa
+from sdilib.schedule import spread, whole_steps
 from sdilib.seeds import Generators
 
-__all__ = ["ISM", "SDI"]
+__all__ = ["ISM", "MVSDI", "PFD", "SDI"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SDI:
+@dataclass(frozen=True, eq=False)
+class SDI(WeightedRule):
     """Score distillation via inversion: w(t) (eps(x_t, t, y) - kappa) (eq. 10).
 
     kappa solves eq. 8 as well as its choice can. Here t is eq. 10's t - tau: the level that the
-    image is noised to and denoised from.
+    image is noised to and denoised from. Costs 2 UNet sample-forwards per item and what kappa costs.
 
     Attributes:
         denoiser: frozen.
         guidance_scale: gamma_fwd.
-        kappa: how the noise is chosen, one of `sdilib.inversion`'s.
         weight: w(t), one of `WEIGHTS`; "sigma" is eq. 10.
+        kappa: how the noise is chosen, one of `sdilib.inversion`'s.
         renoise: True is eq. 10 and Algorithm 2. False feeds the inversion's end, which lies at t +
             tau, to the network as if it were at t, as the published code does: kappa is then never
             used, and with tau > 0 contrast is damped.
@@ -43,43 +47,25 @@ class SDI:
     Source: eq. 10, Algorithm 2.
     """
 
-    denoiser: Denoiser
-    guidance_scale: float = 7.5
     kappa: KappaChoice = field(default_factory=DDIMInversion)
-    weight: str = "sigma"
     renoise: bool = True
 
-    def __post_init__(self) -> None:
-        """Check the settings; see the class."""
-        finite("guidance_scale", self.guidance_scale)
-        one_of("weight", self.weight, WEIGHTS)
-
-    @torch.no_grad()
-    def __call__(
+    def direction(
         self,
         x0: Float[Tensor, " batch *shape"],
         t: Float[Tensor, " batch"],
         view: View,
         generator: Generators,
-    ) -> Update:
-        """Return eq. 10's update; see `Rule`."""
-        schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
-        denoise = GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
+    ) -> Direction:
+        """Return eps - kappa; see `WeightedRule`."""
+        denoise = self.guided(view)
         kappa = self.kappa(x0, t, denoise, generator)
-        x_t = schedule.add_noise(x0, kappa.noise, t if self.renoise else kappa.t)
+        x_t = denoise.schedule.add_noise(x0, kappa.noise, t if self.renoise else kappa.t)
         eps = denoise(x_t, t)
         self.kappa.observe(eps)
         # With renoise this is kappa.noise; without, the noise that x_t would hold if it were at t.
         subtracted = kappa.noise if self.renoise else full_kappa(x0, x_t, t=t, denoise=denoise)
-        return Update.from_noises(
-            x0,
-            t,
-            kappa=subtracted,
-            eps=eps,
-            schedule=schedule,
-            weight=self.weight,
-            num_forwards=self.denoiser.num_forwards - before,
-        )
+        return Direction(subtracted, eps)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the noise choice's state."""
@@ -94,21 +80,90 @@ class SDI:
         self.kappa.load_state_dict(state)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ISM:
+@dataclass(frozen=True, eq=False)
+class MVSDI(SDI):
+    """Multi-view SDI: SDI whose views come in pairs from opposite sides of the object.
+
+    Of a run's K `cameras` every second one looks from opposite the one before it, at the same elevation, distance and
+    field of view. With one camera, and in 2D, it is SDI. The authors make 10,000 / K steps with K = 2 or 4, at the
+    same number of UNet calls.
+
+    Attributes:
+        antipodal: asks a run for such pairs.
+
+    Source: 2606.29964; the other attributes are SDI's.
+    """
+
+    antipodal: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, eq=False)
+class PFD(WeightedRule):
+    """Probability-flow distillation: SDI with several steps back in place of the single-step denoised image.
+
+    The inversion at gamma_inv takes x0 to x_t, DDIM at gamma takes x_t to x0_hat in `num_denoising_steps` for the
+    whole range of t, and the gradient is w(t) (x0 - x0_hat) / sigma(t): with one step back it is SDI. Costs 2 UNet
+    sample-forwards per item and step, of the inversion too.
+
+    Written from the paper's description; no code is published. Its solver is DPM-Solver++, ours DDIM.
+
+    Attributes:
+        denoiser: frozen.
+        guidance_scale: gamma.
+        weight: w(t), one of `WEIGHTS`.
+        inversion_guidance_scale: gamma_inv; 1 - gamma in the paper: -6.5.
+        num_inversion_steps: n, for the whole range.
+        num_denoising_steps: of the way back, for the whole range.
+
+    Raises:
+        ValueError: a gamma not finite, a number of steps below 1, or an unknown weight.
+
+    Source: 2605.09071.
+    """
+
+    inversion_guidance_scale: float = -6.5
+    num_inversion_steps: int = 10
+    num_denoising_steps: int = 10
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        super().__post_init__()
+        positive_int("num_denoising_steps", self.num_denoising_steps)
+        DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
+
+    def direction(
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
+    ) -> Direction:
+        """Return (x0 - x0_hat) / sigma(t); see `WeightedRule`."""
+        denoise = self.guided(view)
+        inversion = DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
+        kappa = inversion(x0, t, denoise, generator)
+        x_t = denoise.schedule.add_noise(x0, kappa.noise, t)
+        counts = [whole_steps(time, self.num_denoising_steps) for time in t.tolist()]
+        back, eps = denoise_back(x_t, denoise, t=t, num_steps=counts)
+        along = (x0 - back) / spread(denoise.schedule.sigma(t), x0)
+        return Direction(kappa.noise, eps, along)
+
+
+@dataclass(frozen=True, eq=False)
+class ISM(WeightedRule):
     """Interval score matching: w(t) (eps(x_t, t, y) - an inversion's last interval's prediction).
 
     The inversion is unconditional, if no other gamma_inv is asked for; x_t is the inversion's end.
     With the full kappa instead of the interval's it is SDI; with an inversion of one step the two
-    coincide.
+    coincide. Costs 2 UNet sample-forwards per item and 1 for each step of the inversion.
     Differences from the published code: the empty prompt in place of a long negative one, and the
     inversion's equal grid in place of its own two strides.
 
     Attributes:
         denoiser: frozen.
         guidance_scale: gamma.
-        num_inversion_steps: n, for the whole range.
         weight: w(t), one of `WEIGHTS`.
+        num_inversion_steps: n, for the whole range.
         inversion_guidance_scale: gamma_inv; SDI's -7.5 is figure 14's "conditional inversion".
 
     Raises:
@@ -117,38 +172,24 @@ class ISM:
     Source: LucidDreamer, 2311.11284; with another gamma_inv appendix B, figure 14.
     """
 
-    denoiser: Denoiser
-    guidance_scale: float = 7.5
     num_inversion_steps: int = 10
-    weight: str = "sigma"
     inversion_guidance_scale: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
-        finite("guidance_scale", self.guidance_scale)
-        one_of("weight", self.weight, WEIGHTS)
+        super().__post_init__()
         DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
 
-    @torch.no_grad()
-    def __call__(
+    def direction(
         self,
         x0: Float[Tensor, " batch *shape"],
         t: Float[Tensor, " batch"],
         view: View,
         generator: Generators,
-    ) -> Update:
-        """Return ISM's update; see `Rule`."""
-        schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
-        denoise = GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
+    ) -> Direction:
+        """Return eps - the last interval's prediction; see `WeightedRule`."""
+        denoise = self.guided(view)
         inversion = DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
         kappa = inversion(x0, t, denoise, generator)
-        return Update.from_noises(
-            x0,
-            t,
-            kappa=kappa.noise,
-            subtracted=kappa.eps_last,
-            eps=denoise(schedule.add_noise(x0, kappa.noise, t), t),
-            schedule=schedule,
-            weight=self.weight,
-            num_forwards=self.denoiser.num_forwards - before,
-        )
+        eps = denoise(denoise.schedule.add_noise(x0, kappa.noise, t), t)
+        return Direction(kappa.noise, eps, eps - kappa.eps_last)

@@ -1,21 +1,37 @@
-"""Rules whose noise is drawn: w(t) (eps(x_t, t, y) - noise)."""
+"""Rules that differ from SDS in its noise and weights: what is added is drawn, what is subtracted differs.
 
-from dataclasses import dataclass
+SDS       w(t) (eps - noise)
+SJC       the same with w = 1
+NFSD      w(t) (delta_D + gamma (e_y - e_∅))
+CSD       w(t) gamma (e_y - e_neg)
+StableSD  w(t) times those terms of (gamma - 1) (e_y - e_∅) + (e_y - noise) that its t calls for
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.checks import finite, one_of
-from sdilib.denoiser import Denoiser, GuidedDenoiser
-from sdilib.guidance.base import WEIGHTS, Update, View
+from sdilib.checks import in_range
+from sdilib.guidance.base import (
+    AUTO,
+    Direction,
+    Predictions,
+    View,
+    WeightedRule,
+    embedded,
+    own_words,
+)
+from sdilib.schedule import spread
 from sdilib.seeds import Generators, normal
 
-__all__ = ["SDS"]
+__all__ = ["CSD", "NFSD", "SDS", "SJC", "StableSD"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SDS:
+@dataclass(frozen=True, eq=False)
+class SDS(WeightedRule):
     """Score distillation sampling: w(t) (eps(x_t, t, y) - noise) (eq. 4).
 
     The noise ~ N(0, I) is drawn at each update, the first thing its generators draw. Costs 2 UNet
@@ -32,33 +48,215 @@ class SDS:
     Source: eq. 4; DreamFusion, 2209.14988.
     """
 
-    denoiser: Denoiser
     guidance_scale: float = 100.0
-    weight: str = "sigma"
 
-    def __post_init__(self) -> None:
-        """Check the settings; see the class."""
-        finite("guidance_scale", self.guidance_scale)
-        one_of("weight", self.weight, WEIGHTS)
-
-    @torch.no_grad()
-    def __call__(
+    def direction(
         self,
         x0: Float[Tensor, " batch *shape"],
         t: Float[Tensor, " batch"],
         view: View,
         generator: Generators,
-    ) -> Update:
-        """Return eq. 4's update; see `Rule`."""
-        schedule, before = self.denoiser.schedule, self.denoiser.num_forwards
-        denoise = GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
+    ) -> Direction:
+        """Return eps - noise; see `WeightedRule`."""
         noise = normal(x0, generator)
-        return Update.from_noises(
-            x0,
-            t,
-            kappa=noise,
-            eps=denoise(schedule.add_noise(x0, noise, t), t),
-            schedule=schedule,
-            weight=self.weight,
-            num_forwards=self.denoiser.num_forwards - before,
-        )
+        x_t = self.denoiser.schedule.add_noise(x0, noise, t)
+        return Direction(noise, self.guided(view)(x_t, t))
+
+
+@dataclass(frozen=True, eq=False)
+class SJC(SDS):
+    """Score Jacobian chaining: eps(x_t, t, y) - noise, which is SDS with w = 1, sample by sample.
+
+    Its score of y + sigma noise, averaged over noises, is the denoiser D's: -(D - y) / sigma. Costs 2 UNet
+    sample-forwards per item. Its own scene is a voxel grid of latents; its emptiness loss, mean log(1 + 10 w) over
+    the samples of all rays, is the run's penalty `emptiness`. The published weight of 1e4 stands beside a *sum* over
+    latents, where penalties here stand beside a mean: for 4 x 64 x 64 latents it is 1e4 / 16384 = 0.6.
+
+    Attributes:
+        denoiser: frozen.
+        guidance_scale: gamma.
+        weight: w(t), one of `WEIGHTS`.
+
+    Source: 2212.00774, its default, variance-reduced form.
+    """
+
+    weight: str = field(default="1", kw_only=True)
+
+
+@dataclass(frozen=True, eq=False)
+class NFSD(WeightedRule):
+    """Noise-free score distillation: w(t) (delta_D + gamma (e_y - e_∅)); no noise is subtracted.
+
+    delta_D stands for the part of e_∅ that leads to the data: e_∅ itself at t < 0.2, where little noise is left in
+    it, and e_∅ - e_neg above, whose noise cancels. Costs 3 UNet sample-forwards per item, 2 without a negative prompt:
+    then delta_D is 0 at t ≥ 0.2.
+
+    The authors published no code; w = 1 - alpha is what independent implementations take, item by item as here.
+
+    Attributes:
+        denoiser: frozen.
+        guidance_scale: gamma.
+        weight: w(t), one of `WEIGHTS`.
+        negative_prompt: of e_neg; "" is the empty prompt, "auto" the paper's `NEGATIVE` where the model knows it.
+        threshold: the t below which delta_D is e_∅, in [0, 1].
+
+    Raises:
+        ValueError: a setting outside its range, or a negative prompt that cannot be embedded.
+
+    Source: 2310.17590, eqs. 8 and 9.
+    """
+
+    NEGATIVE: ClassVar[str] = (
+        "unrealistic, blurry, low quality, out of focus, ugly, low contrast, dull, dark, "
+        "low-resolution, gloomy"
+    )
+
+    weight: str = field(default="1-alpha", kw_only=True)
+    negative_prompt: str = AUTO
+    threshold: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        super().__post_init__()
+        in_range("threshold", self.threshold, 0, 1)
+        _ = self.negative
+
+    @property
+    def negative(self) -> str:
+        """The negative prompt as a text; "" is none."""
+        return own_words(self.denoiser, "negative_prompt", self.negative_prompt, self.NEGATIVE)
+
+    def direction(
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
+    ) -> Direction:
+        """Return delta_D + gamma (e_y - e_∅); see `WeightedRule`."""
+        noise = normal(x0, generator)
+        e, e_neg = _with_negative(self, self.denoiser.schedule.add_noise(x0, noise, t), t, view)
+        low = spread((t < self.threshold).double(), x0)
+        return Direction(noise, e.guided, e.guidance + e.unconditional - (1 - low) * e_neg)
+
+
+@dataclass(frozen=True, eq=False)
+class CSD(WeightedRule):
+    """Classifier score distillation: w(t) gamma (e_y - e_∅), the guidance alone.
+
+    With a negative prompt the subtracted prediction moves to it: e_∅ + share (e_neg - e_∅), share growing in the
+    first half of the run from 0 to `negative_share`. Costs 2 UNet sample-forwards per item, 3 with a negative prompt.
+
+    As in the published code of its second stage (Stable Diffusion, refinement); `normalise` and w = 1 are those of its
+    first (DeepFloyd), whose size of the gradient then says nothing: it is for Adam, and couples the items of a batch.
+
+    Attributes:
+        denoiser: frozen.
+        guidance_scale: gamma; 1 in the paper, where it is a scale of the gradient only.
+        weight: w(t), one of `WEIGHTS`.
+        negative_prompt: of e_neg; "" is none, "auto" the paper's `NEGATIVE` where the model knows it.
+        negative_share: in [0, 1].
+        normalise: whether the gradient is divided by its norm over the whole batch.
+
+    Raises:
+        ValueError: a setting outside its range, or a negative prompt that cannot be embedded.
+
+    Source: 2310.19415.
+    """
+
+    NEGATIVE: ClassVar[str] = "oversaturated color, ugly, tiling, low quality, noisy"
+
+    guidance_scale: float = 1.0
+    weight: str = field(default="1-alpha", kw_only=True)
+    negative_prompt: str = AUTO
+    negative_share: float = 1.0
+    normalise: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        super().__post_init__()
+        in_range("negative_share", self.negative_share, 0, 1)
+        _ = self.negative
+
+    @property
+    def negative(self) -> str:
+        """The negative prompt as a text; "" is none."""
+        return own_words(self.denoiser, "negative_prompt", self.negative_prompt, self.NEGATIVE)
+
+    def direction(
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
+    ) -> Direction:
+        """Return gamma (e_y - e_∅ - share (e_neg - e_∅)); see `WeightedRule`."""
+        noise = normal(x0, generator)
+        e, e_neg = _with_negative(self, self.denoiser.schedule.add_noise(x0, noise, t), t, view)
+        share = self.negative_share * min(1.0, 2 * view.done)
+        along = e.guidance - self.guidance_scale * share * (e_neg - e.unconditional)
+        if self.normalise:
+            w = spread(self.weights(t), x0)
+            along = along / torch.linalg.vector_norm(w * along).clamp_min(1e-12)
+        return Direction(noise, e.guided, along)
+
+
+@dataclass(frozen=True, eq=False)
+class StableSD(SDS):
+    """Stable score distillation, *reconstructed*: SDS's terms, each where its t calls for it.
+
+    SDS is (gamma - 1) (e_y - e_∅), which leaves modes, plus e_y, which seeks them, minus the noise, which lowers the
+    variance. At high t the first alone acts, at low t the other two, between them all. Costs 2 UNet sample-forwards
+    per item.
+
+    There is no official code: the terms are the paper's, the two bounds those of an adaptation of it to editing
+    (InstructHumans, 2404.04037). The paper also matches the norms of the terms, which is not done here.
+
+    Attributes:
+        denoiser: frozen.
+        guidance_scale: gamma.
+        weight: w(t), one of `WEIGHTS`.
+        high: the t above which the guidance acts alone, in [0, 1].
+        low: the t up to which it does not act, in [0, high].
+
+    Raises:
+        ValueError: a setting outside its range.
+
+    Source: 2312.09305; with high = 1 and low = 0 it is SDS.
+    """
+
+    weight: str = field(default="1-alpha", kw_only=True)
+    high: float = 0.8
+    low: float = 0.15
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        super().__post_init__()
+        in_range("high", self.high, 0, 1)
+        in_range("low", self.low, 0, self.high)
+
+    def direction(
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
+    ) -> Direction:
+        """Return the terms; see `WeightedRule`."""
+        noise = normal(x0, generator)
+        e = self.predict(self.denoiser.schedule.add_noise(x0, noise, t), t, view)
+        leaves, seeks = (spread(at.double(), x0) for at in (t > self.low, t <= self.high))
+        along = leaves * (e.guided - e.conditional) + seeks * (e.conditional - noise)
+        return Direction(noise, e.guided, along)
+
+
+def _with_negative(
+    rule: NFSD | CSD, x_t: Tensor, t: Tensor, view: View
+) -> tuple[Predictions, Tensor]:
+    """The rule's predictions, and e_neg: e_∅ where there is no negative prompt."""
+    if not rule.negative:
+        e = rule.predict(x_t, t, view)
+        return e, e.unconditional
+    words = embedded(rule.denoiser, "negative_prompt", [rule.negative] * len(x_t))
+    e = rule.predict(x_t, t, view, words)
+    return e, e.others[0]

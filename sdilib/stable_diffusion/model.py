@@ -158,6 +158,7 @@ class StableDiffusion:
         return PromptEmbeddings(
             torch.stack([self._embedded[text] for text in prompts]),
             torch.stack([self._embedded[""]] * len(prompts)),
+            texts=tuple(prompts),
         )
 
     def guided(self, prompt: PromptEmbeddings, guidance_scale: float = 7.5) -> GuidedDenoiser:

@@ -71,6 +71,19 @@ def test_samples_keep_to_their_ranges_and_share():
         assert low <= float(values.min()) < float(values.max()) <= high
 
 
+def test_antipodal_cameras_come_in_pairs_from_opposite_sides():
+    draw = {"overhead_share": 0.5}
+    camera = sample_cameras(5, generator_at(0, 0, "camera"), **draw, antipodal=True)
+    free = sample_cameras(5, generator_at(0, 0, "camera"), **draw)
+    for one, other in ((0, 1), (2, 3)):
+        turned = camera.azimuth_degrees[other] - camera.azimuth_degrees[one]
+        assert float(turned) == pytest.approx(180)
+        for name in ("elevation_degrees", "distance", "fov_degrees"):
+            assert getattr(camera, name)[other] == getattr(camera, name)[one]
+    for i in (0, 2, 4):  # the first of a pair, and one without another, are as without
+        assert camera.azimuth_degrees[i] == free.azimuth_degrees[i]
+
+
 def test_an_item_draws_what_it_would_draw_alone():
     each = [generator_at(0, 3, "camera", item) for item in range(3)]
     together = sample_cameras(3, each)

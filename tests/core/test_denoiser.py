@@ -141,3 +141,11 @@ def test_a_condition_may_be_several_tensors_by_name(scripted, generator):
 
 def test_a_view_is_appended():
     assert with_view("a red mug", "side") == "a red mug, side view"
+
+
+def test_a_prompt_keeps_its_texts_with_its_rows():
+    rows = torch.arange(6.0).reshape(3, 2)
+    prompt = PromptEmbeddings(rows, 0 * rows, texts=("a", "b", "c"))
+    assert prompt.select(torch.tensor([2, 0])).texts == ("c", "a")
+    assert prompt.without_negatives().texts == ("a", "b", "c")
+    assert PromptEmbeddings(rows, rows).select(torch.tensor([1])).texts == ()

@@ -506,3 +506,11 @@ class Same:
 
     def decode(self, latents):
         return latents
+
+
+def test_a_rule_is_told_how_much_of_the_run_is_done(oracle):
+    seen, sds = [], SDS(oracle)
+    spy = lambda x0, t, view, draws: (seen.append(view.done), sds(x0, t, view, draws))[1]  # noqa: E731
+    scene = ImageScene.zeros(1, (4, 2, 2))
+    list(distill(scene, spy, prompt=oracle.prompt([[0]]), num_steps=4, first_step=1))
+    assert seen == [0.25, 0.5, 0.75]

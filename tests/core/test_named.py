@@ -123,7 +123,7 @@ def test_an_integer_stands_for_a_float_and_becomes_one():
         (
             "sdx",
             {},
-            "rule='sdx': expected one of sdi, sds, ism, or a rule of your own as module:Rule or "
+            f"rule='sdx': expected one of {', '.join(RULES)}, or a rule of your own as module:Rule or "
             "file.py:Rule; did you mean sds?",
         ),
         (
@@ -142,7 +142,7 @@ def test_an_integer_stands_for_a_float_and_becomes_one():
             "sdi",
             {"kappa": "random", "num_inversion_steps": 5},
             "setting='num_inversion_steps': expected one that rule sdi reads: guidance_scale, kappa, "
-            "weight, renoise",
+            "renoise, weight",
         ),
         ("sds", {"guidance_scale": "7.5"}, "guidance_scale='7.5': expected a value of type float"),
         ("sds", {"guidance_scale": True}, "guidance_scale=True: expected a value of type float"),
@@ -163,7 +163,7 @@ def test_an_integer_stands_for_a_float_and_becomes_one():
         (
             "sdilib.guidance.sdi:IMS",
             {},
-            "rule='IMS': expected one of SDI, ISM; did you mean ISM?",
+            "rule='IMS': expected one of SDI, MVSDI, PFD, ISM; did you mean ISM?",
         ),
     ],
 )
@@ -197,7 +197,6 @@ def test_sdi_by_name_is_the_class_built_by_hand(kappa, oracle):
 
 @pytest.mark.parametrize(("name", "kind"), [("sds", SDS), ("ism", ISM)])
 def test_a_rule_by_name_is_the_class_built_by_hand(name, kind, oracle):
-    assert set(RULES) == {"sdi", "sds", "ism"}
     assert_same(make_rule(name, oracle, {}), kind(oracle, 7.5), oracle)
 
 
@@ -273,7 +272,7 @@ def test_a_file_must_say_which_of_its_rules_is_meant(own, tmp_path):
 
 
 def test_an_edited_file_is_another_version_and_the_librarys_rules_have_none(own):
-    assert [rule_version(name) for name in RULES] == ["", "", ""]
+    assert {rule_version(name) for name in RULES} == {""}
     first = rule_version(str(own))
     assert first == rule_version(f"{own}:Damped") != ""
     own.write_text(OWN.replace("share: float = 0.5", "share: float = 0.6"))

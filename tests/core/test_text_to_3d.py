@@ -152,6 +152,23 @@ def test_a_run_draws_the_worlds_cameras_unless_told_otherwise(tiny):
     assert step.camera.azimuth_degrees.tolist() == [7.0, 7.0]
 
 
+def test_mv_sdi_by_name_looks_from_opposite_sides(tiny):
+    (first, *_) = changed_rule("mv-sdi").build(tiny).steps()
+    turned = first.camera.azimuth_degrees.diff()
+    assert turned.tolist() == pytest.approx([180.0])
+    with pytest.raises(ValueError, match=r"^kappa='cached': expected another one in 3D"):
+        replace(SMALL, rule="mv-sdi", rule_settings={"kappa": "cached"})
+
+
+def test_a_rule_is_told_how_much_of_the_run_is_done(tiny):
+    seen = []
+    built = changed_rule("sds", steps=4).build(tiny)
+    rule = built.rule
+    built.rule = lambda x0, t, view, draws: (seen.append(view.done), rule(x0, t, view, draws))[1]
+    list(built.steps())
+    assert seen == [0.0, 0.25, 0.5, 0.75]
+
+
 def test_settings_come_back_from_json():
     config = changed(elevation_degrees=(0, 45), overhead_share=0.0, tau_max=0.1)
     settings = json.loads(json.dumps(config.settings()))

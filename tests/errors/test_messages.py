@@ -15,7 +15,7 @@ import torch
 from sdilib.ddim import ddim
 from sdilib.denoiser import PromptEmbeddings
 from sdilib.distill import distill
-from sdilib.guidance import ISM, SDI, SDS, View
+from sdilib.guidance import CSD, ISM, NFSD, PFD, SDI, SDS, StableSD, View
 from sdilib.inversion import DDIMInversion, FixedPoint, GradientDescent, invert
 from sdilib.nerf.regularisers import Penalties
 from sdilib.oracle import GaussianMixture
@@ -135,6 +135,35 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "weight of SDI": (lambda: SDI(MIXTURE, weight="w"), f"weight='w': {WEIGHT}"),
     "weight of ISM": (lambda: ISM(MIXTURE, weight="w"), f"weight='w': {WEIGHT}"),
+    # settings of rules
+    "threshold of NFSD": (
+        lambda: NFSD(MIXTURE, threshold=1.5),
+        "threshold=1.5: expected a number in [0, 1]",
+    ),
+    "negative prompt of a mixture": (
+        lambda: NFSD(MIXTURE, negative_prompt="ugly"),
+        "negative_prompt='ugly': expected '' for GaussianMixture, which reads no text",
+    ),
+    "share of CSD": (
+        lambda: CSD(MIXTURE, negative_share=-0.5),
+        "negative_share=-0.5: expected a number in [0, 1]",
+    ),
+    "upper bound of StableSD": (
+        lambda: StableSD(MIXTURE, high=math.nan),
+        "high=nan: expected a number in [0, 1]",
+    ),
+    "bounds of StableSD": (
+        lambda: StableSD(MIXTURE, high=0.4, low=0.5),
+        "low=0.5: expected a number in [0, 0.4]",
+    ),
+    "steps of PFD": (
+        lambda: PFD(MIXTURE, num_denoising_steps=0),
+        f"num_denoising_steps=0: {COUNT}",
+    ),
+    "inversion of PFD": (
+        lambda: PFD(MIXTURE, inversion_guidance_scale=math.inf),
+        f"inversion_guidance_scale=inf: {FINITE}",
+    ),
     "t_schedule": (
         lambda: run(t_schedule="lineer"),
         "t_schedule='lineer': expected one of linear, sqrt, dreamtime, random; "
@@ -150,7 +179,7 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "rule": (
         lambda: Text2D("a mug", rule="sdx"),
-        "rule='sdx': expected one of sdi, sds, ism, or a rule of your own as module:Rule or "
+        "rule='sdx': expected one of sdi, sds, ism, …, or a rule of your own as module:Rule or "
         "file.py:Rule; did you mean sds?",
     ),
     "class in place of a rule": (

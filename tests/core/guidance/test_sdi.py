@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from sdilib.ddim import ddim
 from sdilib.denoiser import GuidedDenoiser
-from sdilib.guidance import ISM, SDI, SDS, Rule, StatefulRule, Update, View
+from sdilib.guidance import ISM, MVSDI, PFD, SDI, SDS, Rule, StatefulRule, Update, View
 from sdilib.guidance.base import WEIGHTS
 from sdilib.inversion import (
     Cached,
@@ -13,7 +14,7 @@ from sdilib.inversion import (
     invert,
     residual,
 )
-from sdilib.schedule import NoiseSchedule
+from sdilib.schedule import NoiseSchedule, time_grid
 from sdilib.seeds import generator as generator_at
 
 TIMES = torch.tensor([1.0, 0.52, 0.13], dtype=torch.float64)
@@ -239,7 +240,46 @@ def test_an_update_from_noises_is_linear_in_their_difference(generator):
         torch.testing.assert_close(update.residual, sigma[:, 0] * root)
         assert (update.num_forwards, update.image_gradient) == (5, None)
         # Another noise subtracted changes the gradient alone.
-        moved = Update.from_noises(x0, t, **noises, weight=name, subtracted=other)
+        moved = Update.from_noises(x0, t, **noises, weight=name, along=eps - other)
         torch.testing.assert_close(moved.gradient, weight * (eps - other))
         torch.testing.assert_close(moved.denoised, update.denoised)
         torch.testing.assert_close(moved.residual, update.residual)
+
+
+@pytest.mark.parametrize("weight", WEIGHTS)
+def test_pfd_with_one_step_back_is_sdi(weight, oracle, x0, view):
+    kappa = DDIMInversion(-6.5, 10)
+    sdi = SDI(oracle, 7.5, kappa=kappa, weight=weight)(x0, TIMES, view, each())
+    pfd = PFD(oracle, 7.5, num_denoising_steps=1, weight=weight)(x0, TIMES, view, each())
+    for name in ("gradient", "kappa", "eps", "residual"):
+        torch.testing.assert_close(getattr(pfd, name), getattr(sdi, name), rtol=1e-8, atol=1e-8)
+    assert pfd.num_forwards == sdi.num_forwards
+
+
+def test_pfds_target_is_ddims_sample_from_the_inversions_end(oracle, x0, view):
+    # w = sigma, a plain step: x0 becomes what DDIM makes of the inverted image, item by item.
+    update = PFD(oracle, 7.5, num_denoising_steps=8)(x0, TIMES, view, each())
+    for i, t in enumerate(TIMES.tolist()):
+        one = torch.tensor([i])
+        denoise = oracle.guided(view.prompt.select(one), 7.5)
+        x_t = oracle.schedule.add_noise(x0[one], update.kappa[one], t)
+        *_, last = ddim(x_t, denoise, times=time_grid(max(1, int(8 * t)), t, 0.0))
+        torch.testing.assert_close(update.target[one], last.x_next, rtol=1e-8, atol=1e-8)
+
+
+def test_pfds_unguided_round_trip_returns_the_point_and_sdis_does_not(planar):
+    # gamma = gamma_inv = 1: the inversion and the way back follow one ODE, to the order of their steps.
+    x0 = torch.tensor([[-2.2, 0.1], [1.4, 1.7]], dtype=torch.float64)
+    t, view = torch.full((2,), 0.9, dtype=torch.float64), View(planar.prompt([[0, 1, 2]] * 2))
+    same = {"inversion_guidance_scale": 1.0, "num_inversion_steps": 400}
+    pfd = PFD(planar, 1.0, **same, num_denoising_steps=400)(x0, t, view, each()[:2])
+    sdi = PFD(planar, 1.0, **same, num_denoising_steps=1)(x0, t, view, each()[:2])
+    assert float((pfd.target - x0).abs().max()) < 0.05
+    assert float((sdi.target - x0).abs().max()) > 0.3
+
+
+def test_mv_sdi_is_sdi_that_asks_for_opposite_views(oracle, x0, view):
+    mv, sdi = (rule(oracle)(x0, TIMES, view, each()) for rule in (MVSDI, SDI))
+    assert torch.equal(mv.gradient, sdi.gradient)
+    assert MVSDI.antipodal
+    assert not getattr(SDI, "antipodal", False)

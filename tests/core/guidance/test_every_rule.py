@@ -1,0 +1,147 @@
+"""What holds for each rule of the library, by its name."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sdilib.cameras import Camera
+from sdilib.distill import distill_step
+from sdilib.guidance import Rule, StatefulRule, View, WeightedRule
+from sdilib.guidance.base import WEIGHTS
+from sdilib.guidance.named import RULES, cost, make_rule, rule_settings
+from sdilib.inversion import residual
+from sdilib.scenes import ImageScene
+from sdilib.seeds import generator as generator_at
+
+COUPLED = ()
+"""Rules whose items are not independent of each other."""
+
+COSTS = {
+    "sds": 2,
+    "sjc": 2,
+    "nfsd": 2,
+    "csd": 2,
+    "stablesd": 2,
+    "sdi": 5 * 2 + 2,
+    "ism": 5 + 2,
+    "mv-sdi": 5 * 2 + 2,
+    "pfd": 5 * 2 + 5 * 2,
+}
+"""UNet sample-forwards per item at t = 0.5, without a negative prompt."""
+
+
+def alike(one, other):
+    # float64: the same sums in another order, times sigma(1) = 14.6.
+    torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_it_fits_the_protocol_and_its_update_has_no_graph(name, oracle, x0, times, view, each):
+    rule = make_rule(name, oracle, {})
+    assert isinstance(rule, Rule)
+    assert isinstance(rule, WeightedRule)
+    update = rule(x0, times, view, each)
+    for part in ("gradient", "target", "denoised", "kappa", "eps", "residual"):
+        assert not getattr(update, part).requires_grad
+        assert bool(getattr(update, part).isfinite().all())
+    assert float(update.gradient.abs().max()) > 0.01
+    assert isinstance(rule, StatefulRule) is hasattr(rule, "state_dict")
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_w_multiplies_the_gradient_and_nothing_else(name, oracle, x0, times, view):
+    made = {
+        weight: make_rule(name, oracle, {"weight": weight})(
+            x0, times, view, [generator_at(0, 0, "guidance", item) for item in range(3)]
+        )
+        for weight in WEIGHTS
+    }
+    one = made["1"]
+    alpha = oracle.schedule.alpha_cumprod(times).reshape(-1, 1, 1, 1)
+    expected = {"sigma": ((1 - alpha) / alpha).sqrt(), "1-alpha": 1 - alpha, "1": 1.0}
+    for weight, update in made.items():
+        alike(update.gradient, expected[weight] * one.gradient)
+        alike(update.target, x0 - update.gradient)
+        for part in ("denoised", "kappa", "eps", "residual"):
+            torch.testing.assert_close(getattr(update, part), getattr(one, part))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_eps_is_found_at_kappa_and_denoised_and_residual_are_those(
+    name, oracle, x0, times, view, each
+):
+    update = make_rule(name, oracle, {})(x0, times, view, each)
+    denoise = oracle.guided(view.prompt, 7.5)
+    x_t = oracle.schedule.add_noise(x0, update.kappa, times)
+    alike(update.eps, denoise(x_t, times))
+    alike(update.denoised, oracle.schedule.denoised(x_t, update.eps, times))
+    alike(update.residual, residual(x0, update.kappa, t=times, denoise=denoise))
+
+
+@pytest.mark.parametrize("name", sorted(set(RULES) - set(COUPLED)))
+def test_an_item_gets_what_it_would_get_alone(name, oracle, x0, times, view, each):
+    together = make_rule(name, oracle, {})(x0, times, view, each)
+    forwards = 0
+    for i in range(3):
+        one = torch.tensor([i])
+        draws = [generator_at(0, 0, "guidance", i)]
+        of_one = replace(view, prompt=view.prompt.select(one))
+        alone = make_rule(name, oracle, {})(x0[one], times[one], of_one, draws)
+        for part in ("gradient", "denoised", "kappa", "eps", "residual"):
+            alike(getattr(together, part)[one], getattr(alone, part))
+        forwards += alone.num_forwards
+    assert together.num_forwards <= forwards
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_what_an_item_costs(name, oracle, x0, view, each):
+    t = torch.full((3,), 0.5, dtype=torch.float64)
+    assert make_rule(name, oracle, {})(x0, t, view, each).num_forwards == 3 * COSTS[name]
+    assert cost(name, rule_settings(name), 0.5) == COSTS[name]
+
+
+def test_costs_are_listed_for_every_rule():
+    assert set(COSTS) == set(RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_plain_step_moves_latents_by_the_gradient(name, oracle, x0, times, view, each):
+    scene = ImageScene(x0)
+    optimizer = torch.optim.SGD(list(scene.parameters()), lr=0.5)
+    rule = make_rule(name, oracle, {})
+    step = distill_step(scene, rule, view, times, each, step=0, optimizer=optimizer)
+    torch.testing.assert_close(scene.values.detach(), x0 - 0.5 * step.update.gradient)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_gradient_reaches_pixels_through_the_encoder(name, tiny64, generator):
+    image = torch.rand(2, 3, 16, 16, dtype=torch.float64, generator=generator)
+    scene = ImageScene(image, space="pixels")
+    optimizer = torch.optim.SGD(list(scene.parameters()), lr=1.0)
+    view = View(tiny64.embed(["a red mug", "a blue rocket"]), camera=Camera.around([0, 90]))
+    t = torch.tensor([0.6, 0.3], dtype=torch.float64)
+    rule, each = make_rule(name, tiny64, {}), [generator_at(0, 0, "x", i) for i in range(2)]
+    step = distill_step(scene, rule, view, t, each, step=0, optimizer=optimizer, codec=tiny64)
+    pixels = image.clone().requires_grad_()
+    (pulled,) = torch.autograd.grad(tiny64.encode(pixels), pixels, step.update.gradient)
+    if step.update.image_gradient is not None:
+        pulled = pulled + step.update.image_gradient
+    alike(scene.values.detach(), image - pulled)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_single_precision_is_enough_and_stays(name, oracle, x0, times, view, each):
+    exact = make_rule(name, oracle, {})(x0, times, view, each)
+    again = [generator_at(0, 0, "guidance", item) for item in range(3)]
+    update = make_rule(name, oracle, {})(exact.kappa.float() * 0 + x0.float(), times, view, again)
+    assert update.gradient.dtype == torch.float32
+    assert bool(update.gradient.isfinite().all())
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_settings_that_no_rule_can_have_are_refused(name, oracle):
+    with pytest.raises(ValueError, match=r"^guidance_scale=nan: expected a finite number$"):
+        make_rule(name, oracle, {"guidance_scale": float("nan")})
+    with pytest.raises(ValueError, match=r"^weight='sgima': .*did you mean sigma\?$"):
+        make_rule(name, oracle, {"weight": "sgima"})
