@@ -122,8 +122,8 @@ class Less(Row):
         a, b = self._items(numbers, self.lower), self._items(numbers, self.higher)
         if len(a) != len(b):
             reject(f"{self.measure} of {self.higher}", len(b), f"{len(a)} numbers, one per item")
-        difference = _means(a - b, groups if self.unit == "prompt" else None)
-        n, (low, high) = len(difference), _interval(difference)
+        difference = group_means(a - b, groups if self.unit == "prompt" else None)
+        n, (low, high) = len(difference), interval(difference)
         measured = {
             f"{self.lower} (mean)": float(a.mean()),
             f"{self.higher} (mean)": float(b.mean()),
@@ -136,16 +136,7 @@ class Less(Row):
         claim = partial(self._claim, test, measured, n)
         if n < _MINIMUM_N:
             return claim(None, _TOO_FEW)
-        flipped = permutation_test(
-            (difference, np.zeros(n)),
-            lambda x, y, axis: np.mean(x - y, axis=axis),
-            permutation_type="samples",
-            alternative="less",
-            n_resamples=_RESAMPLES,
-            rng=np.random.default_rng(0),
-            vectorized=True,
-        )
-        measured["p"] = float(flipped.pvalue)
+        measured["p"] = sign_flip(difference, "less")
         if measured["p"] <= _SIGNIFICANCE:
             return claim(True)
         return claim(False, "the opposite was measured" if low > 0 else "no difference was shown")
@@ -181,8 +172,8 @@ class Within(Row):
     def check(self, numbers: Numbers, groups: Groups = None) -> Claim:
         """Return the claim; see `Row`."""
         items = self._items(numbers, self.of)
-        means = _means(items, groups if self.unit == "prompt" else None)
-        n, (low, high) = len(means), _interval(means)
+        means = group_means(items, groups if self.unit == "prompt" else None)
+        n, (low, high) = len(means), interval(means)
         measured = {f"{self.measure} (mean)": float(means.mean()), "from": low, "to": high}
         bounds = {"at least": self.at_least, "at most": self.at_most}
         measured |= {name: bound for name, bound in bounds.items() if np.isfinite(bound)}
@@ -278,8 +269,35 @@ def verdicts(rows: Sequence[Row], numbers: Numbers, groups: Groups = None) -> li
     return checked
 
 
-def _means(values: NDArray[np.float64], groups: Groups) -> NDArray[np.float64]:
-    """The mean of each group."""
+def sign_flip(differences: NDArray[np.float64], alternative: str = "two-sided") -> float:
+    """Return how often the mean difference comes out so far off 0 if each group's sign is drawn.
+
+    Args:
+        differences: one per group.
+        alternative: "two-sided", "less" or "greater".
+    """
+    flipped = permutation_test(
+        (differences, np.zeros(len(differences))),
+        lambda x, y, axis: np.mean(x - y, axis=axis),
+        permutation_type="samples",
+        alternative=alternative,
+        n_resamples=_RESAMPLES,
+        rng=np.random.default_rng(0),
+        vectorized=True,
+    )
+    return float(flipped.pvalue)
+
+
+def group_means(values: NDArray[np.float64], groups: Groups) -> NDArray[np.float64]:
+    """Return the mean of each group, in order of appearance.
+
+    Args:
+        values: (items,).
+        groups: (items,) of each item; None makes each its own.
+
+    Raises:
+        ValueError: another number of groups than of values.
+    """
     if groups is None:
         return values
     if len(groups) != len(values):
@@ -290,8 +308,12 @@ def _means(values: NDArray[np.float64], groups: Groups) -> NDArray[np.float64]:
     return np.array([np.mean(each) for each in members.values()], dtype=np.float64)
 
 
-def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Bootstrap interval of the mean, by percentiles: 95 %."""
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the bootstrap interval of the mean, by percentiles: 95 %.
+
+    Args:
+        values: (groups,), their means.
+    """
     draws = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
     low, high = np.quantile(values[draws].mean(axis=1), [(1 - 0.95) / 2, (1 + 0.95) / 2])
     return float(low), float(high)

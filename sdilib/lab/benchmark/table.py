@@ -1,0 +1,230 @@
+"""A table of methods by measures: means with intervals, the best in bold with what cannot be told from it.
+
+An item is one run, of a prompt and a seed; all methods have the same items. The unit is the prompt: its mean over seeds is one
+observation. A method ties with the best of a column if a two-sided sign-flip test of their difference, paired by prompt and
+seed, does not tell them apart at 5 %; each pair is tested by itself, without a correction for the number of pairs. With fewer
+than eight prompts nothing is ranked.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sdilib.checks import one_of, reject
+from sdilib.lab.claims import group_means, interval, markdown_row, sign_flip
+from sdilib.storage import atomic_write
+
+__all__ = ["Cell", "Column", "Ranking", "write_tables"]
+
+_MINIMUM, _LEVEL = 8, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A measure as a table shows it.
+
+    Attributes:
+        measure: its name among the numbers.
+        better: 1 where more is better, -1 where less is, 0 where neither: then nothing is bold.
+        digits: after the point.
+        scale: that numbers are multiplied by, such as 100 for a share in percent.
+        unit: behind the name.
+    """
+
+    measure: str
+    better: int = 1
+    digits: int = 2
+    scale: float = 1.0
+    unit: str = ""
+
+    @property
+    def title(self) -> str:
+        """The head of the column, with an arrow towards the better."""
+        arrow = {1: " ↑", -1: " ↓", 0: ""}[self.better]
+        return f"{self.measure}{f' ({self.unit})' if self.unit else ''}{arrow}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a table says of a method and a measure.
+
+    Attributes:
+        mean: over prompts of the means over seeds.
+        low: of its 95 % bootstrap interval over prompts.
+        high: of it.
+        best: whether no method's mean is better.
+        tied: whether it is the best or cannot be told from it; never with too few prompts.
+        p: of the difference from the best; 1 for the best itself.
+    """
+
+    mean: float
+    low: float
+    high: float
+    best: bool
+    tied: bool
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Methods beside each other on the same prompts and seeds.
+
+    Attributes:
+        title: what they were given, such as equal steps.
+        columns: from left to right; those that were not measured are left out.
+        numbers: by measure, then method: one number per item.
+        groups: the prompt of each item.
+        notes: for the reader, below the table: the encoder, the pool, the search.
+    """
+
+    title: str
+    columns: Sequence[Column]
+    numbers: Mapping[str, Mapping[str, ArrayLike]]
+    groups: Sequence[Hashable]
+    notes: Sequence[str] = field(default=())
+
+    @property
+    def measured(self) -> list[Column]:
+        """The columns that there are numbers for."""
+        return [column for column in self.columns if column.measure in self.numbers]
+
+    @property
+    def cells(self) -> dict[str, dict[str, Cell]]:
+        """By method, then measure.
+
+        Raises:
+            ValueError: methods that were not measured on the same items.
+        """
+        columns = {column.measure: self._column(column) for column in self.measured}
+        methods = list(next(iter(columns.values()))) if columns else []
+        for measure, cells in columns.items():
+            if list(cells) != methods:
+                reject(measure, list(cells), f"a number of each method: {', '.join(methods)}")
+        return {name: {m: cells[name] for m, cells in columns.items()} for name in methods}
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What JSON keeps: every number, and each cell."""
+        cells = {
+            name: {
+                measure: {k: getattr(cell, k) for k in Cell.__slots__}
+                for measure, cell in row.items()
+            }
+            for name, row in self.cells.items()
+        }
+        prompts = [str(group) for group in self.groups]
+        notes = [*self.notes]
+        return {"numbers": self.numbers, "cells": cells, "prompts": prompts, "notes": notes}
+
+    def ordered(self, measure: str) -> list[str]:
+        """Return the methods from best to worst.
+
+        Args:
+            measure: one of the columns'.
+
+        Raises:
+            ValueError: an unknown measure.
+        """
+        columns = {column.measure: column for column in self.measured}
+        better = columns[one_of("measure", measure, columns)].better or 1
+        cells = self.cells
+        return sorted(cells, key=lambda name: -better * cells[name][measure].mean)
+
+    def markdown(self) -> str:
+        """Return the table in Markdown, the notes below it."""
+        heads = ["method", *(column.title for column in self.measured)]
+        lines = [f"**{self.title}**", "", markdown_row(heads), markdown_row(["---"] * len(heads))]
+        for name, row in self.cells.items():
+            bold = [
+                f"**{text}**" if row[column.measure].tied else text
+                for column, text in zip(self.measured, self._texts(row), strict=True)
+            ]
+            lines.append(markdown_row([name, *bold]))
+        return "\n".join([*lines, "", *self._said()])
+
+    def latex(self) -> str:
+        """Return the table in LaTeX, for `booktabs`."""
+        arrows = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$"}
+
+        def tex(text: str) -> str:
+            escaped = "".join(f"\\{c}" if c in "&%$#_{}" else c for c in text)
+            return "".join(arrows.get(c, c) for c in escaped)
+
+        heads = ["method", *(column.title for column in self.measured)]
+        lines = [r"\begin{tabular}{l" + "c" * len(self.measured) + "}", r"\toprule"]
+        lines += [" & ".join(map(tex, heads)) + r" \\", r"\midrule"]
+        for name, row in self.cells.items():
+            cells = [
+                rf"\textbf{{{tex(text)}}}" if row[column.measure].tied else tex(text)
+                for column, text in zip(self.measured, self._texts(row), strict=True)
+            ]
+            lines.append(" & ".join([tex(name), *cells]) + r" \\")
+        notes = "\n".join(f"% {line}" for line in (self.title, *self._said()))
+        return "\n".join([notes, *lines, r"\bottomrule", r"\end{tabular}"])
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def _texts(self, row: Mapping[str, Cell]) -> list[str]:
+        texts = []
+        for column in self.measured:
+            cell = row[column.measure]
+            mean, low, high = (
+                f"{column.scale * each:.{column.digits}f}"
+                for each in (cell.mean, cell.low, cell.high)
+            )
+            texts.append(f"{mean} [{low}, {high}]")
+        return texts
+
+    def _said(self) -> list[str]:
+        count, items = len(set(self.groups)), len(self.groups)
+        said = (
+            f"Means over {count} prompts × {items // max(count, 1)} seeds, with 95 % intervals over prompts. "
+            + (
+                "Bold: the best of a column, and what cannot be told from it at 5 %."
+                if count >= _MINIMUM
+                else f"Fewer than {_MINIMUM} prompts: nothing is ranked."
+            )
+        )
+        return [said, *self.notes]
+
+    def _column(self, column: Column) -> dict[str, Cell]:
+        means: dict[str, NDArray[np.float64]] = {}
+        for name, values in self.numbers[column.measure].items():
+            array = np.asarray(values, dtype=np.float64)
+            means[name] = group_means(array, self.groups)
+        average = {name: float(each.mean()) for name, each in means.items()}
+        sign = column.better or 1
+        best = max(average.values(), key=lambda mean: sign * mean)
+        leader = next(name for name in average if average[name] == best)
+        ps = {n: 1.0 if n == leader else sign_flip(x - means[leader]) for n, x in means.items()}
+        ranked = column.better != 0 and len(means[leader]) >= _MINIMUM
+        return {
+            name: Cell(
+                average[name],
+                *interval(each),
+                best=average[name] == best,
+                tied=ranked and ps[name] > _LEVEL,
+                p=ps[name],
+            )
+            for name, each in means.items()
+        }
+
+
+def write_tables(rankings: Sequence[Ranking], folder: Path, name: str, theirs: str = "") -> None:
+    """Write tables as Markdown and LaTeX.
+
+    Args:
+        rankings: one below the other.
+        folder: where.
+        name: of the files, without an ending.
+        theirs: further Markdown, such as the paper's own numbers.
+    """
+    whole = "\n\n".join([*(ranking.markdown() for ranking in rankings), theirs]).strip()
+    atomic_write(folder / f"{name}.md", whole + "\n")
+    latex = "\n\n".join(ranking.latex() for ranking in rankings)
+    atomic_write(folder / f"{name}.tex", latex + "\n")
