@@ -19,8 +19,8 @@ from sdilib.denoiser import PromptEmbeddings, require_finite, with_view
 from sdilib.distill import THROUGH, Codec, Enlarged, Step, check_run, distill_step
 from sdilib.guidance import Rule, View
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
-from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS, RADIUS, NeRF
-from sdilib.nerf.hash_grid import BACKENDS, HashGrid, usable_backend
+from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS, BLOB_RADIUS, RADIUS, NeRF
+from sdilib.nerf.hash_grid import BACKENDS, LARGEST_TABLE, HashGrid, usable_backend
 from sdilib.nerf.regularisers import Penalties
 from sdilib.nerf.scene import NeRFScene
 from sdilib.schedule import T_SCHEDULES, TimeSchedule
@@ -36,7 +36,6 @@ INVERSION: Mapping[str, Any] = MappingProxyType({"entropy": 0.3, "tau_max": 1 / 
 """The paper's inversion in 3D, which SDI has here unless its settings say otherwise: H(t) of eq. 11 and tau of
 appendix A.1. In 2D, and where a residual of eq. 8 is measured, both are off."""
 
-_LIMITS = LIMITS | {"distance": (RADIUS, LIMITS["distance"][1], True)}  # outside the volume
 _EMPTY = 0.002  # mean opacity below which nothing is left to be seen
 _AZIMUTH = 22.5  # of the one image that a run is followed by, in degrees
 _GROWING = 0.1  # share of a run in which a scene may yet be empty
@@ -67,7 +66,8 @@ class Text3D:
         azimuth_degrees: range of the cameras, drawn from uniformly as those that follow; the
             defaults are the bundled model's world (see `sample_cameras`).
         elevation_degrees: range of those not overhead, in [-89, 89].
-        distance: range of the cameras' distance from the origin, outside the volume's 1.22.
+        distance: range of the cameras' distance from the origin, outside the blob's radius; in the
+            paper they stand within the volume's.
         fov_degrees: range of the full vertical field of view, in (0, 120].
         overhead_share: probability of a view from above, in [0, 1].
         through: how a target in latents reaches pixels, "encoder" or "decoder" (see `distill_step`).
@@ -81,23 +81,33 @@ class Text3D:
         rays_per_patch: 0, or the rays that backpropagation is deferred by.
         learning_rate: of the hash grid, by Adam.
         network_learning_rate: of the small network.
-        levels: of the hash grid.
-        finest_resolution: of the hash grid.
-        progressive_share: 0, or the share of the run, in (0, 1], after which all levels are active:
-            from 4 on, coarse to fine (Neuralangelo, 2306.03092, section 3.3).
+        background_learning_rate: of an environment.
+        radius: of the ball that holds the volume.
+        levels: of the hash grid, which spans the cube around that ball.
+        base_resolution: of its first level, in cells per side.
+        finest_resolution: of its last.
+        log2_table_size: of the largest number of entries per level.
+        hidden: width of the small network.
+        first_levels: of the hash grid, active at first where the others come one after the other,
+            coarse to fine (Neuralangelo, 2306.03092, section 3.3).
+        progressive_start: share of the run after which they begin to.
+        progressive_share: 0, or the share of the run after which all levels are active.
         backend: of the hash grid; "tinycudann" becomes "numba" where it cannot be used.
         activation: of the density, "softplus" or "exp".
         blob_height: added to the density at the centre at first, before the activation.
-        background: "fixed", "learned" or "random".
+        blob_radius: where that falls to 0.
+        background: "fixed", "random" or "environment", see `NeRF`.
         shading: share of the steps lit by a point light, after a first tenth of the run without;
-            costs normals in those (DreamFusion, 2209.14988; threestudio's diffuse_prob, 0.75 there).
-        textureless: share of those steps in white (threestudio's textureless_prob, 0.5 there).
+            costs normals in those (DreamFusion, 2209.14988; threestudio's diffuse_prob).
+        textureless: share of those steps in white (threestudio's textureless_prob).
         sparsity: weight of that penalty, as those that follow (see `Penalties`). Ten times the default empties what is
             nearly as light as the background: a spotted mug's white spots become holes.
         opaqueness: its weight grows with the run, from 0 to this.
         orientation: needs normals, which cost about a second rendering.
         z_variance: likewise grows.
         convexity: in the first 40% of the run; needs normals.
+        sparsity_share: 0, or the share of the run in which sparsity falls to 0.
+        growth_share: share of the run in which opaqueness and z_variance grow; 0: not at all.
         seed: of everything drawn, 0 or more.
 
     Raises:
@@ -128,12 +138,20 @@ class Text3D:
     rays_per_patch: int = 0
     learning_rate: float = 0.05
     network_learning_rate: float = 0.01
+    background_learning_rate: float = 0.001
+    radius: float = RADIUS
     levels: int = 12
+    base_resolution: int = 8
     finest_resolution: int = 64
+    log2_table_size: int = 15
+    hidden: int = 32
+    first_levels: int = 4
+    progressive_start: float = 0.0
     progressive_share: float = 0.0
     backend: str = "numba"
     activation: str = "exp"
     blob_height: float = 5.0
+    blob_radius: float = BLOB_RADIUS
     background: str = "fixed"
     shading: float = 0.0
     textureless: float = 0.0
@@ -142,6 +160,8 @@ class Text3D:
     orientation: float = 0.0
     z_variance: float = 0.0
     convexity: float = 0.0
+    sparsity_share: float = 0.0
+    growth_share: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -166,21 +186,27 @@ class Text3D:
         for name, allowed in choices.items():
             one_of(name, getattr(self, name), allowed)
         finite("blob_height", self.blob_height)
-        counts = ("steps", "cameras", "updates", "size", "num_samples", "levels")
-        for name in (*counts, "finest_resolution"):
+        counts = ("steps", "cameras", "updates", "size", "num_samples", "levels", "first_levels")
+        for name in (*counts, "base_resolution", "log2_table_size", "hidden"):
             positive_int(name, getattr(self, name))
+        positive_int("finest_resolution", self.finest_resolution, self.base_resolution)
+        in_range("log2_table_size", self.log2_table_size, 1, LARGEST_TABLE)
         for name in ("rays_per_patch", "render_size", "seed"):
             positive_int(name, getattr(self, name), at_least=0)
         if self.render_size >= self.size:
             reject("render_size", self.render_size, f"0, or a size below {self.size}, the model's")
-        for name, (low, high, open_low) in _LIMITS.items():
+        in_range("radius", self.radius, 0, 1e3, open_low=True)
+        in_range("blob_radius", self.blob_radius, 0, self.radius, open_low=True)
+        limits = LIMITS | {"distance": (self.blob_radius, LIMITS["distance"][1], True)}
+        for name, (low, high, open_low) in limits.items():
             pair = ends(name, getattr(self, name), low, high, open_low=open_low)
             object.__setattr__(self, name, pair)  # one form, whether it came from JSON or not
         if in_range("perp_neg", self.perp_neg, 0, 1e6) and not self.view_words:
             reject("perp_neg", self.perp_neg, "0 where view_words is False")
         for name in ("overhead_share", "progressive_share", "shading", "textureless"):
             in_range(name, getattr(self, name), 0, 1)
-        for name in ("learning_rate", "network_learning_rate"):
+        in_range("progressive_start", self.progressive_start, 0, self.progressive_share)
+        for name in ("learning_rate", "network_learning_rate", "background_learning_rate"):
             in_range(name, getattr(self, name), 0, 10, open_low=True)
         _ = self.times, self.penalties  # which check their own
 
@@ -321,7 +347,7 @@ class Built3D:
         how = {"codec": codec, "through": config.through}
         check_run(self.scene, self.rule, num_steps=config.steps, first_step=first_step, **how)
         how |= {"optimizer": self.optimizer, "updates": config.updates}
-        ranges: dict[str, Any] = {name: tuple(getattr(config, name)) for name in _LIMITS}
+        ranges: dict[str, Any] = {name: tuple(getattr(config, name)) for name in LIMITS}
         ranges["overhead_share"] = config.overhead_share
         ranges["antipodal"] = getattr(self.rule, "antipodal", False)
         for number in range(first_step, config.steps):
@@ -350,14 +376,19 @@ def _nerf_scene(config: Text3D, device: torch.device) -> tuple[NeRFScene, list[d
     draw = generator(config.seed, 0, "nerf")
     grid = HashGrid(
         num_levels=config.levels,
+        log2_table_size=config.log2_table_size,
+        base_resolution=config.base_resolution,
         finest_resolution=config.finest_resolution,
         backend=config.backend,
         generator=draw,
     )
     nerf = NeRF(
         grid=grid,
+        radius=config.radius,
+        hidden=config.hidden,
         activation=config.activation,
         blob_height=config.blob_height,
+        blob_radius=config.blob_radius,
         background=config.background,
         generator=draw,
     ).to(device)
@@ -371,10 +402,15 @@ def _nerf_scene(config: Text3D, device: torch.device) -> tuple[NeRFScene, list[d
         penalties=config.penalties,
         shading=config.shading,
         textureless=config.textureless,
+        first_levels=config.first_levels,
+        progressive_start=config.progressive_start,
         progressive_share=config.progressive_share,
     )
-    rest = [p for name, p in nerf.named_parameters() if not name.startswith("grid.")]
-    return scene, [
+    groups: list[dict[str, Any]] = [
         {"params": list(grid.parameters()), "lr": config.learning_rate},
-        {"params": rest, "lr": config.network_learning_rate},
+        {"params": list(nerf.network.parameters()), "lr": config.network_learning_rate},
     ]
+    if nerf.environment is not None:
+        behind = list(nerf.environment.parameters())
+        groups.append({"params": behind, "lr": config.background_learning_rate})
+    return scene, groups

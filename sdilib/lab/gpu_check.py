@@ -258,7 +258,10 @@ def _marcher(nerf: NeRF, *, packed: bool) -> Marcher:
 def _seen(nerf: NeRF, marcher: Marcher, rays_per_patch: int | None = None) -> Render:
     like, size = next(nerf.parameters()), {"height": 32, "width": 32}
     jitter = torch.rand(2, 32, 32, generator=generator(0, 0, "gpu check, jitter"))
-    light: dict[str, Any] = {"jitter": jitter.to(like), "background": like.new_full((2, 3), 0.5)}
+    light: dict[str, Any] = {
+        "jitter": jitter.to(like),
+        "background": like.new_full((2, 1, 1, 3), 0.5),
+    }
     return render(
         nerf, Camera.around([30, 200]), marcher, **size, **light, rays_per_patch=rays_per_patch
     )

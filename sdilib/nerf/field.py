@@ -4,6 +4,7 @@ Letters: points are (x, y, z) in the world's coordinates, inside a ball around t
 is absorption a unit length, at least 0.
 """
 
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -14,12 +15,14 @@ from sdilib.checks import in_range, one_of, positive_int
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.seeds import generator as generator_at
 
-__all__ = ["ACTIVATIONS", "BACKGROUNDS", "RADIUS", "Field", "NeRF"]
+__all__ = ["ACTIVATIONS", "BACKGROUNDS", "BLOB_RADIUS", "RADIUS", "Environment", "Field", "NeRF"]
 
 ACTIVATIONS = ("softplus", "exp")
-BACKGROUNDS = ("fixed", "learned", "random")
+BACKGROUNDS = ("fixed", "random", "environment")
 RADIUS = 1.22
 """Of the ball that holds everything; the world's objects lie inside 1.22 times their stretch."""
+BLOB_RADIUS = 0.61
+"""Where the blob that a field starts as falls to 0, before the activation."""
 
 _LARGEST_EXPONENT = 15.0
 
@@ -56,7 +59,8 @@ class NeRF(nn.Module):
     Attributes:
         grid: the encoding.
         radius: of the ball that holds everything.
-        background: "fixed", "learned" or "random".
+        background: "fixed", "random" or "environment".
+        environment: what is behind the volume in each direction; None for another background.
     """
 
     def __init__(
@@ -67,7 +71,7 @@ class NeRF(nn.Module):
         hidden: int = 32,
         activation: str = "softplus",
         blob_height: float = 10.0,
-        blob_radius: float = 0.5,
+        blob_radius: float = BLOB_RADIUS,
         background: str = "fixed",
         background_value: float = 0.92,
         generator: torch.Generator | None = None,
@@ -81,9 +85,9 @@ class NeRF(nn.Module):
             activation: of the density, "softplus" or "exp" (its gradient truncated, as in
                 Instant-NGP).
             blob_height: added to the density at the centre, before the activation.
-            blob_radius: where the blob falls to 0, as a share of `radius`.
-            background: "fixed", "learned" (one colour, starting from the fixed one) or "random"
-                (one a view).
+            blob_radius: where the blob falls to 0.
+            background: "fixed", "random" (one colour per view) or "environment" (learned, by
+                direction).
             background_value: of the fixed background, in [0, 1]; 0.92 is the world's.
             generator: for the network, and the grid if none is given; None is that of seed 0.
 
@@ -95,20 +99,14 @@ class NeRF(nn.Module):
         positive_int("hidden", hidden)
         self.activation = one_of("activation", activation, ACTIVATIONS)
         self.background = one_of("background", background, BACKGROUNDS)
-        self._blob = (blob_height, in_range("blob_radius", blob_radius, 0, 10, open_low=True))
+        in_range("blob_radius", blob_radius, 0, 1e3, open_low=True)
+        self._blob = (blob_height, blob_radius / radius)
         generator = generator or generator_at(0, 0, "nerf")
         self.grid = HashGrid(generator=generator) if grid is None else grid
-        layers = [
-            nn.Linear(self.grid.num_features, hidden, bias=False),
-            nn.Linear(hidden, 4, bias=False),
-        ]
-        for layer in layers:  # as nn.Linear does, but from the generator
-            nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
-        self.network = nn.Sequential(layers[0], nn.ReLU(inplace=True), layers[1])
+        self.network = _network((self.grid.num_features, hidden, 4), generator)
         self._fixed = in_range("background_value", background_value, 0, 1)
-        if self.background == "learned":
-            start = torch.tensor(background_value).logit(eps=1e-3)
-            self.background_logit = nn.Parameter(start.repeat(3))
+        learned = self.background == "environment"
+        self.environment = Environment(generator=generator) if learned else None
 
     def density(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, " points"]:
         """Return absorption a unit length.
@@ -129,15 +127,20 @@ class NeRF(nn.Module):
         raw = self._raw(points)
         return self._density(points, raw[:, 0]), raw[:, 1:].sigmoid()
 
-    def background_colour(self, drawn: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3"]:
-        """Return what is behind the volume, one colour a view.
+    def background_colour(
+        self, drawn: Float[Tensor, "batch 3"], directions: Float[Tensor, "batch height width 3"]
+    ) -> Float[Tensor, "batch height width 3"]:
+        """Return what is behind the volume, in [0, 1].
 
         Args:
-            drawn: from U(0, 1): what a random background is; of the others only the shape is used.
+            drawn: from U(0, 1), one colour per view: what a random background is.
+            directions: of the rays, unit vectors.
         """
-        if self.background == "learned":
-            return self.background_logit.sigmoid().expand(len(drawn), 3)
-        return drawn if self.background == "random" else torch.full_like(drawn, self._fixed)
+        if self.environment is not None:
+            return self.environment(directions)
+        if self.background == "random":
+            return drawn[:, None, None].expand_as(directions)
+        return torch.full_like(directions, self._fixed)
 
     def _raw(self, points: Tensor) -> Tensor:
         return self.network(self.grid(0.5 + points / (2 * self.radius)))
@@ -149,6 +152,52 @@ class NeRF(nn.Module):
         if self.activation == "exp":
             return _TruncatedExp.apply(raw)
         return nn.functional.softplus(raw)
+
+
+class Environment(nn.Module):
+    """A colour for each direction: a small network of its spherical harmonics up to degree 2.
+
+    Source: the neural environment map of threestudio, which the official SDI settings use.
+    """
+
+    def __init__(self, *, hidden: int = 16, generator: torch.Generator | None = None) -> None:
+        """Draw the parameters: a soft pattern around grey.
+
+        Args:
+            hidden: width of both hidden layers.
+            generator: None is that of seed 0.
+
+        Raises:
+            ValueError: a width below 1.
+        """
+        super().__init__()
+        positive_int("hidden", hidden)
+        draw = generator or generator_at(0, 0, "environment")
+        self.network = _network((9, hidden, hidden, 3), draw)
+
+    def forward(self, directions: Float[Tensor, "*shape 3"]) -> Float[Tensor, "*shape 3"]:
+        """Return colours in (0, 1).
+
+        Args:
+            directions: unit vectors.
+        """
+        x, y, z = directions.unbind(-1)
+        linear = 3**0.5 * directions
+        mixed = 15**0.5 * torch.stack([x * y, y * z, z * x, 0.5 * (x * x - y * y)], -1)
+        along = 5**0.5 * (1.5 * z * z - 0.5)[..., None]
+        # Each with mean square 1 over the sphere.
+        harmonics = [torch.ones_like(along), linear, mixed, along]
+        return self.network(torch.cat(harmonics, -1)).sigmoid()
+
+
+def _network(widths: tuple[int, ...], generator: torch.Generator) -> nn.Sequential:
+    """Linear layers without biases, drawn as nn.Linear does, but from the generator; ReLU between them."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layer = nn.Linear(before, after, bias=False)
+        nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
+        layers += [layer, nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers[:-1])
 
 
 class _TruncatedExp(torch.autograd.Function):

@@ -17,13 +17,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sdilib.checks import one_of, positive_int, reject
+from sdilib.checks import in_range, one_of, positive_int, reject
 from sdilib.nerf import _hash_kernels
 from sdilib.seeds import generator as generator_at
 
-__all__ = ["BACKENDS", "HashGrid", "usable_backend"]
+__all__ = ["BACKENDS", "LARGEST_TABLE", "HashGrid", "usable_backend"]
 
 BACKENDS = ("numba", "torch", "tinycudann")
+LARGEST_TABLE = 24
+"""The most that log2_table_size may be, as in Instant-NGP."""
+
 _PRIMES = (1, 2_654_435_761, 805_459_861)
 
 
@@ -83,7 +86,7 @@ class HashGrid(nn.Module):
         Args:
             num_levels: L, at least 1.
             features_per_level: F.
-            log2_table_size: of T, the largest number of entries of a level.
+            log2_table_size: of T, the largest number of entries of a level; at most 24.
             base_resolution: N_min.
             finest_resolution: N_max, that of the last level.
             backend: "numba", "torch" or "tinycudann"; the last falls back to "numba", with a
@@ -91,12 +94,14 @@ class HashGrid(nn.Module):
             generator: for the entries; None is that of seed 0. tinycudann draws its own.
 
         Raises:
-            ValueError: a number below 1, a finest resolution below the base, an unknown backend.
+            ValueError: a number outside its range, a finest resolution below the base, an unknown backend.
         """
         super().__init__()
         positive_int("num_levels", num_levels)
         positive_int("features_per_level", features_per_level)
-        positive_int("log2_table_size", log2_table_size)
+        in_range(
+            "log2_table_size", positive_int("log2_table_size", log2_table_size), 1, LARGEST_TABLE
+        )
         positive_int("base_resolution", base_resolution)
         positive_int("finest_resolution", finest_resolution, at_least=base_resolution)
         self.backend = usable_backend(

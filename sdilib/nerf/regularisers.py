@@ -23,17 +23,20 @@ _CONVEXITY_SIZE = 8
 
 @dataclass(frozen=True, slots=True)
 class Penalties:
-    """Weights of the penalties, each in [0, 1e6]; 0 leaves one out.
+    """Weights of the penalties, each in [0, 1e6], where 0 leaves one out, and how they change with the run.
 
     Attributes:
         sparsity: of that penalty, as those that follow.
-        opaqueness: grows with the run, from 0 to this.
+        opaqueness: grows from 0 to this, see `growth_share`.
         orientation: needs normals, which cost about a second rendering.
         z_variance: likewise grows.
         convexity: in the first 40% of the run; needs normals.
+        sparsity_share: 0, or the share of the run in which sparsity falls to 0, linearly.
+        growth_share: share of the run in which opaqueness and z_variance grow, linearly; 0: they
+            are constant.
 
     Raises:
-        ValueError: a weight outside its range.
+        ValueError: a weight outside its range, or a share outside [0, 1].
     """
 
     sparsity: float = 0.0
@@ -41,11 +44,14 @@ class Penalties:
     orientation: float = 0.0
     z_variance: float = 0.0
     convexity: float = 0.0
+    sparsity_share: float = 0.0
+    growth_share: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the weights; see the class."""
+        """Check the weights and shares; see the class."""
         for each in fields(self):
-            in_range(each.name, getattr(self, each.name), 0, 1e6)
+            high = 1 if each.name.endswith("_share") else 1e6
+            in_range(each.name, getattr(self, each.name), 0, high)
 
     @property
     def normals(self) -> bool:
@@ -59,11 +65,13 @@ class Penalties:
             render: of the step.
             done: share of the run, in [0, 1].
         """
+        grown = min(done / self.growth_share, 1.0) if self.growth_share else 1.0
+        left = max(1 - done / self.sparsity_share, 0.0) if self.sparsity_share else 1.0
         weighted = (
-            (self.sparsity, sparsity),
-            (self.opaqueness * done, opaqueness),
+            (self.sparsity * left, sparsity),
+            (self.opaqueness * grown, opaqueness),
             (self.orientation, orientation),
-            (self.z_variance * done, z_variance),
+            (self.z_variance * grown, z_variance),
             (self.convexity * (done < _CONVEX_SHARE), convexity),
         )
         terms = [weight * term(render) for weight, term in weighted if weight]

@@ -190,7 +190,7 @@ def render(
     *,
     height: int,
     width: int,
-    background: Float[Tensor, "batch 3"],
+    background: Float[Tensor, "batch *image 3"],
     jitter: Float[Tensor, "batch height width"] | None = None,
     light: Float[Tensor, "batch 3"] | None = None,
     rays_per_patch: int | None = None,
@@ -203,7 +203,7 @@ def render(
         marcher: how rays are sampled.
         height: of the images, in pixels.
         width: of the images, in pixels.
-        background: colour behind the volume, one a view.
+        background: colour behind the volume, one per pixel, or one per view (batch, 1, 1, 3).
         jitter: in [0, 1) a pixel; None samples at fixed places.
         light: positions of a point light, one a view, for the marcher's shading.
         rays_per_patch: None keeps the graph of all rays; a number renders so many rays at a time
@@ -221,7 +221,7 @@ def render(
     else:
         seen = in_patches(render_rays, *flat, rays_per_patch=rays_per_patch)
     opacity = seen.opacity.view(shape)
-    behind = (1 - opacity)[..., None] * background[:, None, None]
+    behind = (1 - opacity)[..., None] * background
     axes = camera.axes.to(background)
     normal = seen.normal.view(*shape, -1)
     if marcher.normals:

@@ -22,7 +22,6 @@ __all__ = ["NeRFScene"]
 # the camera's, and range of the distance from the origin.
 _LIGHT_SPREAD, _LIGHT_DISTANCE = 0.8, (0.64, 1.2)
 _UNLIT = 0.1  # share of a run before shading begins, as threestudio's 1000 steps of 10000
-_FIRST_LEVELS = 4  # of the hash grid, where its levels come one after the other
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +63,8 @@ class NeRFScene:
         penalties: Penalties | None = None,
         shading: float = 0.0,
         textureless: float = 0.0,
+        first_levels: int = 4,
+        progressive_start: float = 0.0,
         progressive_share: float = 0.0,
     ) -> None:
         """Look at a field.
@@ -81,8 +82,10 @@ class NeRFScene:
             shading: share of the steps lit by a point light, after a first tenth of the run
                 without.
             textureless: share of those in white.
-            progressive_share: 0, or the share of the run, in (0, 1], after which all levels of the
-                hash grid are active: from 4 on, coarse to fine.
+            first_levels: of the hash grid, active at first where the others come one after the
+                other, coarse to fine.
+            progressive_start: share of the run after which they begin to, at most the next.
+            progressive_share: 0, or the share of the run after which all levels are active.
 
         Raises:
             ValueError: a number outside its range.
@@ -100,7 +103,10 @@ class NeRFScene:
         self._rays_per_patch = rays_per_patch
         self._shading = in_range("shading", shading, 0, 1)
         self._textureless = in_range("textureless", textureless, 0, 1)
-        self._progressive = in_range("progressive_share", progressive_share, 0, 1)
+        self._first_levels = positive_int("first_levels", first_levels)
+        in_range("progressive_share", progressive_share, 0, 1)
+        in_range("progressive_start", progressive_start, 0, progressive_share)
+        self._progressive = (progressive_start, progressive_share)
         self.look(camera)
 
     @property
@@ -140,11 +146,12 @@ class NeRFScene:
 
     def _levels(self, done: float) -> int:
         """How many levels of the hash grid are active (Neuralangelo, 2306.03092, section 3.3)."""
-        levels = len(self.nerf.grid.resolutions)
-        if levels <= _FIRST_LEVELS or done >= self._progressive:
+        levels, first = len(self.nerf.grid.resolutions), self._first_levels
+        start, end = self._progressive
+        if levels <= first or done >= end:
             return levels
-        rest = (levels - _FIRST_LEVELS) * done / self._progressive
-        return _FIRST_LEVELS + int(rest + 1e-6)
+        rest = (levels - first) * (done - start) / (end - start) if done > start else 0
+        return first + int(rest + 1e-6)
 
     def _lit(self, camera: Camera, generator: torch.Generator) -> tuple[Marcher, Tensor | None]:
         """Draw whether the step is lit, and where from (DreamFusion, 2209.14988, section 3.2)."""
@@ -187,14 +194,15 @@ class NeRFScene:
 
         Cost: one rendering, and with `rays_per_patch` a second one in the backward pass.
         """
-        looking = self._looking
+        looking, drawn = self._looking, self._looking.drawn
+        rays = looking.camera.rays(*self._size, dtype=drawn.dtype, device=drawn.device)
         return render(
             self.nerf,
             looking.camera,
             looking.marcher,
             height=self._size[0],
             width=self._size[1],
-            background=self.nerf.background_colour(looking.drawn),
+            background=self.nerf.background_colour(drawn, rays.directions),
             jitter=looking.jitter,
             light=looking.light,
             rays_per_patch=self._rays_per_patch,

@@ -11,7 +11,7 @@ import torch
 from sdilib.cameras import Camera, sample_cameras
 from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
 from sdilib.nerf.deferred import in_patches
-from sdilib.nerf.field import Field, NeRF
+from sdilib.nerf.field import BACKGROUNDS, Environment, Field, NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.regularisers import (
     Penalties,
@@ -64,13 +64,37 @@ def test_the_truncated_exponential_stays_finite():
 
 def test_backgrounds():
     drawn = torch.rand(2, 3, generator=generator_at(0, 0, "background"))
-    assert torch.equal(small().background_colour(drawn), torch.full((2, 3), 0.92))
-    assert torch.equal(small(background="random").background_colour(drawn), drawn)
-    learned = small(background="learned")
-    colour = learned.background_colour(drawn)
-    torch.testing.assert_close(colour.detach(), torch.full((2, 3), 0.92))
-    colour.sum().backward()
-    assert float(learned.background_logit.grad.min()) > 0
+    away = Camera.around([0, 120]).rays(4, 5).directions
+    seen = {kind: small(background=kind).background_colour(drawn, away) for kind in BACKGROUNDS}
+    assert all(colour.shape == (2, 4, 5, 3) for colour in seen.values())
+    assert torch.equal(seen["fixed"], torch.full((2, 4, 5, 3), 0.92))
+    assert torch.equal(seen["random"], drawn[:, None, None].expand(2, 4, 5, 3))
+    # Soft, around grey, and another colour in another direction, whatever view looks there.
+    soft = seen["environment"].detach()
+    assert 0.3 < float(soft.min()) < float(soft.max()) < 0.7
+    assert float(soft.flatten(0, 2).std(0).min()) > 1e-3
+    again = small(background="environment").background_colour(drawn[:1], away[:1])
+    torch.testing.assert_close(again.detach(), soft[:1])
+
+
+def test_an_environment_learns_the_sky():
+    around = torch.randn(400, 3, generator=generator_at(0, 0, "directions"))
+    around = torch.nn.functional.normalize(around, dim=-1)
+    sky = 0.5 + 0.4 * around[:, 1:2] * torch.tensor([1.0, 0.5, -1.0])
+    behind = Environment()
+    optimizer = torch.optim.Adam(behind.parameters(), lr=0.02)
+    for _ in range(150):
+        optimizer.zero_grad()
+        (behind(around) - sky).square().mean().backward()
+        optimizer.step()
+    assert float((behind(around) - sky).detach().abs().max()) < 0.05
+
+
+def test_the_blob_has_its_radius_in_the_worlds_unit_whatever_the_ball():
+    point = torch.tensor([[0.0, 0.5, 0.0]])
+    for radius in (1.22, 2.0):
+        nerf = small(radius=radius, blob_radius=0.5)
+        assert float(nerf.density(point).detach()) == pytest.approx(0.693, abs=0.01)
 
 
 @pytest.mark.parametrize("rays_per_patch", [512, 100, 7])
@@ -78,7 +102,7 @@ def test_deferred_gradients_are_the_plain_ones(rays_per_patch):
     gradients, images = [], []
     for patch in (None, rays_per_patch):
         penalties = Penalties(orientation=1.0)  # for its normals
-        seen = scene(small(background="learned"), penalties=penalties, rays_per_patch=patch)
+        seen = scene(small(background="environment"), penalties=penalties, rays_per_patch=patch)
         seen.look(Camera.around([20, 140]), generator_at(0, 0, "look"))
         everything = seen.render_all()
         weights = torch.randn(everything.image.shape, generator=generator_at(0, 0, "weights"))
@@ -236,7 +260,7 @@ def test_state_is_a_copy_that_lies_on_disk_and_restores_in_place(tmp_path):
         ),
         (
             lambda: small(background="black"),
-            "background='black': expected one of fixed, learned, random",
+            "background='black': expected one of fixed, random, environment",
         ),
         (lambda: scene(num_samples=0), "num_samples=0: expected an integer of at least 1"),
         (lambda: scene(rays_per_patch=0), "rays_per_patch=0: expected an integer of at least 1"),

@@ -74,7 +74,7 @@ class Fog:
 def both(field, occupancy, **settings):
     camera = Camera.around([20, 200], elevation_degrees=30)
     draw = torch.rand(2, 24, 24, generator=generator_at(0, 0, "jitter"), dtype=torch.float64)
-    grey = torch.full((2, 3), 0.5, dtype=torch.float64)
+    grey = torch.full((2, 1, 1, 3), 0.5, dtype=torch.float64)
     for packed in (False, True):
         marcher = Marcher(occupancy, num_samples=40, packed=packed)
         yield render(

@@ -97,7 +97,7 @@ def test_a_pair_counts_as_much_as_it_is_covered():
     assert half == pytest.approx(full / 4, rel=1e-2)
 
 
-PENALTIES = [each.name for each in fields(Penalties)]
+PENALTIES = [each.name for each in fields(Penalties) if not each.name.endswith("_share")]
 TERMS = (sparsity, opaqueness, orientation, z_variance, convexity)
 
 
@@ -138,6 +138,31 @@ def test_penalties_go_by_the_share_of_the_run_that_is_done(name, shares):
     expected = [2 * whole * share for share in shares]
     assert [0.0 if value is None else float(value) for value in found] == pytest.approx(expected)
     assert [value is None for value in found] == [share == 0 for share in shares]
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "shares"),
+    [
+        ("sparsity", {"sparsity_share": 0.4}, (1, 0.5, 0.025, 0, 0)),
+        ("opaqueness", {"growth_share": 0.4}, (0, 0.5, 0.975, 1, 1)),
+        ("opaqueness", {"growth_share": 0.0}, (1, 1, 1, 1, 1)),
+        ("z_variance", {"growth_share": 0.0}, (1, 1, 1, 1, 1)),
+        ("orientation", {"growth_share": 0.4, "sparsity_share": 0.4}, (1, 1, 1, 1, 1)),
+    ],
+)
+def test_sparsity_falls_and_what_grows_grows_within_their_shares(name, how, shares):
+    x, y = plane()
+    seen = rendered(0.7 + 0 * x, variance=0.25, normal=0.7 * surface(x, y), backfacing=0.1)
+    whole = float(dict(zip(PENALTIES, TERMS, strict=True))[name](seen))
+    found = [Penalties(**{name: 2.0}, **how)(seen, done) for done in (0.0, 0.2, 0.39, 0.4, 1.0)]
+    expected = [2 * whole * share for share in shares]
+    assert [0.0 if value is None else float(value) for value in found] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("share", ["sparsity_share", "growth_share"])
+def test_a_share_outside_its_range_is_refused_by_name(share):
+    with pytest.raises(ValueError, match=rf"^{share}=1.5: expected a number in \[0, 1\]$"):
+        Penalties(**{share: 1.5})
 
 
 def test_normals_are_asked_for_where_a_penalty_looks_at_them():

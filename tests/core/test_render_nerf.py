@@ -62,7 +62,7 @@ def view(
     field, camera, size, *, occupancy=None, dtype=torch.float32, jitter=None, light=None, **settings
 ):
     occupancy = occupancy or OccupancyGrid(RADIUS)
-    grey = torch.full((len(camera), 3), BACKGROUND, dtype=dtype)
+    grey = torch.full((len(camera), 1, 1, 3), BACKGROUND, dtype=dtype)
     marcher = Marcher(occupancy, **{"num_samples": 32} | settings)
     return render(
         field,
@@ -212,14 +212,15 @@ def tiny_nerf(dtype=torch.float64, **changed):
 
 
 def test_gradients_are_finite_differences():
-    nerf, camera = tiny_nerf(background="learned"), Camera.around([10], elevation_degrees=20)
+    nerf, camera = tiny_nerf(background="environment"), Camera.around([10], elevation_degrees=20)
+    directions = camera.rays(5, 5, dtype=torch.float64).directions
     marcher = Marcher(OccupancyGrid(RADIUS), num_samples=12, normals=True)
     parameters = dict(nerf.named_parameters())
     draw = generator_at(0, 0, "weights")
     loss_weights = torch.randn(1, 3, 5, 5, generator=draw, dtype=torch.float64)
 
     def loss():
-        behind = nerf.background_colour(torch.zeros(1, 3))
+        behind = nerf.background_colour(torch.zeros(1, 3), directions)
         seen = render(nerf, camera, marcher, height=5, width=5, background=behind)
         rest = seen.opacity + seen.depth + seen.variance + seen.normal.sum(1)
         return (loss_weights * seen.image).sum() + (loss_weights[:, 0] * rest).sum()

@@ -263,6 +263,62 @@ def test_levels_come_one_after_the_other_and_all_are_there_at_the_end(tiny):
     assert grid.active_levels == 7
 
 
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(0.6, [8, 8, 8, 9, 15, 16, 16]), (0.2, [8, 8, 16, 16, 16, 16, 16])],
+    ids=["the paper's", "all at once"],
+)
+def test_levels_begin_with_some_and_wait_for_their_time(share, expected):
+    """The paper's: from 8 on, one more per 500 of 10,000 steps after the 2,000th."""
+    grid = HashGrid(num_levels=16, log2_table_size=6, finest_resolution=64)
+    nerf, camera = NeRF(grid=grid), Camera.around([0])
+    how = {"first_levels": 8, "progressive_start": 0.2, "progressive_share": share}
+    seen = NeRFScene(nerf, camera, height=2, width=2, num_samples=2, **how)
+    found = []
+    for step in (0, 1999, 2499, 2500, 5999, 6000, 9999):
+        seen.look(camera, done=step / 10_000)
+        found.append(grid.active_levels)
+    assert found == expected
+
+
+def test_an_environment_has_its_own_learning_rate_and_moves(tiny):
+    built = changed(background="environment", background_learning_rate=0.002).build(tiny)
+    rates = [group["lr"] for group in built.optimizer.param_groups]
+    assert rates == [0.05, 0.01, 0.002]
+    behind = built.scene.nerf.environment
+    before = [each.detach().clone() for each in behind.parameters()]
+    known = {id(each) for group in built.optimizer.param_groups for each in group["params"]}
+    assert known == {id(each) for each in built.scene.parameters()}
+    next(built.steps())
+    assert all(bool((a != b).any()) for a, b in zip(before, behind.parameters(), strict=True))
+    assert len(SMALL.build(tiny).optimizer.param_groups) == 2
+
+
+def test_the_fields_shape_is_the_settings(tiny):
+    shape = {"radius": 2.0, "blob_radius": 0.5, "hidden": 8, "log2_table_size": 6}
+    nerf = changed(**shape, base_resolution=4, distance=(1.5, 2.0)).build(tiny).scene.nerf
+    assert nerf.radius == 2.0
+    assert nerf.network[0].weight.shape == (8, 8)
+    assert nerf.grid.resolutions[0] == 4
+    assert nerf.grid.table.shape == (4 * 64, 2)
+    # At the blob's edge, where the cone is 0: exp of next to nothing.
+    edge = nerf.density(torch.tensor([[0.5, 0.0, 0.0]]))
+    assert float(edge.detach()) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_camera_may_stand_within_the_volume(tiny):
+    """As the paper's do; what is behind it is not seen."""
+    within = {"radius": 2.0, "blob_radius": 0.5, "distance": (1.5, 1.5)}
+    built = changed(**within, steps=1).build(tiny)
+    (step,) = built.steps()
+    assert step.render().isfinite().all()
+    scene = built.scene
+    near, far = (scene.views(Camera.around([0], distance=d)) for d in (1.5, 3.6))
+    assert 0 < float(near.depth[0, 7:9, 7:9].mean()) < 1.5
+    assert float(far.depth[0, 7:9, 7:9].mean()) > 2.0
+    assert float(near.opacity.mean()) > float(far.opacity.mean())
+
+
 def test_a_resumed_run_sees_the_levels_of_its_step(tiny):
     built = changed(levels=6, progressive_share=1.0).build(tiny)
     next(built.steps(first_step=3))
@@ -274,7 +330,7 @@ def test_a_resumed_run_sees_the_levels_of_its_step(tiny):
 
 def test_a_resumed_run_has_the_bits_of_the_unbroken_one(tiny):
     config = changed(
-        levels=6, progressive_share=1.0, shading=0.7, background="learned", orientation=0.1
+        levels=6, progressive_share=1.0, shading=0.7, background="environment", orientation=0.1
     )
     whole, broken, resumed = (config.build(tiny) for _ in "abc")
     list(whole.steps())
@@ -377,8 +433,8 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
         ),
         ({"elevation_degrees": (0.0, 90.0)}, r"elevation_degrees=\(0.0, 90.0\)"),
         (
-            {"distance": (1.22, 3.0)},
-            r"distance=\(1.22, 3.0\): expected two numbers in \(1.22, 1000\], the lower first",
+            {"distance": (0.61, 3.0)},
+            r"distance=\(0.61, 3.0\): expected two numbers in \(0.61, 1000\], the lower first",
         ),
         ({"fov_degrees": (0.0, 40.0)}, r"fov_degrees=\(0.0, 40.0\): expected .* in \(0, 120\]"),
         ({"fov_degrees": (40.0, 121.0)}, "fov_degrees="),
@@ -392,10 +448,28 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
             "perp_neg=1.0: expected 0 where view_words is False",
         ),
         ({"progressive_share": 1.5}, "progressive_share=1.5"),
+        (
+            {"progressive_start": 0.5, "progressive_share": 0.4},
+            r"progressive_start=0.5: expected a number in \[0, 0.4\]",
+        ),
+        ({"first_levels": 0}, "first_levels=0: expected an integer of at least 1"),
+        ({"radius": 0.0}, r"radius=0.0: expected a number in \(0, 1000\]"),
+        ({"blob_radius": 1.3}, r"blob_radius=1.3: expected a number in \(0, 1.22\]"),
+        ({"log2_table_size": 25}, r"log2_table_size=25: expected a number in \[1, 24\]"),
+        ({"log2_table_size": 0}, "log2_table_size=0: expected an integer of at least 1"),
+        ({"base_resolution": 0}, "base_resolution=0: expected an integer of at least 1"),
+        ({"hidden": 0}, "hidden=0: expected an integer of at least 1"),
+        (
+            {"background_learning_rate": 0.0},
+            r"background_learning_rate=0.0: expected a number in \(0, 10\]",
+        ),
+        ({"sparsity_share": 1.5}, r"sparsity_share=1.5: expected a number in \[0, 1\]"),
+        ({"growth_share": -0.1}, r"growth_share=-0.1: expected a number in \[0, 1\]"),
+        ({"background": "learned"}, "background='learned': expected one of fixed, random, env"),
         ({"shading": 1.5}, "shading=1.5"),
         ({"textureless": -0.5}, "textureless=-0.5"),
         ({"guidance_scale": float("nan")}, "guidance_scale=nan"),
-        ({"finest_resolution": 4}, "finest_resolution=4"),
+        ({"finest_resolution": 7}, "finest_resolution=7: expected an integer of at least 8"),
         ({"update_fraction": 0.1}, "setting='update_fraction'"),
         ({"step": 4}, "setting='step': expected one of .*; did you mean steps"),
     ],

@@ -11,7 +11,7 @@ from PIL import Image
 from sdilib.cameras import Camera
 from sdilib.lab.exports import nerf_mesh, turntable, write_mesh, write_strip
 from sdilib.lab.world.mesh import Mesh
-from sdilib.nerf.field import NeRF
+from sdilib.nerf.field import RADIUS, NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.scene import NeRFScene
 
@@ -22,7 +22,7 @@ DENSITY, HEIGHT, SHARE = 2.0, 10.0, 0.5
 def blob():
     """A field that is its blob almost exactly, as the grid begins near zero."""
     grid = HashGrid(num_levels=2, base_resolution=4, finest_resolution=8)
-    return NeRF(grid=grid, blob_height=HEIGHT, blob_radius=SHARE)
+    return NeRF(grid=grid, blob_height=HEIGHT, blob_radius=SHARE * RADIUS)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_the_strip_holds_the_views_side_by_side(scene, tmp_path):
 
 @pytest.mark.parametrize("seed", [None, 0])
 def test_views_leave_the_scene_looking_where_it_did(blob, seed):
-    blob = NeRF(grid=blob.grid, blob_height=HEIGHT, blob_radius=SHARE, background="random")
+    blob = NeRF(grid=blob.grid, blob_height=HEIGHT, blob_radius=SHARE * RADIUS, background="random")
     size = {"height": 16, "width": 16, "num_samples": 32}
     scene = NeRFScene(blob, Camera.around([0]), **size, shading=1.0)
     if seed is not None:

@@ -21,6 +21,7 @@ SOLID = Text3D(
     rule="sds",
     levels=4,
     finest_resolution=16,
+    progressive_share=0.5,
 )
 IMAGE = Text2D("a red mug", model="tiny", steps=3, rule="sds")
 BOTH = pytest.mark.parametrize("config", [SOLID, IMAGE], ids=["nerf", "image"])
