@@ -41,6 +41,8 @@ Latents = Float[Tensor, " batch *shape"]
 Times = Float[Tensor, " batch"]
 """One time an item."""
 
+_ROUNDING = 1e-6  # of times: a step as short as this is none
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kappa:
@@ -167,7 +169,12 @@ class InversionStep:
 
 
 def invert(
-    x0: Latents, denoise: GuidedDenoiser, *, t: Time, num_inversion_steps: int = 10
+    x0: Latents,
+    denoise: GuidedDenoiser,
+    *,
+    t: Time,
+    num_inversion_steps: int = 10,
+    start: int | float = 0.0,
 ) -> Iterator[InversionStep]:
     """Integrate eq. 1 from t = 0 up to t by forward Euler: DDIM inversion.
 
@@ -177,26 +184,32 @@ def invert(
     destination's timestep instead.)
 
     Args:
-        x0: clean latents.
+        x0: clean latents; where it starts later, latents at the time `start`.
         denoise: guided denoiser at gamma_inv; called once a step.
         t: where to, in (0, 1]; one time for all, or one per item.
         num_inversion_steps: n, for the whole range.
+        start: time that it starts at, in [0, 1]. The steps are those of an inversion from 0 that end
+            later, the first of them cut; none where `start` is not below t.
 
     Yields:
         Each step once it is complete; no graph is kept.
 
     Raises:
-        ValueError: n below 1, or t outside (0, 1].
+        ValueError: n below 1, t outside (0, 1], or `start` outside [0, 1].
     """
     positive_int("num_inversion_steps", num_inversion_steps)
     ends = torch.as_tensor(t, dtype=torch.float64).cpu().expand(len(x0))
     for end in ends.tolist():
         in_range("t", end, 0, 1, open_low=True)
+    in_range("start", start, 0, 1)
     counts = torch.tensor([whole_steps(end, num_inversion_steps) for end in ends.tolist()])
     x_t = x0.detach()
     for step in range(int(counts.max())):
-        items = torch.nonzero(step < counts).flatten()
-        now, after = ends * (step / counts), ends * ((step + 1) / counts)
+        now, after = (ends * (k / counts) for k in (step, step + 1))
+        now = now.clamp(min=start)
+        items = torch.nonzero((step < counts) & (after > now + _ROUNDING)).flatten()
+        if not len(items):
+            continue
         with torch.no_grad():
             whole = len(items) == len(x0)
             some = denoise if whole else denoise.select(items)
@@ -358,7 +371,7 @@ class GradientDescent(_Memoryless):
 class DDIMInversion(_Memoryless):
     """The paper's choice: integrate eq. 1 from the clean image up to t (+ tau) with gamma_inv.
 
-    Costs about n · t calls of the denoiser at gamma_inv.
+    Costs about n · t calls of the denoiser at gamma_inv, n · `inversion_start` fewer where it starts later.
 
     Attributes:
         guidance_scale: gamma_inv, -7.5 in the paper; at 0 with the full kappa it is ISM's
@@ -369,6 +382,9 @@ class DDIMInversion(_Memoryless):
         entropy: adds H(t) = entropy · sqrt(1 - alpha(t)) · N(0, I) once, at the end (eq. 11, 0.3
             there), which raises the residual of eq. 8. Likewise.
         unit: scale kappa to unit deviation (`unit_deviation`). Off by default, not in the paper.
+        inversion_start: 0, or a time in (0, 1] that the inversion starts at, from the image noised up to
+            it by N(0, I): its first steps err most, on smooth areas. Where it is not below t, kappa is
+            that noise. Off by default, not in the paper (There and Back Again, 2410.23530).
     """
 
     guidance_scale: float = -7.5
@@ -376,6 +392,7 @@ class DDIMInversion(_Memoryless):
     tau_max: float = 0.0
     entropy: float = 0.0
     unit: bool = False
+    inversion_start: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -388,6 +405,7 @@ class DDIMInversion(_Memoryless):
         in_range("tau_max", self.tau_max, 0, 1)
         if finite("entropy", self.entropy) < 0:
             reject("entropy", self.entropy, "a number of at least 0")
+        in_range("inversion_start", self.inversion_start, 0, 1)
 
     def __call__(
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
@@ -398,8 +416,12 @@ class DDIMInversion(_Memoryless):
             t = (t + self.tau_max * uniform(len(x0), generator)).clamp(max=1)
         prompt = denoise.prompt.without_negatives()  # a negative gamma would attract them
         inverse = GuidedDenoiser(denoise.denoiser, prompt, self.guidance_scale)
-        x_t, eps_last = x0, torch.zeros_like(x0)
-        for step in invert(x0, inverse, t=t, num_inversion_steps=self.num_inversion_steps):
+        x_t, eps_last, start = x0, torch.zeros_like(x0), self.inversion_start
+        if start:
+            eps_last = normal(x0, generator)
+            x_t = schedule.add_noise(x0, eps_last, t.clamp(max=start))
+        steps = {"num_inversion_steps": self.num_inversion_steps, "start": start}
+        for step in invert(x_t, inverse, t=t, **steps):
             x_t, eps_last = step.x_next, eps_last.index_copy(0, step.items.to(x0.device), step.eps)
         kappa = full_kappa(x0, x_t, t=t, denoise=denoise)
         if self.unit:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from sdilib.ddim import ddim_step
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.inversion import (
     Cached,
@@ -85,6 +86,7 @@ CHOICES = {
     "inversion": DDIMInversion,
     "inversion at 0": lambda: DDIMInversion(guidance_scale=0.0, num_inversion_steps=7),
     "inversion, tau, entropy": lambda: DDIMInversion(tau_max=1 / 30, entropy=0.3, unit=True),
+    "inversion, begun later": lambda: DDIMInversion(inversion_start=0.3),
 }
 
 
@@ -206,6 +208,55 @@ def test_tau_is_uniform_capped_and_off_by_default(scripted, rows):
     assert float(tau.mean()) == pytest.approx(1 / 60, abs=0.0015)
     late = DDIMInversion(tau_max=0.5)(x0, t + 0.4, denoise, generator_at(0, 0, "tau")).t
     assert float(late.max()) == 1
+
+
+def test_an_inversion_that_starts_at_0_or_just_above_is_the_papers(x0, denoise):
+    paper = DDIMInversion()(x0, TIMES, denoise, each())
+    same = DDIMInversion(inversion_start=0.0)(x0, TIMES, denoise, each())
+    assert torch.equal(same.noise, paper.noise)
+    # sigma(1e-9) is 3e-8: the noise drawn there is gone in what the inversion finds.
+    just = DDIMInversion(inversion_start=1e-9)(x0, TIMES, denoise, each())
+    torch.testing.assert_close(just.noise, paper.noise, rtol=1e-4, atol=1e-4)
+    assert not torch.equal(just.noise, paper.noise)
+
+
+@pytest.mark.parametrize("start", [0.52, 0.7, 1.0])
+def test_an_inversion_that_starts_at_t_or_beyond_is_random_noise(start, x0, denoise):
+    kappa = DDIMInversion(inversion_start=start)(x0, TIMES, denoise, each())
+    noise = normal(x0, each())
+    reached = TIMES <= start
+    torch.testing.assert_close(kappa.noise[reached], noise[reached])
+    assert torch.equal(kappa.eps_last[reached], noise[reached])
+    assert not torch.isclose(kappa.noise, noise)[~reached].any()
+
+
+def test_an_inversion_that_starts_later_makes_the_steps_that_are_left(scripted, rows):
+    t = torch.tensor([1.0, 0.7, 0.59, 0.25, 0.2], dtype=torch.float64)
+    for start, made in ((0.0, [10, 7, 5, 2, 2]), (0.2, [8, 5, 4, 1, 0]), (0.23, [8, 5, 4, 1, 0])):
+        denoiser = scripted(lambda x_t, t, condition: torch.ones_like(x_t))
+        choice = DDIMInversion(guidance_scale=1.0, inversion_start=start)
+        choice(torch.zeros(5, 3), t, GuidedDenoiser(denoiser, rows(5), 1.0), generator_at(0, 0, ""))
+        assert denoiser.num_forwards == sum(made)
+        if (
+            start
+        ):  # each item's first step is from the start, the rest are those of an inversion from 0
+            assert float(denoiser.asked[0][1].min()) >= 0.1
+            times = torch.cat([asked for _, asked in denoiser.asked])
+            assert int(((times - start).abs() < 1e-6).sum()) == sum(count > 0 for count in made)
+
+
+def test_an_inversion_that_starts_later_goes_on_from_the_noised_image(x0, denoise):
+    # On its own grid: 0.3 is a step of t = 0.5 and 1, so that the rest are plain Euler steps.
+    t = torch.tensor([1.0, 0.5, 0.5], dtype=torch.float64)
+    kappa = DDIMInversion(guidance_scale=1.0, inversion_start=0.3)(x0, t, denoise, each())
+    inverse = GuidedDenoiser(denoise.denoiser, denoise.prompt, 1.0)
+    x_t = denoise.schedule.add_noise(x0, normal(x0, each()), 0.3)
+    for now in (0.3, 0.4):
+        eps = inverse(x_t, now)
+        x_t = ddim_step(x_t, eps, t=now, t_next=now + 0.1, schedule=denoise.schedule)
+    expected = full_kappa(x0, x_t, t=0.5, denoise=denoise)
+    torch.testing.assert_close(kappa.noise[1:], expected[1:], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(kappa.eps_last[1:], eps[1:], rtol=1e-5, atol=1e-5)
 
 
 def test_negatives_do_not_enter_the_inversion(scripted, rows):

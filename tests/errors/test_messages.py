@@ -127,6 +127,14 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         lambda: DDIMInversion(entropy=-0.3),
         "entropy=-0.3: expected a number of at least 0",
     ),
+    "start of the inversion": (
+        lambda: DDIMInversion(inversion_start=1.5),
+        "inversion_start=1.5: expected a number in [0, 1]",
+    ),
+    "start of invert": (
+        lambda: next(invert(X0, MIXTURE.guided(PROMPT), t=1.0, start=-0.1)),
+        "start=-0.1: expected a number in [0, 1]",
+    ),
     "entropy nan": (lambda: DDIMInversion(entropy=math.nan), f"entropy=nan: {FINITE}"),
     # names
     "weight": (

@@ -46,6 +46,7 @@ _LABELS = {
     "inversion_guidance_scale": "γ of inversion",
     "num_inversion_steps": "n",
     "tau_max": "τ at most",
+    "inversion_start": "inverted from t",
     "t_schedule": "t",
     "t_end": "t at the end",
     "learning_rate": "Adam (0: eq. 10)",

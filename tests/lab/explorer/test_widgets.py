@@ -164,7 +164,8 @@ def test_the_settings_that_the_rule_reads_are_shown_and_keep_their_values(explor
         return {names[id(control)] for control in explorer.of_the_rule.children}
 
     of_sdi = {"guidance_scale", "weight", "renoise", "kappa"}
-    inverted = {"inversion_guidance_scale", "num_inversion_steps", "tau_max", "entropy", "unit"}
+    inverted = {"inversion_guidance_scale", "num_inversion_steps", "inversion_start"}
+    inverted |= {"tau_max", "entropy", "unit"}
     assert shown("sdi", "inversion") == of_sdi | inverted
     assert shown("sdi", "fixed point") == of_sdi | {"num_inversion_steps"}
     assert shown("sdi", "gradient descent") == of_sdi | {"num_inversion_steps", "descent_rate"}
