@@ -10,6 +10,7 @@ PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "paper_figures/full/README.md",
+    "paper_figures/settings.md",
     "sdilib/models/mini/README.md",
     *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "notebooks").glob("*.py"))),
 ]

@@ -31,6 +31,11 @@ def add_run(command: Command) -> None:
         help="sdi (default), sds or ism; or one of your own, as rule.py, rule.py:Rule or module:Rule",
     )
     add_preset(parser, model=True)
+    add(
+        "--variant",
+        default="paper",
+        help="of rule sdi: paper (default), or official, as the published code has it; see paper_figures/settings.md",
+    )
     add("--steps", type=integer, default=0, help="0: the preset's")
     add("--guidance-scale", type=number, help="gamma of eq. 3; default 7.5")
     add(
@@ -89,6 +94,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The options, checked, and the preset's values for the rest."""
+    from sdilib.lab.paper_settings import OFFICIAL_2D, official
     from sdilib.lab.presets import NOTEBOOKS, SDS_PRACTISED, SDS_TIMES, resolve
 
     rule, ours = options.rule, [name.removesuffix("_steps") for name in NOTEBOOKS["run"]]
@@ -110,7 +116,11 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
         settings, practised = {"model": found["model"], "steps": found[steps]}, SDS_PRACTISED
     settings.pop("preset", None)
     settings |= {"prompt": options.prompt, "rule": rule, "seed": options.seed}
-    return settings | gammas | (practised if rule == "sds" else {})
+    if one_of("variant", options.variant, ("paper", "official")) == "official":
+        if rule != "sdi":
+            reject("variant", "official", f"paper for rule {rule}: the published code is of sdi")
+        settings |= official() if options.scene == "nerf" else OFFICIAL_2D
+    return settings | (practised if rule == "sds" else {}) | gammas
 
 
 def _device(name: str) -> Any:

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from sdilib.checks import in_range, one_of, positive_int, reject
+from sdilib.lab import paper_settings
 
-Value = int | float | str
+Value = int | float | str | list[float]
 
 PRESETS = ("smoke", "laptop", "full", "gpu")
 
@@ -104,6 +105,18 @@ _RUNS = {"quality": Setting("smoke", "laptop", "laptop", "gpu")}
 """Preset of each 3D run's own settings: at full there are more runs, not longer ones."""
 
 _JUDGED_RUNS = _RUNS | {"evaluator": _JUDGE}
+
+_RUN_3D: dict[str, tuple[Value, Value, Value]] = {
+    "steps": (2, 60, 150),
+    "cameras": (2, 4, 4),
+    "updates": (1, 2, 3),
+    "size": (64, 64, 64),
+    "num_samples": (16, 48, 64),
+    "levels": (12, 12, 12),
+    "finest_resolution": (64, 64, 64),
+    "through": ("decoder", "decoder", "decoder"),
+}
+"""Of a 3D run, at smoke, laptop and full; at gpu it has the paper's settings."""
 
 NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "00_start_here": {
@@ -226,18 +239,8 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     },
     # Per step of 4 views 8 sample-forwards and, inverted, up to 80 more: 3,100 at laptop.
     "run3d": {
-        "steps": Setting(2, 60, 150, 10_000),
-        "cameras": Setting(2, 4, 4, 1),
-        "updates": Setting(1, 2, 3, 1),
-        "size": Setting(64, 64, 64, 512),
-        "num_samples": Setting(16, 48, 64, 256),
-        "levels": Setting(12, 12, 12, 16),
-        "finest_resolution": Setting(64, 64, 64, 2048),
-        "through": Setting("decoder", "decoder", "decoder", "encoder"),
-        # Deferred backpropagation: 64 x 64 pixels fit any memory.
-        "rays_per_patch": Setting(None, None, None, 4096),
-        # Where it is installed, else announced.
-        "backend": Setting(None, None, None, "tinycudann"),
+        name: Setting(*_RUN_3D.get(name, (None, None, None)), paper)
+        for name, paper in paper_settings.gpu().items()
     },
     "run": {
         "sds_steps": Setting(4, 150, 300, 1000),

@@ -15,6 +15,7 @@ from PIL import Image
 import sdilib.stable_diffusion
 from sdilib.cli import main
 from sdilib.lab import runs
+from sdilib.lab.paper_settings import OFFICIAL_2D
 from sdilib.lab.presets import SDS_PRACTISED
 from sdilib.lab.runs import exporting, making
 from sdilib.text_to_image import Text2D
@@ -107,6 +108,14 @@ def test_sds_of_an_image_is_as_practised(tmp_path):
     (path,) = tmp_path.glob("runs/*/config.json")
     config = json.loads(path.read_text())
     assert config.items() >= SDS_PRACTISED.items()
+
+
+def test_the_published_codes_variant_of_an_image_is_its_notebook(tmp_path):
+    words = "run --scene image --prompt mug --model tiny --preset smoke --variant official".split()
+    assert main([*words, "--guidance-scale", "3"]) == 0
+    (path,) = tmp_path.glob("runs/*/config.json")
+    config = json.loads(path.read_text())
+    assert config.items() >= (OFFICIAL_2D | {"guidance_scale": 3.0}).items()
 
 
 SMALL = "--model tiny --preset smoke --set size=16 levels=4 finest_resolution=16".split()
@@ -289,6 +298,14 @@ def test_a_range_is_two_numbers(tmp_path):
             "rule='sdx': expected one of sds, sdi, ism, or a rule of your own",
         ),
         ("run --prompt x --preset big", "preset='big': expected one of smoke, laptop, full, gpu"),
+        (
+            "run --prompt x --variant offical",
+            "variant='offical': expected one of paper, official; did you mean official?",
+        ),
+        (
+            "run --prompt x --rule sds --variant official",
+            "variant='official': expected paper for rule sds: the published code is of sdi",
+        ),
         ("run --prompt x --steps many", "--steps: 'many': expected an integer"),
         ("run --prompt x --steps -1", "steps=-1: expected an integer of at least 0"),
         ("run --prompt x --seed -1", "seed=-1: expected an integer of at least 0"),
@@ -358,6 +375,7 @@ def test_every_option_of_run_says_what_it_is_and_its_default(capsys):
     defaults = {
         "--prompt": "",
         "--seed": "0 (default)",
+        "--variant": "paper (default), or official",
         "--device": "default: cpu for the bundled model",
         "--guidance-scale": "default 7.5",
         "--scene": "nerf (default), or image",

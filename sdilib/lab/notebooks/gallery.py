@@ -102,7 +102,10 @@ def _section(heading: str, record: Mapping[str, Any], claimed: str, differs: str
         tests = dict.fromkeys(claim["test"] for claim in claims)
         lines += ["", f"Tested by: {'; '.join(tests)}.", ""]
     lines += [differs, ""] if differs else []
-    settings = ", ".join(f"{k} {_setting(v)}" for k, v in record["config"].items())
+    config, run = record["config"], record["config"].get("run")
+    if isinstance(run, Mapping) and run.get("preset") == "gpu":
+        config = config | {"run": "with [the paper's settings](../settings.md)"}
+    settings = ", ".join(f"{k} {_setting(v)}" for k, v in config.items())
     return [
         *lines,
         f"[Notebook](../../notebooks/{record['notebook']}.ipynb) · [numbers]({name}.json) · [PDF]({name}.pdf) · "

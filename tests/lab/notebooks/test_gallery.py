@@ -4,6 +4,7 @@ import pytest
 
 from sdilib.lab.claims import Claim
 from sdilib.lab.notebooks.gallery import gallery
+from sdilib.lab.presets import resolve
 
 
 def test_the_gallery_says_what_holds(save):
@@ -23,6 +24,14 @@ def test_the_gallery_says_what_holds(save):
     assert "![A title](fig01_teaser.png)" in text
     before = page.read_bytes()
     assert gallery(save.folder, notebooks=save.notebooks).read_bytes() == before
+
+
+def test_a_figure_of_the_papers_settings_refers_to_their_table(save):
+    for preset, said in (("gpu", True), ("laptop", False)):
+        save(config=resolve("fig01_teaser_3d", preset, model="random"))
+        text = gallery(save.folder).read_text()
+        assert ("run with [the paper's settings](../settings.md)" in text) is said
+        assert ("finest_resolution" in text) is not said
 
 
 def test_claims_that_were_not_tested_are_not_said_to_fail(save):

@@ -242,16 +242,20 @@ def compared(page: Page, variants: Mapping[str, Settings], *, root: str | Path =
 def halfway(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return SDI stopped half-way: the first half of its steps, with the same times and penalties.
 
-    Exact for an even number of steps; convexity, shading and progressive levels go by the share of the run, and so fall
-    in other steps, where they are on.
+    Exact for an even number of steps; convexity and shading go by the share of the run, and so fall in other steps, where
+    they are on, and so does what else takes more than half of the run.
 
     Args:
         settings: those of SDI.
     """
     run = run_of(settings, "any")
-    grown = {name: getattr(run, name) / 2 for name in ("opaqueness", "z_variance")}
+    names = ("growth_share", "sparsity_share", "progressive_start", "progressive_share")
+    twice = {name: 2 * getattr(run, name) for name in names}
+    shares = {name: min(share, 1.0) for name, share in twice.items()}
+    grown = max(twice["growth_share"], 1.0)
+    weights = {name: getattr(run, name) / grown for name in ("opaqueness", "z_variance")}
     times = {"steps": max(1, run.steps // 2), "t_end": (run.t_start + run.t_end) / 2}
-    return {"SDI": times | grown}
+    return {"SDI": times | shares | weights}
 
 
 def looked_at(run: Finished) -> Looked:

@@ -91,8 +91,20 @@ def test_half_a_run_has_the_times_and_penalties_of_the_whole_ones_first_half():
     assert 2 * half.steps == whole.steps
     for name in ("opaqueness", "z_variance"):  # they grow from 0 to this
         assert getattr(half, name) / half.steps == getattr(whole, name) / whole.steps > 0
+    assert half.growth_share == whole.growth_share == 1.0
     fall = [(run.t_start - run.t_end) / run.steps for run in (half, whole)]
     assert fall[0] == pytest.approx(fall[1])
+
+
+def test_half_a_run_of_the_papers_has_its_shares_of_the_whole():
+    settings = presets.resolve("run3d", "gpu", model="tiny")
+    whole = run_of(settings, "a red mug")
+    half = run_of(settings, "a red mug", **halfway(settings)["SDI"])
+    for run, doubled in ((whole, 1), (half, 2)):
+        assert run.sparsity_share == pytest.approx(doubled * 0.3)
+        assert run.progressive_start == pytest.approx(doubled * 0.2)
+        assert (run.opaqueness, run.z_variance, run.growth_share) == (0.1, 1.0, 0.0)
+    assert half.progressive_share == 1.0  # half-way only some of the levels are there
 
 
 def test_runs_are_made_once_and_measured(page, tmp_path):

@@ -1,0 +1,292 @@
+"""The paper's settings in 3D beside its published code's and ours at preset `gpu`: one table, and the preset is read off it.
+
+The paper says little of its scene and cameras; there its code, threestudio's `sdi.yaml`, is the source.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from sdilib.storage import atomic_write
+
+__all__ = [
+    "OFFICIAL_2D",
+    "OTHERS",
+    "PAGE",
+    "RULE",
+    "RUN",
+    "Other",
+    "Row",
+    "gpu",
+    "official",
+    "page",
+]
+
+PAGE = Path(__file__).parents[2] / "paper_figures" / "settings.md"
+"""The table as a page, which figures at preset `gpu` refer to."""
+
+_SAME = "as the paper"
+
+
+class Row(NamedTuple):
+    """One setting.
+
+    Attributes:
+        name: of the setting.
+        paper: its value there; None where the paper does not say.
+        where: in the paper.
+        official: the published code's; None where it has none.
+        ours: at preset `gpu`; None is the paper's, or else the published code's.
+        why: why ours is another; or what a number leaves open.
+    """
+
+    name: str
+    paper: Any
+    where: str
+    official: Any
+    ours: Any = None
+    why: str = ""
+
+    @property
+    def value(self) -> Any:
+        """Ours at preset `gpu`."""
+        asked = self.official if self.paper is None else self.paper
+        return asked if self.ours is None else self.ours
+
+
+class Other(NamedTuple):
+    """What is no setting: the same columns in words."""
+
+    name: str
+    paper: str
+    where: str
+    official: str
+    ours: str
+    why: str = ""
+
+
+RUN: tuple[Row, ...] = (
+    Row("steps", 10_000, "section 6.1", 10_000),
+    Row("cameras", None, "", 1),
+    Row("updates", 1, "algorithm 2", 1),
+    Row("size", 512, "section 6.2", 512),
+    Row("through", "encoder", "eq. 4", "encoder"),
+    Row("learning_rate", 0.01, "appendix A", 0.01),
+    Row("network_learning_rate", 0.01, "appendix A", 0.01),
+    Row("background_learning_rate", None, "", 0.001),
+    Row("t_schedule", "linear", "section 5", "linear"),
+    Row(
+        "t_start", 1.0, "algorithm 2", 0.98, 0.98, "at t = 1 next to nothing of the render is left"
+    ),
+    Row("t_end", 0.2, "algorithm 2", 0.25),
+    Row("view_words", None, "", True),
+    Row("perp_neg", 1.0, "appendix A.1", 1.0, why="that it is on; theirs weighs by the azimuth"),
+    # Cameras.
+    Row("azimuth_degrees", None, "", [-180.0, 180.0]),
+    Row("elevation_degrees", None, "", [-10.0, 45.0]),
+    Row("overhead_share", None, "", 0.0),
+    Row("distance", None, "", [1.5, 2.0]),
+    Row("fov_degrees", None, "", [40.0, 70.0]),
+    # The volume and what is behind it.
+    Row("radius", None, "", 2.0),
+    Row(
+        "num_samples",
+        None,
+        "",
+        512,
+        why="along the ball's diameter; theirs are along a cube's diagonal",
+    ),
+    Row("levels", None, "", 16),
+    Row("base_resolution", None, "", 16),
+    Row("finest_resolution", None, "", 4096),
+    Row("log2_table_size", None, "", 19),
+    Row("first_levels", None, "", 8),
+    Row("progressive_start", None, "", 0.2),
+    Row("progressive_share", None, "", 0.6),
+    Row("hidden", None, "", 64),
+    Row("activation", None, "", "softplus"),
+    Row("blob_height", None, "", 10.0),
+    Row("blob_radius", None, "", 0.5),
+    Row("background", None, "", "environment"),
+    Row("shading", None, "", 0.3),
+    Row("textureless", None, "", 0.75),
+    # What keeps it plausible.
+    Row("orientation", None, "", 0.1),
+    Row("sparsity", None, "", 0.15),
+    Row("sparsity_share", None, "", 0.3),
+    Row("opaqueness", None, "", 0.1),
+    Row("z_variance", None, "", 1.0),
+    Row("growth_share", None, "", 0.0),
+    Row("convexity", 0.1, "appendix A.2", 0.1),
+    # How it is computed.
+    Row("backend", None, "", "tinycudann", why="where it is installed; else announced and another"),
+    Row("rays_per_patch", None, "", None, 2048, "theirs are all at once: the same gradients"),
+)
+"""Settings of `Text3D`; what is left out has its default."""
+
+RULE: tuple[Row, ...] = (
+    Row("guidance_scale", 7.5, "section 5", 7.5),
+    Row("inversion_guidance_scale", -7.5, "section 5", -7.5),
+    Row("num_inversion_steps", 10, "figure 11", 10),
+    Row("weight", "sigma", "algorithm 2", "sigma"),
+    Row("renoise", True, "algorithm 2", False),
+    Row("entropy", 0.3, "eq. 11", 0.3),
+    Row("tau_max", 1 / 30, "appendix A.1", 0.1),
+)
+"""Settings of SDI, whose defaults in 3D are the paper's."""
+
+OFFICIAL_2D: Mapping[str, Any] = MappingProxyType(
+    {"guidance_scale": 8.5, "inversion_guidance_scale": -6.5, "t_end": 0.02}
+    | {"renoise": False, "entropy": 0.3, "tau_max": 0.1}
+)
+"""What the published notebook does in 2D, as far as settings can say it. Without Perp-Neg its code computes e_y + γ (e_y - e_∅),
+which is eq. 3 at γ + 1."""
+
+OTHERS: tuple[Other, ...] = (
+    Other(
+        "model",
+        "Stable Diffusion 2.1",
+        "section 6",
+        "2.1-base, which predicts ε",
+        "2.1-base's hub id, or any other by MODEL",
+        "its owner has withdrawn it",
+    ),
+    Other(
+        "γ without Perp-Neg",
+        "eq. 3",
+        "section 3",
+        "γ + 1: e_y + γ (e_y - e_∅)",
+        _SAME,
+    ),
+    Other(
+        "what the network sees",
+        "x0 noised to t with κ",
+        "algorithm 2",
+        "the inversion's end, which lies at t + τ, as if it were at t",
+        _SAME,
+        "the published way damps contrast; `renoise` false is that way, see figure X1",
+    ),
+    Other("H(t)", "added once, to κ", "eq. 11", "0.3 of DDIM's deviation at each step", _SAME),
+    Other(
+        "inversion's grid",
+        "int(10 t) equal steps",
+        "section 5",
+        "a fixed grid of 100 timesteps below t, and both ends; its first call at timestep -99",
+        _SAME,
+    ),
+    Other(
+        "Perp-Neg in the inversion",
+        "not said",
+        "",
+        "scaled by γ_inv < 0, so that negatives attract",
+        "left out",
+        "negatives are there to repel",
+    ),
+    Other(
+        "convexity",
+        "in the first 40 % of the run",
+        "appendix A.2",
+        "falls from 1 to 0.1 in the first 40 %, then stays; on normals mapped to [0, 1]",
+        "as the paper, on normals in the camera's axes",
+        "mapped normals are blind on two of four sides",
+    ),
+    Other(
+        "autoencoder",
+        "not said",
+        "",
+        "a sample of its posterior",
+        "its mean",
+        "nothing is drawn that a seed does not name",
+    ),
+    Other(
+        "cameras",
+        "not said",
+        "",
+        "moved by 0.1 and turned towards a point 0.2 off; half of the elevations uniform on the sphere",
+        "towards the origin; elevations uniform in degrees",
+        "one camera for all presets",
+    ),
+    Other(
+        "light",
+        "not said",
+        "",
+        "0.8 to 1.5 from the centre, spread 1",
+        "DreamFusion's, in units of the camera's distance",
+        "the same at any distance",
+    ),
+    Other(
+        "networks",
+        "InstantNGP",
+        "section 3",
+        "one for density, one for colour",
+        "one for both",
+        "half the work",
+    ),
+    Other(
+        "normals",
+        "not said",
+        "",
+        "analytic",
+        "by central differences",
+        "no second derivative of the grid is needed",
+    ),
+    Other(
+        "precision",
+        "not said",
+        "",
+        "16-bit mixed, all",
+        "networks in float16 on CUDA, all else in float32",
+    ),
+    Other("optimiser", "not said", "", "Adam, β (0.9, 0.99), ε 1e-15", "the same"),
+)
+"""What is no setting."""
+
+
+def gpu() -> dict[str, Any]:
+    """Return the settings of `Text3D` at preset `gpu`."""
+    return {row.name: row.value for row in RUN}
+
+
+def official() -> dict[str, Any]:
+    """Return what the published code has otherwise than the paper, in 3D and as far as settings can say it."""
+    other = [row for row in RUN + RULE if row.official not in (None, row.value)]
+    return {row.name: row.official for row in other}
+
+
+def page() -> Path:
+    """Write the table to `PAGE`, and return where it is."""
+    rows = [(f"`{r.name}`", r.paper, r.where, r.official, r.value, r.why) for r in RUN + RULE]
+    lines = [
+        "# The paper's settings in 3D, and ours at preset `gpu`",
+        "",
+        "Written by `sdilib.lab.paper_settings`, whose values the preset has. Where the paper says nothing, its published",
+        "code does (threestudio's `configs/sdi.yaml`). Shares are of the run: its step 2,000 of 10,000 is 0.2.",
+        "",
+        *_table("setting", rows),
+        "",
+        "What is no setting:",
+        "",
+        *_table("", OTHERS),
+    ]
+    return atomic_write(PAGE, "\n".join(lines) + "\n")
+
+
+def _table(first: str, rows: Iterable[Sequence[Any]]) -> list[str]:
+    head = (first, "paper", "where", "published code", "ours at `gpu`", "why")
+    return [f"| {' | '.join(map(_said, row))} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def _said(value: Any) -> str:
+    match value:
+        case None:
+            return "not said"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.4g}".replace("-", "−")
+        case list():
+            return " … ".join(map(_said, value))
+    return str(value)
