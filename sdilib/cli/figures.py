@@ -63,9 +63,11 @@ def _stale(options: argparse.Namespace) -> int:
     from sdilib.lab.notebooks.freshness import figure_folder, stale
     from sdilib.lab.notebooks.progress import foreseen, write_plan
     from sdilib.lab.notebooks.sources import find_notebooks
-    from sdilib.lab.presets import PRESETS
+    from sdilib.lab.presets import MODELS, PRESETS
+    from sdilib.stable_diffusion.names import require_offered
 
     preset = one_of("preset", options.preset, PRESETS)
+    require_offered(options.model or MODELS[preset])
     # The table has a target of its own.
     every = [path for path in sorted(Path("notebooks").glob("*.py")) if path.stem[:5] != "table"]
     asked = find_notebooks(options.name, parameter="FIG") if options.name else every

@@ -96,6 +96,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The options, checked, and the preset's values for the rest."""
     from sdilib.lab.paper_settings import OFFICIAL_2D, official
     from sdilib.lab.presets import NOTEBOOKS, SDS_PRACTISED, SDS_TIMES, resolve
+    from sdilib.stable_diffusion.names import require_offered
 
     rule, ours = options.rule, [name.removesuffix("_steps") for name in NOTEBOOKS["run"]]
     if rule not in ours and ":" not in rule and not rule.endswith(".py"):
@@ -114,6 +115,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
         steps = f"{rule if rule in ours else 'sdi'}_steps"
         found = resolve("run", options.preset, model=options.model, **{steps: options.steps})
         settings, practised = {"model": found["model"], "steps": found[steps]}, SDS_PRACTISED
+    require_offered(str(settings["model"]))
     settings.pop("preset", None)
     settings |= {"prompt": options.prompt, "rule": rule, "seed": options.seed}
     if one_of("variant", options.variant, ("paper", "official")) == "official":

@@ -29,7 +29,7 @@ from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel  # noqa: E
 transformers_logging.set_verbosity(_verbosity)
 
 from sdilib.checks import reject  # noqa: E402
-from sdilib.stable_diffusion.names import BUNDLED, MODELS, RANDOM, model_folder  # noqa: E402
+from sdilib.stable_diffusion.names import BUNDLED, MODELS, RANDOM, model_folder, require_offered  # noqa: E402
 
 __all__ = [
     "StableDiffusionPipeline",
@@ -62,6 +62,7 @@ def load_pipeline(model: str, *, dtype: torch.dtype = torch.float32) -> StableDi
             # Not the models' own, which warns of each cast.
             torch.nn.Module.to(getattr(pipeline, part), dtype)
         return pipeline
+    require_offered(model)
     folder = model_folder(model)
     if folder is not None:
         check_folder(model, folder)

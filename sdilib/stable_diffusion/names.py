@@ -8,9 +8,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sdilib.checks import reject
 from sdilib.storage import hash_files, read_json
 
-__all__ = ["BUNDLED", "MODELS", "RANDOM", "hub_commit", "model_folder", "model_hash"]
+__all__ = [
+    "BUNDLED",
+    "MODELS",
+    "RANDOM",
+    "WITHDRAWN",
+    "hub_commit",
+    "model_folder",
+    "model_hash",
+    "require_offered",
+]
 
 BUNDLED = ("mini",)
 """Models shipped with the package."""
@@ -21,6 +31,27 @@ MODELS = Path(str(files("sdilib") / "models"))
 RANDOM: dict[str, dict[str, dict[str, Any]]] = read_json(MODELS / "random.json")
 """Configurations of randomly initialised models, by name: "tiny", of milliseconds per call, with as many
 levels as the real thing has kinds of blocks; "sd21" in the shapes of Stable Diffusion 2.1."""
+
+
+WITHDRAWN = tuple(f"stabilityai/stable-diffusion-2{name}" for name in ("-1-base", "-1"))
+"""Hub ids that their owner no longer offers, since November 2025."""
+
+
+def require_offered(model: str) -> None:
+    """Refuse a model that its owner has withdrawn from the hub, unless the local cache has it.
+
+    Args:
+        model: as for `load_pipeline`.
+
+    Raises:
+        ValueError: names what may be given instead.
+    """
+    if model in WITHDRAWN and model_folder(model) is None and hub_commit(model) is None:
+        expected = (
+            "another, as make figures PRESET=gpu MODEL=a/folder or sdilib run --model a/folder gives it: "
+            "its owner has withdrawn this one from the hub; README says where copies are"
+        )
+        reject("model", model, expected)
 
 
 def model_folder(model: str) -> Path | None:

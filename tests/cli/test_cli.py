@@ -299,6 +299,11 @@ def test_a_range_is_two_numbers(tmp_path):
         ),
         ("run --prompt x --preset big", "preset='big': expected one of smoke, laptop, full, gpu"),
         (
+            "run --prompt x --preset gpu",
+            "model='stabilityai/stable-diffusion-2-1-base': expected another, as make figures PRESET=gpu MODEL=",
+        ),
+        ("stale --preset gpu", "its owner has withdrawn this one from the hub; README says where"),
+        (
             "run --prompt x --variant offical",
             "variant='offical': expected one of paper, official; did you mean official?",
         ),

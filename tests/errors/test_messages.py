@@ -305,6 +305,12 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         "model='./models/none': expected mini, tiny, sd21, an existing folder, "
         "or a hub id owner/name",
     ),
+    "hub id that its owner withdrew": (
+        lambda: StableDiffusion.from_pretrained("stabilityai/stable-diffusion-2-1-base"),
+        "model='stabilityai/stable-diffusion-2-1-base': expected another, as make figures PRESET=gpu "
+        "MODEL=a/folder or sdilib run --model a/folder gives it: its owner has withdrawn this one "
+        "from the hub; README says where copies are",
+    ),
     "hub id that cannot be fetched": (
         lambda: StableDiffusion.from_pretrained("nobody/nothing"),
         "model='nobody/nothing': expected a hub id that can be fetched or is in the cache, "

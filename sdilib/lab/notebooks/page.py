@@ -24,6 +24,7 @@ from sdilib.lab.notebooks.records import write_figure
 from sdilib.lab.notebooks.sources import paragraphs
 from sdilib.lab.provenance import versions
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.stable_diffusion.names import require_offered
 from sdilib.text_to_image import RuleFrom
 
 
@@ -162,6 +163,7 @@ def begin(
         TypeError: a value of another type than the preset's.
     """
     config = presets.resolve(notebook, preset, model=model, **given)
+    require_offered(config["model"])
     # The library as it is now, should it change before the figure is saved.
     made_from(f"{notebook}.py", config, "")
     return Page(notebook, config, figure_folder(preset, folder), seed, time.perf_counter())

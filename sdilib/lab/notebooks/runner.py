@@ -23,7 +23,8 @@ from traitlets.config import Config
 
 from sdilib.checks import one_of, reject
 from sdilib.lab.notebooks.freshness import absolute
-from sdilib.lab.presets import NOTEBOOKS, PRESETS, resolve
+from sdilib.lab.presets import MODELS, NOTEBOOKS, PRESETS, resolve
+from sdilib.stable_diffusion.names import require_offered
 from sdilib.storage import read_json, write_json
 
 _HERE = str(Path(__file__).resolve().parents[3])
@@ -95,6 +96,8 @@ def run_notebook(
     if source.stem in NOTEBOOKS:  # the presets know ranges
         known = given.keys() & NOTEBOOKS[source.stem].keys()
         resolve(source.stem, preset, **{name: given[name] for name in known})
+    if "model" in kinds:
+        require_offered(model or MODELS[preset])
     build.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{source.stem}.", dir=build) as staging:
         ours = {"preset": preset, "model": absolute(model), "folder": str(Path(staging).resolve())}
