@@ -104,7 +104,7 @@ bench: $(READY) ## time a step of each rule, its share in the UNet, and the part
 bench-memory: $(READY) ## peak memory of a NeRF's step over size and samples a ray (ARGS="--sizes ... --samples ...")
 	$(PYTHON) tests/benchmarks/bench_deferred.py --out paper_figures/memory.json --figure paper_figures/memory.png $(ARGS)
 
-gpu-check: $(READY) ## check a GPU against the CPU, and time a step of SDI on it (ARGS="--size ... --model ... --out ...")
+gpu-check: $(READY) ## check a GPU against the CPU, time a step with the paper's settings, say what γ means to a model (ARGS="--model ... --size ...")
 	$(PYTHON) -m sdilib gpu-check $(ARGS)
 
 model-card: $(READY) ## measure the bundled model and write its card, half an hour (ARGS="--model ... --training ... --count ...")

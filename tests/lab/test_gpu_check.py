@@ -16,23 +16,28 @@ from sdilib.lab.gpu_check import (
     check_render,
     summary,
 )
+from sdilib.lab.guidance_profile import DEVIATION, SPREAD, STRENGTH
 from sdilib.nerf import hash_grid
+from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import read_json
 
 CPU = torch.device("cpu")
-NEEDS_CUDA = {"render, nerfacc", "hash grid, tinycudann", "step"}
+NEEDS_CUDA = {"render, nerfacc", "hash grid, tinycudann"}
+MEASURED = {"step", "guidance"}
+SMALL = {"num_samples": 16, "log2_table_size": 10}
 
 
 @pytest.fixture(scope="module")
 def record():
     with pytest.warns(RuntimeWarning, match="backend='tinycudann' needs .* a CUDA device"):
-        return check_gpu("cpu", size=16, model="tiny")
+        return check_gpu("cpu", size=16, model="tiny", **SMALL)
 
 
 def test_all_that_applies_on_a_cpu_passes(record):
     verdicts = {check["name"]: check["passed"] for check in record["checks"]}
-    assert {name for name, passed in verdicts.items() if passed is None} == NEEDS_CUDA
-    assert all(passed for name, passed in verdicts.items() if name not in NEEDS_CUDA)
+    unjudged = NEEDS_CUDA | MEASURED
+    assert {name for name, passed in verdicts.items() if passed is None} == unjudged
+    assert all(passed for name, passed in verdicts.items() if name not in unjudged)
     assert record["device"] == "cpu"
     assert record["versions"]["torch"] == torch.__version__
     json.dumps(record, allow_nan=False)
@@ -40,18 +45,48 @@ def test_all_that_applies_on_a_cpu_passes(record):
 
 def test_a_step_is_timed_and_its_memory_unknown_on_a_cpu(record):
     (step,) = (check["numbers"] for check in record["checks"] if check["name"] == "step")
-    assert step["sample_forwards"] == 2 * (9 + 1)  # t = 0.98: nine steps of inversion, and one
+    # t = 0.98: nine steps of inversion up to t + tau, or ten, and one with three negatives.
+    assert 2 * 9 + 5 <= step["sample_forwards"] <= 2 * 10 + 5
     assert 0 < step["unet_seconds"] < step["seconds"]
     assert step["peak_gib"] is None
-    assert (step["aim_gib"], step["paper_gib"]) == (12.0, 39.2)
+    assert 0 < step["foreseen_gib"] < 1
+    assert (step["moonshot_gib"], step["aim_gib"], step["paper_gib"]) == (8.0, 12.0, 39.2)
+
+
+def test_a_step_is_of_the_papers_settings_with_all_levels_of_the_grid(monkeypatch):
+    asked = []
+    monkeypatch.setattr(gpu_check.Text3D, "build", lambda self, _: asked.append(self) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        gpu_check.check_step(CPU, size=16, model="tiny")
+    (run,) = asked
+    assert (run.distance, run.radius, run.perp_neg) == ((1.5, 2.0), 2.0, 1.0)
+    assert (run.levels, run.log2_table_size, run.num_samples) == (16, 19, 512)
+    assert run.rule_settings["entropy"] == 0.3
+    assert run.progressive_share == 0.0
+
+
+def test_what_guidance_does_is_a_table_of_400_sample_forwards(record, monkeypatch):
+    (found,) = (check for check in record["checks"] if check["name"] == "guidance")
+    assert list(found["numbers"]) == ["t", STRENGTH, SPREAD, DEVIATION]
+    assert all(len(row) == 10 for row in found["numbers"].values())
+    assert "random weights" in found["note"]
+    model = StableDiffusion.from_pretrained("tiny")
+    monkeypatch.setattr(gpu_check.StableDiffusion, "from_pretrained", lambda *_, **__: model)
+    again = gpu_check.check_guidance(CPU, model="tiny")
+    assert model.num_forwards == 400
+    assert again.numbers == found["numbers"]
 
 
 def test_the_summary_says_each_verdict(record):
     lines = summary(record)
-    assert len(lines) == 1 + len(record["checks"])
+    assert len(lines) == 1 + len(record["checks"]) + 4
     assert any(line.startswith("passed   render, table: image ") for line in lines)
     assert "left out hash grid, tinycudann: not installed" in lines
-    assert "peak_gib not known" in lines[-1]
+    assert any(
+        line.startswith("measured step: ") and "peak_gib not known" in line for line in lines
+    )
+    assert lines[-4].split() == ["t", *(f"{k / 10:g}" for k in range(1, 11))]
+    assert lines[-1].strip().startswith("std of κ ")
 
 
 def test_another_image_fails_the_render(monkeypatch):

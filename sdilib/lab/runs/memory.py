@@ -1,7 +1,8 @@
 """How much memory a 3D run will take at its peak, foreseen before it starts, and what a run has taken.
 
 The constants are measured on one CPU thread by tests/benchmarks/bench_deferred.py, and allow for a fog that
-light goes through, which takes up to half as much again; those of CUDA follow from the tensors' sizes. What is foreseen is the render with its graph and the
+light goes through, which takes up to half as much again; those of CUDA, of a wider network and of an environment follow
+from the tensors' sizes. What is foreseen is the render with its graph and the
 autoencoder; models, parameters and the UNet's activations are small beside them or there already.
 """
 
@@ -19,11 +20,12 @@ __all__ = ["free_bytes", "peak_bytes", "render_bytes", "require_memory", "reset_
 
 _GIB = 2**30
 _IN_BALL = 0.5  # share of an image's samples that lie in the ball; of a patch's in the middle all
-_SAMPLE = 430  # bytes per sample, without the hash grid
+_SAMPLE, _UNIT = 174, 8  # bytes per sample, and per sample and unit of the small network
 _LEVEL = {"numba": 12, "torch": 450, "tinycudann": 12}  # bytes per sample and level of the grid
 _LEVEL_ON_CUDA = 200
 _NORMALS = 1.8
 _RAY = 700  # bytes per ray that no graph is kept of, the allocator's gaps among them
+_BEHIND = 400  # bytes per ray that an environment's graph takes
 _LOADED = 10 * 2**20  # whatever the size
 # Images of the autoencoder's widest layer that are alive together, measured on "mini" and "sd21" shapes.
 _LAYERS = {"encoder": 28, "decoder": 18}
@@ -36,6 +38,7 @@ def render_bytes(
     num_samples: int,
     rays_per_patch: int = 0,
     levels: int = 12,
+    hidden: int = 32,
     backend: str = "numba",
     normals: bool = False,
     cuda: bool = False,
@@ -47,6 +50,7 @@ def render_bytes(
         num_samples: along a ray through the centre.
         rays_per_patch: 0 keeps the graph of all rays.
         levels: of the hash grid.
+        hidden: width of the small network.
         backend: of the hash grid, one of `sdilib.nerf.hash_grid.BACKENDS`.
         normals: whether they are rendered.
         cuda: whether on a CUDA device.
@@ -55,7 +59,8 @@ def render_bytes(
     whole = _IN_BALL * rays
     samples = num_samples * (min(rays_per_patch, whole) if deferred else whole)
     level = _LEVEL_ON_CUDA if cuda and backend == "numba" else _LEVEL[backend]
-    graph = samples * (_SAMPLE + level * levels) * (_NORMALS if normals else 1)
+    sample = _SAMPLE + _UNIT * hidden + level * levels
+    graph = samples * sample * (_NORMALS if normals else 1)
     return int(_LOADED + graph + _RAY * rays * deferred)
 
 
@@ -78,14 +83,16 @@ def run_bytes(config: Text3D, model: StableDiffusion, rays_per_patch: int) -> in
         num_samples=config.num_samples,
         rays_per_patch=rays_per_patch,
         levels=config.levels,
+        hidden=config.hidden,
         backend=config.backend,
         normals=config.penalties.normals or config.shading > 0,
         cuda=model.device.type == "cuda",
     )
     pixels = config.cameras * config.size**2
     codec = pixels * model.codec_width * _LAYERS[config.through]
+    behind = _BEHIND * rays if config.background == "environment" else 0
     # A patch's graph begins when the autoencoder's has gone.
-    return max(render, codec) if 0 < rays_per_patch < rays else render + codec
+    return behind + (max(render, codec) if 0 < rays_per_patch < rays else render + codec)
 
 
 def free_bytes(device: torch.device) -> int | None:

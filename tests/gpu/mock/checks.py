@@ -124,7 +124,9 @@ def main(root: str) -> None:
     from sdilib.stable_diffusion import StableDiffusion
     from sdilib.text_to_3d import Text3D
 
-    found: dict[str, Any] = {"checks": check_gpu("cuda", size=16, model="tiny")["checks"]}
+    small_step: dict[str, Any] = {"device": "cuda", "size": 16, "model": "tiny"}
+    small_step |= {"num_samples": 16, "log2_table_size": 10}
+    found: dict[str, Any] = {"checks": check_gpu(**small_step)["checks"]}
     model = StableDiffusion.from_pretrained("tiny", device="cuda")
     found["model"] = [str(model.device), str(next(model._unet.parameters()).dtype)]
 
@@ -138,7 +140,7 @@ def main(root: str) -> None:
             "orientation": 0.1,
             "convexity": 0.1,
             "z_variance": 0.1,
-            "background": "random",
+            "background": "environment",
             "perp_neg": 1.0,
             "kappa": "gradient descent",
         },

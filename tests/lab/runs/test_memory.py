@@ -47,7 +47,8 @@ def test_plain_memory_grows_with_the_image_and_deferred_memory_hardly():
 
 
 @pytest.mark.parametrize(
-    "changed", [{"levels": 20}, {"backend": "torch"}, {"normals": True}, {"cuda": True}]
+    "changed",
+    [{"levels": 20}, {"hidden": 64}, {"backend": "torch"}, {"normals": True}, {"cuda": True}],
 )
 def test_what_takes_more_is_foreseen_as_more(changed):
     assert render_bytes(rays=4096, num_samples=64, **changed) > render_bytes(
@@ -60,7 +61,13 @@ def test_a_patch_as_large_as_the_image_is_plain(tiny):
 
 
 @pytest.mark.parametrize(
-    ("changed", "more"), [({"render_size": 64}, False), ({"shading": 0.5}, True)]
+    ("changed", "more"),
+    [
+        ({"render_size": 64}, False),
+        ({"shading": 0.5}, True),
+        ({"hidden": 64}, True),
+        ({"background": "environment"}, True),
+    ],
 )
 def test_small_renders_take_less_and_lit_ones_more(tiny, changed, more):
     plain, other = run_bytes(LARGE, tiny, 0), run_bytes(replace(LARGE, **changed), tiny, 0)
