@@ -141,6 +141,17 @@ class Camera:
         return tuple(view_word(*pose) for pose in zip(*angles, strict=True))
 
     @property
+    def view_shares(self) -> Float[Tensor, "batch 4"]:
+        """How much of each of `VIEWS` a view is: in each row numbers in [0, 1] that sum to 1.
+
+        Linear in the azimuth between front (0 degrees), side (90) and back (180); all overhead where the word is.
+        """
+        turn = ((self.azimuth_degrees.double() + 180) % 360 - 180).abs() / 90
+        above = (self.elevation_degrees >= OVERHEAD_DEGREES).double()
+        around = [(1 - turn).clamp(min=0), 1 - (turn - 1).abs(), (turn - 1).clamp(min=0)]
+        return torch.stack([*(share * (1 - above) for share in around), above], 1)
+
+    @property
     def axes(self) -> Float[Tensor, "batch 3 3"]:
         """The camera's unit vectors in its rows: right, up, back (towards the viewer)."""
         a, e = torch.deg2rad(self.azimuth_degrees), torch.deg2rad(self.elevation_degrees)

@@ -7,6 +7,7 @@ Perp-Neg and never takes the empty prompt's place. What is counted everywhere is
 sample-forwards: one sample through the network once.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -16,13 +17,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sdilib.checks import NonFiniteError, finite, reject
-from sdilib.schedule import NoiseSchedule, Time
+from sdilib.schedule import NoiseSchedule, Time, spread
 
 __all__ = [
     "Condition",
     "Denoiser",
     "GuidedDenoiser",
     "PromptEmbeddings",
+    "azimuth_weights",
     "classifier_free_guidance",
     "perp_neg",
     "require_finite",
@@ -57,17 +59,18 @@ class PromptEmbeddings:
         conditional: y.
         unconditional: the empty prompt.
         negatives: prompts to keep away from, for Perp-Neg.
-        negative_weights: one number of at least 0 per negative.
+        negative_weights: of at least 0, for each negative one number, or one per item.
         texts: what the prompt says, one per item; () where it was never a text.
 
     Raises:
-        ValueError: numbers of negatives and weights differ, or a weight is negative or not finite.
+        ValueError: numbers of negatives and weights differ, or of a weight's items and the batch; a
+            weight that is negative or not finite.
     """
 
     conditional: Condition
     unconditional: Condition
     negatives: tuple[Condition, ...] = ()
-    negative_weights: tuple[float, ...] = ()
+    negative_weights: tuple[float | Float[Tensor, " batch"], ...] = ()
     texts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -77,8 +80,13 @@ class PromptEmbeddings:
             expected = f"{count} numbers, one per negative prompt"
             reject("negative_weights", self.negative_weights, expected)
         for weight in self.negative_weights:
-            if finite("negative_weights", weight) < 0:
-                reject("negative_weights", weight, "numbers of at least 0")
+            given = weight.tolist() if isinstance(weight, Tensor) else weight
+            each = given if isinstance(given, list) else [given]
+            if isinstance(weight, Tensor) and len(each) != len(self):
+                expected = f"one number, or one for each of {len(self)} items"
+                reject("negative_weights", given, expected)
+            if any(finite("negative_weights", number) < 0 for number in each):
+                reject("negative_weights", given, "numbers of at least 0")
 
     def __len__(self) -> int:
         """Return the batch size."""
@@ -99,8 +107,9 @@ class PromptEmbeddings:
 
         negatives = tuple(map(rows, self.negatives))
         both = rows(self.conditional), rows(self.unconditional)
+        weights = tuple(rows(w) if isinstance(w, Tensor) else w for w in self.negative_weights)
         texts = tuple(self.texts[i] for i in items.tolist()) if self.texts else ()
-        return PromptEmbeddings(*both, negatives, self.negative_weights, texts)
+        return PromptEmbeddings(*both, negatives, weights, texts)
 
     def without_negatives(self) -> "PromptEmbeddings":
         """Return the prompt and the empty prompt alone."""
@@ -154,7 +163,7 @@ def perp_neg(
     conditional: Float[Tensor, " batch *shape"],
     unconditional: Float[Tensor, " batch *shape"],
     negatives: Sequence[Float[Tensor, " batch *shape"]],
-    weights: Sequence[float],
+    weights: Sequence[float | Float[Tensor, " batch"]],
     guidance_scale: float,
 ) -> Float[Tensor, " batch *shape"]:
     """Return eq. 3 with the negatives' part perpendicular to the prompt's direction taken away.
@@ -166,7 +175,7 @@ def perp_neg(
         conditional: e_y.
         unconditional: e_∅.
         negatives: e of each negative prompt.
-        weights: of at least 0, one per negative.
+        weights: of at least 0, for each negative one number, or one per item.
         guidance_scale: gamma. Where it is negative, as in an inversion, the negatives attract.
 
     Source: Perp-Neg, Armandpour et al., 2304.04968.
@@ -178,12 +187,38 @@ def perp_neg(
     for negative, weight in zip(negatives, weights, strict=True):
         away = negative - unconditional
         guided = guided - weight * (
+        weight = spread(weight, away) if isinstance(weight, Tensor) else weight
             away - (away * direction).sum(dims, keepdim=True) / length * direction
         )
     return unconditional + guidance_scale * guided
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+def azimuth_weights(
+    shares: Float[Tensor, "batch 4"],
+) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+    """Return the weights of "front view" and "side view" as negatives: what a view is not.
+
+    Seen from the front, the side weighs 1.57 and the front nothing; from the side the front 1.57; from behind the front
+    1.97 and the side 0.39, between them exponentials of half the share; from above nothing.
+
+    Args:
+        shares: of each view's words, as `Camera.view_shares`.
+
+    Source: Perp-Neg, 2304.04968, with the constants of threestudio.
+    """
+    front, side, back, overhead = shares.unbind(1)
+
+    def missing(share: Tensor) -> Tensor:
+        """0 where all of the view is that, 1 - exp(-1/2) where nothing is."""
+        return (-share / 2).exp() - math.exp(-1 / 2)
+
+    behind = (back > 0).to(shares)
+    of_front = 4 * missing(front) + behind * missing(side)
+    of_side = (4 - 3 * behind) * missing(side)
+    return of_front * (1 - overhead), of_side * (1 - overhead)
+
+
 class GuidedDenoiser:
     """The paper's eps(x, t, y): a denoiser with its prompt and guidance scale fixed.
 

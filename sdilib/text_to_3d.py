@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sdilib.cameras import LIMITS, VIEWS, Camera, sample_cameras
 from sdilib.checks import ends, finite, in_range, one_of, positive_int, reject
-from sdilib.denoiser import PromptEmbeddings, require_finite, with_view
+from sdilib.denoiser import PromptEmbeddings, azimuth_weights, require_finite, with_view
 from sdilib.distill import THROUGH, Codec, Enlarged, Step, check_run, distill_step
 from sdilib.guidance import Rule, View
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
@@ -57,9 +57,13 @@ class Text3D:
             those of `INVERSION`. `Text3D.of` takes them among the others.
         view_words: whether the words of each camera's view are appended to the prompt (DreamFusion,
             2209.14988).
-        perp_neg: 0, or the weight of the prompt with each of the other views' words as a negative
-            (Perp-Neg, 2304.04968), which costs 3 more sample-forwards per item and guided
-            prediction; inversions are without negatives.
+        view_embeddings: "word", or "blended": of the embeddings with front, side and back, by the
+            azimuth (see `Camera.view_shares`), as threestudio does with Perp-Neg.
+        perp_neg: 0, or the weight of the prompt with other views' words as negatives (Perp-Neg,
+            2304.04968); inversions are without them.
+        perp_neg_by: "constant" is that weight for each of the other views, which costs 3 more
+            sample-forwards per item and guided prediction; "azimuth" multiplies `azimuth_weights` by
+            it, for front and side alone, which costs 2.
         steps: of the distillation.
         cameras: views per step.
         updates: optimiser steps towards each target.
@@ -119,7 +123,9 @@ class Text3D:
     rule: str = "sdi"
     rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     view_words: bool = True
+    view_embeddings: str = "word"
     perp_neg: float = 0.0
+    perp_neg_by: str = "constant"
     steps: int = 60
     cameras: int = 4
     updates: int = 3
@@ -177,6 +183,8 @@ class Text3D:
         if whole.get("kappa") == "cached":
             reject("kappa", "cached", "another one in 3D, where not the rule alone moves the image")
         choices = {
+            "view_embeddings": ("word", "blended"),
+            "perp_neg_by": ("constant", "azimuth"),
             "through": THROUGH,
             "t_schedule": T_SCHEDULES,
             "backend": BACKENDS,
@@ -203,6 +211,8 @@ class Text3D:
             object.__setattr__(self, name, pair)  # one form, whether it came from JSON or not
         if in_range("perp_neg", self.perp_neg, 0, 1e6) and not self.view_words:
             reject("perp_neg", self.perp_neg, "0 where view_words is False")
+        if self.view_embeddings != "word" and not self.view_words:
+            reject("view_embeddings", self.view_embeddings, "'word' where view_words is False")
         for name in ("overhead_share", "progressive_share", "shading", "textureless"):
             in_range(name, getattr(self, name), 0, 1)
         in_range("progressive_start", self.progressive_start, 0, self.progressive_share)
@@ -316,19 +326,26 @@ class Built3D:
         Args:
             camera: the views.
         """
-        prompt, weight = self.config.prompt, self.config.perp_neg
-        if not self.config.view_words:
-            return self.model.embed([prompt] * len(camera))
-        asked = self.model.embed([with_view(prompt, view) for view in camera.views])
-        if not weight:
+        config, embed = self.config, self.model.embed
+        if not config.view_words:
+            return embed([config.prompt] * len(camera))
+        said = {view: with_view(config.prompt, view) for view in VIEWS}
+        asked, shares = embed([said[view] for view in camera.views]), camera.view_shares
+        if config.view_embeddings == "blended":
+            each = embed(list(said.values())).conditional
+            blended = torch.einsum("bv,v...->b...", shares.to(each), each)
+            asked = replace(asked, conditional=blended)
+        if not config.perp_neg:
             return asked
-        others = [
-            [with_view(prompt, other) for other in VIEWS if other != view] for view in camera.views
-        ]
-        negatives = tuple(
-            self.model.embed(texts).conditional for texts in zip(*others, strict=True)
-        )
-        return replace(asked, negatives=negatives, negative_weights=(weight,) * len(negatives))
+        if config.perp_neg_by == "azimuth":
+            others = [["front", "side"]] * len(camera)
+            weights = tuple(config.perp_neg * each for each in azimuth_weights(shares))
+        else:
+            others = [[other for other in VIEWS if other != view] for view in camera.views]
+            weights = (config.perp_neg,) * (len(VIEWS) - 1)
+        negatives = (embed([said[view] for view in views]) for views in zip(*others, strict=True))
+        rows = tuple(each.conditional for each in negatives)
+        return replace(asked, negatives=rows, negative_weights=weights)
 
     def steps(self, first_step: int = 0) -> Iterator[Step]:
         """Distil, one step per iteration (Algorithms 1 and 2).

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdilib.cameras import Camera, sample_cameras
+from sdilib.cameras import OVERHEAD_DEGREES, VIEWS, Camera, sample_cameras
 from sdilib.lab.world.render import WorldCamera, _frame
 from sdilib.seeds import generator as generator_at
 
@@ -113,3 +113,19 @@ def test_an_item_draws_what_it_would_draw_alone():
 def test_what_cannot_be_drawn_is_refused(call, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         call()
+
+
+def test_how_much_of_each_view_a_view_is():
+    camera = Camera.around([0, 45, -90, 120, 180, -360])
+    expected = [
+        [1, 0, 0, 0],
+        [0.5, 0.5, 0, 0],
+        [0, 1, 0, 0],
+        [0, 2 / 3, 1 / 3, 0],
+        [0, 0, 1, 0],
+        [1, 0, 0, 0],
+    ]
+    torch.testing.assert_close(camera.view_shares, torch.tensor(expected, dtype=torch.float64))
+    above = Camera.around([0, 100], elevation_degrees=OVERHEAD_DEGREES)
+    assert above.view_shares.tolist() == [[0, 0, 0, 1]] * 2
+    assert VIEWS == ("front", "side", "back", "overhead")  # the columns

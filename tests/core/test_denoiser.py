@@ -3,10 +3,12 @@ import math
 import pytest
 import torch
 
+from sdilib.cameras import Camera
 from sdilib.checks import NonFiniteError
 from sdilib.denoiser import (
     GuidedDenoiser,
     PromptEmbeddings,
+    azimuth_weights,
     classifier_free_guidance,
     perp_neg,
     require_finite,
@@ -49,6 +51,36 @@ def test_a_negative_parallel_to_the_prompt_changes_nothing(generator):
         torch.testing.assert_close(
             perp_neg(e_y, e_0, [parallel], [1.0], 7.5), classifier_free_guidance(e_y, e_0, 7.5)
         )
+
+
+def test_perp_neg_weighs_each_item_by_its_own_number(generator):
+    e_y, e_0, e_n = torch.randn(3, 3, 4, 2, 2, dtype=torch.float64, generator=generator)
+    weights = torch.tensor([0.0, 0.5, 2.0], dtype=torch.float64)
+    together = perp_neg(e_y, e_0, [e_n, e_y + e_n], [weights, 0.7], 7.5)
+    for i, weight in enumerate(weights.tolist()):
+        one = [each[i : i + 1] for each in (e_y, e_0, e_n, e_y + e_n)]
+        alone = perp_neg(one[0], one[1], one[2:], [weight, 0.7], 7.5)
+        torch.testing.assert_close(together[i : i + 1], alone)
+
+
+def test_the_weights_of_views_that_are_not_seen_follow_the_azimuth():
+    # threestudio's, of whose rounded constants ours are the exact ones: (4, .5, -2.426) for front and side seen from before,
+    # (1, .5, +.967) for the front and (1, .5, -.606) for the side seen from behind; a exp(-b share) + c.
+    azimuths = [0, 30, 60, 90, 120, 150, 180]
+    of_front, of_side = azimuth_weights(Camera.around([*azimuths, -30]).view_shares)
+    for azimuth, front, side in zip(azimuths, of_front.tolist(), of_side.tolist(), strict=False):
+        if azimuth <= 90:
+            share = 1 - azimuth / 90
+            theirs = 4 * math.exp(-0.5 * share) - 2.426, 4 * math.exp(-0.5 * (1 - share)) - 2.426
+        else:
+            share = 2 - azimuth / 90
+            theirs = math.exp(-0.5 * share) + 0.967, math.exp(-0.5 * share) - 0.606
+        assert (front, side) == pytest.approx(theirs, abs=1e-3)
+    assert float(of_front[0]) == pytest.approx(0, abs=1e-12)  # what is seen is no negative
+    assert float(of_side[3]) == pytest.approx(0, abs=1e-12)
+    assert (float(of_front[-1]), float(of_side[-1])) == (float(of_front[1]), float(of_side[1]))
+    above = azimuth_weights(Camera.around([0, 90], elevation_degrees=70).view_shares)
+    assert torch.stack(above).tolist() == [[0, 0], [0, 0]]
 
 
 def test_perp_neg_is_finite_where_the_prompt_has_no_direction(generator):
@@ -124,6 +156,9 @@ def test_rows_are_selected_together(generator):
     torch.testing.assert_close(some.negatives[0], rows[2][[2, 0, 2]])
     assert some.negative_weights == (0.5,)
     assert some.without_negatives().negatives == ()
+    of_items = PromptEmbeddings(rows[0], rows[1], (rows[2],), (torch.tensor([0.1, 0.2, 0.3]),))
+    (weights,) = of_items.select(torch.tensor([2, 0, 2])).negative_weights
+    assert torch.equal(weights, torch.tensor([0.3, 0.1, 0.3]))
 
 
 def test_a_condition_may_be_several_tensors_by_name(scripted, generator):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sdilib.cameras import Camera, sample_cameras
+from sdilib.denoiser import azimuth_weights
 from sdilib.distill import distill_step
 from sdilib.guidance import Update, View
 from sdilib.inversion import DDIMInversion
@@ -382,6 +383,35 @@ def test_the_other_views_are_negatives(tiny):
         assert torch.equal(torch.stack([row[item] for row in asked.negatives]), said)
 
 
+def test_negatives_by_azimuth_are_front_and_side_each_with_its_views_weight(tiny):
+    camera = Camera.around([0, 120])
+    asked = changed(perp_neg=0.5, perp_neg_by="azimuth").build(tiny).prompt_of(camera)
+    for view, rows in zip(("front", "side"), asked.negatives, strict=True):
+        assert torch.equal(rows, tiny.embed([f"a red mug, {view} view"] * 2).conditional)
+    expected = [0.5 * each for each in azimuth_weights(camera.view_shares)]
+    assert torch.equal(torch.stack(asked.negative_weights), torch.stack(expected))
+    plain, pushed = (
+        next(changed(**settings).build(tiny).steps())
+        for settings in ({}, {"perp_neg": 1.0, "perp_neg_by": "azimuth"})
+    )
+    assert pushed.update.num_forwards == plain.update.num_forwards + 2 * SMALL.cameras
+    assert not torch.equal(pushed.update.eps, plain.update.eps)
+
+
+def test_embeddings_of_views_may_be_blended_by_the_azimuth(tiny):
+    built = changed(view_embeddings="blended").build(tiny)
+    camera = Camera.around([0, -45, 150, 180])
+    asked = built.prompt_of(camera).conditional
+    front, side, back = tiny.embed(
+        [f"a red mug, {view} view" for view in ("front", "side", "back")]
+    ).conditional
+    expected = [front, (front + side) / 2, side / 3 + 2 * back / 3, back]
+    torch.testing.assert_close(asked, torch.stack(expected))
+    above = Camera.around([45], elevation_degrees=70)
+    said = SMALL.build(tiny).prompt_of(above)
+    torch.testing.assert_close(built.prompt_of(above).conditional, said.conditional)
+
+
 @pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
 def test_negatives_cost_three_forwards_an_item_and_change_the_prediction(tiny, rule):
     plain, pushed = (
@@ -447,6 +477,13 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
             {"perp_neg": 1.0, "view_words": False},
             "perp_neg=1.0: expected 0 where view_words is False",
         ),
+        ({"perp_neg_by": "view"}, "perp_neg_by='view': expected one of constant, azimuth"),
+        ({"view_embeddings": "mixed"}, "view_embeddings='mixed': expected one of word, blended"),
+        (
+            {"view_embeddings": "blended", "view_words": False},
+            "view_embeddings='blended': expected 'word' where view_words is False",
+        ),
+        ({"inversion_start": 2.0}, r"inversion_start=2.0: expected a number in \[0, 1\]"),
         ({"progressive_share": 1.5}, "progressive_share=1.5"),
         (
             {"progressive_start": 0.5, "progressive_share": 0.4},

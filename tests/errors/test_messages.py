@@ -250,6 +250,10 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         lambda: PromptEmbeddings(X0, X0, (X0,), (-1.0,)),
         "negative_weights=-1.0: expected numbers of at least 0",
     ),
+    "negative weights of items": (
+        lambda: PromptEmbeddings(X0, X0, (X0,), (torch.ones(2),)),
+        "negative_weights=[1.0, 1.0]: expected one number, or one for each of 1 items",
+    ),
     "weight of a negative": (
         lambda: PromptEmbeddings(X0, X0, (X0,), (math.nan,)),
         f"negative_weights=nan: {FINITE}",
