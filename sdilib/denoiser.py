@@ -26,6 +26,7 @@ __all__ = [
     "PromptEmbeddings",
     "azimuth_weights",
     "classifier_free_guidance",
+    "not_finite",
     "perp_neg",
     "require_finite",
     "with_view",
@@ -186,14 +187,13 @@ def perp_neg(
     length = (direction**2).sum(dims, keepdim=True).clamp_min(torch.finfo(direction.dtype).tiny)
     for negative, weight in zip(negatives, weights, strict=True):
         away = negative - unconditional
-        guided = guided - weight * (
         weight = spread(weight, away) if isinstance(weight, Tensor) else weight
+        guided = guided - weight * (
             away - (away * direction).sum(dims, keepdim=True) / length * direction
         )
     return unconditional + guidance_scale * guided
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 def azimuth_weights(
     shares: Float[Tensor, "batch 4"],
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
@@ -219,6 +219,7 @@ def azimuth_weights(
     return of_front * (1 - overhead), of_side * (1 - overhead)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class GuidedDenoiser:
     """The paper's eps(x, t, y): a denoiser with its prompt and guidance scale fixed.
 
@@ -289,15 +290,25 @@ def require_finite(where: str, **named: Tensor | Sequence[Tensor]) -> None:
     Raises:
         NonFiniteError: names the first of them that is not finite.
     """
+    if problem := not_finite(where, **named):
+        raise NonFiniteError(problem)
+
+
+def not_finite(where: str, **named: Tensor | Sequence[Tensor]) -> str:
+    """Return a sentence that names the first tensor with nan or infinity; "" if there is none. Asks the device once.
+
+    Args:
+        where: of the run.
+        **named: what is looked at, in this order.
+    """
     each = {name: [of] if isinstance(of, Tensor) else list(of) for name, of in named.items()}
     good = [value.isfinite().all() for values in each.values() for value in values]
     if bool(torch.stack(good).all()):
-        return
-    for name, values in each.items():
-        broken = sum(int((~value.isfinite()).sum()) for value in values)
-        if broken:
-            raise NonFiniteError(
-                f"{name}={broken} of {sum(v.numel() for v in values)} values not finite {where}: "
-                "expected finite numbers; a smaller guidance scale, a smaller learning rate or "
-                "float32 may help"
-            )
+        return ""
+    counts = {name: sum(int((~v.isfinite()).sum()) for v in of) for name, of in each.items()}
+    name, broken = next((name, count) for name, count in counts.items() if count)
+    return (
+        f"{name}={broken} of {sum(v.numel() for v in each[name])} values not finite {where}: "
+        "expected finite numbers; a smaller guidance scale, a smaller learning rate or "
+        "float32 may help"
+    )

@@ -4,9 +4,10 @@
 such as an image, and `text_to_3d` for one that cameras look at.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -14,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from sdilib.cameras import Camera
-from sdilib.checks import one_of, positive_int, reject
-from sdilib.denoiser import PromptEmbeddings, require_finite
+from sdilib.checks import NonFiniteError, one_of, positive_int, reject
+from sdilib.denoiser import PromptEmbeddings, not_finite, require_finite
 from sdilib.guidance import Rule, Update, View
 from sdilib.scenes import Rendering, Scene
 from sdilib.schedule import TimeSchedule
@@ -24,6 +25,10 @@ from sdilib.seeds import Generators, generator
 __all__ = ["THROUGH", "Codec", "Enlarged", "Step", "distill", "distill_step"]
 
 THROUGH = ("encoder", "decoder")
+MOST_SKIPPED = 5
+"""Steps in a row that are not finite, at which a run stops; fewer are skipped."""
+
+_log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -102,6 +107,9 @@ class Step:
         gradient_norm: root mean square of the gradient pushed into the scene, in latents, or in
             pixels where a decoded target is regressed onto; one number per item.
         measured: what the scene measured of its last render, by name: its penalty, a mean opacity.
+        skipped: 0 for a step that was made. For one that was not, since a number was not finite, how many
+            in a row were not, with it; the optimiser has changed nothing, or by the first of several
+            updates.
         render: gives the scene's render *now*, after the step, detached; called only where an image
             is wanted.
         camera: the views; None for a scene that has one only.
@@ -115,6 +123,18 @@ class Step:
     measured: Mapping[str, Float[Tensor, ""]]
     render: Callable[[], Tensor]
     camera: Camera | None = None
+    skipped: int = 0
+
+
+class _Pull(NamedTuple):
+    """What draws the scene: the gradient head - target of one of its heads, its latents or its image.
+
+    The first is given: a rule's is exact, and a target has been rounded.
+    """
+
+    head: int
+    gradient: Tensor
+    target: Tensor
 
 
 def distill_step(
@@ -129,11 +149,12 @@ def distill_step(
     codec: Codec | None = None,
     through: str = "encoder",
     updates: int = 1,
+    skipped: int = 0,
 ) -> Step:
     """Make one step of Algorithm 1 or 2, and return it complete.
 
-    Settings are not checked here but where a run begins. The device is asked once whether all is
-    finite, before anything changes.
+    Settings are not checked here but where a run begins. The device is asked once per update whether
+    all is finite, before anything changes; where it is not, the step is skipped, with a warning.
 
     Args:
         scene: what is optimised, in place; it looks where it is to be seen from.
@@ -148,10 +169,12 @@ def distill_step(
             "encoder", or regression of the render onto the update's target run through the
             "decoder" and clamped to [0, 1].
         updates: optimiser steps towards the rule's targets; the UNet is asked once.
+        skipped: how many steps in a row were skipped before this one.
 
     Raises:
         ValueError: as many prompts as there are views are wanted, and an `Update` from the rule.
-        NonFiniteError: the latents, the rule's gradient or the parameters are not finite.
+        NonFiniteError: the latents, the rule's gradient, the parameters' or what it would make of them are
+            not finite for the fifth step in a row; at once for parameters, from which nothing leads back.
     """
     encoder, decoder = (
         codec if scene.space == "pixels" and through == way else None for way in THROUGH
@@ -177,31 +200,57 @@ def distill_step(
         name = getattr(rule, "__qualname__", type(rule).__name__)
         returned = f"{name}, which returned {type(update).__name__}"
         reject("rule", returned, "one that returns an Update")
-    gradients, targets = [update.gradient], [update.target]
-    if decoder is not None:
-        with torch.no_grad():
-            targets = [decoder.decode(update.target).clamp(0, 1)]
-        gradients = [image - targets[0]]
-    if update.image_gradient is not None:
-        gradients.append(update.image_gradient)
-        targets.append(image - update.image_gradient)
-    times = f"{float(t.min()):.3g}" + (f" … {float(t.max()):.3g}" if len(t) > 1 else "")
-    where, parameters = f"at step {step} (t = {times})", list(scene.parameters())
-    require_finite(where, x0=x0, gradient=gradients, parameters=parameters)
+    between = codec if scene.space == "pixels" else None
+    pulls = _pulls(update, image, between, through)
+    gradients = [pull.gradient for pull in pulls]
     norm = gradients[0].flatten(1).square().mean(1).sqrt()
+    parameters, where, problem = list(scene.parameters()), _where(step, t, skipped), ""
     for again in range(updates):
         if again:
             seen, heads = look()
-            gradients = [h.detach() - goal for h, goal in zip(heads, targets, strict=False)]
+            gradients = [heads[p.head].detach() - p.target for p in pulls]
         optimizer.zero_grad(set_to_none=True)
-        _pull(heads[: len(targets)], gradients, seen.penalty)
+        _push([heads[pull.head] for pull in pulls], gradients, seen.penalty)
+        slopes = [each.grad for each in parameters if each.grad is not None]
+        known = {"x0": x0, "gradient": gradients, "parameters": parameters}
+        problem = not_finite(where, **known, parameter_gradients=slopes)
+        if problem:
+            _skip(problem, skipped + 1, parameters)
+            optimizer.zero_grad(set_to_none=True)
+            break
         optimizer.step()
     measured = {name: value.detach() for name, value in seen.measured.items()}
     now = lambda: scene.render().image.detach().clone()  # noqa: E731
-    return Step(step, t, x0, update, norm, measured, now, view.camera)
+    row = skipped + 1 if problem else 0
+    return Step(step, t, x0, update, norm, measured, now, view.camera, row)
 
 
-def _pull(heads: list[Tensor], gradients: list[Tensor], penalty: Tensor | None) -> None:
+@torch.no_grad()
+def _pulls(update: Update, image: Tensor, codec: Codec | None, through: str) -> list[_Pull]:
+    """What an update makes of a render; without a codec, of latents."""
+    pulls = [_Pull(0, update.gradient, update.target)]
+    if codec is not None and through == "decoder":
+        target = codec.decode(update.target).clamp(0, 1)
+        pulls = [_Pull(0, image - target, target)]
+    if update.image_gradient is not None:
+        pulls.append(_Pull(1, update.image_gradient, image - update.image_gradient))
+    return pulls
+
+
+def _where(step: int, t: Tensor, skipped: int) -> str:
+    times = f"{float(t.min()):.3g}" + (f" … {float(t.max()):.3g}" if len(t) > 1 else "")
+    return f"at step {step} (t = {times})" + (f", {skipped + 1} steps in a row" if skipped else "")
+
+
+def _skip(problem: str, row: int, parameters: list[Tensor]) -> None:
+    """Say that a step is skipped, or refuse to go on."""
+    lost = not bool(torch.stack([each.isfinite().all() for each in parameters]).all())
+    if lost or row >= MOST_SKIPPED:
+        raise NonFiniteError(problem)
+    _log.warning("skipped, with the optimiser as it was: %s", problem)
+
+
+def _push(heads: list[Tensor], gradients: list[Tensor], penalty: Tensor | None) -> None:
     """Push gradients of the render, or of its latents, into the scene, and the penalty's.
 
     The penalty is weighed against half the *mean* squared distance to the target, the gradient being
@@ -226,6 +275,7 @@ def distill(
     seeds: int | Sequence[int] = 0,
     codec: Codec | None = None,
     first_step: int = 0,
+    skipped: int = 0,
 ) -> Iterator[Step]:
     """Distill a rule's denoiser into a scene with one view, one optimiser step per iteration.
 
@@ -246,14 +296,15 @@ def distill(
         seeds: one for each item, or one number: then item i has that number plus i.
         codec: between pixels and latents, for scenes in pixels.
         first_step: where to go on in a resumed run; `num_steps` is a finished one, with no step left.
+        skipped: of the step before it, in a resumed run.
 
     Yields:
-        Each step, detached.
+        Each step, detached; one whose numbers are not finite is skipped, see `distill_step`.
 
     Raises:
         ValueError: an argument outside its range, or a scene in pixels without a codec.
-        NonFiniteError: the latents, the rule's gradient or the scene's parameters are not finite;
-            names the tensor and the step.
+        NonFiniteError: the scene's parameters are not finite, or the latents or gradients of
+            `MOST_SKIPPED` steps in a row; names the tensor and the step.
     """
     times = TimeSchedule(t_schedule, t_start, t_end)
     check_run(scene, rule, num_steps=num_steps, first_step=first_step, codec=codec)
@@ -267,9 +318,11 @@ def distill(
             [generator(seed, step, purpose) for seed in each] for purpose in ("time", "guidance")
         )
         t = times.at(step, num_steps, generator=time, batch=batch)
-        made = {"step": step, "optimizer": optimizer, "codec": codec}
+        made = {"step": step, "optimizer": optimizer, "codec": codec, "skipped": skipped}
         view = View(prompt, done=step / num_steps)
-        yield distill_step(scene, rule, view, t, guidance, **made)
+        done = distill_step(scene, rule, view, t, guidance, **made)
+        skipped = done.skipped
+        yield done
     require_finite(f"after step {num_steps - 1}", parameters=list(scene.parameters()))
 
 

@@ -347,18 +347,20 @@ class Built3D:
         rows = tuple(each.conditional for each in negatives)
         return replace(asked, negatives=rows, negative_weights=weights)
 
-    def steps(self, first_step: int = 0) -> Iterator[Step]:
+    def steps(self, first_step: int = 0, skipped: int = 0) -> Iterator[Step]:
         """Distil, one step per iteration (Algorithms 1 and 2).
 
         Args:
             first_step: where to go on.
+            skipped: of the step before it.
 
         Yields:
-            Each step, complete; what it draws depends on its number and the seed alone.
+            Each step, complete, or skipped where its numbers are not finite (see `distill_step`); what it
+            draws depends on its number and the seed alone.
 
         Raises:
             EmptySceneError: nothing is left to be seen after the first tenth of the run.
-            NonFiniteError: a number is not finite.
+            NonFiniteError: too many steps in a row are not finite, or the scene is not.
         """
         config, codec = self.config, self.codec
         how = {"codec": codec, "through": config.through}
@@ -377,7 +379,9 @@ class Built3D:
             )
             t = config.times.at(number, config.steps, generator=time, batch=len(camera))
             view = View(self.prompt_of(camera), camera=camera, done=number / config.steps)
-            step = distill_step(self.scene, self.rule, view, t, guidance, step=number, **how)
+            how |= {"step": number, "skipped": skipped}
+            step = distill_step(self.scene, self.rule, view, t, guidance, **how)
+            skipped = step.skipped
             opacity = float(step.measured["opacity"])
             if opacity < _EMPTY and number > _GROWING * config.steps:
                 raise EmptySceneError(

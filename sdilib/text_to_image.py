@@ -204,17 +204,18 @@ class Built2D:
         """
         self.scene.load_state_dict(state)
 
-    def steps(self, first_step: int = 0) -> Iterator[Step]:
+    def steps(self, first_step: int = 0, skipped: int = 0) -> Iterator[Step]:
         """Distil, one step per iteration.
 
         Args:
             first_step: where to go on.
+            skipped: of the step before it.
 
         Yields:
-            Each step, complete.
+            Each step, complete, or skipped where its numbers are not finite.
 
         Raises:
-            NonFiniteError: a number is not finite.
+            NonFiniteError: too many steps in a row are not finite, or the image is not.
         """
         config = self.config
         return distill(
@@ -227,6 +228,7 @@ class Built2D:
             t_end=config.t_end,
             seeds=[config.seed],
             first_step=max(first_step, beginning_step(config.t_schedule)),
+            skipped=skipped,
         )
 
 

@@ -406,22 +406,72 @@ def test_a_penalty_is_weighed_against_the_mean_squared_distance(tiny64, generato
     torch.testing.assert_close(moved, 256 * pixels / 768)
 
 
-def test_a_gradient_that_is_not_finite_is_named_with_its_step(oracle, prompt):
-    good = torch.zeros(3, 4, 2, 2, dtype=torch.float64)
-    bad = good.clone()
-    bad[1, 0, 0, 0] = math.inf
+def broken_at(*steps, num_steps=8, value=math.inf):
+    """A rule whose gradient is 1 everywhere, but for one number at some steps of a run from t = 1 to 0.2."""
+    times = {round(1 - 0.8 * step / num_steps, 9) for step in steps}
 
     def rule(x0, t, view, generator):
-        return push(bad if float(t[0]) < 0.7 else good)(x0, t, view, generator)
+        gradient = torch.ones_like(x0)
+        if round(float(t[0]), 9) in times:
+            gradient[1, 0, 0, 0] = value
+        return push(gradient)(x0, t, view, generator)
 
-    scene = scene_of()
-    run = distill(scene, rule, prompt=prompt, num_steps=4)  # t = 1, 0.8, 0.6
-    with pytest.raises(
-        NonFiniteError,
-        match=r"^gradient=1 of 48 values not finite at step 2 \(t = 0\.6 … 0\.6\): exp",
-    ):
-        list(run)
-    assert float(scene.values.detach().abs().max()) == 0  # the bad step was not taken
+    return rule
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_a_step_that_is_not_finite_is_skipped_counted_and_said(value, prompt, caplog):
+    def run(rule, first_step=0):
+        scene = scene_of()
+        optimizer = torch.optim.Adam(scene.parameters(), lr=0.1)
+        how = {"prompt": prompt, "num_steps": 8, "optimizer": optimizer, "first_step": first_step}
+        return list(distill(scene, rule, **how)), scene.values.detach(), optimizer
+
+    steps, values, optimizer = run(broken_at(2, 5, 6, value=value))
+    assert [step.step for step in steps] == list(range(8))
+    assert [step.skipped for step in steps] == [0, 0, 1, 0, 0, 1, 2, 0]
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 3
+    assert "gradient=1 of 48 values not finite at step 2 (t = 0.8 … 0.8): exp" in messages[0]
+    # The scene and the optimiser's moments are those of the five other steps.
+    fewer, alone, other = run(broken_at(), first_step=3)
+    assert [step.skipped for step in fewer] == [0] * 5
+    assert torch.equal(values, alone)
+    one, two = (each.state_dict()["state"][0] for each in (optimizer, other))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_run_stops_at_the_fifth_step_in_a_row_that_is_not_finite(prompt):
+    scene, seen = scene_of(), []
+    run = distill(scene, broken_at(2, 3, 4, 5, 6), prompt=prompt, num_steps=8)
+    expected = (
+        r"^gradient=1 of 48 values not finite at step 6 \(t = 0\.4 … 0\.4\), 5 steps in a row: exp"
+    )
+    with pytest.raises(NonFiniteError, match=expected):
+        seen.extend(step.skipped for step in run)
+    assert scene.values.detach().max() == -2  # what the first two steps made
+
+
+def test_a_resumed_run_goes_on_counting_what_was_skipped(prompt):
+    for first_step in (3, 5, 6):
+        run = {"prompt": prompt, "num_steps": 8, "first_step": first_step}
+        with pytest.raises(NonFiniteError, match=r"at step 6 .*, 5 steps in a row"):
+            list(distill(scene_of(), broken_at(2, 3, 4, 5, 6), skipped=first_step - 2, **run))
+
+
+def test_a_gradient_of_the_parameters_that_is_not_finite_is_not_taken(prompt, caplog):
+    class Cliff(ImageScene):
+        def render(self):  # where the render is 0, its slope is infinite
+            return Rendering(self.values.sqrt())
+
+    scene = Cliff(torch.ones(3, 4, 2, 2, dtype=torch.float64))
+    with torch.no_grad():
+        scene.values[0, 0, 0, 0] = 0
+    before = scene.values.detach().clone()
+    step = one_step(scene, push(torch.ones_like(before)), prompt)
+    assert step.skipped == 1
+    assert torch.equal(scene.values.detach(), before)
+    assert "parameter_gradients=1 of 48 values not finite at step 7 (t = 0.5" in caplog.text
 
 
 def test_a_finished_run_has_no_step_left_and_none_begins_after_the_end(oracle, prompt):
@@ -438,8 +488,8 @@ def test_latents_and_predictions_that_are_not_finite_are_named_with_their_step(
     with pytest.raises(NonFiniteError, match=r"^x0=48 of 48 values not finite at step 0 "):
         list(distill(scene, SDS(oracle), prompt=prompt, num_steps=4))
     broken = scripted(lambda x_t, t, condition: x_t * math.nan)
-    run = distill(ImageScene.zeros(1, (4, 2, 2)), SDS(broken), prompt=rows(1), num_steps=4)
-    with pytest.raises(NonFiniteError, match=r"^gradient=16 of 16 values not finite at step 0 "):
+    run = distill(ImageScene.zeros(1, (4, 2, 2)), SDS(broken), prompt=rows(1), num_steps=9)
+    with pytest.raises(NonFiniteError, match=r"^gradient=16 of 16 values not finite at step 4 "):
         list(run)
 
 
@@ -471,7 +521,7 @@ def test_a_gradient_in_the_image_that_is_not_finite_is_not_taken(through, tiny64
         return dataclasses.replace(update, image_gradient=view.image * math.inf)
 
     with pytest.raises(NonFiniteError, match=r"^gradient=768 of \d+ values not finite at step 7 "):
-        one_step(scene, rule, prompt, codec=tiny64, through=through)
+        one_step(scene, rule, prompt, codec=tiny64, through=through, skipped=4)
     assert torch.equal(scene.values, pixels)
 
 
@@ -480,7 +530,7 @@ def test_a_decoded_target_that_is_not_finite_is_not_taken(tiny64, generator):
     scene, prompt = ImageScene(pixels, space="pixels"), tiny64.embed(["a red mug"])
     gradient[0, 0, 0, 0] = math.nan
     with pytest.raises(NonFiniteError, match=r"^gradient=\d+ of 768 values not finite at step 7 "):
-        one_step(scene, push(gradient), prompt, codec=tiny64, through="decoder")
+        one_step(scene, push(gradient), prompt, codec=tiny64, through="decoder", skipped=4)
     assert torch.equal(scene.values, pixels)
 
 

@@ -248,6 +248,31 @@ def test_levels_shading_and_penalties_go_by_what_is_done():
     assert scene.nerf.grid.active_levels == 7
 
 
+@pytest.mark.parametrize("first_step", [0, 2])
+def test_a_run_goes_on_after_a_step_that_is_not_finite_to_the_same_bits(tiny, first_step):
+    def broken(rule):
+        def once(x0, t, view, generators):
+            update = rule(x0, t, view, generators)
+            bad = float(t[0]) == float(SMALL.times.at(1, SMALL.steps))
+            lost = update.gradient * float("nan")
+            return replace(update, gradient=lost, target=lost) if bad else update
+
+        return once
+
+    whole, resumed = SMALL.build(tiny), SMALL.build(tiny)
+    whole.rule, resumed.rule = broken(whole.rule), broken(resumed.rule)
+    skipped = []
+    for step in whole.steps():
+        skipped.append(step.skipped)
+        if step.step == first_step - 1:
+            resumed.scene.load_state_dict(whole.scene.state_dict())
+            resumed.optimizer.load_state_dict(whole.optimizer.state_dict())
+    assert skipped == [0, 1, 0, 0]
+    list(resumed.steps(first_step, skipped[first_step - 1] if first_step else 0))
+    expected, found = whole.scene.state_dict(), resumed.scene.state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
 def test_levels_come_one_after_the_other_and_all_are_there_at_the_end(tiny):
     built = changed(levels=7, steps=6, progressive_share=0.6).build(tiny)
     grid = built.scene.nerf.grid

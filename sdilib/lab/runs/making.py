@@ -182,13 +182,14 @@ def _make(
         tqdm(total=config.steps, desc=f"{config.rule}: {config.prompt}", disable=not progress) as bar,
     ):
         try:
-            for step in built.steps(before.step):
+            for step in built.steps(before.step, kept[-1]["skipped"] if kept else 0):
                 done = step.step + 1
                 record = _record(step)
                 log.write(json.dumps(record) + "\n")
                 log.flush()
                 bar.update(done - bar.n)
-                bar.set_postfix(t=f"{record['t']:.2f}", r=f"{record['residual']:.3g}")
+                r = record.get("residual", math.nan)
+                bar.set_postfix(t=f"{record['t']:.2f}", r=f"{r:.3g}")
                 now = time.monotonic()
                 preview.after(built, step, now)
                 _keep_frame(built, step, folder)
@@ -226,10 +227,12 @@ def _record(step: Step) -> dict[str, Any]:
         "gradient": step.gradient_norm.mean(),
     }
     record = {name: float(value) for name, value in {**numbers, **step.measured}.items()}
-    for name, value in record.items():
-        if not math.isfinite(value):  # of finite tensors, whose squares are not
-            raise NonFiniteError(f"{name}={value} at step {step.step}: expected a finite number")
-    return {"step": step.step} | record
+    broken = {name: value for name, value in record.items() if not math.isfinite(value)}
+    if broken and not step.skipped:  # of finite tensors, whose squares are not
+        name, value = broken.popitem()
+        raise NonFiniteError(f"{name}={value} at step {step.step}: expected a finite number")
+    known = {name: value for name, value in record.items() if name not in broken}
+    return {"step": step.step, "skipped": step.skipped} | known
 
 
 def _keep_frame(built: Built3D | Built2D, step: Step, folder: Path) -> None:

@@ -276,6 +276,43 @@ class Remembering:
 """
 
 
+BREAKING = """
+from dataclasses import replace
+from sdilib.guidance import SDS
+
+class Breaking:
+    def __init__(self, denoiser, scale=7.5, end=0.5):
+        self._sds, self._end = SDS(denoiser, scale), end
+
+    def __call__(self, x0, t, view, generator):
+        update = self._sds(x0, t, view, generator)
+        bad = self._end < float(t[0]) < 0.7  # from step 3 of 9 on
+        eps = update.eps * float("nan") if bad else update.eps
+        gradient = update.gradient + 0 * eps
+        return replace(update, eps=eps, gradient=gradient, target=x0 - gradient, residual=update.residual + 0 * eps.mean())
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "skipped"), [(0.5, [0, 0, 1, 2, 0, 0, 0, 0]), (0.0, [0, 0, 1, 2, 3, 4])]
+)
+def test_steps_that_are_not_finite_are_logged_and_a_resumed_run_counts_on(
+    tmp_path, tiny, monkeypatch, end, skipped
+):
+    monkeypatch.chdir(tmp_path)
+    Path("breaking.py").write_text(BREAKING)
+    config = replace(IMAGE, rule="breaking.py", rule_settings={"end": end}, learning_rate=0.1)
+    whole = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
+    assert [record["skipped"] for record in whole.log] == skipped
+    assert ["residual" in record for record in whole.log] == [not count for count in skipped]
+    assert bool(whole.diverged) == (end == 0)
+    stopped(tmp_path / "resumed", tiny, monkeypatch, config)  # after the first of them
+    resumed = distilled(config, root=tmp_path / "resumed", model=tiny, progress=False)
+    assert (resumed.log, resumed.diverged) == (whole.log, whole.diverged)
+    assert whole.diverged or same(whole.folder, resumed.folder)
+    assert "at step 7 (t = 0.222), 5 steps in a row" in whole.diverged or not whole.diverged
+
+
 @pytest.mark.parametrize(
     "changed",
     [
