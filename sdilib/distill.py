@@ -127,7 +127,7 @@ class Step:
 
 
 class _Pull(NamedTuple):
-    """What draws the scene: the gradient head - target of one of its heads, its latents or its image.
+    """What draws the scene: gradients weight · (head - target) of one of its heads, its latents or its image.
 
     The first is given: a rule's is exact, and a target has been rounded.
     """
@@ -135,6 +135,7 @@ class _Pull(NamedTuple):
     head: int
     gradient: Tensor
     target: Tensor
+    weight: float = 1.0
 
 
 def distill_step(
@@ -149,6 +150,7 @@ def distill_step(
     codec: Codec | None = None,
     through: str = "encoder",
     updates: int = 1,
+    image_weight: float = 0.0,
     skipped: int = 0,
 ) -> Step:
     """Make one step of Algorithm 1 or 2, and return it complete.
@@ -169,6 +171,9 @@ def distill_step(
             "encoder", or regression of the render onto the update's target run through the
             "decoder" and clamped to [0, 1].
         updates: optimiser steps towards the rule's targets; the UNet is asked once.
+        image_weight: for a scene in pixels, of a second loss, in the image: half the squared distance
+            between the render and the decoded target, which is not clamped (lambda_rgb of HiFA,
+            2305.18766, 0.1 there). Costs a decoding; 0 is none.
         skipped: how many steps in a row were skipped before this one.
 
     Raises:
@@ -201,14 +206,14 @@ def distill_step(
         returned = f"{name}, which returned {type(update).__name__}"
         reject("rule", returned, "one that returns an Update")
     between = codec if scene.space == "pixels" else None
-    pulls = _pulls(update, image, between, through)
+    pulls = _pulls(update, image, between, through, image_weight)
     gradients = [pull.gradient for pull in pulls]
     norm = gradients[0].flatten(1).square().mean(1).sqrt()
     parameters, where, problem = list(scene.parameters()), _where(step, t, skipped), ""
     for again in range(updates):
         if again:
             seen, heads = look()
-            gradients = [heads[p.head].detach() - p.target for p in pulls]
+            gradients = [p.weight * (heads[p.head].detach() - p.target) for p in pulls]
         optimizer.zero_grad(set_to_none=True)
         _push([heads[pull.head] for pull in pulls], gradients, seen.penalty)
         slopes = [each.grad for each in parameters if each.grad is not None]
@@ -226,14 +231,20 @@ def distill_step(
 
 
 @torch.no_grad()
-def _pulls(update: Update, image: Tensor, codec: Codec | None, through: str) -> list[_Pull]:
+def _pulls(
+    update: Update, image: Tensor, codec: Codec | None, through: str, image_weight: float
+) -> list[_Pull]:
     """What an update makes of a render; without a codec, of latents."""
-    pulls = [_Pull(0, update.gradient, update.target)]
+    pulls, decoded = [_Pull(0, update.gradient, update.target)], image
+    if codec is not None and (through == "decoder" or image_weight):
+        decoded = codec.decode(update.target)
     if codec is not None and through == "decoder":
-        target = codec.decode(update.target).clamp(0, 1)
+        target = decoded.clamp(0, 1)
         pulls = [_Pull(0, image - target, target)]
     if update.image_gradient is not None:
         pulls.append(_Pull(1, update.image_gradient, image - update.image_gradient))
+    if codec is not None and image_weight:
+        pulls.append(_Pull(1, image_weight * (image - decoded), decoded, image_weight))
     return pulls
 
 

@@ -75,6 +75,8 @@ class Text3D:
         fov_degrees: range of the full vertical field of view, in (0, 120].
         overhead_share: probability of a view from above, in [0, 1].
         through: how a target in latents reaches pixels, "encoder" or "decoder" (see `distill_step`).
+        image_weight: 0, or the weight of a second loss, between the render and the decoded target (HiFA's
+            lambda_rgb, 2305.18766; see `distill_step`).
         t_schedule: how t runs.
         t_start: highest t.
         t_end: lowest t.
@@ -135,6 +137,7 @@ class Text3D:
     fov_degrees: Ends = (37.0, 43.0)
     overhead_share: float = 0.15
     through: str = "decoder"
+    image_weight: float = 0.0
     t_schedule: str = "linear"
     t_start: float = 0.98
     t_end: float = 0.2
@@ -216,6 +219,7 @@ class Text3D:
         for name in ("overhead_share", "progressive_share", "shading", "textureless"):
             in_range(name, getattr(self, name), 0, 1)
         in_range("progressive_start", self.progressive_start, 0, self.progressive_share)
+        in_range("image_weight", self.image_weight, 0, 1e6)
         for name in ("learning_rate", "network_learning_rate", "background_learning_rate"):
             in_range(name, getattr(self, name), 0, 10, open_low=True)
         _ = self.times, self.penalties  # which check their own
@@ -366,6 +370,7 @@ class Built3D:
         how = {"codec": codec, "through": config.through}
         check_run(self.scene, self.rule, num_steps=config.steps, first_step=first_step, **how)
         how |= {"optimizer": self.optimizer, "updates": config.updates}
+        how["image_weight"] = config.image_weight
         ranges: dict[str, Any] = {name: tuple(getattr(config, name)) for name in LIMITS}
         ranges["overhead_share"] = config.overhead_share
         ranges["antipodal"] = getattr(self.rule, "antipodal", False)

@@ -325,6 +325,42 @@ def test_a_rules_gradient_in_the_image_is_added_to_that_of_its_latents(through, 
     torch.testing.assert_close(moved[0] - moved[1], 0.5 * image_gradient)
 
 
+@pytest.mark.parametrize("updates", [1, 3])
+@pytest.mark.parametrize("through", ["encoder", "decoder"])
+def test_a_second_loss_pulls_the_render_to_the_decoded_target(through, updates, tiny64, generator):
+    # Half the squared distance between the image and the decoded target, which is not clamped, for every rule.
+    pixels, gradient = pixels_and_gradient(generator)
+    scene, prompt = ImageScene(pixels, space="pixels"), tiny64.embed(["a red mug"])
+    how = {"codec": tiny64, "through": through, "updates": updates, "image_weight": 0.3}
+    one_step(scene, push(3 * gradient), prompt, rate=0.25, **how)
+    values, target = (
+        pixels.clone().requires_grad_(),
+        (tiny64.encode(pixels) - 3 * gradient).detach(),
+    )
+    decoded = tiny64.decode(target).detach()
+    assert not torch.equal(decoded, decoded.clamp(0, 1))
+    for _ in range(updates):
+        if through == "encoder":
+            distance = (tiny64.encode(values) - target).square().sum() / 2
+        else:
+            distance = (values - decoded.clamp(0, 1)).square().sum() / 2
+        distance = distance + 0.3 * (values - decoded).square().sum() / 2
+        (slope,) = torch.autograd.grad(distance, values)
+        values = (values - 0.25 * slope).detach().requires_grad_()
+    torch.testing.assert_close(scene.values, values)
+
+
+def test_a_second_loss_has_the_scale_of_its_weight(tiny64, generator):
+    pixels, gradient = pixels_and_gradient(generator)
+    moved = []
+    for image_weight in (0.0, 0.1, 0.2):
+        scene, prompt = ImageScene(pixels, space="pixels"), tiny64.embed(["a red mug"])
+        one_step(scene, push(gradient), prompt, codec=tiny64, image_weight=image_weight)
+        moved.append(scene.values.detach())
+    torch.testing.assert_close(moved[2] - moved[0], 2 * (moved[1] - moved[0]))
+    assert float((moved[1] - moved[0]).abs().max()) > 0.01
+
+
 def test_several_updates_descend_to_the_images_target_and_not_past_it(tiny64, generator):
     pixels, _ = pixels_and_gradient(generator)
     scene, prompt = ImageScene(pixels, space="pixels"), tiny64.embed(["a red mug"])
@@ -520,6 +556,7 @@ def test_a_gradient_in_the_image_that_is_not_finite_is_not_taken(through, tiny64
         update = push(gradient)(x0, t, view, generator)
         return dataclasses.replace(update, image_gradient=view.image * math.inf)
 
+    assert one_step(scene, rule, prompt, codec=tiny64, through=through).skipped == 1
     with pytest.raises(NonFiniteError, match=r"^gradient=768 of \d+ values not finite at step 7 "):
         one_step(scene, rule, prompt, codec=tiny64, through=through, skipped=4)
     assert torch.equal(scene.values, pixels)

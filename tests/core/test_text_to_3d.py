@@ -248,6 +248,16 @@ def test_levels_shading_and_penalties_go_by_what_is_done():
     assert scene.nerf.grid.active_levels == 7
 
 
+@pytest.mark.parametrize("through", ["encoder", "decoder"])
+def test_every_rule_may_have_the_second_loss(tiny, through):
+    ends = []
+    for image_weight in (0.0, 0.1):
+        built = changed_rule("sds", through=through, image_weight=image_weight, steps=2).build(tiny)
+        *_, last = built.steps()
+        ends.append(last.render())
+    assert not torch.equal(*ends)
+
+
 @pytest.mark.parametrize("first_step", [0, 2])
 def test_a_run_goes_on_after_a_step_that_is_not_finite_to_the_same_bits(tiny, first_step):
     def broken(rule):
@@ -508,6 +518,7 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
             {"view_embeddings": "blended", "view_words": False},
             "view_embeddings='blended': expected 'word' where view_words is False",
         ),
+        ({"image_weight": -0.1}, "image_weight=-0.1: expected a number in"),
         ({"inversion_start": 2.0}, r"inversion_start=2.0: expected a number in \[0, 1\]"),
         ({"progressive_share": 1.5}, "progressive_share=1.5"),
         (

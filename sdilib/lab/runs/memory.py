@@ -89,7 +89,10 @@ def run_bytes(config: Text3D, model: StableDiffusion, rays_per_patch: int) -> in
         cuda=model.device.type == "cuda",
     )
     pixels = config.cameras * config.size**2
-    codec = pixels * model.codec_width * _LAYERS[config.through]
+    layers = _LAYERS[config.through]
+    if config.image_weight and config.through == "encoder":  # a decoding, while the encoder's graph is kept
+        layers += _LAYERS["decoder"]
+    codec = pixels * model.codec_width * layers
     behind = _BEHIND * rays if config.background == "environment" else 0
     # A patch's graph begins when the autoencoder's has gone.
     return behind + (max(render, codec) if 0 < rays_per_patch < rays else render + codec)
