@@ -156,3 +156,22 @@ def test_half_precision_inside_leaves_the_callers_type_outside(generator):
     eps = model.guided(model.embed(["a red mug"]), 7.5)(x_t, 0.5)
     assert eps.dtype == torch.float32
     assert model.encode(model.decode(x_t)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1.0, 1e8])
+def test_gradients_through_the_encoder_in_float16_neither_overflow_nor_vanish(
+    size, tiny, generator
+):
+    # sigma(t) gamma spans that: in float16 numbers above 65504 are infinite, below 6e-8 zero.
+    half = StableDiffusion(random_pipeline("tiny").to(torch.float16), name="tiny")
+    images = torch.rand(2, 3, 16, 16, generator=generator)
+    pushed = torch.randn(2, 4, 8, 8, generator=generator)
+    pushed *= torch.tensor([size, 1.0]).reshape(2, 1, 1, 1)  # each item by itself
+    found = []
+    for model in (tiny, half):
+        seen = images.clone().requires_grad_()
+        torch.autograd.backward(model.encode(seen), pushed)
+        found.append(seen.grad.flatten(1))
+    true, rounded = found
+    error = (rounded - true).norm(dim=1) / true.norm(dim=1)
+    assert float(error.max()) < 0.02
