@@ -114,7 +114,6 @@ _RUN_3D: dict[str, tuple[Value, Value, Value]] = {
     "num_samples": (16, 48, 64),
     "levels": (12, 12, 12),
     "finest_resolution": (64, 64, 64),
-    "through": ("decoder", "decoder", "decoder"),
 }
 """Of a 3D run, at smoke, laptop and full; at gpu it has the paper's settings."""
 

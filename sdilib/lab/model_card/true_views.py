@@ -1,0 +1,136 @@
+"""A NeRF fitted to true views through a model's encoder: what the autoencoder alone leaves of an object in 3D.
+
+No denoiser is asked: each target is the latents of the true picture of what a camera sees. An encoder that is not
+one-to-one in hue shows here, in a minute.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib.cameras import Camera
+from sdilib.checks import reject
+from sdilib.guidance import Update, View
+from sdilib.lab.evaluator import asked
+from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
+from sdilib.seeds import Generators
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_3d import Text3D
+
+__all__ = ["TrueViews", "TrueViewsFit", "fit_true_views"]
+
+Images = Float[Tensor, "views 3 height width"]
+Masks = Float[Tensor, "views height width"]
+
+
+def true_pictures(prompt: str, camera: Camera, size: int) -> tuple[Images, Masks]:
+    """Return the world's own pictures of a prompt's object, in [0, 1], and its silhouettes.
+
+    Args:
+        prompt: in the world's words, without a view; red and plain where it names no colour or pattern.
+        camera: the views.
+        size: height and width, in pixels.
+    """
+    want = asked(prompt)
+    looks = want["object"] or "", want["colour"] or "red", want["pattern"] or "plain"
+    poses = (camera.azimuth_degrees, camera.elevation_degrees, camera.distance, camera.fov_degrees)
+    views = zip(*(each.tolist() for each in poses), strict=True)
+    scenes = [WorldScene(*looks, WorldCamera(*pose)) for pose in views]
+    images, silhouettes, _ = render_batch(scenes, height=size, width=size)
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(silhouettes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueViews:
+    """A rule whose target is the latents of the true picture that each camera sees; costs no sample-forward.
+
+    Attributes:
+        model: whose encoder.
+        prompt: in the world's words, without a view.
+    """
+
+    model: StableDiffusion
+    prompt: str
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
+    ) -> Update:
+        """Return the update; see `Rule`. The pictures have the size of the view's image."""
+        if view.camera is None or view.image is None:
+            reject("view", "without camera or image", "one of a scene in pixels that cameras see")
+        pictures, _ = true_pictures(self.prompt, view.camera, view.image.shape[-1])
+        wanted = self.model.encode(pictures.to(x0))
+        noises: dict[str, Any] = {"kappa": torch.zeros_like(x0), "eps": x0 - wanted}
+        schedule = self.model.schedule
+        return Update.from_noises(x0, t, **noises, schedule=schedule, weight="1", num_forwards=0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueViewsFit:
+    """What a fit came to, seen from sides it was not fitted to.
+
+    Attributes:
+        errors: root mean square distance of the renders' latents from the true pictures', by step.
+        images: of the fit, in [0, 1].
+        opacity: of the fit, in [0, 1].
+        pictures: true ones of the same views.
+        silhouettes: theirs.
+    """
+
+    errors: tuple[float, ...]
+    images: Images
+    opacity: Masks
+    pictures: Images
+    silhouettes: Masks
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union of the silhouettes, the mean over views."""
+        mine, true = self.opacity > 0.5, self.silhouettes > 0.5
+        both, either = ((mine & true).sum((1, 2)), (mine | true).sum((1, 2)))
+        return float((both / either.clamp(min=1)).mean())
+
+    @property
+    def psnr(self) -> float:
+        """Of the views, in dB."""
+        return float(-10 * (self.images - self.pictures).square().mean().log10())
+
+    @property
+    def colour_error(self) -> float:
+        """How far the object's mean colour is off, root mean square over channels, in [0, 1]."""
+        inside = (self.silhouettes > 0.5)[:, None].expand_as(self.pictures)
+        missed = torch.where(inside, self.images - self.pictures, 0).sum((0, 2, 3))
+        return float((missed / inside[:, 0].sum()).square().mean().sqrt())
+
+
+def fit_true_views(
+    model: StableDiffusion, prompt: str, *, num_views: int = 8, **settings: Any
+) -> TrueViewsFit:
+    """Fit a NeRF to an object's true views through the encoder, and look at it.
+
+    Args:
+        model: of the world.
+        prompt: in the world's words, without a view.
+        num_views: that it is looked at from, all around.
+        **settings: of the run, see `Text3D`; by default one update per target.
+
+    Raises:
+        ValueError: a setting that cannot be.
+    """
+    run = Text3D.of(
+        prompt=prompt, model=model.name, **{"through": "encoder", "updates": 1} | settings
+    )
+    built = replace(run.build(model), rule=TrueViews(model, prompt))
+    errors = [float(step.gradient_norm.square().mean().sqrt()) for step in built.steps()]
+    camera = Camera.around([360 * (k + 0.5) / num_views for k in range(num_views)])
+    seen = built.scene.views(camera)
+    pictures, silhouettes = true_pictures(prompt, camera, seen.image.shape[-1])
+    return TrueViewsFit(tuple(errors), seen.image.clamp(0, 1), seen.opacity, pictures, silhouettes)
