@@ -256,11 +256,20 @@ def whole_steps(t: float, num_steps: int) -> int:
     return max(1, math.floor(num_steps * t + 1e-6))
 
 
+_DREAMTIME = (
+    0.8,
+    0.5,
+    0.3,
+    0.1,
+)  # m_1, m_2, s_1, s_2 of DreamTime's code, in units of its 1000 timesteps
+
+
 def _dreamtime(fraction: float) -> float:
-    """Invert DreamTime's cumulative weight: flat in [0.4, 0.8], tails of 0.1 above, 0.15 below."""
+    """Invert DreamTime's cumulative weight: 1 between m_2 and m_1, Gaussian tails of s_1 above and s_2 below."""
+    high, low, wide, narrow = _DREAMTIME
     times = torch.linspace(0, 1, 10_001, dtype=torch.float64)
-    weight = torch.where(times > 0.8, torch.exp(-((times - 0.8) ** 2) / (2 * 0.1**2)), 1.0)
-    weight = torch.where(times < 0.4, torch.exp(-((times - 0.4) ** 2) / (2 * 0.15**2)), weight)
+    above, below = (times - high).clamp(min=0) / wide, (low - times).clamp(min=0) / narrow
+    weight = (-(above**2 + below**2) / 2).exp()
     done = weight.flip(0).cumsum(0) - weight[-1]
     return 1.0 - float(torch.searchsorted(done / done[-1], fraction)) / 10_000
 
