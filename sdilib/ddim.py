@@ -117,8 +117,13 @@ def denoise_back(
         eta: share of DDPM's noise that each step but the last adds, in [0, 1]; 0 is DDIM.
         generator: for that noise; one for all, or one per item.
 
+    Raises:
+        ValueError: `eta` above 0 without a generator.
+
     Source: DDIM, 2010.02502, eq. 12.
     """
+    if eta and generator is None:
+        reject("generator", None, "a generator, or one per item, for eta above 0")
     schedule, counts = denoise.schedule, torch.tensor(num_steps)
     first = x_t
     for step in range(int(counts.max())):
@@ -134,9 +139,9 @@ def denoise_back(
             drawn = eta * share.sqrt()
             kept = (1 - next_alpha - drawn**2).clamp_min(0).sqrt()
             moved = spread(next_alpha.sqrt(), some) * x0 + spread(kept, some) * eps
-            if eta and bool((after > 0).any()):
-                own = generator if isinstance(generator, torch.Generator) else None
-                each = own or [generator[i] for i in items.tolist()]
+            if eta and generator is not None:
+                whole = isinstance(generator, torch.Generator)
+                each = generator if whole else [generator[i] for i in items.tolist()]
                 moved = moved + spread(drawn, some) * normal(some, each)
         x_t = x_t.index_copy(0, items.to(x_t.device), moved)
         first = eps if not step else first

@@ -28,7 +28,7 @@ def add_run(command: Command) -> None:
     add(
         "--rule",
         default="sdi",
-        help="sdi (default), sds or ism; or one of your own, as rule.py, rule.py:Rule or module:Rule",
+        help="sdi (default), sds, ism, or another of sdilib.RULES; or one of your own, as rule.py, rule.py:Rule or module:Rule",
     )
     add_preset(parser, model=True)
     add(
@@ -95,34 +95,36 @@ def _run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The options, checked, and the preset's values for the rest."""
     from sdilib.lab.paper_settings import OFFICIAL_2D, official
-    from sdilib.lab.presets import NOTEBOOKS, SDS_PRACTISED, SDS_TIMES, resolve
+    from sdilib.lab.presets import OWN_TIMES, SDS_PRACTISED, SDS_TIMES, STEP_BY_STEP, resolve
     from sdilib.stable_diffusion.names import require_offered
 
-    rule, ours = options.rule, [name.removesuffix("_steps") for name in NOTEBOOKS["run"]]
-    if rule not in ours and ":" not in rule and not rule.endswith(".py"):
-        expected = f"one of {', '.join(ours)}, or a rule of your own as rule.py or module:Rule"
-        reject("rule", rule, expected, known=ours)
     if not options.prompt.strip():
         reject("prompt", options.prompt, "a text with at least one word")
     positive_int("steps", options.steps, at_least=0)
     positive_int("seed", options.seed, at_least=0)
     gammas = {name: getattr(options, name) for name in _GAMMAS}
     gammas = {name: finite(name, value) for name, value in gammas.items() if value is not None}
+    from sdilib.guidance.named import RULES, rule_settings
+
+    rule = options.rule
+    rule_settings(rule)  # which refuses an unknown one
+    by_adam = rule in RULES and rule not in STEP_BY_STEP
     if one_of("scene", options.scene, ("nerf", "image")) == "nerf":
         settings = resolve("run3d", options.preset, model=options.model, steps=options.steps)
         practised = SDS_TIMES
     else:
-        steps = f"{rule if rule in ours else 'sdi'}_steps"
+        steps = "sds_steps" if by_adam else "sdi_steps"
         found = resolve("run", options.preset, model=options.model, **{steps: options.steps})
         settings, practised = {"model": found["model"], "steps": found[steps]}, SDS_PRACTISED
     require_offered(str(settings["model"]))
     settings.pop("preset", None)
     settings |= {"prompt": options.prompt, "rule": rule, "seed": options.seed}
+    settings |= practised | OWN_TIMES.get(rule, {}) if by_adam else {}
     if one_of("variant", options.variant, ("paper", "official")) == "official":
         if rule != "sdi":
             reject("variant", "official", f"paper for rule {rule}: the published code is of sdi")
         settings |= official() if options.scene == "nerf" else OFFICIAL_2D
-    return settings | (practised if rule == "sds" else {}) | gammas
+    return settings | gammas
 
 
 def _device(name: str) -> Any:

@@ -5,7 +5,7 @@ beside those of the paper: e_y, e_∅ and e_neg are what the network predicts fo
 prompt; eps is the guided prediction (eq. 3).
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -227,7 +227,7 @@ class Predictions:
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedRule:
+class WeightedRule(ABC):
     """The frame of the library's rules: the gradient w(t) times a direction.
 
     A rule is a subclass that says its `direction`, and its settings as further fields.

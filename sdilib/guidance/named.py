@@ -23,8 +23,11 @@ from torch import Tensor
 from sdilib.checks import one_of, reject
 from sdilib.denoiser import Denoiser
 from sdilib.guidance.base import Rule, View
+from sdilib.guidance.hifa import HiFA, HiFAOneStep
+from sdilib.guidance.neighbours import ASD, CFD, SDSBridge
 from sdilib.guidance.sdi import ISM, MVSDI, PFD, SDI
 from sdilib.guidance.sds import CSD, NFSD, SDS, SJC, StableSD
+from sdilib.guidance.stein import SteinDreamer
 from sdilib.inversion import (
     Cached,
     DDIMInversion,
@@ -57,6 +60,12 @@ RULES: Mapping[str, Callable[..., Rule]] = MappingProxyType(
         "stablesd": StableSD,
         "mv-sdi": MVSDI,
         "pfd": PFD,
+        "hifa": HiFA,
+        "hifa-one-step": HiFAOneStep,
+        "steindreamer": SteinDreamer,
+        "asd": ASD,
+        "sds-bridge": SDSBridge,
+        "cfd": CFD,
     }
 )
 """The library's rules. The noise of SDI and MV-SDI is one of `KAPPAS`."""

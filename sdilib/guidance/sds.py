@@ -68,9 +68,9 @@ class SJC(SDS):
     """Score Jacobian chaining: eps(x_t, t, y) - noise, which is SDS with w = 1, sample by sample.
 
     Its score of y + sigma noise, averaged over noises, is the denoiser D's: -(D - y) / sigma. Costs 2 UNet
-    sample-forwards per item. Its own scene is a voxel grid of latents; its emptiness loss, mean log(1 + 10 w) over
-    the samples of all rays, is the run's penalty `emptiness`. The published weight of 1e4 stands beside a *sum* over
-    latents, where penalties here stand beside a mean: for 4 x 64 x 64 latents it is 1e4 / 16384 = 0.6.
+    sample-forwards per item. Its own scene is a voxel grid of latents, kept empty by a loss over the samples of all
+    rays, 1e4 mean log(1 + 10 w), which is not here. (Penalties here stand beside a mean over latents, its own beside
+    a sum: for 4 x 64 x 64 latents 1e4 would be 0.6.)
 
     Attributes:
         denoiser: frozen.

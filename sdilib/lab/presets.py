@@ -70,6 +70,16 @@ SDS_PRACTISED: dict[str, Any] = SDS_TIMES | {"learning_rate": 0.1}
 """SDS as practised in 2D (Algorithm 1): by Adam, in latents, whose own size is about 1."""
 
 
+OWN_TIMES: dict[str, dict[str, Any]] = {
+    name: {"t_schedule": t_schedule, "t_end": 0.02}
+    for name, t_schedule in (("hifa", "sqrt"), ("hifa-one-step", "sqrt"), ("cfd", "linear"))
+}
+"""How t runs in rules that neither draw it nor are run step by step."""
+
+STEP_BY_STEP = ("sdi", "ism", "mv-sdi", "pfd")
+"""Rules whose noise is inverted: in 2D each step of size one takes the image to its denoised one, t falling."""
+
+
 class Setting(NamedTuple):
     """A parameter's value at each preset; None leaves it at its default.
 
@@ -244,7 +254,6 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "run": {
         "sds_steps": Setting(4, 150, 300, 1000),
         "sdi_steps": Setting(3, 50, 50, 50),
-        "ism_steps": Setting(3, 50, 50, 50),
     },
 }
 """Values by notebook, parameter and preset. "run" is `sdilib run --scene image`, "run3d" `sdilib run`, whose settings keep their

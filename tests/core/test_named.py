@@ -121,9 +121,9 @@ def test_an_integer_stands_for_a_float_and_becomes_one():
     ("name", "given", "message"),
     [
         (
-            "sdx",
+            "sdss",
             {},
-            f"rule='sdx': expected one of {', '.join(RULES)}, or a rule of your own as module:Rule or "
+            f"rule='sdss': expected one of {', '.join(RULES)}, or a rule of your own as module:Rule or "
             "file.py:Rule; did you mean sds?",
         ),
         (

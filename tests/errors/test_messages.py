@@ -12,10 +12,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from sdilib.ddim import ddim
+from sdilib.ddim import ddim, denoise_back
 from sdilib.denoiser import PromptEmbeddings
 from sdilib.distill import distill
-from sdilib.guidance import CSD, ISM, NFSD, PFD, SDI, SDS, StableSD, View
+from sdilib.guidance import (
+    ASD,
+    CSD,
+    ISM,
+    NFSD,
+    PFD,
+    SDI,
+    SDS,
+    HiFA,
+    SDSBridge,
+    StableSD,
+    SteinDreamer,
+    View,
+)
 from sdilib.inversion import DDIMInversion, FixedPoint, GradientDescent, invert
 from sdilib.nerf.regularisers import Penalties
 from sdilib.oracle import GaussianMixture
@@ -168,6 +181,32 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         lambda: PFD(MIXTURE, num_denoising_steps=0),
         f"num_denoising_steps=0: {COUNT}",
     ),
+    "noise of a way back": (
+        lambda: denoise_back(X0, MIXTURE.guided(PROMPT), t=at(0.5), num_steps=[2], eta=1.0),
+        "generator=None: expected a generator, or one per item, for eta above 0",
+    ),
+    "steps of HiFA": (
+        lambda: HiFA(MIXTURE, num_denoising_steps=0),
+        f"num_denoising_steps=0: {COUNT}",
+    ),
+    "noise of HiFA": (lambda: HiFA(MIXTURE, eta=2.0), "eta=2.0: expected a number in [0, 1]"),
+    "image of HiFA": (
+        lambda: HiFA(MIXTURE, rgb_weight=-1.0),
+        "rgb_weight=-1.0: expected a number of at least 0",
+    ),
+    "memory of SteinDreamer": (
+        lambda: SteinDreamer(MIXTURE, memory=1.1),
+        "memory=1.1: expected a number in [0, 1]",
+    ),
+    "shift of ASD": (lambda: ASD(MIXTURE, shift=-1.0), "shift=-1.0: expected a number in [0, 1]"),
+    "stages of SDS-Bridge": (
+        lambda: SDSBridge(MIXTURE, first_share=2.0),
+        "first_share=2.0: expected a number in [0, 1]",
+    ),
+    "words of SDS-Bridge": (
+        lambda: SDSBridge(MIXTURE, wanted="sharp"),
+        "wanted='sharp': expected '' for GaussianMixture, which reads no text",
+    ),
     "inversion of PFD": (
         lambda: PFD(MIXTURE, inversion_guidance_scale=math.inf),
         f"inversion_guidance_scale=inf: {FINITE}",
@@ -186,8 +225,8 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         "space='pixel': expected one of latents, pixels; did you mean pixels?",
     ),
     "rule": (
-        lambda: Text2D("a mug", rule="sdx"),
-        "rule='sdx': expected one of sdi, sds, ism, …, or a rule of your own as module:Rule or "
+        lambda: Text2D("a mug", rule="sdss"),
+        "rule='sdss': expected one of sdi, sds, ism, …, or a rule of your own as module:Rule or "
         "file.py:Rule; did you mean sds?",
     ),
     "class in place of a rule": (
