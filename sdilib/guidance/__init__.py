@@ -6,11 +6,13 @@ from sdilib.guidance.neighbours import ASD, CFD, SDSBridge
 from sdilib.guidance.sdi import ISM, MVSDI, PFD, SDI
 from sdilib.guidance.sds import CSD, NFSD, SDS, SJC, StableSD
 from sdilib.guidance.stein import SteinDreamer
+from sdilib.guidance.vsd import ESD, VSD
 
 __all__ = [
     "ASD",
     "CFD",
     "CSD",
+    "ESD",
     "ISM",
     "MVSDI",
     "NFSD",
@@ -18,6 +20,7 @@ __all__ = [
     "SDI",
     "SDS",
     "SJC",
+    "VSD",
     "Direction",
     "HiFA",
     "HiFAOneStep",

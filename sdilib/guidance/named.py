@@ -28,6 +28,7 @@ from sdilib.guidance.neighbours import ASD, CFD, SDSBridge
 from sdilib.guidance.sdi import ISM, MVSDI, PFD, SDI
 from sdilib.guidance.sds import CSD, NFSD, SDS, SJC, StableSD
 from sdilib.guidance.stein import SteinDreamer
+from sdilib.guidance.vsd import ESD, VSD
 from sdilib.inversion import (
     Cached,
     DDIMInversion,
@@ -62,6 +63,8 @@ RULES: Mapping[str, Callable[..., Rule]] = MappingProxyType(
         "pfd": PFD,
         "hifa": HiFA,
         "hifa-one-step": HiFAOneStep,
+        "vsd": VSD,
+        "esd": ESD,
         "steindreamer": SteinDreamer,
         "asd": ASD,
         "sds-bridge": SDSBridge,

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,9 @@ from sdilib.schedule import NoiseSchedule, Time, spread
 from sdilib.stable_diffusion.loading import StableDiffusionPipeline, load_pipeline
 from sdilib.stable_diffusion.names import RANDOM, model_folder, model_hash
 from sdilib.storage import read_json
+
+if TYPE_CHECKING:
+    from sdilib.stable_diffusion.adapter import LoRA
 
 __all__ = ["StableDiffusion"]
 
@@ -193,6 +196,19 @@ class StableDiffusion:
         ).sample
         self.num_forwards += copies * len(x_t)
         return tuple(self.schedule.eps(part.to(x_t), x_t, t) for part in output.chunk(copies))
+
+    def adapter(self, rank: int = 4) -> "LoRA":
+        """Return a trainable copy that shares the frozen weights; the model itself never changes.
+
+        Args:
+            rank: of the LoRA, at least 1.
+        """
+        from sdilib.stable_diffusion.adapter import LoRA  # peft takes a second to import
+
+        return LoRA(self._unet, self.schedule, rank=rank, counted=self._count)
+
+    def _count(self, samples: int) -> None:
+        self.num_forwards += samples
 
     def encode(
         self, images: Float[Tensor, "batch 3 height width"]

@@ -18,11 +18,13 @@ from sdilib.distill import distill
 from sdilib.guidance import (
     ASD,
     CSD,
+    ESD,
     ISM,
     NFSD,
     PFD,
     SDI,
     SDS,
+    VSD,
     HiFA,
     SDSBridge,
     StableSD,
@@ -193,6 +195,27 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
     "image of HiFA": (
         lambda: HiFA(MIXTURE, rgb_weight=-1.0),
         "rgb_weight=-1.0: expected a number of at least 0",
+    ),
+    "rank of VSD": (lambda: VSD(MIXTURE, rank=0), f"rank=0: {COUNT}"),
+    "adapter's steps": (
+        lambda: VSD(MIXTURE, adapter_steps=-1),
+        "adapter_steps=-1: expected an integer of at least 0",
+    ),
+    "adapter's rate": (
+        lambda: VSD(MIXTURE, adapter_rate=0.0),
+        "adapter_rate=0.0: expected a number in (0, 1]",
+    ),
+    "dropout of VSD": (
+        lambda: VSD(MIXTURE, camera_dropout=1.5),
+        "camera_dropout=1.5: expected a number in [0, 1]",
+    ),
+    "order of VSD": (
+        lambda: VSD(MIXTURE, order="befor"),
+        "order='befor': expected one of after, before; did you mean before?",
+    ),
+    "lambda of ESD": (
+        lambda: ESD(MIXTURE, entropy_share=-0.1),
+        "entropy_share=-0.1: expected a number in [0, 1]",
     ),
     "memory of SteinDreamer": (
         lambda: SteinDreamer(MIXTURE, memory=1.1),

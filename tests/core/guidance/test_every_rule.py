@@ -29,6 +29,8 @@ COSTS = {
     "pfd": 5 * 2 + 5 * 2,
     "hifa": 2 * 2,
     "hifa-one-step": 2,
+    "vsd": 2 + 1 + 1,
+    "esd": 2 + 2 + 1,
     "steindreamer": 2,
     "asd": 3,
     "sds-bridge": 2,

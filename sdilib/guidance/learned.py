@@ -1,0 +1,209 @@
+"""What a rule learns on the way: an adapter, a trainable copy of the denoiser, with its optimiser.
+
+e_phi(x_t, t, y, pose) begins as the denoiser's own e_y(x_t, t) and learns the noise in what the scene shows. A
+denoiser brings its adapter by a method `adapter(rank)`, as `StableDiffusion` does with LoRA; any other is given a
+small network, added to its prediction.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sdilib.cameras import Camera
+from sdilib.denoiser import Condition, Denoiser
+from sdilib.seeds import generator as generator_at
+from sdilib.storage import load_optimizer_tensors, optimizer_tensors, under
+
+__all__ = ["POSE", "Adapter", "Learner", "Residual", "poses"]
+
+POSE = 16
+"""Numbers of a pose: the camera's matrix, by rows."""
+
+_log = logging.getLogger(__name__)
+
+_HIDDEN = 64
+_SCALE = (
+    2.0**10
+)  # of the loss, so that gradients do not vanish in half precision; exact in any other
+
+
+class Adapter(Protocol):
+    """A trainable copy of a denoiser, equal to it at first.
+
+    Attributes:
+        learned: its parameters by name, in single precision or better.
+    """
+
+    learned: Mapping[str, nn.Parameter]
+
+    def __call__(
+        self,
+        x_t: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        condition: Condition,
+        pose: Float[Tensor, "batch pose"],
+    ) -> Float[Tensor, " batch *shape"]:
+        """Return e_phi, with a graph to `learned`; counted among the denoiser's sample-forwards.
+
+        Args:
+            x_t: noisy latents.
+            t: one time per item.
+            condition: of the prompt, one row per item.
+            pose: of the camera; zeros are no camera.
+        """
+        ...
+
+
+class Residual:
+    """The adapter of a denoiser that brings none: its e_y and a network of one hidden layer, whose last begins at zero.
+
+    Attributes:
+        learned: the network's parameters by name.
+    """
+
+    def __init__(self, denoiser: Denoiser, like: Float[Tensor, " batch *shape"]) -> None:
+        """Begin.
+
+        Args:
+            denoiser: frozen.
+            like: latents, whose shape, type and device are taken.
+        """
+        self._denoiser, size = denoiser, like[0].numel()
+        with torch.random.fork_rng(devices=[]):  # layers initialise from torch's global stream
+            first, last = nn.Linear(size + 2 + POSE, _HIDDEN), nn.Linear(_HIDDEN, size)
+        draw = generator_at(0, 0, "adapter")
+        nn.init.normal_(first.weight, std=first.in_features**-0.5, generator=draw)
+        for begun_at_zero in (first.bias, last.weight, last.bias):
+            nn.init.zeros_(begun_at_zero)
+        self._network = nn.Sequential(first, nn.SiLU(), last).to(like)
+        self.learned = dict(self._network.named_parameters())
+
+    def __call__(
+        self,
+        x_t: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        condition: Condition,
+        pose: Float[Tensor, "batch pose"],
+    ) -> Float[Tensor, " batch *shape"]:
+        """Return e_y and what was learned; see `Adapter`."""
+        with torch.no_grad():
+            (e_y,) = self._denoiser.branches(x_t, t, [condition])
+        level = (1 - self._denoiser.schedule.alpha_cumprod(t)).sqrt()
+        seen = [x_t.flatten(1), torch.stack([t.cpu(), level], 1).to(x_t), pose.to(x_t)]
+        return e_y + self._network(torch.cat(seen, 1)).view_as(x_t)
+
+
+def poses(camera: Camera | None, like: Float[Tensor, " batch *shape"]) -> Float[Tensor, "batch 16"]:
+    """Return the matrix of each camera, from its axes to the world's, in a row of numbers; zeros for none.
+
+    Args:
+        camera: one per item, or None for a scene with one view only.
+        like: whose batch and device are meant.
+    """
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    if camera is None:
+        return like.new_zeros(len(like), POSE, dtype=dtype)
+    axes = camera.axes.transpose(1, 2)
+    matrix = torch.eye(4, dtype=axes.dtype).repeat(len(camera), 1, 1)
+    matrix[:, :3, :3] = axes
+    matrix[:, :3, 3] = camera.distance.to(axes)[:, None] * axes[:, :, 2]
+    return matrix.flatten(1).to(like.device, dtype)
+
+
+class Learner:
+    """An adapter and its optimiser, made at the first update, whose latents say their shape."""
+
+    def __init__(self, denoiser: Denoiser, *, rank: int, rate: float) -> None:
+        """Begin.
+
+        Args:
+            denoiser: frozen.
+            rank: of its adapter.
+            rate: of AdamW.
+        """
+        self._denoiser, self._rank, self._rate = denoiser, rank, rate
+        self._state: Mapping[str, Tensor] = {}
+        self._adapter: Adapter | None = None
+        self._optimizer: torch.optim.Optimizer | None = None
+
+    def _ready(self, like: Tensor) -> tuple[Adapter, torch.optim.Optimizer]:
+        if self._adapter is None or self._optimizer is None:
+            own: Any = getattr(self._denoiser, "adapter", None)
+            self._adapter = Residual(self._denoiser, like) if own is None else own(self._rank)
+            self._optimizer = torch.optim.AdamW(self._adapter.learned.values(), self._rate)
+            self._restore()
+        return self._adapter, self._optimizer
+
+    def __call__(
+        self,
+        x_t: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        condition: Condition,
+        pose: Float[Tensor, "batch pose"],
+    ) -> Float[Tensor, " batch *shape"]:
+        """Return e_phi without a graph; see `Adapter`."""
+        adapter, _ = self._ready(x_t)
+        with torch.no_grad():
+            return adapter(x_t, t, condition, pose)
+
+    def learn(
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        noise: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        condition: Condition,
+        pose: Float[Tensor, "batch pose"],
+    ) -> None:
+        """Make one step of AdamW on the mean of (e_phi(x_t, t) - noise)²; 1 sample-forward per item, and back.
+
+        A step whose gradient is not finite is skipped, with a warning.
+
+        Args:
+            x0: clean latents, what the scene shows.
+            noise: added to them.
+            t: one time per item.
+            condition: of the prompt.
+            pose: of the camera.
+        """
+        adapter, optimizer = self._ready(x0)
+        with torch.enable_grad():
+            x_t = self._denoiser.schedule.add_noise(x0, noise, t)
+            missed = adapter(x_t, t, condition, pose) - noise
+            loss = _SCALE * missed.square().mean()
+            gradients = torch.autograd.grad(loss, list(adapter.learned.values()))
+        if not bool(torch.stack([each.isfinite().all() for each in gradients]).all()):
+            _log.warning("the adapter's gradient is not finite: its step is skipped")
+            return
+        for parameter, gradient in zip(adapter.learned.values(), gradients, strict=True):
+            parameter.grad = gradient / _SCALE
+        optimizer.step()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the adapter's parameters and the optimiser's moments by name."""
+        if self._adapter is None or self._optimizer is None:
+            return dict(self._state)
+        learned = {f"adapter.{k}": v.detach().clone() for k, v in self._adapter.learned.items()}
+        moments = optimizer_tensors(self._optimizer)
+        return learned | {f"optimizer.{name}": value for name, value in moments.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore them, now or at the first update.
+
+        Args:
+            state: from `state_dict`.
+        """
+        self._state = dict(state)
+        if self._adapter is not None:
+            self._restore()
+
+    def _restore(self) -> None:
+        if not self._state or self._adapter is None or self._optimizer is None:
+            return
+        with torch.no_grad():
+            for name, value in under(self._state, "adapter.").items():
+                self._adapter.learned[name].copy_(value)
+        load_optimizer_tensors(self._optimizer, under(self._state, "optimizer."))

@@ -1,0 +1,95 @@
+"""LoRA on Stable Diffusion's UNet, with the camera's pose beside the time: what VSD trains."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from peft import LoraConfig, inject_adapter_in_model
+from torch import Tensor, nn
+
+from sdilib.schedule import NoiseSchedule
+from sdilib.seeds import generator
+
+__all__ = ["POSE", "LoRA"]
+
+POSE = 16
+_LAYERS = ["to_q", "to_k", "to_v", "to_out.0"]
+
+
+class LoRA:
+    """A UNet that shares its frozen weights with another's, and has low ranks of its own.
+
+    The up-projections and the last layer of the pose's embedding begin at zero: at first it predicts what the frozen
+    one predicts, whatever the pose. What it learns is in single precision where the weights are in half.
+
+    Attributes:
+        learned: the parameters by name.
+    """
+
+    def __init__(
+        self,
+        unet: nn.Module,
+        schedule: NoiseSchedule,
+        *,
+        rank: int = 4,
+        counted: Callable[[int], None],
+    ) -> None:
+        """Begin; the frozen UNet is left as it is.
+
+        Args:
+            unet: a `UNet2DConditionModel`, frozen.
+            schedule: of its noise.
+            rank: of the projections of q, k, v and out in every attention.
+            counted: told of each call's sample-forwards.
+        """
+        frozen = next(unet.parameters())
+        dtype = torch.promote_types(frozen.dtype, torch.float32)
+        # The copy's modules are its own, its weights are the frozen UNet's.
+        shared = {id(value): value for value in (*unet.parameters(), *unet.buffers())}
+        self._unet, self._schedule, self._counted = copy.deepcopy(unet, shared), schedule, counted
+        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=_LAYERS)
+        width = self._unet.time_embedding.linear_2.out_features
+        with torch.random.fork_rng(devices=[]):  # layers initialise from torch's global stream
+            inject_adapter_in_model(config, self._unet)
+            first, last = nn.Linear(POSE, width), nn.Linear(width, width)
+        for part in (last.weight, last.bias, first.bias):
+            nn.init.zeros_(part)
+        pose = nn.Sequential(first, nn.SiLU(), last).to(frozen.device, dtype)
+        self._unet.class_embedding = pose  # which the UNet adds to that of the time
+        self.learned: dict[str, nn.Parameter] = {}
+        draw = generator(0, 0, "adapter")
+        for name, value in self._unet.named_parameters():
+            if "lora_" not in name and not name.startswith("class_embedding."):
+                continue
+            value.data = value.data.to(dtype)
+            if "lora_A" in name or name == "class_embedding.0.weight":
+                std = 1 / rank if "lora_A" in name else POSE**-0.5
+                numbers = torch.randn(value.shape, generator=draw, dtype=torch.float64)
+                value.data.copy_((std * numbers).to(value))
+            self.learned[name] = value.requires_grad_()
+
+    def __call__(
+        self,
+        x_t: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        condition: Float[Tensor, " batch *condition"],
+        pose: Float[Tensor, "batch pose"],
+    ) -> Float[Tensor, " batch *shape"]:
+        """Return e_phi, with a graph to `learned`.
+
+        Args:
+            x_t: noisy latents.
+            t: one time per item.
+            condition: text embeddings.
+            pose: of the camera; zeros are no camera.
+        """
+        frozen, learned = self._unet.conv_in.weight, self._unet.class_embedding[0].weight
+        self._counted(len(x_t))
+        output = self._unet(
+            x_t.to(frozen),
+            self._schedule.timestep(t).to(frozen.device, torch.float32).expand(len(x_t)),
+            encoder_hidden_states=condition.to(frozen),
+            class_labels=pose.to(learned),
+        ).sample
+        return self._schedule.eps(output.to(x_t), x_t, t)
