@@ -94,6 +94,12 @@ notebooks: $(READY) ## derive each notebook's .ipynb from its .py
 lab: $(READY) ## open the notebooks in JupyterLab, on this machine only (ARGS="--no-browser --port 8889 ...")
 	$(PYTHON) -m jupyterlab --config=sdilib/lab/notebooks/jupyterlab.json $(ARGS)
 
+app: $(READY) ## open the explorer and the results in the browser, on this machine only (MODEL=... ARGS="--port ... --no-browser")
+	$(PYTHON) -m sdilib app $(if $(MODEL),--model "$(MODEL)") $(ARGS)
+
+screenshots: $(READY) ## take README's pictures of the explorer and the results again
+	$(PYTHON) -m pytest -n 0 -q tests/browser/take_screenshots.py
+
 train: $(READY) ## train a model of the world (ARGS="vae ...", then ARGS="unet ...", or ARGS="evaluator ...")
 	$(PYTHON) -m sdilib train $(ARGS)
 
@@ -110,11 +116,11 @@ gpu-check: $(READY) ## check a GPU against the CPU, time a step with the paper's
 model-card: $(READY) ## measure the bundled model and write its card, half an hour (ARGS="--model ... --training ... --count ...")
 	$(PYTHON) -m sdilib model-card $(ARGS)
 
-table1 app: # which `make help` leaves out
+table1: # which `make help` leaves out
 	@echo "make $@: not in this version; 'make' lists what is." >&2; exit 2
 
 clean: ## remove build/ and the figures that git ignores; .venv stays
 	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
 
-.PHONY: help env figures active made gallery check-figures test lint notebooks lab train table1 app model-card bench bench-memory gpu-check clean FORCE
+.PHONY: help env figures active made gallery check-figures test lint notebooks lab app screenshots train table1 model-card bench bench-memory gpu-check clean FORCE
 .DEFAULT_GOAL := help

@@ -14,10 +14,11 @@
 # %% [markdown]
 # # Explore: one distillation, by hand
 #
-# A prompt, a rule, a noise $\kappa$ and their numbers; the image as it comes, and the code that makes
-# it again. Everything is in 2D, where the image is its own scene, $g(\psi, c) = \psi$, and every run
-# of a seed begins at the same $x_0(1)$.
-#
+# A prompt, a rule, a noise κ and their numbers; the image, or the 3D object, as it comes; and the code
+# that makes it again. Every run of a seed begins at the same place, so that two of them differ by their
+# settings alone. Runs that you save lie in [results](results.ipynb).
+
+# %% [markdown] tags=["figure"]
 # ![One run](../paper_figures/full/explore.png)
 
 # %% tags=["parameters"]
@@ -36,29 +37,28 @@ from sdilib.lab.notebooks.page import begin
 sizes = {"num_steps": num_steps, "demo_steps": demo_steps}
 page = begin("explore", preset, model=model, folder=folder, seed=seed, **sizes)
 explorer = Explorer(page.model, num_steps=page.config["num_steps"], seed=seed)
-
-# %% [markdown]
-# **Start** begins a run with what the controls say and ends the one before it; **Pause** and **Stop**
-# act after the step under way. Under the rule stand the settings that it reads. The left picture is
-# the image that the last step began with, the right one what the network makes of it in a single
-# step; when the run is over, the left one is its result.
-#
-# The curves: the residual of eq. 8, $\sigma(t)$ times the root mean square of $\epsilon - \kappa$,
-# and what the step changed in the latents. By the whole step of eq. 10 the two are one.
-
-# %%
 explorer.start(pause_after=page.config["demo_steps"])
 snapshot = explorer.wait()
 explorer
 
 # %% [markdown]
-# The same as a figure, of the steps made so far:
+# - **Start** begins a run with what the controls say and ends the one before it. Pause and stop act
+#   after the step under way; the scrubber goes back through the steps. What a setting means is said
+#   where the pointer rests on it.
+# - **x(t)** is the image noised by κ, **x̂0** what the network makes of it in a single step (eq. 5). In
+#   2D the whole step of eq. 10 makes that the next image.
+# - The curves: the residual of eq. 8, σ(t) times the root mean square of ε − κ; the update that the rule
+#   asks for, in latents (in 3D by regression, in pixels); and t.
+# - **Keep as A** lays the next run beside this one. **Copy as code** gives the Python that makes the same
+#   image, to the bit, on this machine.
 
-# %%
+# %% [markdown] tags=["figure"]
+# The same as a figure, of the steps made when this cell was run:
+
+# %% tags=["figure"]
 figure = explorer.figure()
-numbers = {"t": snapshot.t, "residual": snapshot.residuals, "update": snapshot.updates}
-numbers |= {"num_forwards": snapshot.num_forwards, "prompt": snapshot.config.prompt}
-page.save(figure, numbers)
+numbers = {"steps": snapshot.log, "num_forwards": snapshot.num_forwards}
+page.save(figure, numbers | {"prompt": snapshot.config.prompt})
 figure
 
 # %% [markdown]
@@ -67,4 +67,5 @@ figure
 # - κ random, then fixed, then cached, with the same seed: the noise is all that differs.
 # - SDS with t random and Adam at 0.1, at γ = 7.5 and at γ = 100: blur, and burnt colours.
 # - SDI at γ of inversion 0 and 7.5 in place of -7.5: watch the residual.
+# - A 3D object by SDI; then keep it as A and make it by SDS.
 # - A rule of your own: `Explorer(page.model, rule="my_rule.py")`.

@@ -59,14 +59,14 @@ def clone(tmp_path) -> Path:
 
 def test_make_alone_lists_every_target():
     listed = make(ROOT).stdout
-    targets = "env figures check-figures test lint notebooks train model-card bench bench-memory gpu-check clean"
+    targets = "env figures check-figures test lint notebooks lab app train model-card bench bench-memory gpu-check clean"
     for target in targets.split():
         assert re.search(rf"^{target} ", listed, re.MULTILINE), target
-    for absent in ("tab01", "table1", "app"):
+    for absent in ("tab01", "table1"):
         assert absent not in listed
 
 
-@pytest.mark.parametrize("target", ["table1", "app"])
+@pytest.mark.parametrize("target", ["table1"])
 def test_a_target_that_is_not_there_yet_says_so(target):
     done = make(ROOT, target)
     assert done.returncode == 2

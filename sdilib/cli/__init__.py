@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from sdilib.checks import NonFiniteError, closest, positive_int
+from sdilib.cli.app import add_app
 from sdilib.cli.arguments import integer
 from sdilib.cli.figures import add_figures
 from sdilib.cli.run import add_run
@@ -94,6 +95,7 @@ def _parser() -> _Parser:
 
     add_run(command)
     add_runs(command)
+    add_app(command)
     add_figures(command)
     card = command("model-card", _model_card, "measure a model of the world and write its card")
     card.add_argument("--model", default="mini", help="mini (default), or a trained folder")

@@ -62,14 +62,15 @@ def _notebook(options: argparse.Namespace) -> int:
 def _stale(options: argparse.Namespace) -> int:
     from sdilib.lab.notebooks.freshness import figure_folder, stale
     from sdilib.lab.notebooks.progress import foreseen, write_plan
-    from sdilib.lab.notebooks.sources import find_notebooks
+    from sdilib.lab.notebooks.sources import find_notebooks, makes_figures
     from sdilib.lab.presets import MODELS, PRESETS
     from sdilib.stable_diffusion.names import require_offered
 
     preset = one_of("preset", options.preset, PRESETS)
     require_offered(options.model or MODELS[preset])
     # The table has a target of its own.
-    every = [path for path in sorted(Path("notebooks").glob("*.py")) if path.stem[:5] != "table"]
+    known = [path for path in sorted(Path("notebooks").glob("*.py")) if path.stem[:5] != "table"]
+    every = [path for path in known if makes_figures(path)]
     asked = find_notebooks(options.name, parameter="FIG") if options.name else every
     folder = figure_folder(preset, options.folder)
     found = asked if options.again else stale(asked, folder, preset=preset, model=options.model)

@@ -1,69 +1,78 @@
-"""The explorer's picture: an image, its single-step denoised image, and the run's curves."""
+"""The explorer's pictures: the curves of one run or several, and images beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
-from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure, quiet
-from sdilib.lab.explorer.session import Snapshot
+from sdilib.lab.experiments.shared.drawing import WIDTH, Figure, quiet
 
-__all__ = ["explored", "run_curves"]
+__all__ = ["HUES", "explored", "run_curves"]
 
-CURVES = (4.4, 2.2)
-"""Width and height of the live curves, in inches."""
+HUES = ("#1b7837", "#762a83", "#e08214", "#4393c3", "#b2182b", "#1b1b1b")
+"""One per run that stands beside others."""
+
+_TITLES = {"residual": "residual of eq. 8", "gradient": "update", "t": "t"}
+
+Logs = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-def run_curves(snapshot: Snapshot) -> Figure:
-    """Draw a run's curves alone, as they are shown while it goes on.
+def run_curves(logs: Logs) -> Figure:
+    """Draw runs over their steps: the residual of eq. 8 and the update, root mean squares, and t.
 
     Args:
-        snapshot: of a run.
+        logs: of the runs, by name: a record per step, as `lab.runs` keeps it. At most six.
     """
-    figure = Figure(figsize=CURVES, layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
-    _draw(left, right, snapshot)
+    figure = Figure(figsize=(5.6, 1.7 + 0.14 * len(logs) * (len(logs) > 1)), layout="constrained")
+    _draw(figure.subplots(1, 3), logs)
+    if len(logs) > 1:
+        figure.legend(loc="outside lower left", fontsize=7, frameon=False, ncols=1)
     return figure
 
 
-def explored(images: Mapping[str, Float[Tensor, "3 height width"]], snapshot: Snapshot) -> Figure:
-    """Draw images beside the run's curves.
+def explored(images: Mapping[str, Float[Tensor, "3 height width"]], logs: Logs) -> Figure:
+    """Draw images above the runs' curves.
 
     Args:
-        images: in [0, 1], by title; one or two.
-        snapshot: of the run.
+        images: in [0, 1], by title.
+        logs: see `run_curves`.
     """
-    figure = Figure(figsize=(WIDTH, 1.9), layout="constrained")
-    ratios = (*[1.0] * len(images), 1.6, 0.9)
-    *pictures, left, right = figure.subplots(1, len(images) + 2, width_ratios=ratios)
-    for axes, (title, image) in zip(pictures, images.items(), strict=True):
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    upper, lower = figure.subfigures(2, 1)
+    for axes, (title, image) in zip(upper.subplots(1, len(images)), images.items(), strict=True):
         axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="lanczos")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         axes.set_title(title, fontsize=8)
-    _draw(left, right, snapshot)
+    _draw(lower.subplots(1, 3), logs)
     return figure
 
 
-def _draw(left: Axes, right: Axes, snapshot: Snapshot) -> None:
-    t, residuals, updates = snapshot.t, snapshot.residuals, snapshot.updates
-    steps = range(1, len(t) + 1)
-    left.plot(steps, residuals, color=COLOURS["SDI"], linewidth=1.6, label="residual, eq. 8")
-    left.plot(steps, updates, "--", color=COLOURS["DDIM"], linewidth=1.0, label="update")
-    if any(value > 0 for value in (*residuals, *updates)):
-        left.set_yscale("log")
-        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        left.yaxis.set_major_formatter("{x:g}")
-        left.yaxis.set_minor_formatter(NullFormatter())
-    left.legend(fontsize=6.5, frameon=False)
-    left.set_title("root mean square, in latents", fontsize=8, loc="left")
-    right.plot(steps, t, ".", color=COLOURS["SDS"], markersize=3)
-    right.set_ylim(-0.03, 1.03)
-    right.set_title("t", fontsize=8, loc="left")
-    for axes in (left, right):
-        axes.set_xlim(0, snapshot.config.steps if snapshot.config else 1)
+def _draw(panels: Sequence[Axes], logs: Logs) -> None:
+    for axes, (name, title) in zip(panels, _TITLES.items(), strict=True):
+        for (label, log), hue in zip(logs.items(), HUES, strict=False):
+            steps = [record["step"] + 1 for record in log]
+            axes.plot(
+                steps,
+                [record[name] for record in log],
+                "." if name == "t" else "-",
+                color=hue,
+                linewidth=1.4,
+                markersize=3,
+                label=label if name == "residual" else None,
+            )
+        if name == "t":
+            axes.set_ylim(-0.03, 1.03)
+        elif any(record[name] > 0 for log in logs.values() for record in log):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlim(left=0)
         axes.locator_params(axis="x", nbins=5, integer=True)
+        axes.set_title(title, fontsize=8, loc="left")
         axes.set_xlabel("step", fontsize=7, labelpad=1)
         quiet(axes)

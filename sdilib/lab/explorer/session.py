@@ -1,30 +1,46 @@
-"""One image distilled while someone watches: started, paused and stopped from another thread.
+"""One run, in 2D or 3D, distilled while someone watches: started, paused and stopped from another thread.
 
-A `Text2D` says which image, `Session` makes it on a thread of its own and keeps the latest `Snapshot`. Nothing here
-knows of a browser. Whoever shows a session asks for its snapshots at their own pace: the run never waits for them.
+A run is made as the command line makes it (`lab.runs`), in a folder of its own that goes when the run does, unless it
+is saved. `Session` has a thread for it and keeps the latest `Snapshot`. Nothing here knows of a browser. Whoever shows
+a session asks for its snapshots at their own pace: the run never waits for them.
 """
 
+import shutil
+import tempfile
 import threading
+import time
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sdilib.cameras import Camera
 from sdilib.checks import positive_int, reject
 from sdilib.distill import Step
+from sdilib.lab.experiments.shared.canvas import noise_images
+from sdilib.lab.runs import distilled, runs_folder
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_image import Text2D
+from sdilib.text_to_3d import Built3D, Text3D
+from sdilib.text_to_image import Built2D, Text2D
 
-__all__ = ["STATES", "Session", "Snapshot", "code"]
+__all__ = ["STATES", "Config", "Frame", "Session", "Snapshot", "code"]
 
 STATES = ("idle", "running", "paused", "finished", "stopped", "failed")
 
-_CODE = """\
-from sdilib.text_to_image import Text2D
+MOST_FRAMES = 240
+"""That are kept of a run; of a longer one every second, every fourth, and so on."""
 
-run = Text2D.of(
+Config = Text2D | Text3D
+
+_CODE = """\
+from sdilib import {kind}
+
+run = {kind}.of(
 {settings}).build()
 for step in run.steps():
     pass  # step.t, step.update.residual, step.update.denoised
@@ -32,70 +48,92 @@ image = run.image  # (3, height, width) in [0, 1]
 """
 
 
-def code(config: Text2D) -> str:
+def code(config: Config) -> str:
     """Return the program that makes a finished run's image, as `image`, to the bit.
 
     Args:
-        config: of the run.
+        config: of the run; settings that are the defaults are left out.
     """
-    named = "".join(f"    {name}={value!r},\n" for name, value in config.settings().items())
-    return _CODE.format(settings=named)
+    kind, settings = type(config), config.settings()
+    named = {"prompt": config.prompt, "rule": config.rule}
+    if "kappa" in settings:  # which has settings of its own
+        known = kind.of(**named, kappa=settings["kappa"]).settings()
+        known["kappa"] = kind.of(**named).settings()["kappa"]
+    else:
+        known = kind.of(**named).settings()
+    given = {name: value for name, value in settings.items() if value != known[name]}
+    lines = "".join(f"    {name}={value!r},\n" for name, value in (named | given).items())
+    return _CODE.format(kind=kind.__name__, settings=lines)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """What there is to see of one step, of its first view; it never changes.
+
+    Attributes:
+        step: its number; -1 is the beginning, where there is a view and nothing else.
+        latents: by name: "after" the step (in 2D), "x(t)", "x̂0", the single-step denoised image, and "κ".
+        view: in 3D, the object after the step, in [0, 1], on CPU, from where it was looked at.
+    """
+
+    step: int
+    latents: Mapping[str, Float[Tensor, "1 channels h w"]]
+    view: Float[Tensor, "3 height width"] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """What can be seen of a run at one moment; it never changes.
+    """What is known of a run at one moment; it never changes.
 
     Attributes:
         state: one of `STATES`.
         config: of the run, None before the first.
         message: why it failed.
-        step: number of the last complete step, from 0; -1 before the first.
-        t: of each step so far.
-        residuals: eq. 8's, likewise.
-        updates: root mean square of what each step changed in the latents.
+        log: a record per step so far, as runs on disk have it.
+        frames: of those steps, the last among them; at most `MOST_FRAMES`.
         num_forwards: UNet sample-forwards so far.
-        x0: latents that the last step began with.
-        denoised: its single-step denoised image, eq. 5, in latents.
-        latents: what it made.
+        seconds: of work so far.
     """
 
     state: str = "idle"
-    config: Text2D | None = None
+    config: Config | None = None
     message: str = ""
-    step: int = -1
-    t: tuple[float, ...] = ()
-    residuals: tuple[float, ...] = ()
-    updates: tuple[float, ...] = ()
+    log: tuple[Mapping[str, Any], ...] = ()
+    frames: tuple[Frame, ...] = ()
     num_forwards: int = 0
-    x0: Float[Tensor, "1 channels h w"] | None = None
-    denoised: Float[Tensor, "1 channels h w"] | None = None
-    latents: Float[Tensor, "1 channels h w"] | None = None
+    seconds: float = 0.0
 
     @property
     def over(self) -> bool:
         """Whether no further step will come."""
         return self.state not in ("running", "paused")
 
-    def after(self, step: Step, num_forwards: int) -> "Snapshot":
-        """Return the snapshot that follows after a step.
+    @property
+    def step(self) -> int:
+        """Number of the last complete step, from 0; -1 before the first."""
+        return self.log[-1]["step"] if self.log else -1
+
+    @property
+    def seconds_left(self) -> float:
+        """Of work until the end, if the steps go on as they did; 0 before the first."""
+        if not self.log or self.config is None:
+            return 0.0
+        return self.seconds / len(self.log) * (self.config.steps - 1 - self.step)
+
+    def latest(self, frame: Frame) -> "Snapshot":
+        """Return it with another frame at the end: a new one, or that step from elsewhere.
 
         Args:
-            step: complete.
-            num_forwards: of the run so far.
+            frame: of the last step or of the one after it.
         """
-        latents = step.render()
-        return replace(
-            self,
-            step=step.step,
-            t=(*self.t, float(step.t[0])),
-            residuals=(*self.residuals, float(step.update.residual[0])),
-            updates=(*self.updates, float((latents - step.x0).square().mean().sqrt())),
-            num_forwards=num_forwards,
-            x0=step.x0,
-            denoised=step.update.denoised,
-            latents=latents,
-        )
+        kept = [each for each in self.frames if each.step < frame.step]
+        if len(kept) >= MOST_FRAMES:
+            kept = kept[::2]
+        return replace(self, frames=(*kept, frame))
+
+
+class _Ended(Exception):
+    """Leaves a run that was stopped."""
 
 
 class _Run:
@@ -104,15 +142,22 @@ class _Run:
     def __init__(
         self,
         model: StableDiffusion,
-        config: Text2D,
+        config: Config,
         changed: threading.Condition,
         before: threading.Thread | None,
         pause_after: int,
+        camera: Camera,
     ) -> None:
         model.embed([config.prompt])  # one that cannot be read is refused at once
-        self.snapshot = Snapshot("running", config)
+        self.snapshot, self.camera = Snapshot("running", config), camera
+        self.folder: Path | None = None
         self._changed, self._model, self._config = changed, model, config
         self._pause_after, self._num_threads = pause_after, torch.get_num_threads()
+        self._scratch = tempfile.mkdtemp(prefix="sdilib")
+        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
+        self._built: Built2D | Built3D | None = None
+        self._scene = threading.Lock()  # held by who changes the scene, or looks at it
+        self._began = (0, 0.0)  # forwards of the model, and the clock without pauses
         self.thread = threading.Thread(
             target=self._work, args=(before,), name="sdilib session", daemon=True
         )
@@ -133,46 +178,116 @@ class _Run:
         if self.thread is not threading.current_thread():
             self.thread.join(timeout)
 
+    def turn(self, camera: Camera) -> None:
+        """Look from elsewhere: at once while no step is under way, otherwise with the next one."""
+        self.camera = camera
+        if self.snapshot.state == "running" or not self.snapshot.frames:
+            return
+        with self._scene:
+            frame = replace(self.snapshot.frames[-1], view=self._view())
+        with self._changed:
+            self.snapshot = self.snapshot.latest(frame)
+            self._changed.notify_all()
+
+    def save(self, root: str | Path) -> Path:
+        """Move the finished run to the folder of all runs."""
+        if self.folder is None or self.snapshot.state != "finished":
+            reject("run", self.snapshot.state, "a finished one")
+        target = runs_folder(root) / self.folder.name
+        if self.folder != target and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(self.folder, target)
+        self.folder = target
+        return target
+
     def _work(self, before: threading.Thread | None) -> None:
         if before is not None:
             before.join()  # one at a time: the model counts its forwards
         torch.set_num_threads(self._num_threads)  # each thread has its own, and the bits follow it
-        began = self._model.num_forwards
+        ours = ("running", "paused")
         try:
-            steps = self._config.build(self._model).steps()
-            while self._may_go_on():
-                step = next(steps, None)
-                if step is None:
-                    break
-                self._post(step, self._model.num_forwards - began)
-            self.change("finished", only=("running", "paused"))
-        except (ArithmeticError, RuntimeError, ValueError) as error:
-            self.change("failed", only=("running", "paused"), message=str(error))
+            with self._scene:
+                self._begin()
+                made = distilled(
+                    self._config,
+                    root=self._scratch,
+                    model=self._model,
+                    save_seconds=float("inf"),
+                    preview_seconds=float("inf"),
+                    progress=False,
+                    after=self._post,
+                )
+                self.folder = made.folder
+            state = "failed" if made.diverged else "finished"
+            self.change(state, only=ours, message=made.diverged)
+        except _Ended:
+            pass
+        except (ArithmeticError, OSError, RuntimeError, ValueError) as error:
+            self.change("failed", only=ours, message=str(error))
         finally:  # an error of our own is for the thread's report, but nobody shall wait for it
-            self.change("failed", only=("running", "paused"), message="the run broke off")
+            self.change("failed", only=ours, message="the run broke off")
 
-    def _may_go_on(self) -> bool:
-        """Wait while paused; False if there is to be no further step."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.snapshot.state != "paused")
-            return not self.snapshot.over
+    def _begin(self) -> None:
+        """Show the object that a run in 3D begins with: its first step takes a while."""
+        if isinstance(self._config, Text3D):
+            self._built = self._config.build(self._model)
+            with self._changed:
+                self.snapshot = self.snapshot.latest(Frame(-1, {}, self._view()))
+                self._changed.notify_all()
+        self._began = (self._model.num_forwards, time.monotonic())
 
-    def _post(self, step: Step, num_forwards: int) -> None:
-        after = self.snapshot.after(step, num_forwards)
+    def _view(self) -> Tensor | None:
+        if not isinstance(self._built, Built3D):
+            return None
+        return self._built.scene.views(self.camera).image[0].clamp(0, 1)
+
+    def _post(self, built: Built2D | Built3D, step: Step, record: Mapping[str, Any]) -> None:
+        self._built, now = built, time.monotonic()
+        forwards, clock = self._began
+        frame = _frame(built, step, self._view())
         with self._changed:
-            if self.snapshot.over:  # stopped while the step was under way
-                return
-            due = len(after.t) == self._pause_after and step.step + 1 < self._config.steps
-            self.snapshot = replace(after, state="paused" if due else self.snapshot.state)
+            self._may_go_on()
+            after = self.snapshot.latest(frame)
+            log = (*after.log, record)
+            due = len(log) == self._pause_after and step.step + 1 < self._config.steps
+            self.snapshot = replace(
+                after,
+                state="paused" if due else after.state,
+                log=log,
+                num_forwards=self._model.num_forwards - forwards,
+                seconds=now - clock,
+            )
             self._changed.notify_all()
+        self._scene.release()  # while it is paused, it may be looked at
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: self.snapshot.state != "paused")
+        finally:
+            self._scene.acquire()
+        self._may_go_on()
+        self._began = (forwards, clock + time.monotonic() - now)
+
+    def _may_go_on(self) -> None:
+        if self.snapshot.over:
+            raise _Ended
+
+
+@torch.no_grad()
+def _frame(built: Built2D | Built3D, step: Step, view: Tensor | None) -> Frame:
+    update, first = step.update, slice(0, 1)
+    noised = built.model.schedule.add_noise(step.x0, update.kappa, step.t)
+    latents = {"x(t)": noised[first], "x̂0": update.denoised[first], "κ": update.kappa[first]}
+    if view is None:
+        latents["after"] = step.render()[first]
+    return Frame(step.step, latents, view)
 
 
 @dataclass(eq=False)
 class Session:
-    """Runs one image at a time on a thread of its own.
+    """Makes one run at a time on a thread of its own.
 
-    All methods return at once, except `wait` and `close`. A new start cancels the run before it,
-    and nothing runs on once the session is closed, forgotten, or the process ends.
+    All methods return at once, except `wait`, `turn` and `close`. A new start cancels the run before
+    it, and nothing runs on once the session is closed, forgotten, or the process ends.
 
     Attributes:
         model: frozen; used by one run at a time.
@@ -181,17 +296,19 @@ class Session:
     model: StableDiffusion
     _run: _Run | None = field(default=None, init=False, repr=False)
     _idle: Snapshot = field(default_factory=Snapshot, init=False, repr=False)
+    _camera: Camera = field(default_factory=lambda: Camera.around([22.5]), init=False, repr=False)
     _changed: threading.Condition = field(
         default_factory=threading.Condition, init=False, repr=False
     )
     _finalizer: weakref.finalize | None = field(default=None, init=False, repr=False)
+    _thread: threading.Thread | None = field(default=None, init=False, repr=False)
 
     @property
     def snapshot(self) -> Snapshot:
         """The latest."""
         return self._idle if self._run is None else self._run.snapshot
 
-    def start(self, config: Text2D, *, pause_after: int = 0) -> None:
+    def start(self, config: Config, *, pause_after: int = 0) -> None:
         """Begin a run; the one before it ends with its step under way, unseen.
 
         Args:
@@ -202,17 +319,24 @@ class Session:
             ValueError: a prompt that the model cannot read; the run before it goes on.
         """
         positive_int("pause_after", pause_after, at_least=0)
-        before = self._run.thread if self._run is not None else None
-        run = _Run(self.model, config, self._changed, before, pause_after)
+        run = _Run(self.model, config, self._changed, self._thread, pause_after, self._camera)
+        self._replace(run)
+        # Neither the run nor its thread holds the session, so that this can happen; also at exit.
+        self._finalizer = weakref.finalize(self, run.end)
+        self._thread = run.thread
+        run.thread.start()
+
+    def reset(self) -> None:
+        """Stop, and forget the run."""
+        self._replace(None)
+
+    def _replace(self, run: _Run | None) -> None:
         self.stop()
         if self._finalizer is not None:
             self._finalizer.detach()
-        # Neither the run nor its thread holds the session, so that this can happen; also at exit.
-        self._finalizer = weakref.finalize(self, run.end)
         with self._changed:
             self._run = run
             self._changed.notify_all()
-        run.thread.start()
 
     def pause(self) -> None:
         """Wait after the step under way, until `resume`."""
@@ -230,6 +354,30 @@ class Session:
         if self._run is not None:
             self._run.change(state, only=only)
 
+    def turn(self, azimuth: int | float, elevation: int | float) -> None:
+        """Look at the object from elsewhere; while a step is under way, from the next one on.
+
+        Args:
+            azimuth: in degrees, 0 in front.
+            elevation: in degrees, in [-89, 89].
+        """
+        self._camera = Camera.around([azimuth], elevation_degrees=elevation)
+        if self._run is not None and isinstance(self._run.snapshot.config, Text3D):
+            self._run.turn(self._camera)
+
+    def save(self, root: str | Path = "") -> Path:
+        """Keep the finished run among the runs on disk; returns its folder.
+
+        Args:
+            root: folder of all runs; see `lab.runs.runs_folder`.
+
+        Raises:
+            ValueError: a run that is not finished.
+        """
+        if self._run is None:
+            reject("run", "idle", "a finished one")
+        return self._run.save(root)
+
     def wait(self, seen: Snapshot | None = None, timeout: float | None = None) -> Snapshot:
         """Return the latest snapshot as soon as it is another than the one seen.
 
@@ -244,27 +392,21 @@ class Session:
                 self._changed.wait_for(lambda: self.snapshot is not seen, timeout)
             return self.snapshot
 
-    def images(
-        self, snapshot: Snapshot
-    ) -> tuple[Float[Tensor, "3 height width"], Float[Tensor, "3 height width"]]:
-        """Decode a snapshot: the image, and its single-step denoised image, in [0, 1], on CPU.
-
-        While a run goes on, the image is what the last step began with (what it made is, by a whole
-        step, the denoised image itself); once the run is over, it is what the run made.
+    @torch.no_grad()
+    def pictures(self, frame: Frame) -> dict[str, Float[Tensor, "3 height width"]]:
+        """Return what a frame shows, in [0, 1], on CPU: the image or view as "image", then "x(t)", "x̂0" and "κ".
 
         Args:
-            snapshot: with at least one step.
-
-        Raises:
-            ValueError: without any.
+            frame: of a run of this model.
         """
-        image = snapshot.latents if snapshot.over else snapshot.x0
-        if image is None or snapshot.denoised is None:
-            reject("snapshot", f"step {snapshot.step}", "one with a complete step")
-        with torch.no_grad():  # one by one: a batch rounds otherwise
-            pair = [self.model.decode(latents)[0] for latents in (image, snapshot.denoised)]
-        image, denoised = (each.clamp(0, 1).float().cpu() for each in pair)
-        return image, denoised
+        made = {} if frame.view is None else {"image": frame.view}
+        for name, latents in frame.latents.items():  # one by one: a batch rounds otherwise
+            if name == "κ":
+                made[name] = noise_images(latents)[0]
+            else:
+                image = self.model.decode(latents)[0].clamp(0, 1).float().cpu()
+                made["image" if name == "after" else name] = image
+        return made
 
     def close(self) -> None:
         """Stop, and wait for the step under way."""

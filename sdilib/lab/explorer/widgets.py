@@ -1,82 +1,77 @@
-"""The explorer: a distillation in 2D under one's hands, in a notebook.
+"""The explorer: a distillation in 2D or 3D under one's hands, in a notebook.
 
-Core ipywidgets alone, so that JupyterLab, the classic notebook and VS Code show it alike: pictures
-are PNG bytes in `Image` widgets, curves too. The run has a thread of its own (`session.Session`); a
-second one, here, decodes and paints its latest snapshot, at most a few times a second. So a slow
-page delays its own pictures and nothing else.
+Core ipywidgets alone, so that JupyterLab, Voila and VS Code show it alike: pictures are PNG bytes in
+`Image` widgets, curves too. The run has a thread of its own (`session.Session`); a second one, here,
+decodes and paints its latest snapshot, at most a few times a second. So a slow page delays its own
+pictures and nothing else. While a run goes on the page says every other second that it is still
+there; a run whose page is gone pauses.
 """
 
 import html
-import io
-import math
 import threading
 import time
 import weakref
 from typing import Any
 
 import ipywidgets
-from jaxtyping import Float
 from matplotlib.figure import Figure
-from PIL import Image
-from torch import Tensor
 
-from sdilib.checks import in_range
-from sdilib.guidance.base import WEIGHTS
-from sdilib.guidance.named import KAPPAS, RULES, make_rule, rule_settings
+from sdilib.checks import in_range, reject
+from sdilib.lab.explorer.controls import Controls
 from sdilib.lab.explorer.curves import explored, run_curves
-from sdilib.lab.explorer.session import Session, Snapshot, code
-from sdilib.lab.presets import example_prompts
-from sdilib.lab.world.captions import VIEWS, prompt
-from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
-from sdilib.schedule import T_SCHEDULES
+from sdilib.lab.explorer.parts import STYLE, button, differences, drawn, picture, png, row, said
+from sdilib.lab.explorer.session import Config, Frame, Session, Snapshot, code
+from sdilib.lab.notebooks.records import write_figure
+from sdilib.lab.provenance import versions
+from sdilib.lab.runs import address, runs_folder
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_image import Text2D
 
-__all__ = ["Explorer", "WordPicker"]
+__all__ = ["Explorer"]
 
-SIZE = 192
-"""Width of a shown image, in pixels."""
+SIZE, SMALL = 256, 80
+"""Of the image, and of those that explain it, in pixels."""
 
-_STYLE = {"description_width": "110px"}
-_LAYOUT = {"width": "310px"}
-_ANY = "any"
-_LABELS = {
-    "kappa": "κ",
-    "guidance_scale": "γ",
-    "inversion_guidance_scale": "γ of inversion",
-    "num_inversion_steps": "n",
-    "tau_max": "τ at most",
-    "inversion_start": "inverted from t",
-    "t_schedule": "t",
-    "t_end": "t at the end",
-    "learning_rate": "Adam (0: eq. 10)",
+GONE = 90.0
+"""Seconds without a sign of the page, after which it counts as closed: a browser lets hidden pages act once a minute."""
+
+_SMALL = {
+    "x(t)": "the image noised by κ, as the network sees it",
+    "x̂0": "what the network makes of it in a single step, eq. 5",
+    "κ": "the noise, its first three channels as red, green and blue",
 }
-_CHOICES = {"kappa": KAPPAS, "weight": WEIGHTS, "t_schedule": T_SCHEDULES}
-_OF_A_RUN = ("steps", "seed", "t_schedule", "t_end", "learning_rate")
 _open: "weakref.WeakSet[Explorer]" = weakref.WeakSet()
 
 
-class WordPicker(ipywidgets.VBox):
-    """Dropdowns of the bundled world's words, which say a prompt."""
+class _Card(ipywidgets.VBox):
+    """What is seen of one run: an image, and three that explain it."""
 
     def __init__(self) -> None:
-        """Begin with a red spotted mushroom."""
-        self.colour = _dropdown("colour", (_ANY, *COLOURS), "red")
-        self.pattern = _dropdown("pattern", PATTERNS, "spotted")
-        self.name = _dropdown("object", OBJECT_NAMES, "mushroom")
-        self.view = _dropdown("view", (_ANY, *VIEWS), _ANY)
-        super().__init__([self.colour, self.pattern, self.name, self.view])
+        self.caption = ipywidgets.HTML()
+        self.images = {"image": picture(SIZE)}
+        self.images |= {name: picture(SMALL) for name in _SMALL}
+        large, *small = self.images.values()
+        labelled = [
+            ipywidgets.VBox([each, ipywidgets.HTML(said(name, dim=True, hint=means))])
+            for each, (name, means) in zip(small, _SMALL.items(), strict=True)
+        ]
+        explaining = ipywidgets.HBox(labelled, layout={"width": f"{SIZE}px"})
+        explaining.layout.justify_content = "space-between"
+        super().__init__([self.caption, large, explaining], layout={"width": f"{SIZE + 4}px"})
+        self.add_class("sdi-card")
+        self._shown: Frame | None = None
 
-    @property
-    def value(self) -> str:
-        """The prompt."""
-        colour = "" if self.colour.value == _ANY else self.colour.value
-        view = None if self.view.value == _ANY else self.view.value
-        return prompt(self.name.value, colour, pattern=self.pattern.value, view=view)
+    def show(self, session: Session, frame: Frame | None) -> None:
+        if frame is self._shown:
+            return
+        self._shown = frame
+        shown = session.pictures(frame) if frame else {}
+        for name, widget in self.images.items():
+            size = SIZE if name == "image" else SMALL
+            widget.value = png(shown[name], size) if name in shown else picture(size).value
 
 
 class Explorer:
-    """Controls, two pictures, curves and the code of one distillation at a time.
+    """Controls, pictures, curves and the code of one distillation at a time, and of one kept beside it.
 
     A new explorer stops the runs of those before it, whose pages may be gone: a cell that is run
     again leaves nothing behind.
@@ -84,11 +79,11 @@ class Explorer:
     Attributes:
         session: what runs.
         view: the widget; an explorer shows it where it is a cell's last value.
-        controls: by the name of a run's setting, each with a `value`. Those of rules are there once a rule that
-            reads them was chosen.
-        of_the_rule: the box of those that the chosen rule reads.
-        buttons: by name: "start", "pause" (or go on) and "stop".
+        controls: of the run's settings.
+        buttons: by name: "start", "pause" (or go on), "stop", "reset", "keep", "figure" and "run".
         status: one sentence, on the run or on what is wrong.
+        scrubber: number of the frame that is shown.
+        turn: azimuth and elevation that an object is looked at from, in degrees.
         code: the program that makes the image of a whole run with what the controls say.
     """
 
@@ -96,52 +91,61 @@ class Explorer:
         self,
         model: StableDiffusion,
         *,
+        scene: str = "image",
         rule: str = "sdi",
         num_steps: int = 30,
         seed: int = 0,
+        root: str = "",
         pictures_per_second: float = 4.0,
     ) -> None:
         """Build the widget; nothing runs yet.
 
         Args:
             model: frozen. One of the world has dropdowns of its words, any other a line of text.
-            rule: that the control begins with; or one of your own, as rule.py, rule.py:Rule or module:Rule.
+            scene: that the control begins with, "image" or "nerf".
+            rule: likewise; or one of your own, as rule.py, rule.py:Rule or module:Rule.
             num_steps: likewise.
             seed: likewise.
+            root: folder of all runs, where runs and figures are saved; see `lab.runs.runs_folder`.
             pictures_per_second: at most, in (0, 60].
 
         Raises:
             ValueError: a value outside its range.
         """
-        self.session = Session(model)
+        self.session, self._root = Session(model), root
         rate = in_range("pictures_per_second", pictures_per_second, 0, 60, open_low=True)
         self._pause = 1 / rate
-        prompt = example_prompts(model.draws_world)[0]
-        start = Text2D(prompt, rule=rule, steps=num_steps, seed=seed)
-        self.controls: dict[str, Any] = {
-            "prompt": WordPicker() if model.draws_world else _control("prompt", prompt),
-            "rule": _dropdown("rule", dict.fromkeys((*RULES, rule)), rule),
-            **{name: _control(name, getattr(start, name)) for name in _OF_A_RUN},
-        }
-        self.of_the_rule = ipywidgets.VBox()
+        given = {"steps": num_steps, "seed": seed}
+        self.controls = Controls(model, self._changed, scene=scene, rule=rule, given=given)
+        keep = "keep this run on the left, as A, and make the next one beside it"
         self.buttons = {
-            "start": ipywidgets.Button(description="Start", icon="play", button_style="success"),
-            "pause": ipywidgets.Button(description="Pause", icon="pause", disabled=True),
-            "stop": ipywidgets.Button(description="Stop", icon="stop", disabled=True),
+            "start": button("Start", "play", self.start, style="success"),
+            "pause": button("Pause", "pause", self.pause, hint="after the step under way"),
+            "stop": button("Stop", "stop", self.stop, hint="end the run where it is"),
+            "reset": button("Reset", "undo", self.reset, hint="forget the run and all changes"),
+            "keep": button("Keep as A", "columns", self.keep, hint=keep),
+            "figure": button("Save figure", "picture-o", self.save_figure),
+            "run": button("Save run", "save", self.save_run, hint="among the runs on disk"),
         }
-        self.status = ipywidgets.HTML()
-        self.progress = ipywidgets.IntProgress(layout={"width": "100%"})
-        self.pictures = [_picture(f"{SIZE}px") for _ in range(2)]
-        self.curves = _picture("100%")
-        self.code = ipywidgets.Textarea(rows=16, layout={"width": "100%"})
-        self._painting = threading.Lock()
+        self.status, self.saved = ipywidgets.HTML(), ipywidgets.HTML()
+        self.progress = ipywidgets.IntProgress(layout={"width": "100%", "height": "16px"})
+        self.cards = (_Card(), _Card())
+        self.scrubber = _slider("step", 0, 0, 0)
+        self.turn = (_slider("turn", -180, 180, 22), _slider("tilt", -30, 80, 15))
+        self.curves = picture(0)
+        self.code = ipywidgets.Textarea(rows=14, layout={"width": "100%"})
+        self._copy = ipywidgets.HTML()
+        self._beat = ipywidgets.Play(interval=2000, max=10**9, layout={"display": "none"})
+        self._beaten, self._absent = 0.0, False
+        self._painting = threading.RLock()
         self._painter: threading.Thread | None = None
         self._shown: Snapshot | None = None
+        self._kept: Snapshot | None = None
         self.view = self._arranged()
-        for name, act in (("start", self.start), ("pause", self.pause), ("stop", self.stop)):
-            self.buttons[name].on_click(lambda _, act=act: act())
-        for control in self.controls.values():
-            self._watch(control)
+        self.scrubber.observe(lambda _: self._show_frames(), "value")
+        self._beat.observe(lambda _: self._heard(), "value")
+        for slider in self.turn:
+            slider.observe(lambda _: self._turned(), "value")
         # A page that closes the widget, and `view.close()`, end the run.
         comm: Any = self.view.comm
         comm.on_close(lambda _: self.session.stop())
@@ -152,58 +156,38 @@ class Explorer:
         self._changed()
         self._paint(self.session.snapshot)
 
-    def _arranged(self) -> ipywidgets.HBox:
-        prompt, rule, *of_a_run = self.controls.values()
-        buttons = ipywidgets.HBox(list(self.buttons.values()))
-        left = ipywidgets.VBox(
-            [prompt, rule, self.of_the_rule, *of_a_run, buttons],
-            layout={"width": "330px", "flex": "0 0 auto"},
-        )
-        captions = ("image", "its single-step denoised image")
-        shown = [
-            ipywidgets.VBox([ipywidgets.Label(caption), picture])
-            for caption, picture in zip(captions, self.pictures, strict=True)
-        ]
+    def _arranged(self) -> ipywidgets.Box:
+        of_the_run = [self.buttons[n] for n in ("start", "pause", "stop", "reset", "keep")]
+        of_the_result = [self._copy, self.buttons["figure"], self.buttons["run"]]
+        shown = ipywidgets.Accordion([self.code], titles=("the code of these settings",))
         right = ipywidgets.VBox(
             [
+                row(*of_the_run, gap="4px"),
                 self.status,
                 self.progress,
-                ipywidgets.HBox(shown),
+                row(*self.cards),
+                self.scrubber,
+                *self.turn,
                 self.curves,
-                ipywidgets.Label("a whole run with these settings, as code:"),
-                self.code,
+                row(*of_the_result, gap="4px"),
+                self.saved,
+                shown,
             ],
-            layout={"flex": "1 1 auto", "max_width": "640px"},
+            layout={"flex": "1 1 300px", "max_width": "640px", "min_width": "270px"},
         )
-        return ipywidgets.HBox([left, right])
+        view = row(self.controls, right, ipywidgets.HTML(STYLE), self._beat)
+        return view.add_class("sdi")
 
     def _repr_mimebundle_(self, **arguments: Any) -> Any:
         return self.view._repr_mimebundle_(**arguments)
 
-    def config(self) -> Text2D:
+    def config(self) -> Config:
         """Return the run that the controls describe.
 
         Raises:
-            ValueError: a value outside its range.
+            ValueError: a value outside its range, or values that do not go together.
         """
-        names = (
-            "prompt",
-            "rule",
-            *_OF_A_RUN,
-            *(name for name in self._read() if name in self.controls),
-        )
-        values = {name: self.controls[name].value for name in names}
-        config = Text2D.of(**values, model=self.session.model.name)
-        make_rule(config.rule, self.session.model, config.rule_settings)  # which checks its own
-        return config
-
-    def _read(self) -> dict[str, Any]:
-        """What the chosen rule reads, and with it the chosen noise."""
-        rule = self.controls["rule"].value
-        read = rule_settings(rule)
-        if "kappa" in read and "kappa" in self.controls:
-            read = rule_settings(rule, {"kappa": self.controls["kappa"].value})
-        return read
+        return self.controls.config()
 
     def start(self, *, pause_after: int = 0) -> None:
         """Begin the run that the controls describe; the one before it is cancelled.
@@ -218,6 +202,8 @@ class Explorer:
         except ValueError as error:
             self._say(str(error), wrong=True)
             return
+        self._beaten, self._absent = 0.0, False
+        self._beat.playing = True
         self._painter = threading.Thread(
             target=self._paint_along, args=(self._painter,), name="sdilib painter", daemon=True
         )
@@ -234,6 +220,18 @@ class Explorer:
         """End the run; its last image stays."""
         self.session.stop()
 
+    def reset(self) -> None:
+        """Forget the run, the one kept beside it, and all changes of the controls."""
+        self.session.reset()
+        self._kept = None
+        self.controls.reset()
+        self._paint_again()
+
+    def keep(self) -> None:
+        """Keep the run as A, so that the next one stands beside it; or drop the one that is kept."""
+        self._kept = None if self._kept else self.session.snapshot
+        self._paint_again()
+
     def wait(self, timeout: float | None = None) -> Snapshot:
         """Return once the run has paused or ended and is painted.
 
@@ -245,14 +243,43 @@ class Explorer:
         return snapshot
 
     def figure(self) -> Figure:
-        """Return the present pictures and curves as one figure.
+        """Return the present pictures and curves, and those of the run kept beside, as one figure.
 
         Raises:
             ValueError: no step has been made yet.
         """
-        snapshot = self.session.snapshot
-        image, denoised = self.session.images(snapshot)
-        return explored({"image": image, "denoised in one step": denoised}, snapshot)
+        runs = self._named()
+        for snapshot in runs.values():
+            if not snapshot.log:
+                reject("snapshot", f"step {snapshot.step}", "one with a complete step")
+        images = {
+            f"{name} {what}".strip(): image
+            for name, snapshot in runs.items()
+            for what, image in self.session.pictures(snapshot.frames[-1]).items()
+            if len(runs) == 1 or what == "image"
+        }
+        return explored(images, {name: snapshot.log for name, snapshot in runs.items()})
+
+    def save_figure(self) -> None:
+        """Write the present figure with its record, beside the runs on disk."""
+        figure, shown = self.figure(), self.session.snapshot
+        assert shown.config is not None  # there is a figure
+        model, runs = self.session.model, self._named()
+        record = {
+            "title": shown.config.prompt,
+            "config": {name: _settings(each) for name, each in runs.items()},
+            "model_hash": model.hash,
+            "versions": versions(),
+            "numbers": {name: each.log for name, each in runs.items()},
+        }
+        name = address(shown.config.on(model.device), model.hash).replace("-", "_")
+        folder = runs_folder(self._root) / "figures"
+        write_figure(folder, name, figure, record)
+        self.saved.value = said(f"saved: {folder / name}.png, .pdf and .json")
+
+    def save_run(self) -> None:
+        """Keep the finished run among the runs on disk."""
+        self.saved.value = said(f"saved: {self.session.save(self._root)}")
 
     def close(self) -> None:
         """End the run and take the widget away."""
@@ -260,24 +287,26 @@ class Explorer:
         if self._painter is not None:
             self._painter.join(10)
         _open.discard(self)
-        for widget in (*self.pictures, self.curves, self.view):
-            widget.close()
+        self.view.close()
 
-    def _watch(self, control: Any) -> None:
-        for part in getattr(control, "children", None) or (control,):
-            part.observe(lambda _: self._changed(), "value")
+    def _named(self) -> dict[str, Snapshot]:
+        now = self.session.snapshot
+        return {"": now} if self._kept is None else {"A": self._kept, "B": now}
 
     def _changed(self) -> None:
-        """Show the settings that the rule reads, and write the code again."""
+        """Write the code again, or say what is wrong; show what turns an object where there is one."""
+        wrong, program = "", ""
         try:
-            read = {name: value for name, value in self._read().items() if value is not None}
-            for name in read.keys() - self.controls.keys():
-                self.controls[name] = _control(name, read[name])
-                self._watch(self.controls[name])
-            self.of_the_rule.children = [self.controls[name] for name in read]
-            self.code.value = code(self.config())
+            program = code(self.config())
         except ValueError as error:
-            self._say(str(error), wrong=True)
+            wrong = str(error)
+        self.buttons["start"].disabled = bool(wrong)
+        self.code.value = program  # never that of other settings
+        self._copy.value = _COPY.format(code=html.escape(program), off="disabled" if wrong else "")
+        for slider in self.turn:
+            slider.layout.display = "" if self.controls.scene.value == "nerf" else "none"
+        if wrong:
+            self._say(wrong, wrong=True)
         else:
             self._report(self.session.snapshot)
 
@@ -285,8 +314,18 @@ class Explorer:
         self._say(_sentence(snapshot), wrong=snapshot.state == "failed")
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
-        colour = "#b2182b" if wrong else "inherit"
-        self.status.value = f'<span style="color: {colour}">{html.escape(text)}</span>'
+        self.status.value = said(text, wrong=wrong)
+
+    def _turned(self) -> None:
+        azimuth, elevation = (slider.value for slider in self.turn)
+        self.session.turn(azimuth, elevation)
+        self._paint(self.session.snapshot)
+
+    def _heard(self) -> None:
+        self._beaten = time.monotonic()
+        if self._absent:  # the page is there again
+            self._absent = False
+            self.session.resume()
 
     def _paint_along(self, before: threading.Thread | None) -> None:
         """Paint snapshot after snapshot until the run is over."""
@@ -297,44 +336,86 @@ class Explorer:
             latest = self.session.snapshot
             if latest is seen:
                 latest = self.session.wait(seen)
-            seen = latest
-            began = time.monotonic()
+            seen, began = latest, time.monotonic()
             self._paint(seen)
+            if self._beaten and began - self._beaten > GONE and seen.state == "running":
+                self._absent = True
+                self.session.pause()
             time.sleep(max(0.0, self._pause - (time.monotonic() - began)))
+
+    def _paint_again(self) -> None:
+        self._shown = None
+        self._paint(self.session.snapshot)
 
     def _paint(self, snapshot: Snapshot) -> None:
         with self._painting:
             if snapshot is self._shown:
                 return
             self._shown = snapshot
-            running = not snapshot.over and snapshot.state != "idle"
-            self.buttons["pause"].disabled = self.buttons["stop"].disabled = not running
+            running, made = not snapshot.over, bool(snapshot.log)
+            off = {"pause": not running, "stop": not running, "figure": not made}
+            off |= {"run": snapshot.state != "finished", "keep": not made and self._kept is None}
+            for name, disabled in off.items():
+                self.buttons[name].disabled = disabled
             paused = snapshot.state == "paused"
             self.buttons["pause"].description = "Go on" if paused else "Pause"
+            self.buttons["pause"].icon = "play" if paused else "pause"
+            self.buttons["keep"].description = "Drop A" if self._kept else "Keep as A"
+            if snapshot.over:
+                self._beat.playing = False
             self._report(snapshot)
-            if snapshot.config is None or snapshot.latents is None:
-                return
-            self.progress.max = snapshot.config.steps
+            self.progress.max = snapshot.config.steps if snapshot.config else 1
             self.progress.value = snapshot.step + 1
-            for picture, image in zip(self.pictures, self.session.images(snapshot), strict=True):
-                picture.value = _png(image)
-            self.curves.value = _drawn(run_curves(snapshot))
+            last, followed = len(snapshot.frames) - 1, self.scrubber.value == self.scrubber.max
+            self.scrubber.max = max(0, last)
+            if followed:
+                self.scrubber.value = self.scrubber.max
+            self._show_frames()
+            logs = {name: each.log for name, each in self._named().items() if each.log}
+            self.curves.value = drawn(run_curves(logs)) if logs else picture(0).value
+
+    def _show_frames(self) -> None:
+        """Show the frame that the scrubber is at, and that of the run kept beside, as far on."""
+        with self._painting:
+            share = self.scrubber.value / (self.scrubber.max or 1)
+            runs = [self._kept, self.session.snapshot]
+            told = differences([_settings(each) for each in runs if each]) if self._kept else [""]
+            for card, each, name in zip(self.cards, runs, "AB", strict=True):
+                card.layout.display = "" if each else "none"
+                if each is None:
+                    continue
+                frames = each.frames
+                card.show(
+                    self.session, frames[round(share * (len(frames) - 1))] if frames else None
+                )
+                what = told.pop(0)
+                card.caption.value = f"<b>{name}</b> {said(what)}" if self._kept else ""
+            frames = self.session.snapshot.frames
+            at = frames[min(self.scrubber.value, len(frames) - 1)].step + 1 if frames else 0
+            self.scrubber.description = f"step {at}"
 
 
-def _dropdown(label: str, options: Any, value: str) -> Any:
-    return ipywidgets.Dropdown(
-        options=list(options), value=value, description=label, style=_STYLE, layout=_LAYOUT
+_COPY = (
+    '<button class="sdi-copy" {off} data-code="{code}" onclick="navigator.clipboard.writeText('
+    "this.dataset.code); this.textContent='Copied'; setTimeout(() => this.textContent='Copy as code'"
+    ', 1500)" title="Python that makes this image, to the bit">Copy as code</button>'
+)
+
+
+def _settings(snapshot: Snapshot) -> dict[str, Any]:
+    return snapshot.config.settings() if snapshot.config else {}
+
+
+def _slider(label: str, low: int, high: int, value: int) -> Any:
+    return ipywidgets.IntSlider(
+        value=value,
+        min=low,
+        max=high,
+        description=label,
+        readout=low != high,
+        style={"description_width": "60px"},
+        layout={"width": "98%"},
     )
-
-
-def _control(name: str, value: Any) -> Any:
-    """Return the control of a setting; a number out of range is left for the settings to refuse."""
-    label = _LABELS.get(name, name.replace("_", " "))
-    if name in _CHOICES:
-        return _dropdown(label, _CHOICES[name], value)
-    kinds = {bool: "Checkbox", int: "IntText", float: "FloatText", str: "Textarea"}
-    kind = getattr(ipywidgets, kinds[type(value)])
-    return kind(value=value, description=label, style=_STYLE, layout=_LAYOUT)
 
 
 def _sentence(snapshot: Snapshot) -> str:
@@ -343,33 +424,11 @@ def _sentence(snapshot: Snapshot) -> str:
         return "Nothing runs yet."
     if snapshot.state == "failed":
         return snapshot.message
-    if snapshot.step < 0:
+    if not snapshot.log:
         return f"{snapshot.state}: before its first step"
     done = f"step {snapshot.step + 1} of {snapshot.config.steps}"
-    cost = f"{snapshot.num_forwards} UNet sample-forwards"
-    return f"{snapshot.state}: {done}, t = {snapshot.t[-1]:.2f}, {cost}"
-
-
-def _picture(width: str) -> ipywidgets.Image:
-    blank = _png_of(Image.new("RGB", (2, 2), "#dddddd"))
-    layout = {"width": width} if width.endswith("%") else {"width": width, "height": width}
-    return ipywidgets.Image(value=blank, format="png", layout=layout)
-
-
-def _png(image: Float[Tensor, "3 height width"]) -> bytes:
-    pixels = (image.clamp(0, 1).permute(1, 2, 0) * 255).round().byte().numpy()
-    times = max(1, math.ceil(SIZE / max(image.shape[1:])))
-    large = Image.fromarray(pixels)
-    return _png_of(large.resize([side * times for side in large.size], Image.Resampling.LANCZOS))
-
-
-def _png_of(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="png")
-    return buffer.getvalue()
-
-
-def _drawn(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    parts = [done, f"t = {snapshot.log[-1]['t']:.2f}", f"{snapshot.num_forwards} UNet passes"]
+    parts.append(f"{snapshot.seconds:.0f} s")
+    if not snapshot.over:
+        parts.append(f"about {snapshot.seconds_left:.0f} s left")
+    return f"{snapshot.state}: {' · '.join(parts)}"

@@ -35,6 +35,15 @@ def code(source: str | Path) -> str:
     return "\n".join(cells(source, "code"))
 
 
+def makes_figures(source: str | Path) -> bool:
+    """Return whether a notebook saves figures; others are pages to work with.
+
+    Args:
+        source: path of the `.py` file.
+    """
+    return "page.save(" in Path(source).read_text(encoding="utf-8")
+
+
 def paragraphs(source: str | Path) -> list[list[str]]:
     """Return the paragraphs of a notebook's text, by cell.
 

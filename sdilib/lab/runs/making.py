@@ -11,7 +11,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ from sdilib.storage import atomic_write, load_tensors, read_json, save_tensors, 
 from sdilib.text_to_3d import Built3D, EmptySceneError, Text3D
 from sdilib.text_to_image import Built2D, Text2D
 
-__all__ = ["Finished", "Interrupted", "distilled"]
+__all__ = ["After", "Finished", "Interrupted", "distilled"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,9 @@ _LACKS = dict.fromkeys(
 )
 _FRAMES, _NUM_FRAMES = "frames", 9
 _FAILURES = (EmptySceneError, NonFiniteError, torch.cuda.OutOfMemoryError)
+
+After = Callable[[Built3D | Built2D, Step, Mapping[str, Any]], None]
+"""Sees a run after each of its steps, with the step's line of the log."""
 
 Config = TypeVar("Config", bound=Text3D | Text2D)
 
@@ -102,6 +105,7 @@ def distilled(
     preview_seconds: float = 10.0,
     progress: bool = True,
     show: bool = False,
+    after: After | None = None,
 ) -> Finished[Config]:
     """Return a run: the finished one if there is one; otherwise it is made, or resumed.
 
@@ -118,6 +122,8 @@ def distilled(
         progress: whether to draw a bar.
         show: in a notebook, whether the preview is shown below the cell, each in the last one's
             place; needs IPython.
+        after: is called with the run, each step and its line of the log. Its time is not the run's; what it raises ends
+            the run.
 
     Raises:
         ValueError: a setting that the model cannot take, a checkpoint of other settings, or too little
@@ -136,7 +142,7 @@ def distilled(
         with _held(folder):
             if not (folder / folders.DONE).exists():
                 preview = _Preview(folder / "preview.png", preview_seconds, show)
-                _make(built, folder, began, save_seconds, preview, progress)
+                _make(built, folder, began, save_seconds, preview, progress, after)
             return _finished(built, folder)
     except OSError as error:
         if error.errno not in _LACKS:
@@ -165,6 +171,7 @@ def _make(
     save_seconds: float,
     preview: "_Preview",
     progress: bool,
+    after: After | None,
 ) -> None:
     config, model = built.config, built.model
     write_json(folder / folders.CONFIG, folders.settings_of(config) | {"model_hash": model.hash})
@@ -193,6 +200,10 @@ def _make(
                 now = time.monotonic()
                 preview.after(built, step, now)
                 _keep_frame(built, step, folder)
+                if after is not None:
+                    called = time.monotonic()
+                    after(built, step, record)
+                    clock += time.monotonic() - called
                 if interrupted.is_set() or now - saved > save_seconds:
                     spent = Progress(done, now - clock, model.num_forwards - counted)
                     checkpoints.save(built, folder, spent)

@@ -11,12 +11,25 @@ import pytest
 import torch
 
 from sdilib.guidance.named import KAPPAS, RULES
-from sdilib.lab.explorer.session import Session, Snapshot, code
+from sdilib.lab.explorer.session import MOST_FRAMES, Frame, Session, Snapshot, code
+from sdilib.lab.runs import distilled
+from sdilib.storage import read_json
+from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
 SHORT = Text2D("a red mug", model="tiny", steps=4, rule_settings={"num_inversion_steps": 2})
 LONG = replace(SHORT, rule_settings={"kappa": "random"}, steps=100_000)
-LIMIT = 30.0  # seconds until a test that hangs is called a failure
+OBJECT = Text3D.of(
+    prompt="a red mug",
+    model="tiny",
+    rule="sds",
+    steps=3,
+    cameras=1,
+    size=16,
+    num_samples=8,
+    levels=4,
+)
+LIMIT = 60.0  # seconds until a test that hangs is called a failure
 
 
 @pytest.fixture
@@ -44,7 +57,7 @@ def test_it_starts_pauses_goes_on_and_stops(session):
     session.start(LONG)
     until_step(session, 3)
     session.pause()
-    time.sleep(0.1)  # the step under way
+    time.sleep(1.0)  # the step under way
     paused = session.snapshot
     assert paused.state == "paused"
     time.sleep(0.1)
@@ -63,12 +76,12 @@ def test_it_starts_pauses_goes_on_and_stops(session):
 def test_a_paused_run_ends_with_the_image_of_an_unbroken_one(session):
     session.start(SHORT, pause_after=2)
     paused = session.wait(timeout=LIMIT)
-    assert (paused.state, len(paused.t)) == ("paused", 2)
+    assert (paused.state, len(paused.log)) == ("paused", 2)
     session.resume()
     ended = session.wait(timeout=LIMIT)
     assert (ended.state, ended.step) == ("finished", 3)
     *_, last = SHORT.build(session.model).steps()
-    assert torch.equal(ended.latents, last.render())
+    assert torch.equal(ended.frames[-1].latents["after"], last.render())
 
 
 def test_a_new_start_cancels_the_run_before_it(session):
@@ -141,35 +154,118 @@ def each() -> list[Text2D]:
 def test_the_code_makes_the_same_image(session, config):
     names: dict = {}
     exec(code(config), names)
+    assert names["run"].config == config
     session.start(config)
-    image, _ = session.images(session.wait(timeout=LIMIT))
-    assert torch.equal(image, names["image"])
+    ended = session.wait(timeout=LIMIT)
+    assert torch.equal(session.pictures(ended.frames[-1])["image"], names["image"])
 
 
-def test_the_code_says_every_setting():
-    for config in (SHORT, replace(SHORT, model="owner/model", rule="ism", rule_settings={})):
-        for name, value in config.settings().items():
-            assert f"\n    {name}={value!r},\n" in code(config)
+def test_the_code_says_what_is_not_the_default_and_nothing_else():
+    config = Text2D.of(prompt="a", model="owner/model", kappa="fixed point", num_inversion_steps=3)
+    lines = code(config).split("(\n")[1].split(")")[0].split()
+    assert lines == [
+        "prompt='a',",
+        "rule='sdi',",
+        "model='owner/model',",
+        "kappa='fixed",
+        "point',",
+        "num_inversion_steps=3,",
+    ]
 
 
-def test_images_are_those_before_the_step_while_it_runs_and_after_it_at_the_end(session):
-    with pytest.raises(ValueError, match="snapshot='step -1': expected one with a complete step"):
-        session.images(session.snapshot)
+def test_a_frame_shows_the_image_and_what_explains_it(session):
     session.start(SHORT, pause_after=1)
     paused = session.wait(timeout=LIMIT)
-    image, denoised = session.images(paused)
-    assert not torch.allclose(image, denoised)
-    session.stop()
+    shown = session.pictures(paused.frames[-1])
+    assert set(shown) == {"image", "x(t)", "x̂0", "κ"}
+    assert all(each.shape[0] == 3 and 0 <= each.min() <= each.max() <= 1 for each in shown.values())
     # The whole step of eq. 10 goes to the single-step denoised image.
-    now, denoised = session.images(session.snapshot)
-    torch.testing.assert_close(now, denoised)
+    torch.testing.assert_close(shown["image"], shown["x̂0"])
+    *_, last = zip(range(1), SHORT.build(session.model).steps(), strict=False)
+    step = last[1]
+    noised = session.model.schedule.add_noise(step.x0, step.update.kappa, step.t)
+    torch.testing.assert_close(paused.frames[-1].latents["x(t)"], noised)
 
 
-def test_the_update_is_what_the_step_changed(session):
-    for rate in (0.0, 0.01):
-        session.start(replace(SHORT, learning_rate=rate))
-        done = session.wait(timeout=LIMIT)
-        assert len(done.t) == len(done.residuals) == len(done.updates) == 3
-        # A whole step moves by w(t) = sigma(t) times eps - kappa, the residual; Adam by its rate.
-        expected = done.residuals if not rate else (0.01, done.updates[1], done.updates[2])
-        torch.testing.assert_close(done.updates, tuple(expected), rtol=1e-3, atol=1e-6)
+def test_frames_of_a_long_run_are_thinned():
+    frames = [Frame(step, {}) for step in range(3 * MOST_FRAMES)]
+    snapshot = Snapshot()
+    for frame in frames:
+        snapshot = snapshot.latest(frame)
+        assert snapshot.frames[-1] is frame
+        assert len(snapshot.frames) <= MOST_FRAMES
+    assert snapshot.frames[0] is frames[0]
+    assert len(snapshot.frames) > MOST_FRAMES / 2
+
+
+def test_what_is_left_is_told_by_what_was_done():
+    config = replace(SHORT, steps=11)
+    log = tuple({"step": step} for step in range(1, 5))
+    assert Snapshot(config=config, log=log, seconds=8.0).seconds_left == 12.0
+    assert Snapshot(config=config).seconds_left == 0.0
+
+
+def test_an_object_is_seen_before_the_first_step_and_from_where_one_turns_to(session):
+    session.turn(0, 15)
+    session.start(OBJECT)
+    ended = session.wait(timeout=4 * LIMIT)
+    assert ended.state == "finished", ended.message
+    first, *_, last = ended.frames
+    assert (first.step, last.step) == (-1, OBJECT.steps - 1)
+    assert set(session.pictures(first)) == {"image"}
+    assert set(session.pictures(last)) == {"image", "x(t)", "x̂0", "κ"}
+    session.turn(90, 40)
+    turned = session.snapshot.frames[-1]
+    assert not torch.equal(turned.view, last.view)
+    session.turn(0, 15)
+    assert torch.equal(session.snapshot.frames[-1].view, last.view)
+
+
+def test_a_paused_object_can_be_turned_and_goes_on_to_the_same_one(session, tmp_path):
+    session.start(OBJECT)
+    unbroken = session.wait(timeout=4 * LIMIT).frames[-1].view
+    session.start(OBJECT, pause_after=1)
+    paused = session.wait(timeout=4 * LIMIT)
+    assert paused.state == "paused"
+    session.turn(200, 0)
+    assert session.snapshot.state == "paused"
+    session.turn(22.5, 15)
+    session.resume()
+    assert torch.equal(session.wait(timeout=4 * LIMIT).frames[-1].view, unbroken)
+
+
+def test_a_saved_run_is_one_that_the_library_finds(session, tmp_path):
+    with pytest.raises(ValueError, match="run='idle': expected a finished one"):
+        session.save(tmp_path)
+    session.start(SHORT)
+    ended = session.wait(timeout=LIMIT)
+    folder = session.save(tmp_path)
+    assert session.save(tmp_path) == folder
+    before = session.model.num_forwards
+    found = distilled(SHORT, root=tmp_path, model=session.model, progress=False)
+    assert found.folder == folder
+    assert found.log == ended.log
+    assert found.seconds <= ended.seconds + 1
+    assert session.model.num_forwards - before <= 2  # it was not made again
+    assert torch.equal(found.scene.values, ended.frames[-1].latents["after"])
+
+
+def test_pauses_are_no_work(session, tmp_path):
+    session.start(SHORT, pause_after=1)
+    session.wait(timeout=LIMIT)
+    time.sleep(1.5)
+    session.resume()
+    ended = session.wait(timeout=LIMIT)
+    worked = session._run  # what the record says
+    folder = session.save(tmp_path)
+    assert worked is session._run
+    assert read_json(folder / "done.json")["seconds"] < ended.seconds + 1.0
+
+
+def test_a_reset_session_is_idle(session):
+    session.start(LONG)
+    until_step(session, 2)
+    session.reset()
+    assert session.snapshot.state == "idle"
+    session.start(SHORT)
+    assert session.wait(timeout=LIMIT).state == "finished"

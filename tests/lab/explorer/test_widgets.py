@@ -9,20 +9,24 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sdilib.lab.explorer import widgets
+from sdilib.lab.explorer.controls import WordPicker
 from sdilib.lab.explorer.curves import explored, run_curves
-from sdilib.lab.explorer.session import Snapshot, code
-from sdilib.lab.explorer.widgets import Explorer, WordPicker
+from sdilib.lab.explorer.session import code
+from sdilib.lab.explorer.widgets import Explorer
+from sdilib.lab.runs import known_runs
 from sdilib.lab.world.captions import WORDS
 from sdilib.stable_diffusion.model import check_words
 from sdilib.text_to_image import Text2D
 
-LIMIT = 30.0
+LIMIT = 60.0
+SIZES = {"image": (256, 256), "x(t)": (80, 80), "x̂0": (80, 80), "κ": (96, 96)}
 
 
 @pytest.fixture
-def explorer(tiny):
-    made = Explorer(tiny, num_steps=4, pictures_per_second=50.0)
-    made.controls["num_inversion_steps"].value = 2
+def explorer(tiny, tmp_path):
+    made = Explorer(tiny, num_steps=4, root=str(tmp_path), pictures_per_second=50.0)
+    made.controls.named["num_inversion_steps"].value = 2
     yield made
     made.close()
     assert threads() == []
@@ -40,8 +44,8 @@ def until(true, message="") -> None:
 
 
 def endless(explorer: Explorer) -> None:
-    explorer.controls["kappa"].value = "random"
-    explorer.controls["steps"].value = 100_000
+    explorer.controls.named["kappa"].value = "random"
+    explorer.controls.named["steps"].value = 100_000
     explorer.buttons["start"].click()
     until(lambda: explorer.session.snapshot.step > 2)
 
@@ -51,10 +55,10 @@ def test_the_controls_say_the_run(explorer):
     assert explorer.config() == Text2D(
         "a red spotted mushroom", model="tiny", steps=4, rule_settings=read
     )
-    picker = explorer.controls["prompt"]
+    picker = explorer.controls.named["prompt"]
     picker.colour.value, picker.pattern.value = "any", "plain"
     picker.name.value, picker.view.value = "ice cream", "side"
-    explorer.controls["learning_rate"].value = 0.1
+    explorer.controls.named["learning_rate"].value = 0.1
     assert explorer.config().prompt == "an ice cream, side view"
     assert explorer.config().learning_rate == 0.1
     assert explorer.code.value == code(explorer.config())
@@ -71,7 +75,7 @@ def test_every_offered_word_is_one_of_the_worlds():
 def test_another_model_has_a_line_of_text(tiny, monkeypatch):
     monkeypatch.setattr(tiny, "name", "owner/model")
     explorer = Explorer(tiny)
-    explorer.controls["prompt"].value = "a cat"
+    explorer.controls.named["prompt"].value = "a cat"
     assert explorer.config().prompt == "a cat"
     assert "'a cat'" in explorer.code.value
     explorer.close()
@@ -93,16 +97,15 @@ def test_the_buttons_start_pause_go_on_and_stop(explorer):
 
 
 def test_a_finished_run_shows_its_image(explorer):
-    blank = [picture.value for picture in explorer.pictures]
+    images = explorer.cards[1].images
+    blank = {each.value for each in images.values()}
     explorer.start()
     until(lambda: "finished: step 4 of 4" in explorer.status.value)
     explorer.wait(LIMIT)
     assert (explorer.progress.value, explorer.progress.max) == (4, 4)
-    shown = [Image.open(io.BytesIO(picture.value)) for picture in explorer.pictures]
-    assert all(picture.size == (192, 192) for picture in shown)
-    assert blank[0] not in [picture.value for picture in explorer.pictures]
-    # The whole step of eq. 10 goes to the single-step denoised image.
-    assert explorer.pictures[0].value == explorer.pictures[1].value
+    shown = {name: Image.open(io.BytesIO(each.value)) for name, each in images.items()}
+    assert {name: each.size for name, each in shown.items()} == SIZES
+    assert not blank & {each.value for each in images.values()}
 
 
 def test_a_run_asked_to_pause_waits_for_the_next_click(explorer):
@@ -115,7 +118,7 @@ def test_a_run_asked_to_pause_waits_for_the_next_click(explorer):
 
 def test_a_new_start_replaces_the_run(explorer):
     endless(explorer)
-    explorer.controls["steps"].value = 3
+    explorer.controls.named["steps"].value = 3
     explorer.buttons["start"].click()
     snapshot = explorer.wait(LIMIT)
     assert (snapshot.state, snapshot.config.steps) == ("finished", 3)
@@ -137,7 +140,9 @@ def test_a_wrong_value_is_one_sentence_and_starts_nothing(
 ):
     explorer.controls[control].value = value
     assert sentence in explorer.status.value  # as soon as it is typed
-    explorer.buttons["start"].click()
+    assert explorer.buttons["start"].disabled
+    assert explorer.code.value == ""
+    explorer.start()
     assert sentence in explorer.status.value
     assert explorer.session.snapshot.state == "idle"
     assert threads() == []
@@ -146,8 +151,8 @@ def test_a_wrong_value_is_one_sentence_and_starts_nothing(
 
 
 def test_a_failure_on_the_way_is_one_sentence(explorer):
-    explorer.controls["kappa"].value = "random"
-    explorer.controls["guidance_scale"].value = 1e30
+    explorer.controls.named["kappa"].value = "random"
+    explorer.controls.named["guidance_scale"].value = 1e30
     explorer.start()
     assert explorer.wait(LIMIT).state == "failed"
     until(lambda: "not finite" in explorer.status.value)
@@ -157,11 +162,11 @@ def test_the_settings_that_the_rule_reads_are_shown_and_keep_their_values(explor
     controls = explorer.controls
 
     def shown(rule: str, kappa: str = "") -> set[str]:
-        controls["rule"].value = rule
+        controls.rule.value = rule
         if kappa:
-            controls["kappa"].value = kappa
-        names = {id(control): name for name, control in controls.items()}
-        return {names[id(control)] for control in explorer.of_the_rule.children}
+            controls.named["kappa"].value = kappa
+        names = {id(control): name for name, control in controls.named.items()}
+        return {names[id(control)] for control in controls.of_the_rule.children}
 
     of_sdi = {"guidance_scale", "weight", "renoise", "kappa"}
     inverted = {"inversion_guidance_scale", "num_inversion_steps", "inversion_start"}
@@ -173,7 +178,7 @@ def test_the_settings_that_the_rule_reads_are_shown_and_keep_their_values(explor
     assert shown("sds") == {"guidance_scale", "weight"}
     of_ism = {"inversion_guidance_scale", "num_inversion_steps"}
     assert shown("ism") == {"guidance_scale", "weight"} | of_ism
-    assert controls["num_inversion_steps"].value == 2
+    assert controls.named["num_inversion_steps"].value == 2
     assert explorer.config().rule_settings["num_inversion_steps"] == 2
 
 
@@ -188,13 +193,13 @@ class Mine:
         return self.inner(*seen)
 """)
     explorer = Explorer(tiny, rule=str(path), num_steps=3)
-    assert [type(control.value) for control in explorer.of_the_rule.children] == [
+    assert [type(control.value) for control in explorer.controls.of_the_rule.children] == [
         float,
         int,
         bool,
         str,
     ]
-    explorer.controls["strength"].value = 1.5
+    explorer.controls.named["strength"].value = 1.5
     explorer.start()
     assert explorer.wait(LIMIT).state == "finished"
     settings = explorer.session.snapshot.config.rule_settings
@@ -205,8 +210,8 @@ class Mine:
 def test_a_page_that_hangs_does_not_hold_the_run_up(explorer):
     hangs = threading.Event()
     explorer.curves.observe(lambda _: hangs.wait(LIMIT), "value")
-    explorer.controls["steps"].value = 40
-    explorer.controls["kappa"].value = "random"
+    explorer.controls.named["steps"].value = 40
+    explorer.controls.named["kappa"].value = "random"
     began = time.monotonic()
     explorer.start()
     assert explorer.session.wait(timeout=LIMIT).state == "finished"
@@ -234,12 +239,15 @@ def test_it_shows_itself_as_a_widget(explorer):
     assert "application/vnd.jupyter.widget-view+json" in bundle
 
 
+def records(count: int) -> list[dict[str, float]]:
+    return [{"step": i, "t": 0.5, "residual": 0.5 - i / 100, "gradient": 0.1} for i in range(count)]
+
+
 @pytest.mark.parametrize("count", [0, 1, 40])
 def test_the_figures_can_be_drawn(count):
-    values = tuple(0.5 - i / 100 for i in range(count))
-    snapshot = Snapshot(config=Text2D("a", steps=50), t=values, residuals=values, updates=values)
-    images = {"image": torch.rand(3, 8, 8)}
-    for figure in (run_curves(snapshot), explored(images, snapshot)):
+    logs = {"A": records(count), "B": records(count + 1)}
+    images = {"A image": torch.rand(3, 8, 8), "B image": torch.rand(3, 8, 8)}
+    for figure in (run_curves({"": logs["A"]}), run_curves(logs), explored(images, logs)):
         assert isinstance(figure, Figure)
         figure.draw_without_rendering()
 
@@ -250,3 +258,114 @@ def test_the_figure_is_that_of_the_present_run(explorer):
     explorer.start(pause_after=1)
     explorer.wait(LIMIT)
     assert isinstance(explorer.figure(), Figure)
+
+
+def test_the_scrubber_goes_back_through_the_run(explorer):
+    explorer.start()
+    ended = explorer.wait(LIMIT)
+    scrubber, image = explorer.scrubber, explorer.cards[1].images["image"]
+    assert (scrubber.value, scrubber.max) == (2, 2)
+    last = image.value
+    scrubber.value = 0
+    assert scrubber.description == f"step {ended.frames[0].step + 1}"
+    assert image.value != last
+    scrubber.value = 2
+    assert image.value == last
+
+
+def test_a_run_that_is_kept_stands_beside_the_next(explorer):
+    first, second = explorer.cards
+    assert first.layout.display == "none"
+    explorer.start()
+    explorer.wait(LIMIT)
+    explorer.buttons["keep"].click()
+    kept = first.images["image"].value
+    assert kept == second.images["image"].value
+    explorer.controls.named["guidance_scale"].value = 1.0
+    explorer.start()
+    explorer.wait(LIMIT)
+    assert first.images["image"].value == kept != second.images["image"].value
+    assert "guidance scale 7.5" in first.caption.value
+    assert "guidance scale 1.0" in second.caption.value
+    explorer.save_figure()
+    explorer.buttons["keep"].click()
+    assert first.layout.display == "none"
+
+
+def test_what_is_saved_lies_beside_the_runs(explorer, tmp_path):
+    assert explorer.buttons["run"].disabled
+    explorer.start()
+    explorer.wait(LIMIT)
+    explorer.buttons["run"].click()
+    (run,) = known_runs(tmp_path)
+    assert run["name"] in explorer.saved.value
+    assert (run["state"], run["steps"]) == ("done", 4)
+    explorer.buttons["figure"].click()
+    (record,) = (tmp_path / "figures").glob("*.json")
+    assert record.stem in explorer.saved.value
+    assert record.with_suffix(".png").is_file()
+    assert '"num_inversion_steps": 2' in record.read_text()
+    assert len(known_runs(tmp_path)) == 1  # a figure is no run
+
+
+def test_reset_forgets_the_run_and_the_changes(explorer):
+    explorer.start()
+    explorer.wait(LIMIT)
+    explorer.controls.rule.value = "sds"
+    explorer.controls.scene.value = "nerf"
+    explorer.buttons["reset"].click()
+    assert explorer.controls.named["num_inversion_steps"].value == 10
+    assert explorer.controls.named["steps"].value == 4
+    assert "Nothing runs yet" in explorer.status.value
+    assert explorer.session.snapshot.state == "idle"
+
+
+def test_an_object_has_its_own_settings_and_can_be_turned(explorer):
+    turn, tilt = explorer.turn
+    assert turn.layout.display == "none"
+    controls = explorer.controls
+    controls.scene.value, controls.rule.value = "nerf", "sds"
+    assert turn.layout.display == ""
+    small = {"steps": 2, "cameras": 1, "size": 16, "num_samples": 8, "levels": 4}
+    for name, value in small.items():
+        controls.named[name].value = value
+    assert "view" not in [each.description for each in controls.prompt.children]
+    assert "Text3D.of(" in explorer.code.value
+    explorer.start()
+    assert explorer.wait(4 * LIMIT).state == "finished", explorer.status.value
+    image = explorer.cards[1].images["image"]
+    before = image.value
+    turn.value, tilt.value = -90, 40
+    assert image.value != before
+
+
+def test_values_that_do_not_go_together_disable_start(explorer):
+    explorer.controls.named["kappa"].value = "cached"
+    assert not explorer.buttons["start"].disabled
+    explorer.controls.scene.value = "nerf"
+    assert explorer.buttons["start"].disabled
+    assert "kappa=&#x27;cached&#x27;: expected another one in 3D" in explorer.status.value
+    explorer.controls.scene.value = "image"
+    assert not explorer.buttons["start"].disabled
+
+
+def test_a_run_pauses_when_its_page_is_gone_and_goes_on_when_it_is_back(explorer, monkeypatch):
+    monkeypatch.setattr(widgets, "GONE", 0.5)
+    endless(explorer)
+    time.sleep(1.0)
+    assert explorer.session.snapshot.state == "running"  # there was never a page
+    assert explorer._beat.playing
+    explorer._beat.value = 1
+    until(lambda: explorer.session.snapshot.state == "paused")
+    explorer._beat.value = 2
+    assert explorer.session.snapshot.state == "running"
+    explorer.stop()
+    until(lambda: not explorer._beat.playing)
+
+
+def test_every_setting_says_what_it_means(explorer):
+    for scene in ("image", "nerf"):
+        explorer.controls.scene.value = scene
+        named = explorer.controls.named
+        silent = [name for name, control in named.items() if not getattr(control, "tooltip", "")]
+        assert set(silent) <= {"prompt", "rule", "kappa", "descent_rate"}

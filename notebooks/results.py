@@ -1,0 +1,30 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Results: all runs, side by side
+#
+# What the command line, the figures and the [explorer](explore.ipynb) left on disk. Filter by words of
+# the prompt, by rule, state or setting (`mug sdi seed=1`); tick up to six runs and compare them: their
+# turntables turn together, their logs are curves. A mesh turns by the mouse, here and in the
+# `mesh.html` that is saved beside its run.
+
+# %% tags=["parameters"]
+root: str = ""  # folder of all runs; "" is the repository's runs/
+asked: str = ""  # the filter to begin with
+
+# %%
+from sdilib.lab.explorer import Results
+
+# %%
+Results(root, asked=asked)

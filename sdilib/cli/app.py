@@ -1,0 +1,50 @@
+"""`sdilib app`: the explorer and the results as a page in the browser, on this machine alone, by Voila."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from sdilib.cli.arguments import Command, integer
+
+__all__ = ["add_app"]
+
+_OURS = "'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws://localhost:* ws://127.0.0.1:*"
+_POLICY = {"Content-Security-Policy": f"default-src {_OURS}"}
+"""Lets a page ask this machine only: the style sheets that Voila would fetch from elsewhere it has on board as well."""
+
+
+def add_app(command: Command) -> None:
+    """Add the command to the program.
+
+    Args:
+        command: adds one.
+    """
+    add = command("app", _app, "open the explorer and the results in the browser").add_argument
+    add("--model", default="mini", help="mini (default), a folder, or a hub id")
+    add("--root", default="runs", help="folder of all runs")
+    add("--port", type=integer, default=8866, help="8866 (default); if it is taken, one near it")
+    add("--no-browser", action="store_true", help="only print the address")
+
+
+def _app(options: argparse.Namespace) -> int:
+    import nbformat
+    from traitlets.config import Config
+    from voila.app import Voila
+
+    root = str(Path(options.root).resolve())
+    lines = ["from sdilib.lab.explorer import App", f"App({options.model!r}, {root!r})"]
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("\n".join(lines))],
+        metadata={"kernelspec": {"name": "python3", "display_name": "sdilib"}},
+    )
+    with tempfile.TemporaryDirectory(prefix="sdilib") as folder:
+        page = Path(folder) / "sdilib.ipynb"
+        nbformat.write(notebook, page)
+        config = Config()
+        config.Voila.ip, config.Voila.port = "localhost", options.port
+        config.Voila.open_browser = not options.no_browser
+        config.Voila.tornado_settings = {"headers": _POLICY}
+        config.VoilaConfiguration.show_tracebacks = True
+        config.VoilaConfiguration.extension_allowlist = ["@jupyter-widgets/jupyterlab-manager"]
+        Voila.launch_instance([str(page)], config=config)
+    return 0

@@ -1,0 +1,248 @@
+"""The explorer's controls: everything that a run is made from, and nothing that its rule does not read."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import ipywidgets
+
+from sdilib.distill import THROUGH
+from sdilib.guidance.base import WEIGHTS
+from sdilib.guidance.named import KAPPAS, RULES, make_rule, rule_settings
+from sdilib.lab.explorer.session import Config
+from sdilib.lab.presets import example_prompts
+from sdilib.lab.runs.folders import SCENES
+from sdilib.lab.runs.memory import require_memory
+from sdilib.lab.world.captions import VIEWS, prompt
+from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
+from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS
+from sdilib.nerf.hash_grid import BACKENDS
+from sdilib.schedule import T_SCHEDULES
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_3d import Text3D
+
+__all__ = ["Controls", "WordPicker"]
+
+_LAYOUT = {"width": "290px"}
+_STYLE = {"description_width": "120px"}
+_ANY = "any"
+_LABELS = {
+    "kappa": "noise κ",
+    "guidance_scale": "γ",
+    "inversion_guidance_scale": "γ of inversion",
+    "num_inversion_steps": "inversion steps n",
+    "tau_max": "τ at most",
+    "inversion_start": "inverted from t",
+    "t_schedule": "t runs",
+    "t_start": "t at the start",
+    "t_end": "t at the end",
+    "learning_rate": "Adam (0: eq. 10)",
+    "weight": "weight w(t)",
+    "cameras": "views per step",
+}
+_CHOICES: Mapping[str, Any] = {
+    "kappa": KAPPAS,
+    "weight": WEIGHTS,
+    "t_schedule": T_SCHEDULES,
+    "through": THROUGH,
+    "activation": ACTIVATIONS,
+    "background": BACKGROUNDS,
+    "backend": BACKENDS,
+}
+_MAIN = {
+    "image": ("steps", "seed", "t_schedule", "t_end", "learning_rate"),
+    "nerf": ("steps", "seed", "t_schedule", "t_start", "t_end", "cameras"),
+}
+"""Settings of a run that are always in sight, by what it makes."""
+_PLAIN = {bool: "Checkbox", int: "IntText", float: "FloatText", str: "Text"}
+
+
+class WordPicker(ipywidgets.VBox):
+    """Dropdowns of the bundled world's words, which say a prompt."""
+
+    def __init__(self) -> None:
+        """Begin with a red spotted mushroom."""
+        self.colour = _dropdown("colour", (_ANY, *COLOURS), "red")
+        self.pattern = _dropdown("pattern", PATTERNS, "spotted")
+        self.name = _dropdown("object", OBJECT_NAMES, "mushroom")
+        self.view = _dropdown("view", (_ANY, *VIEWS), _ANY)
+        super().__init__([self.colour, self.pattern, self.name, self.view])
+
+    @property
+    def value(self) -> str:
+        """The prompt; a run in 3D adds the words of its views itself."""
+        colour = "" if self.colour.value == _ANY else self.colour.value
+        seen = (
+            None if self.view.value == _ANY or self.view not in self.children else self.view.value
+        )
+        return prompt(self.name.value, colour, pattern=self.pattern.value, view=seen)
+
+
+class Controls(ipywidgets.VBox):
+    """Controls of one run, in 2D or 3D.
+
+    Attributes:
+        scene: what is made, "image" or "nerf".
+        prompt: what is asked for.
+        rule: its name.
+        of_the_rule: the box of the settings that the chosen rule reads.
+    """
+
+    def __init__(
+        self,
+        model: StableDiffusion,
+        changed: Callable[[], None],
+        *,
+        scene: str,
+        rule: str,
+        given: Mapping[str, Any],
+    ) -> None:
+        """Build them.
+
+        Args:
+            model: of the runs. One of the world has dropdowns of its words, any other a line of text.
+            changed: is called after each change.
+            scene: that they begin with.
+            rule: likewise; or one of a reader's own.
+            given: settings that a run in that scene begins with, in place of the defaults.
+        """
+        self._model, self._announce = model, changed
+        labels = [("image", "image"), ("3D object", "nerf")]
+        self.scene = ipywidgets.ToggleButtons(
+            options=labels, value=scene, style={"button_width": "143px"}
+        )
+        text = example_prompts(model.draws_world)[0]
+        self.prompt = WordPicker() if model.draws_world else _control("prompt", text, {})
+        self.rule = _dropdown("rule", dict.fromkeys((*RULES, rule)), rule)
+        self.of_the_rule = ipywidgets.VBox()
+        self._own: dict[str, dict[str, Any]] = {}
+        for name, kind in SCENES.items():
+            start = kind.of(prompt=text, rule=rule, **(given if name == scene else {}))
+            values = {f.name: getattr(start, f.name) for f in fields(kind)}
+            means = _meanings(kind)
+            self._own[name] = {
+                key: _control(key, value, means)
+                for key, value in values.items()
+                if key not in ("prompt", "model", "rule") and type(value) in _PLAIN
+            }
+        self._rules: dict[str, Any] = {}
+        self._run, self._more = ipywidgets.VBox(), ipywidgets.Accordion(titles=("more settings",))
+        heads = [ipywidgets.HTML(f"<h4>{t}</h4>") for t in ("what is asked for", "guidance", "run")]
+        super().__init__(
+            [
+                *(self.scene, heads[0], self.prompt, heads[1], self.rule, self.of_the_rule),
+                *(heads[2], self._run, self._more),
+            ],
+            layout={"width": "306px", "flex": "0 0 auto"},
+        )
+        for control in (self.scene, self.prompt, self.rule, *self._own_controls()):
+            self._watch(control)
+        self._begun = {id(each): each.value for each in self._plain()}
+        self._arrange()
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The controls that the present run reads, by setting."""
+        read = {"prompt": self.prompt, "rule": self.rule, **self._own[self.scene.value]}
+        return read | {name: self._rules[name] for name in self._read() if name in self._rules}
+
+    def config(self) -> Config:
+        """Return the run that the controls describe.
+
+        Raises:
+            ValueError: a value outside its range, or values that do not go together.
+        """
+        values = {name: control.value for name, control in self.named.items()}
+        config = SCENES[self.scene.value].of(**values, model=self._model.name)
+        make_rule(config.rule, self._model, config.rule_settings)  # which checks its own
+        self._model.embed([config.prompt])
+        if isinstance(config, Text3D):
+            require_memory(config, self._model)
+        return config
+
+    def reset(self) -> None:
+        """Go back to the values they began with."""
+        for control in self._plain():
+            if id(control) in self._begun:
+                control.value = self._begun[id(control)]
+
+    def _plain(self) -> list[Any]:
+        """All that have a value of their own; the rule before its settings."""
+        words = getattr(self.prompt, "children", (self.prompt,))
+        return [self.scene, *words, self.rule, *self._rules.values(), *self._own_controls()]
+
+    def _own_controls(self) -> list[Any]:
+        return [control for each in self._own.values() for control in each.values()]
+
+    def _read(self) -> dict[str, Any]:
+        """What the chosen rule reads, and with it the chosen noise."""
+        rule = self.rule.value
+        read = rule_settings(rule)
+        if "kappa" in read and "kappa" in self._rules:
+            read = rule_settings(rule, {"kappa": self._rules["kappa"].value})
+        return read
+
+    def _watch(self, control: Any) -> None:
+        for part in getattr(control, "children", ()) or (control,):
+            part.observe(self._changed, "value")
+
+    def _changed(self, change: Any) -> None:
+        if change.owner in (self.scene, self.rule, self._rules.get("kappa")):
+            self._arrange()
+        self._announce()
+
+    def _arrange(self) -> None:
+        """Show the settings that the rule reads, and those of the scene."""
+        try:
+            read = {name: value for name, value in self._read().items() if value is not None}
+        except ValueError:  # a rule that cannot be found: `config` says so
+            return
+        means = _meanings(RULES.get(self.rule.value), *KAPPAS.values(), *RULES.values())
+        for name in read.keys() - self._rules.keys():
+            self._rules[name] = _control(name, read[name], means)
+            self._begun[id(self._rules[name])] = read[name]
+            self._watch(self._rules[name])
+        self.of_the_rule.children = [self._rules[name] for name in read]
+        scene = self.scene.value
+        own, main = self._own[scene], _MAIN[scene]
+        self._run.children = [own[name] for name in main if name in own]
+        rest = [control for name, control in own.items() if name not in main]
+        self._more.children = [ipywidgets.VBox(rest)] if rest else []
+        self._more.layout.display = "" if rest else "none"
+        if isinstance(self.prompt, WordPicker):
+            words = [self.prompt.colour, self.prompt.pattern, self.prompt.name]
+            self.prompt.children = words if scene == "nerf" else [*words, self.prompt.view]
+
+
+def _meanings(*documented: Any) -> dict[str, str]:
+    """What docstrings say of attributes, by name; the first that says something counts."""
+    found: dict[str, str] = {}
+    for each in documented:
+        lines = re.findall(
+            r"^    (\w+): (.*(?:\n {8}.*)*)", inspect.getdoc(each) or "", re.MULTILINE
+        )
+        found = {name: " ".join(text.split()) for name, text in lines} | found
+    return found
+
+
+def _dropdown(label: str, options: Any, value: str, hint: str = "") -> Any:
+    return ipywidgets.Dropdown(
+        options=list(options),
+        value=value,
+        description=label,
+        style=_STYLE,
+        layout=_LAYOUT,
+        tooltip=hint,
+    )
+
+
+def _control(name: str, value: Any, means: Mapping[str, str]) -> Any:
+    """Return the control of a setting; a number out of range is left for the settings to refuse."""
+    label, hint = _LABELS.get(name, name.replace("_", " ")), means.get(name, "")
+    if name in _CHOICES:
+        return _dropdown(label, _CHOICES[name], value, hint)
+    kind = getattr(ipywidgets, _PLAIN[type(value)])
+    style = _STYLE if kind is not ipywidgets.Checkbox else {"description_width": "initial"}
+    return kind(value=value, description=label, style=style, layout=_LAYOUT, tooltip=hint)

@@ -1,0 +1,139 @@
+"""What the explorer and the results are put together from: pictures, sentences, and a little style."""
+
+import html
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ipywidgets
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+__all__ = ["STYLE", "button", "differences", "drawn", "enlarged", "picture", "png", "row", "said"]
+
+STYLE = """<style>
+.sdi {font-size: 13px}
+.sdi .widget-html-content {line-height: 1.35; font-size: 13px}
+.sdi h4 {margin: 10px 0 2px 2px; font-size: 12px; font-weight: 600; opacity: .7}
+.sdi-wrap {flex-flow: row wrap !important; gap: 4px 16px}
+.sdi-card img {border-radius: 6px; background: #d9d9d9}
+.sdi-card {gap: 4px}
+.sdi-run {border: 1px solid rgba(128, 128, 128, .35); border-radius: 8px; padding: 8px}
+.sdi-dim {opacity: .65; font-size: 11px}
+.sdi-wrong {color: #b2182b; font-weight: 600}
+.sdi button {border-radius: 4px}
+.sdi .sdi-copy {border: none; height: 28px; padding: 0 12px; font-size: 13px; cursor: pointer;
+  background: var(--jp-layout-color2, #eee); color: var(--jp-ui-font-color1, #222)}
+</style>"""
+"""Of both pages; colours are those of JupyterLab's theme where there is one."""
+
+_BLANK = Image.new("RGB", (2, 2), "#d9d9d9")
+
+
+def row(*children: Any, **layout: str) -> ipywidgets.Box:
+    """Return widgets side by side, below each other where there is no room.
+
+    Args:
+        *children: widgets.
+        **layout: of the box.
+    """
+    box = ipywidgets.Box(list(children), layout={"display": "flex", **layout})
+    return box.add_class("sdi-wrap")
+
+
+def button(label: str, icon: str, act: Any, *, hint: str = "", style: str = "") -> Any:
+    """Return a button.
+
+    Args:
+        label: on it.
+        icon: a name of Font Awesome's.
+        act: is called at each click, without arguments.
+        hint: shown on hover.
+        style: "success", "danger" or none.
+    """
+    made = ipywidgets.Button(
+        description=label, icon=icon, button_style=style, tooltip=hint, layout={"width": "auto"}
+    )
+    made.on_click(lambda _: act())
+    return made
+
+
+def said(text: str, *, wrong: bool = False, dim: bool = False, hint: str = "") -> str:
+    """Return a sentence as HTML.
+
+    Args:
+        text: plain.
+        wrong: whether it says what is wrong.
+        dim: whether it is an aside.
+        hint: shown on hover.
+    """
+    look = "sdi-wrong" if wrong else "sdi-dim" if dim else ""
+    return f'<span class="{look}" title="{html.escape(hint)}">{html.escape(text)}</span>'
+
+
+def differences(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say of each of several runs what the others have otherwise, as in "rule sds · steps 100".
+
+    What only some of them read is left out: it follows from their rules.
+
+    Args:
+        settings: of the runs, by name.
+
+    Examples:
+        >>> differences([{"rule": "sdi", "seed": 0}, {"rule": "sds", "seed": 0}])
+        ['rule sdi', 'rule sds']
+    """
+    shared = [name for name in settings[0] if all(name in each for each in settings)]
+    apart = [n for n in shared if any(each[n] != settings[0][n] for each in settings)]
+    return [" · ".join(f"{n.replace('_', ' ')} {each[n]}" for n in apart) for each in settings]
+
+
+def picture(size: int) -> ipywidgets.Image:
+    """Return a picture that is blank at first.
+
+    Args:
+        size: width and height, in pixels; 0 is as wide as there is room.
+    """
+    wide = {"width": f"{size}px", "height": f"{size}px"} if size else {"width": "100%"}
+    return ipywidgets.Image(value=_bytes(_BLANK), format="png", layout={"max_width": "100%"} | wide)
+
+
+def png(image: Float[Tensor, "3 height width"], size: int) -> bytes:
+    """Return an image as PNG, enlarged to a size.
+
+    Args:
+        image: in [0, 1].
+        size: of the longer side, at least, in pixels.
+    """
+    pixels = (image.clamp(0, 1).permute(1, 2, 0) * 255).round().byte().numpy()
+    return enlarged(Image.fromarray(pixels), size)
+
+
+def enlarged(image: Image.Image, size: int) -> bytes:
+    """Return an image as PNG, a whole number of times as large.
+
+    Args:
+        image: any.
+        size: of the longer side, at least, in pixels.
+    """
+    times = max(1, -(-size // max(image.size)))
+    return _bytes(image.resize([side * times for side in image.size], Image.Resampling.LANCZOS))
+
+
+def drawn(figure: Figure) -> bytes:
+    """Return a figure as PNG.
+
+    Args:
+        figure: closed by nobody: it belongs to no window.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
+
+
+def _bytes(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="png")
+    return buffer.getvalue()

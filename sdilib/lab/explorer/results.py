@@ -1,0 +1,333 @@
+"""The results: all runs on disk, looked at, laid side by side, exported and deleted, in a notebook.
+
+What is shown comes from the runs' own files; a model is loaded only for a turntable or a mesh that is not there yet.
+"""
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+from PIL import Image, ImageSequence
+
+from sdilib.cameras import Camera
+from sdilib.checks import reject
+from sdilib.lab.explorer.curves import HUES, run_curves
+from sdilib.lab.explorer.parts import (
+    STYLE,
+    button,
+    differences,
+    drawn,
+    enlarged,
+    picture,
+    row,
+    said,
+)
+from sdilib.lab.exports import nerf_mesh, png_bytes
+from sdilib.lab.mesh_page import mesh_frame, mesh_page
+from sdilib.lab.runs import Finished, config_of, known_runs, remove, runs_folder
+from sdilib.lab.runs.exporting import export, pictures
+from sdilib.lab.runs.folders import LOG, SCENE, read_log
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.storage import atomic_write, load_tensors
+
+__all__ = ["EXAMPLES", "Results"]
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+"""Finished runs that come with the package, so that the first opening is not empty; they cannot be deleted."""
+
+PAGE = 24
+"""Runs in sight at first, and with each click on "more"."""
+
+MOST = 6
+"""That are laid side by side."""
+
+Run = Mapping[str, Any]
+
+_model = cache(StableDiffusion.from_pretrained)
+
+
+def matches(run: Run, asked: str) -> bool:
+    """Return whether a run has all the words asked for: of its prompt, rule or state, or setting=value.
+
+    Args:
+        run: from `known_runs`.
+        asked: words, in any case and order; a word may be the beginning of one.
+
+    Examples:
+        >>> run = {"config": {"prompt": "a red mug", "rule": "sdi", "seed": 1}, "state": "done"}
+        >>> [matches(run, asked) for asked in ("", "mu SDI seed=1", "done", "cat")]
+        [True, True, True, False]
+    """
+    config = run["config"]
+    words = f"{config['prompt']} {config['rule']} {run['state']}".lower().split()
+    words += [f"{name}={value}".lower() for name, value in config.items()]
+    return all(any(word.startswith(each) for word in words) for each in asked.lower().split())
+
+
+def _reopened(run: Run) -> tuple[Finished[Any], StableDiffusion]:
+    """A finished run as its own files have it, whatever has become of its model's or rule's code since."""
+    config, folder = config_of(run["config"]), run["folder"]
+    model = _model(config.model)
+    built = config.build(model)
+    if run["config"]["scene"] == "image" and run["config"]["model_hash"] != model.hash:
+        reject("model", config.model, "the weights that the run was made with, to decode its image")
+    built.restore(load_tensors(folder / SCENE))
+    return Finished(folder, built.config, built.scene, "", 0.0, 0, ()), model
+
+
+def _mesh_page(run: Finished[Any]) -> Path:
+    """Write the mesh of a run as a page of its own."""
+    poster = png_bytes(run.scene.views(Camera.around([22.5])).image)
+    page = mesh_page(nerf_mesh(run.scene.field), title=run.config.prompt, poster=poster)
+    return atomic_write(run.folder / "mesh.html", page)
+
+
+class _Tile(ipywidgets.VBox):
+    """One run among all: what it made, what it is, and a box to choose it by."""
+
+    def __init__(self, run: Run, chosen: Callable[[Any], None]) -> None:
+        self.run = run
+        config, size = run["config"], run["bytes"] / 2**20
+        self.box = ipywidgets.Checkbox(
+            description=config["rule"], indent=False, layout={"width": "150px"}, tooltip=run["name"]
+        )
+        self.box.observe(chosen, "value")
+        shown = picture(150)
+        if (image := _thumbnail(run["folder"])) is not None:
+            shown.value = enlarged(image, 150)
+        steps = (
+            f"{config['steps']} steps"
+            if run["state"] == "done"
+            else (f"{run['state']}: {run['steps']} of {config['steps']} steps")
+        )
+        what = "3D" if config.get("scene") == "nerf" else "image"
+        lines = [f"{what} · {steps}", f"seed {config.get('seed')} · {size:.1f} MB"]
+        lines += ["example"] * run["example"] + ["of an older version"] * run["older"]
+        text = "<br>".join(said(line, dim=True) for line in lines)
+        told = ipywidgets.HTML(f"{html.escape(config['prompt'])}<br>{text}")
+        super().__init__([shown, self.box, told], layout={"width": "168px"})
+        self.add_class("sdi-card").add_class("sdi-run")
+
+
+class Results:
+    """All runs on disk.
+
+    Attributes:
+        view: the widget; it is shown where this is a cell's last value.
+        asked: the filter.
+        tiles: the runs in sight.
+        turn: number of the frame that all turntables show.
+        status: one sentence.
+    """
+
+    def __init__(self, root: str = "", *, asked: str = "") -> None:
+        """Look at what is there.
+
+        Args:
+            root: folder of all runs; see `lab.runs.runs_folder`.
+            asked: the filter to begin with.
+        """
+        self.root = runs_folder(root)
+        self.asked = ipywidgets.Text(
+            value=asked, placeholder="filter: mug sdi steps=60", layout={"width": "270px"}
+        )
+        self.status, self._about = ipywidgets.HTML(), ipywidgets.HTML()
+        self._grid, self.tiles, self._most = row(gap="10px"), [], PAGE
+        self.compare_button = button("Compare", "columns", self.compare, style="success")
+        self.mesh_button = button("Mesh", "cube", self.mesh, hint="turns by the mouse")
+        self.export_button = button("Export…", "download", self._ask_export)
+        self.delete_button = button("Delete…", "trash", self._ask_delete)
+        self._sure = row()
+        self.turn = ipywidgets.IntSlider(max=47, description="turn", readout=False)
+        self._play = ipywidgets.Play(max=47, interval=125, repeat=True)
+        ipywidgets.jslink((self._play, "value"), (self.turn, "value"))
+        self._side, self._curves, self._solid = row(), picture(0), ipywidgets.HTML()
+        self._turning = ipywidgets.HBox([self._play, self.turn])
+        self._films: dict[Any, list[Image.Image]] = {}
+        self._more = button("more", "chevron-down", self._show_more)
+        acts = [self.compare_button, self.mesh_button, self.export_button, self.delete_button]
+        refresh = button("", "refresh", self.refresh, hint="look again")
+        self.view = ipywidgets.VBox(
+            [
+                ipywidgets.HTML(STYLE),
+                row(self.asked, *acts, refresh, gap="4px"),
+                self._about,
+                self._sure,
+                self.status,
+                self._side,
+                self._turning,
+                self._curves,
+                self._solid,
+                self._grid,
+                self._more,
+            ]
+        ).add_class("sdi")
+        self.asked.observe(lambda _: self.refresh(), "value")
+        self.turn.observe(lambda _: self._turned(), "value")
+        self._lay([])
+        self.refresh()
+
+    def _repr_mimebundle_(self, **arguments: Any) -> Any:
+        return self.view._repr_mimebundle_(**arguments)
+
+    @property
+    def chosen(self) -> list[Run]:
+        """The runs whose boxes are ticked."""
+        return [tile.run for tile in self.tiles if tile.box.value]
+
+    def refresh(self) -> None:
+        """Look again at what lies in the folder, and show what the filter asks for."""
+        known = [
+            {**run, "folder": Path(root) / run["name"], "root": root, "example": root == EXAMPLES}
+            for root in (self.root, EXAMPLES)
+            for run in known_runs(root)
+        ]
+        known.sort(key=lambda run: run["folder"].stat().st_mtime, reverse=True)
+        found = [run for run in known if matches(run, self.asked.value)]
+        before = {run["folder"] for run in self.chosen}
+        self.tiles = [_Tile(run, lambda _: self._choose()) for run in found[: self._most]]
+        for tile in self.tiles:
+            tile.box.value = tile.run["folder"] in before
+        self._grid.children = self.tiles
+        self._more.layout.display = "" if len(found) > self._most else "none"
+        size = sum(run["bytes"] for run in known) / 2**20
+        empty = "" if known else ": make one in the explorer, or by sdilib run"
+        text = f"{len(found)} of {len(known)} runs · {size:.1f} MB in {self.root}{empty}"
+        self._about.value = said(text, dim=True)
+        self._choose()
+
+    def compare(self) -> None:
+        """Lay the chosen runs side by side: what differs, turntables that turn together, and curves."""
+        runs, cards = self.chosen, []
+        self._films = {}
+        logs = {}
+        for run, apart, hue in zip(
+            runs, differences([r["config"] for r in runs]), HUES, strict=False
+        ):
+            what = apart or run["config"]["prompt"]
+            shown = picture(220)
+            if film := self._film(run):
+                self._films[shown] = film
+            mark = f'<b style="color: {hue}">●</b> {html.escape(what)}'
+            told = ipywidgets.HTML(mark, layout={"width": "220px"})
+            cards.append(ipywidgets.VBox([shown, told]).add_class("sdi-card"))
+            logs[f"{len(logs) + 1}: {what}"[:70]] = read_log(run["folder"] / LOG)
+        self._lay(cards)
+        logs = {name: log for name, log in logs.items() if log}
+        self._curves.value = drawn(run_curves(logs)) if logs else picture(0).value
+        self.status.value = ""
+        self._turned()
+
+    def mesh(self) -> None:
+        """Show the surface of the chosen run's object."""
+        (run,) = self.chosen
+        self._try(f"looking for the surface of {run['name']} …", lambda: self._show_mesh(run))
+
+    def _show_mesh(self, run: Run) -> None:
+        path = _mesh_page(_reopened(run)[0])
+        self._solid.value = mesh_frame(path.read_text(encoding="utf-8"))
+        self.status.value = said(f"{run['config']['prompt']}, also saved as {path}")
+
+    def _show_more(self) -> None:
+        self._most += PAGE
+        self.refresh()
+
+    def _choose(self) -> None:
+        runs = self.chosen
+        in_3d = [run["config"].get("scene") == "nerf" for run in runs]
+        done = all(run["state"] == "done" and not run["older"] for run in runs) and bool(runs)
+        self.compare_button.disabled = not 1 <= len(runs) <= MOST
+        self.mesh_button.disabled = not (done and in_3d == [True])
+        self.export_button.disabled = not done
+        self.delete_button.disabled = not runs or any(run["example"] for run in runs)
+        self._sure.children = ()
+
+    def _film(self, run: Run) -> list[Image.Image]:
+        """What a run is looked at by, from all sides or from the only one."""
+        turntable = run["folder"] / "turntable.gif"
+        in_3d = run["config"].get("scene") == "nerf"
+        if in_3d and not turntable.exists() and run["state"] == "done" and not run["older"]:
+            told = f"drawing the turntable of {run['name']} …"
+            self._try(told, lambda: list(pictures(*_reopened(run))))
+        if turntable.exists():
+            with Image.open(turntable) as film:
+                return [frame.convert("RGB") for frame in ImageSequence.Iterator(film)]
+        image = _thumbnail(run["folder"])
+        return [image] if image is not None else []
+
+    def _lay(self, cards: Sequence[Any]) -> None:
+        self._side.children = tuple(cards)
+        turns = any(len(film) > 1 for film in self._films.values())
+        self._turning.layout.display = "" if turns else "none"
+        self._curves.layout.display = "" if cards else "none"
+
+    def _turned(self) -> None:
+        for shown, film in self._films.items():
+            shown.value = enlarged(film[self.turn.value % len(film)], 220)
+
+    def _ask_delete(self) -> None:
+        runs = self.chosen
+        size = sum(run["bytes"] for run in runs) / 2**20
+        self._ask(f"Delete {_counted(runs)}, {size:.1f} MB, for good?", "Delete", self._delete)
+
+    def _delete(self) -> None:
+        names = [run["name"] for run in self.chosen]
+        self._try("", lambda: remove(names, self.root))
+        self._films = {}
+        self._lay([])
+        self._solid.value = ""
+        self.refresh()
+
+    def _ask_export(self) -> None:
+        files = "pictures, and of 3D runs turntables and meshes"
+        text = f"Write {files} into the folders of {_counted(self.chosen)}?"
+        self._ask(text, "Export", self._export)
+
+    def _export(self) -> None:
+        for run in self.chosen:
+            told = f"exporting {run['name']} …"
+            self._try(told, lambda run=run: self._export_one(run))
+
+    def _export_one(self, run: Run) -> None:
+        made, model = _reopened(run)
+        written = list(export(made, model))
+        if run["config"]["scene"] == "nerf":
+            written.append(_mesh_page(made))
+        names = ", ".join(path.name for path in written)
+        self.status.value = said(f"written to {run['folder']}: {names}")
+
+    def _ask(self, question: str, yes: str, act: Callable[[], None]) -> None:
+        def sure() -> None:
+            self._sure.children = ()
+            act()
+
+        def leave() -> None:
+            self._sure.children = ()
+
+        style = "danger" if yes == "Delete" else "success"
+        buttons = [button(yes, "check", sure, style=style), button("Cancel", "times", leave)]
+        self._sure.children = (ipywidgets.HTML(said(question)), *buttons)
+
+    def _try(self, told: str, act: Callable[[], Any]) -> None:
+        """Do what may be refused, and say so."""
+        self.status.value = said(told)
+        try:
+            act()
+        except (OSError, RuntimeError, ValueError) as error:
+            self.status.value = said(str(error), wrong=True)
+
+
+def _counted(runs: Sequence[Run]) -> str:
+    return runs[0]["name"] if len(runs) == 1 else f"{len(runs)} runs"
+
+
+def _thumbnail(folder: Path) -> Image.Image | None:
+    """The last picture that a run kept of itself."""
+    kept = [*sorted((folder / "frames").glob("*.png")), *folder.glob("image.png")]
+    if not kept:
+        return None
+    with Image.open(kept[-1]) as image:
+        return image.convert("RGB")

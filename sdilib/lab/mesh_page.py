@@ -1,0 +1,45 @@
+"""A mesh as one page of HTML, which turns by mouse, touch and keys: no kernel, no network, no library."""
+
+import base64
+import html
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from sdilib.lab.world.mesh import Mesh
+
+__all__ = ["mesh_frame", "mesh_page"]
+
+_TEMPLATE = Path(__file__).with_suffix(".html")
+
+
+def mesh_page(mesh: Mesh, *, title: str, poster: bytes = b"") -> str:
+    """Return the page: some kilobytes of program, and the mesh with corners in 16 bits a coordinate.
+
+    Args:
+        mesh: with colours at its vertices.
+        title: of the page.
+        poster: PNG for a browser without WebGL 2.
+    """
+    scale = float(np.abs(mesh.vertices).max())
+    texts = {
+        "corners": (mesh.vertices / scale * 32767).round().astype("<i2"),
+        "colours": (mesh.colours.clip(0, 1) * 255).round().astype("u1"),
+        "triangles": mesh.faces.astype("<u4"),
+    }
+    encoded = {name: base64.b64encode(each.tobytes()).decode() for name, each in texts.items()}
+    named = {"title": html.escape(title), "scale": f"{scale:.6g}"}
+    named["poster"] = base64.b64encode(poster).decode()
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(encoded | named)
+
+
+def mesh_frame(page: str, *, height: int = 420) -> str:
+    """Return a page as an element of another: in a notebook, or in a saved copy of one.
+
+    Args:
+        page: from `mesh_page`.
+        height: in pixels.
+    """
+    look = f"width: 100%; height: {height}px; border: 0; border-radius: 8px"
+    return f'<iframe style="{look}" srcdoc="{html.escape(page)}"></iframe>'

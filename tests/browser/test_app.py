@@ -1,0 +1,147 @@
+"""`sdilib app` in a browser: a run is made, looked at, kept, laid beside others, turned and deleted."""
+
+import time
+
+import psutil
+import pytest
+
+from sdilib.lab.explorer.parts import png
+from sdilib.lab.runs import known_runs
+
+SMALL = {"steps": 4, "inversion steps n": 2}
+OBJECT = {"steps": 3, "views per step": 1, "size": 16, "num samples": 8, "levels": 4}
+
+
+@pytest.fixture(scope="module")
+def app(serve, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("app")
+    words = "-m sdilib app --model tiny --root runs --no-browser --port {port}"
+    return *serve(*words.split(), folder=folder), folder / "runs"
+
+
+def click(page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def enter(page, values: dict[str, int]) -> None:
+    for label, value in values.items():
+        box = page.get_by_label(label, exact=True).locator("visible=true")
+        box.fill(str(value))
+        box.press("Enter")
+
+
+def pictures(page) -> list[bytes]:
+    """Of those in sight: the image of each run, then its three small ones."""
+    read = "image => fetch(image.src).then(got => got.arrayBuffer()).then(got => [...new Uint8Array(got)])"
+    return [bytes(each.evaluate(read)) for each in page.locator(".sdi-card img:visible").all()]
+
+
+def until(true) -> None:
+    deadline = time.monotonic() + 240
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_run_is_made_and_looked_at(app, page, shoot):
+    port, server, root = app
+    page.goto(f"http://localhost:{port}/")
+    page.get_by_role("button", name="Start").wait_for()
+    blank = pictures(page)
+
+    # A run goes on, pauses, takes another rule, and goes back.
+    page.get_by_label("object", exact=True).select_option("rocket")
+    enter(page, SMALL)
+    click(page, "Start")
+    page.get_by_text("finished: step 4 of 4").wait_for()
+    until(lambda: not set(blank) & set(pictures(page)))
+    first = pictures(page)
+    shoot("explorer")
+
+    # The code makes the same image.
+    click(page, "Copy as code")
+    names: dict = {}
+    exec(page.evaluate("navigator.clipboard.readText()"), names)
+    assert png(names["image"], 256) == first[0]
+
+    # What cannot be cannot be started.
+    enter(page, {"steps": 1})
+    page.get_by_text("steps=1: expected an integer of at least 2").wait_for()
+    assert page.get_by_role("button", name="Start").is_disabled()
+    enter(page, {"steps": 5000})
+
+    # B beside A, from the same seed: paused, and gone on.
+    click(page, "Keep as A")
+    page.get_by_label("γ", exact=True).fill("1")
+    page.get_by_label("γ", exact=True).press("Enter")
+    click(page, "Start")
+    click(page, "Pause")
+    page.get_by_text("paused: step").wait_for()
+    click(page, "Go on")
+    page.get_by_text("running: step").wait_for()
+    click(page, "Stop")
+    page.get_by_text("stopped: step").wait_for()
+    page.get_by_text("guidance scale 1.0").first.wait_for()
+    until(lambda: len(pictures(page)) == 8)
+    assert pictures(page)[0] == first[0] != pictures(page)[4]
+    shoot("explorer-a-b")
+    click(page, "Reset")
+
+    # Back through the run, by the keyboard.
+    enter(page, SMALL)
+    click(page, "Start")
+    page.get_by_text("finished: step 4 of 4").wait_for()
+    page.wait_for_timeout(500)
+    last = pictures(page)
+    page.locator(".noUi-handle:visible").first.focus()
+    page.keyboard.press("Home")
+    until(lambda: pictures(page)[0] != last[0])
+    click(page, "Save run")
+    page.get_by_text("saved: ").wait_for()
+    assert [run["state"] for run in known_runs(root)] == ["done"]
+
+    # A 3D object, turned.
+    click(page, "3D object")
+    page.get_by_label("rule", exact=True).select_option("sds")
+    page.get_by_text("more settings").click()
+    enter(page, OBJECT)
+    click(page, "Start")
+    page.get_by_text("finished: step 3 of 3").wait_for()
+    page.wait_for_timeout(500)
+    before = pictures(page)[0]
+    page.locator(".noUi-handle:visible").nth(1).focus()
+    page.keyboard.press("PageUp")
+    until(lambda: pictures(page)[0] != before)
+    page.get_by_text("more settings").click()
+    shoot("explorer-3d")
+    click(page, "Save run")
+    until(lambda: len(known_runs(root)) == 2)
+
+    # The results: filtered, side by side, and one deleted.
+    page.get_by_role("tab", name="Results").click()
+    page.get_by_text("2 of 2 runs").wait_for()
+    for box in page.locator(".sdi-run input[type=checkbox]").all():
+        box.check()
+    click(page, "Compare")
+    page.get_by_text("residual").or_(page.locator("img:visible")).first.wait_for()
+    until(lambda: len(page.locator(".sdi-card:not(.sdi-run) img:visible").all()) == 2)
+    shoot("results")
+    page.get_by_placeholder("filter").fill("sds steps=3")
+    page.get_by_text("1 of 2 runs").wait_for()
+    page.set_viewport_size({"width": 480, "height": 900})
+    shoot("results-narrow")
+    page.get_by_role("tab", name="Explore").click()
+    shoot("explorer-narrow")
+    page.get_by_role("tab", name="Results").click()
+    page.locator(".sdi-run input[type=checkbox]").check()
+    click(page, "Delete…")
+    page.get_by_text("for good?").wait_for()
+    assert len(known_runs(root)) == 2
+    click(page, "Delete")
+    page.get_by_text("0 of 1 runs").wait_for()
+    assert [run["config"]["scene"] for run in known_runs(root)] == ["image"]
+
+    # Nobody is left behind.
+    assert psutil.Process(server.pid).children()
+    page.goto("about:blank")
+    until(lambda: not psutil.Process(server.pid).children())
