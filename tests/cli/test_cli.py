@@ -298,7 +298,7 @@ def test_a_range_is_two_numbers(tmp_path):
         ("run --prompt x --set distance=far", "distance='far': expected two numbers, as in 0,45"),
         (
             "run --prompt x --set distance=1",
-            "distance=(1.0,): expected two numbers in (1.22, 1000]",
+            "distance=(1.0,): expected two numbers in (0.61, 1000]",
         ),
         ("run --prompt x --model tiny --set size=17", "size=17: expected a multiple of"),
         ("rum", "invalid choice: 'rum'"),
