@@ -81,7 +81,9 @@ RUN: tuple[Row, ...] = (
     ),
     Row("t_end", 0.2, "algorithm 2", 0.25),
     Row("view_words", None, "", True),
-    Row("perp_neg", 1.0, "appendix A.1", 1.0, why="that it is on; theirs weighs by the azimuth"),
+    Row("view_embeddings", None, "", "blended"),
+    Row("perp_neg", 1.0, "appendix A.1", 1.0, why="the paper says that it is on"),
+    Row("perp_neg_by", None, "", "azimuth"),
     # Cameras.
     Row("azimuth_degrees", None, "", [-180.0, 180.0]),
     Row("elevation_degrees", None, "", [-10.0, 45.0]),

@@ -7,7 +7,7 @@ from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
 NOT_THE_PAPERS = {"prompt", "model", "rule", "seed", "kappa"}
-OURS_ALONE = {"render_size": 0, "unit": False, "inversion_start": 0.0}
+OURS_ALONE = {"render_size": 0, "unit": False, "inversion_start": 0.0, "image_weight": 0.0}
 """What the paper has none of, and its value at every preset."""
 
 
@@ -28,7 +28,7 @@ def test_the_table_has_every_setting_that_could_differ():
     settings, listed = as_paper(), [row.name for row in RUN + RULE]
     assert len(set(listed)) == len(listed)
     assert settings.keys() - NOT_THE_PAPERS - OURS_ALONE.keys() == set(listed)
-    assert {name: settings.get(name, of) for name, of in OURS_ALONE.items()} == OURS_ALONE
+    assert {name: settings[name] for name in OURS_ALONE} == OURS_ALONE
 
 
 def test_where_ours_is_not_the_papers_the_table_says_why():
