@@ -82,6 +82,9 @@ check-figures: $(READY) ## fail on a figure that the present code, settings, mod
 test: $(READY) ## run the tests, a process per core (ARGS="tests/core -n 0 ...")
 	OMP_NUM_THREADS=$(or $(THREADS),1) $(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
 
+soak: $(READY) ## try all the faults of which the tests try a sample, for hours (SOAK=0.1 ARGS="-k killed")
+	SDILIB_SOAK=$(or $(SOAK),1) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto tests/faults $(ARGS)
+
 lint: $(READY) ## check style, types and layers
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -122,5 +125,5 @@ table1: # which `make help` leaves out
 clean: ## remove build/ and the figures that git ignores; .venv stays
 	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
 
-.PHONY: help env figures active made gallery check-figures test lint notebooks lab app screenshots train table1 model-card bench bench-memory gpu-check clean FORCE
+.PHONY: help env figures active made gallery check-figures test soak lint notebooks lab app screenshots train table1 model-card bench bench-memory gpu-check clean FORCE
 .DEFAULT_GOAL := help

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 __all__ = [
+    "BROKEN",
     "NonFiniteError",
     "closest",
     "ends",
@@ -14,7 +15,25 @@ __all__ = [
     "one_of",
     "positive_int",
     "reject",
+    "text",
 ]
+
+
+BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What a library, or code, may stop with at a file that somebody else made."""
 
 
 class NonFiniteError(ArithmeticError):
@@ -40,8 +59,9 @@ def reject(parameter: str, value: Any, expected: str, *, known: Iterable[str] = 
     close = closest(str(value), known)
     hint = f"; did you mean {close}?" if close else ""
     given = repr(value)
-    if len(given) > _LONGEST:  # a tensor's numbers help nobody
-        given = f"<{type(value).__name__}>"
+    if len(given) > _LONGEST:  # a tensor's numbers help nobody, a text is known by its beginning
+        text = isinstance(value, str)
+        given = f"{value[:_LONGEST]!r}…" if text else f"<{type(value).__name__}>"
     raise ValueError(f"{parameter}={given}: expected {expected}{hint}")
 
 
@@ -163,4 +183,20 @@ def one_of(parameter: str, value: Any, known: Iterable[str]) -> str:
     names = list(known)
     if value not in names:
         reject(parameter, value, "one of " + ", ".join(names), known=names)
+    return value
+
+
+def text(parameter: str, value: Any, *, empty: bool = False) -> str:
+    """Return `value` if it is a text with a word in it.
+
+    Args:
+        parameter: name of the argument.
+        value: what was given.
+        empty: whether "" is allowed, too.
+
+    Raises:
+        ValueError: no text, or one of spaces only.
+    """
+    if not isinstance(value, str) or not (value.strip() or (empty and not value)):
+        reject(parameter, value, "a text with at least one word" + (', or ""' if empty else ""))
     return value

@@ -10,8 +10,9 @@ A model's integer timestep k of T is t = (k + 1) / T: timestep 999 is t = 1, and
 image, where sigma = 0. Between timesteps log sigma is interpolated, below the first sigma itself.
 """
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,13 @@ Time = float | Float[Tensor, " batch"]
 
 PREDICTION_TYPES = ("epsilon", "v_prediction")
 BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
+_ONLY = (
+    ("rescale_betas_zero_snr", False, "zero terminal SNR makes sigma(1) infinite"),
+    ("use_flow_sigmas", False, "flow matching has no betas"),
+    ("timestep_type", "discrete", "EDM's times are its noise levels"),
+)
+"""Entries of a scheduler's configuration that mean another kind of model, the only value of each that is read, and why."""
+
 T_SCHEDULES = ("linear", "sqrt", "dreamtime", "random")
 
 
@@ -41,6 +49,11 @@ def _betas(name: str, start: float, end: float, count: int) -> Float[Tensor, " t
     edges = torch.arange(count + 1, dtype=torch.float64) / count
     bar = torch.cos((edges + 0.008) / 1.008 * math.pi / 2) ** 2
     return (1 - bar[1:] / bar[:-1]).clamp(max=0.999)
+
+
+def _check_prediction(name: Any) -> None:
+    if name not in PREDICTION_TYPES:  # none is suggested: flow_prediction is another thing than v
+        reject("prediction_type", name, f"one of {', '.join(PREDICTION_TYPES)}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +76,7 @@ class NoiseSchedule:
 
     def __post_init__(self) -> None:
         """Check the table; see the class."""
-        one_of("prediction_type", self.prediction_type, PREDICTION_TYPES)
+        _check_prediction(self.prediction_type)
         table = self.alphas_cumprod
         if not (table[-1] > 0 and table[0] < 1 and bool((table.diff() < 0).all())):
             reject(
@@ -97,22 +110,32 @@ class NoiseSchedule:
             ValueError: a beta schedule or prediction type that is not supported, or zero terminal
                 SNR.
         """
-        if config.get("rescale_betas_zero_snr"):
-            reject(
-                "rescale_betas_zero_snr", True, "false (zero terminal SNR makes sigma(1) infinite)"
-            )
+        for key, allowed, why in _ONLY:
+            if (given := config.get(key, allowed)) not in (allowed, None):
+                reject(key, given, f"{json.dumps(allowed)} ({why})")
+        prediction = config.get("prediction_type", "epsilon")
+        _check_prediction(prediction)
         count = positive_int(
             "num_train_timesteps", config.get("num_train_timesteps", 1000), at_least=2
         )
+        in_range("num_train_timesteps", count, 2, 100_000)
         betas = config.get("trained_betas")
-        if betas is None:
-            name = one_of("beta_schedule", config.get("beta_schedule", "linear"), BETA_SCHEDULES)
-            betas = _betas(
-                name, config.get("beta_start", 0.0001), config.get("beta_end", 0.02), count
-            )
-        else:
-            betas = torch.tensor(betas, dtype=torch.float64)
-        return cls((1 - betas).cumprod(0), config.get("prediction_type", "epsilon"))
+        if betas is not None:
+            if not isinstance(betas, Sequence) or len(betas) != config.get(
+                "num_train_timesteps", len(betas)
+            ):
+                reject("trained_betas", betas, "as many numbers as num_train_timesteps says")
+            table = [in_range("trained_betas", beta, 0, 1) for beta in betas]
+            return cls((1 - torch.tensor(table, dtype=torch.float64)).cumprod(0), prediction)
+        if "beta_schedule" not in config:  # flow matching and EDM have none: it would be invented
+            kind = config.get("_class_name", "one without betas")
+            reject("scheduler", kind, "one of a DDPM, with a beta_schedule or trained_betas")
+        name = one_of("beta_schedule", config["beta_schedule"], BETA_SCHEDULES)
+        start, end = (
+            in_range(key, config.get(key, default), 0, 1, open_low=True)
+            for key, default in (("beta_start", 0.0001), ("beta_end", 0.02))
+        )
+        return cls((1 - _betas(name, start, end, count)).cumprod(0), prediction)
 
     @property
     def num_timesteps(self) -> int:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,16 @@ __all__ = [
     "load_tensors",
     "optimizer_tensors",
     "read_json",
+    "remove_partial",
     "save_tensors",
     "slug",
     "under",
     "write_json",
 ]
+
+
+_PARTIAL = re.compile(r"\..+\.\d+")
+"""Names of files that `atomic_write` has not finished."""
 
 
 def slug(text: str, length: int = 60) -> str:
@@ -72,6 +77,17 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
     return path
 
 
+def remove_partial(folder: str | Path) -> None:
+    """Remove what killed processes were writing; nobody else may be writing there.
+
+    Args:
+        folder: with its subfolders.
+    """
+    for path in Path(folder).rglob(".*"):
+        if _PARTIAL.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
 def write_json(path: str | Path, content: Any) -> Path:
     """Write JSON atomically, keys as given, one more line at the end.
 
@@ -98,9 +114,13 @@ def read_json(path: str | Path) -> Any:
 
     Raises:
         FileNotFoundError: no such file.
-        json.JSONDecodeError: not JSON.
+        json.JSONDecodeError: not JSON; names the file.
     """
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise json.JSONDecodeError(f"{path}: {error.msg}", text, error.pos) from None
 
 
 def hash_json(content: Any) -> str:
@@ -118,27 +138,23 @@ def hash_json(content: Any) -> str:
     ).hexdigest()[:16]
 
 
-def hash_files(
-    folder: str | Path, pattern: str = "**/*.safetensors", *, leave_out: Sequence[str] = ()
-) -> str:
+def hash_files(folder: str | Path, *patterns: str) -> str:
     """Return 16 hexadecimal digits that name the files of a folder: their relative names and bytes.
 
     Args:
         folder: where to look.
-        pattern: which files; the default takes weights.
-        leave_out: patterns of names that do not count.
+        *patterns: which files; none takes all weights.
     """
     digest = hashlib.sha256()
-    for path in sorted(path for path in Path(folder).glob(pattern) if path.is_file()):
-        if any(path.match(each) for each in leave_out):
-            continue
+    found = {path for each in patterns or ("**/*.safetensors",) for path in Path(folder).glob(each)}
+    for path in sorted(path for path in found if path.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, "torch.Tensor"]) -> Path:
-    """Write tensors as safetensors, atomically.
+    """Write tensors as safetensors, atomically, with a digest of their bits.
 
     Args:
         path: where.
@@ -149,23 +165,41 @@ def save_tensors(path: str | Path, tensors: Mapping[str, "torch.Tensor"]) -> Pat
     """
     from safetensors.torch import save
 
-    return atomic_write(
-        path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    )
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return atomic_write(path, save(plain, metadata={"digest": _digest(plain)}))
 
 
 def load_tensors(path: str | Path) -> dict[str, "torch.Tensor"]:
-    """Read tensors written by `save_tensors`, onto the CPU.
+    """Read tensors written by `save_tensors`, or by another program without a digest, onto the CPU.
 
     Args:
         path: where.
 
     Raises:
         FileNotFoundError: no such file.
+        OSError: the bits are not those that were written, or the file is cut off; names it.
     """
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
 
-    return load_file(str(path))
+    try:
+        with safe_open(str(path), "pt") as file:
+            written = (file.metadata() or {}).get("digest")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # no mapping
+    except SafetensorError as error:
+        raise OSError(f"{path}: expected a whole file of tensors ({error})") from error
+    if written not in (None, _digest(tensors)):
+        raise OSError(f"{path}: expected the bits that were written, and some have changed since")
+    return tensors
+
+
+def _digest(tensors: Mapping[str, "torch.Tensor"]) -> str:
+    import torch
+
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def under(tensors: Mapping[str, "torch.Tensor"], prefix: str) -> dict[str, "torch.Tensor"]:

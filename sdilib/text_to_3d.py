@@ -6,6 +6,7 @@ optimiser and a rule, which `Built.steps` distils step by step.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.cameras import LIMITS, VIEWS, Camera, sample_cameras
-from sdilib.checks import ends, finite, in_range, one_of, positive_int, reject
+from sdilib.checks import ends, finite, in_range, one_of, positive_int, reject, text
 from sdilib.denoiser import PromptEmbeddings, azimuth_weights, require_finite, with_view
 from sdilib.distill import THROUGH, Codec, Enlarged, Step, check_run, distill_step
 from sdilib.guidance import Rule, View
@@ -55,6 +56,7 @@ class Text3D:
         rule: one of `guidance.named.RULES`, or a rule of one's own.
         rule_settings: of the rule, by name; those left out have its defaults, and SDI's inversion
             those of `INVERSION`. `Text3D.of` takes them among the others.
+        negative_prompt: stands for ∅ in eq. 3, in inversions too; "" is the empty prompt.
         view_words: whether the words of each camera's view are appended to the prompt (DreamFusion,
             2209.14988).
         view_embeddings: "word", or "blended": of the embeddings with front, side and back, by the
@@ -124,6 +126,7 @@ class Text3D:
     model: str = "mini"
     rule: str = "sdi"
     rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    negative_prompt: str = ""
     view_words: bool = True
     view_embeddings: str = "word"
     perp_neg: float = 0.0
@@ -175,8 +178,9 @@ class Text3D:
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
-        if not self.prompt.strip():
-            reject("prompt", self.prompt, "a text with at least one word")
+        for name in ("prompt", "model", "rule"):
+            text(name, getattr(self, name))
+        text("negative_prompt", self.negative_prompt, empty=True)
         # One form, whatever was left to the defaults: it names the run.
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
@@ -330,9 +334,10 @@ class Built3D:
         Args:
             camera: the views.
         """
-        config, embed = self.config, self.model.embed
+        config, away = self.config, self.config.negative_prompt
         if not config.view_words:
-            return embed([config.prompt] * len(camera))
+            return self.model.embed([config.prompt] * len(camera), away)
+        embed = partial(self.model.embed, negative_prompt=away)
         said = {view: with_view(config.prompt, view) for view in VIEWS}
         asked, shares = embed([said[view] for view in camera.views]), camera.view_shares
         if config.view_embeddings == "blended":

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.checks import in_range, positive_int, reject
+from sdilib.checks import in_range, positive_int, text
 from sdilib.denoiser import PromptEmbeddings
 from sdilib.distill import Step, distill
 from sdilib.guidance import Rule
@@ -96,6 +96,7 @@ class Text2D:
         rule: one of `guidance.named.RULES`, or a rule of one's own.
         rule_settings: of the rule, by name; those left out have its defaults. `Text2D.of` takes them
             among the others.
+        negative_prompt: stands for ∅ in eq. 3, in inversions too; "" is the empty prompt.
         steps: of the whole run, 2 or more; an annealed run counts the first denoising as one.
         learning_rate: of Adam (betas 0.9 and 0.99); 0 is the plain step of size one, eq. 10.
         t_schedule: how t runs.
@@ -110,6 +111,7 @@ class Text2D:
     model: str = "mini"
     rule: str = "sdi"
     rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    negative_prompt: str = ""
     steps: int = 50
     learning_rate: float = 0.0
     t_schedule: str = "linear"
@@ -118,8 +120,9 @@ class Text2D:
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
-        if not self.prompt.strip():
-            reject("prompt", self.prompt, "a text with at least one word")
+        for name in ("prompt", "model", "rule"):
+            text(name, getattr(self, name))
+        text("negative_prompt", self.negative_prompt, empty=True)
         # One form, whatever was left to the defaults: it names the run.
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
@@ -164,7 +167,7 @@ class Text2D:
             ValueError: a prompt or rule setting that cannot be.
         """
         model = model or StableDiffusion.from_pretrained(self.model)
-        prompt = model.embed([self.prompt])
+        prompt = model.embed([self.prompt], self.negative_prompt)
         scene, optimizer, eps = _beginning(model, prompt, [self.seed], self.learning_rate or None)
         rule = make_rule(self.rule, model, self.rule_settings, eps=eps)
         return Built2D(self, model, prompt, scene, optimizer, rule)

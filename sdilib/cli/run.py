@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from sdilib.checks import finite, one_of, positive_int, reject
+from sdilib.checks import finite, one_of, positive_int, reject, text
 from sdilib.cli.arguments import Command, add_preset, integer, number, pairs, typed
 
 __all__ = ["add_run"]
@@ -24,6 +24,9 @@ def add_run(command: Command) -> None:
         "--prompt",
         required=True,
         help="what to make, as in 'a red mug'; without words for its view",
+    )
+    add(
+        "--negative-prompt", default="", help="in place of the empty prompt of eq. 3, ∅"
     )
     add(
         "--rule",
@@ -75,11 +78,11 @@ def _run(options: argparse.Namespace) -> int:
     kappa = {"kappa": given["kappa"]} if "kappa" in given else {}
     rule_settings(options.rule, kappa | {k: settings[k] for k in _GAMMAS if k in settings})
     known = kind.of(**settings | kappa).settings()
-    for name, text in given.items():
+    for name, word in given.items():
         one_of("set", name, known)
-        settings[name] = typed(name, text, known[name])
+        settings[name] = typed(name, word, known[name])
     config = kind.of(**settings)
-    model = StableDiffusion.from_pretrained(config.model, device=_device(options.device))
+    model = StableDiffusion.from_pretrained(config.model, device=options.device or None)
     made = distilled(config, root=options.root, model=model)
     if made.diverged:
         raise RuntimeError(f"the run diverged: {made.diverged}; its record: {made.folder}")
@@ -98,8 +101,8 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     from sdilib.lab.presets import OWN_TIMES, SDS_PRACTISED, SDS_TIMES, STEP_BY_STEP, resolve
     from sdilib.stable_diffusion.names import require_offered
 
-    if not options.prompt.strip():
-        reject("prompt", options.prompt, "a text with at least one word")
+    text("prompt", options.prompt)
+    text("negative_prompt", options.negative_prompt, empty=True)
     positive_int("steps", options.steps, at_least=0)
     positive_int("seed", options.seed, at_least=0)
     gammas = {name: getattr(options, name) for name in _GAMMAS}
@@ -119,22 +122,10 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     require_offered(str(settings["model"]))
     settings.pop("preset", None)
     settings |= {"prompt": options.prompt, "rule": rule, "seed": options.seed}
+    settings["negative_prompt"] = options.negative_prompt
     settings |= practised | OWN_TIMES.get(rule, {}) if by_adam else {}
     if one_of("variant", options.variant, ("paper", "official")) == "official":
         if rule != "sdi":
             reject("variant", "official", f"paper for rule {rule}: the published code is of sdi")
         settings |= official() if options.scene == "nerf" else OFFICIAL_2D
     return settings | gammas
-
-
-def _device(name: str) -> Any:
-    import torch
-
-    if not name:
-        return None
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        reject("device", name, "a device that torch has here, such as cpu or cuda")
-    return device

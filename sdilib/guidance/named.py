@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdilib.checks import one_of, reject
+from sdilib.checks import BROKEN, one_of, reject
 from sdilib.denoiser import Denoiser
 from sdilib.guidance.base import Rule, View
 from sdilib.guidance.hifa import HiFA, HiFAOneStep
@@ -90,20 +90,6 @@ _OUTSIDE = {  # what a noise choice's own parameters are called beside those of 
     "num_iterations": "num_inversion_steps",
     "learning_rate": "descent_rate",
 }
-_BROKEN = (
-    ArithmeticError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
-"""What a file of a reader's own may stop with while it is loaded."""
-
 _DEFAULTS = {"guidance_scale": 7.5}
 """In place of a rule's own: gamma of 2D sampling for all rules, so that they can be compared."""
 
@@ -272,7 +258,7 @@ def _loaded(path: Path, digest: str, name: str) -> ModuleType:
     sys.modules[spec.name] = module  # where dataclasses look annotations up
     try:
         spec.loader.exec_module(module)
-    except _BROKEN as error:
+    except BROKEN as error:
         problem = f"{type(error).__name__}: {error}"
         reject("rule", name, f"a file that Python can run ({problem})")
     return module

@@ -3,8 +3,7 @@
 Everything is a stock `diffusers.StableDiffusionPipeline`; nothing but the name differs.
 """
 
-import json
-import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,12 +23,25 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (  # 
 )
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler  # noqa: E402
 from diffusers.utils import logging as diffusers_logging  # noqa: E402
-from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel  # noqa: E402
+from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel, CLIPTokenizer  # noqa: E402
 
 transformers_logging.set_verbosity(_verbosity)
 
-from sdilib.checks import reject  # noqa: E402
-from sdilib.stable_diffusion.names import BUNDLED, MODELS, RANDOM, model_folder, require_offered  # noqa: E402
+from sdilib.checks import in_range, positive_int, reject  # noqa: E402
+from sdilib.schedule import NoiseSchedule  # noqa: E402
+from sdilib.stable_diffusion.folders import check_folder, check_index, usable, weights  # noqa: E402
+from sdilib.stable_diffusion.names import (  # noqa: E402
+    BUNDLED,
+    FILES,
+    INDEX,
+    MODELS,
+    PARTS,
+    RANDOM,
+    SCHEDULER,
+    model_folder,
+    require_offered,
+)
+from sdilib.stable_diffusion.text import check_tokenizer, encode_text  # noqa: E402
 
 __all__ = [
     "StableDiffusionPipeline",
@@ -37,106 +49,155 @@ __all__ = [
     "random_pipeline",
 ]
 
-SUPPORTED = "StableDiffusionPipeline"
-PARTS = ("unet", "vae", "text_encoder")
+_LOGS = (diffusers_logging, transformers_logging)
+_WRONG = ("missing", "mismatched", "unexpected")
+_NETWORKS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
 
 
-def load_pipeline(model: str, *, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
-    """Return the stock pipeline of a model, on CPU.
+def load_pipeline(
+    model: str, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> StableDiffusionPipeline:
+    """Return the stock pipeline of a model, with DDIM as its sampler; each network is called once, to see that it can be.
 
     Args:
         model: "mini" (bundled), "tiny" or "sd21" (random weights), a folder, or a hub id
             "owner/name". Only a hub id that is not in the local cache uses the network.
         dtype: of the weights.
+        device: where they go.
 
     Raises:
-        ValueError: no such model, a folder without `model_index.json` or with weights missing, a
-            model of another family.
+        ValueError: no such model, a model of another family, a file that is missing or cannot be used.
         OSError: weights of a hub id that cannot be fetched.
     """
     if not model:
         reject("model", model, "a name: mini, tiny, sd21, a folder, or a hub id")
     if model in RANDOM:
         pipeline = random_pipeline(model)
-        for part in PARTS:
-            # Not the models' own, which warns of each cast.
-            torch.nn.Module.to(getattr(pipeline, part), dtype)
-        return pipeline
-    require_offered(model)
-    folder = model_folder(model)
-    if folder is not None:
-        check_folder(model, folder)
-    elif model.count("/") != 1 or model.startswith((".", "/", "~")):
-        reject(
-            "model",
-            model,
-            "mini, tiny, sd21, an existing folder, or a hub id owner/name",
-            known=[*BUNDLED, *RANDOM],
-        )
     else:
+        require_offered(model)
+        folder = model_folder(model) or _fetched(model)
+        with _quiet():
+            pipeline = _pipeline(model, folder, dtype)
+    for part in PARTS:
+        # Not the models' own, which warns of each cast.
+        torch.nn.Module.to(getattr(pipeline, part), device, dtype)
+    if model not in RANDOM:
+        _check_parts(model, pipeline)
+    return pipeline
+
+
+def _fetched(model: str) -> Path:
+    """The folder that a hub id has in the local cache, where it is whole there; otherwise it is fetched."""
+    if Path(model).expanduser().is_file():
+        made = f"StableDiffusionPipeline.from_single_file({model!r}).save_pretrained('a folder')"
+        reject("model", model, f"a folder in diffusers' format, which {made} makes of this file")
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        expected = "mini, tiny, sd21, an existing folder, or a hub id owner/name"
+        reject("model", model, expected, known=[*BUNDLED, *RANDOM])
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    refused: ValueError | None = None
+    for cached, left_out in ((True, None), (False, "*.*.safetensors"), (False, None)):
+        how = {"local_files_only": cached, "ignore_patterns": left_out}
         try:
-            index = StableDiffusionPipeline.load_config(model)
-        except OSError:
-            reject("model", model, "a hub id that can be fetched or is in the cache, or a folder")
-        check_family(model, index)
-    source = str(folder or model)
-    with _without_progress_bars():
-        return StableDiffusionPipeline.from_pretrained(
-            source,
-            dtype=dtype,
-            use_safetensors=True,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-            local_files_only=folder is not None,
-        )
+            check_index(model, Path(snapshot_download(model, allow_patterns=INDEX, **how)))
+            folder = Path(snapshot_download(model, allow_patterns=[*FILES], **how))
+            check_folder(model, folder)
+        except (OSError, HFValidationError):
+            continue
+        except ValueError as error:
+            refused = error
+        else:
+            return folder
+    if refused:
+        raise refused
+    reject("model", model, "a hub id that can be fetched or is in the cache, or a folder")
 
 
 @contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """Keep the libraries' bars for reading files out of notebooks; downloads have their own."""
-    loggers = (diffusers_logging, transformers_logging)
-    for each in loggers:
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' bars and warnings to themselves: what of a folder matters is checked here."""
+    levels = [each.get_verbosity() for each in _LOGS]
+    for each in _LOGS:
         each.disable_progress_bar()
+        each.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        for each in loggers:
+        for each, level in zip(_LOGS, levels, strict=True):
             each.enable_progress_bar()
+            each.set_verbosity(level)
 
 
-def check_folder(model: str, folder: Path) -> None:
-    """Refuse a folder that is not a whole Stable Diffusion model.
-
-    Args:
-        model: the name as given, for the message.
-        folder: its folder.
-
-    Raises:
-        ValueError: no `model_index.json`, another family, or weights missing.
-    """
-    index = folder / "model_index.json"
-    if not index.is_file():
-        reject("model", model, "a folder in diffusers' format, with a model_index.json")
-    check_family(model, json.loads(index.read_text(encoding="utf-8")))
-    for part in PARTS:
-        if not any((folder / part).glob("*.safetensors")):
-            reject("model", model, f"a folder with weights in {part}{os.sep}*.safetensors")
+def _pipeline(model: str, folder: Path, dtype: torch.dtype) -> StableDiffusionPipeline:
+    betas = check_folder(model, folder)
+    with usable(model, SCHEDULER):
+        NoiseSchedule.from_config(betas)
+        scheduler = DDIMScheduler.from_config(betas)
+    networks = {part: _network(model, folder, part, dtype) for part in PARTS}
+    with usable(model, "tokenizer"):
+        tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
+        check_tokenizer(tokenizer, networks["text_encoder"])
+    with usable(model, "unet/config.json"):  # of which diffusers looks at the version that wrote it
+        return _assembled(**networks, tokenizer=tokenizer, scheduler=scheduler)
 
 
-def check_family(model: str, index: Any) -> None:
-    """Refuse pipelines of another family by the class that `model_index.json` names.
+def _assembled(**parts: Any) -> StableDiffusionPipeline:
+    without: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
+    return StableDiffusionPipeline(**parts, **without, requires_safety_checker=False)
 
-    Args:
-        model: the name as given, for the message.
-        index: the parsed `model_index.json`.
 
-    Raises:
-        ValueError: not a `StableDiffusionPipeline`.
-    """
-    family = index.get("_class_name", "no class")
-    if family != SUPPORTED:
-        reject("model", model, f"a {SUPPORTED} (Stable Diffusion 1.x or 2.x), not a {family}")
+def _network(model: str, folder: Path, part: str, dtype: torch.dtype) -> Any:
+    """One of the model's networks, each of its tensors from the file."""
+    variant, files = weights(model, folder, part)
+    how = {"torch_dtype": dtype, "variant": variant, "use_safetensors": True}
+    how |= {"local_files_only": True, "output_loading_info": True}
+    if part == "text_encoder":  # diffusers itself names a tensor of another shape
+        how["ignore_mismatched_sizes"] = True
+    with usable(model, f"{part}/config.json"):
+        network, found = _NETWORKS[part].from_pretrained(str(folder), subfolder=part, **how)
+    wrong = {kind: sorted(map(str, found[f"{kind}_keys"])) for kind in _WRONG}
+    # Kept by earlier versions of CLIP: 0, 1, 2, …
+    wrong["unexpected"] = [n for n in wrong["unexpected"] if not n.endswith("position_ids")]
+    said = [f"{len(names)} {kind} ({names[0]}, …)" for kind, names in wrong.items() if names]
+    if said:
+        lora = any("lora" in name.lower() for name in wrong["unexpected"])
+        fuse = "; LoRA weights are to be fused first, by peft's merge_and_unload" if lora else ""
+        described = f"{part}/{files[0].name} with the tensors that {part}/config.json describes"
+        reject("model", model, f"{described}, not with {' and '.join(said)}{fuse}")
+    return network
+
+
+@torch.no_grad()
+def _check_parts(model: str, pipeline: Any) -> None:
+    """Call each network once, on the least that it takes: that finds what no file says."""
+    unet, vae = pipeline.unet, pipeline.vae
+    with usable(model, "text_encoder/config.json"):
+        rows = encode_text(pipeline.tokenizer, pipeline.text_encoder, [""])
+        _check_output(rows, rows.shape)
+    with usable(model, "vae/config.json"):
+        in_range("scaling_factor", vae.config.scaling_factor, 0, 1e6, open_low=True)
+        size = 2 ** (len(vae.config.block_out_channels) + 2)
+        images = torch.zeros(1, 3, size, size).to(vae.device, vae.dtype)
+        latents = vae.encode(images).latent_dist.mean
+        _check_output(vae.decode(latents).sample, images.shape)
+    with usable(model, "unet/config.json"):
+        positive_int("sample_size", unet.config.sample_size)
+        if unet.config.time_cond_proj_dim is not None:  # as a distilled model's, told its gamma
+            reject("time_cond_proj_dim", unet.config.time_cond_proj_dim, "null")
+        side = 2 ** len(unet.config.block_out_channels)
+        x = latents.new_zeros(1, latents.shape[1], side, side)
+        _check_output(unet(x, 0, encoder_hidden_states=rows).sample, x.shape)
+
+
+def _check_output(output: torch.Tensor, shape: torch.Size) -> None:
+    if output.shape != shape:
+        reject("output", tuple(output.shape), f"the shape {tuple(shape)}")
+    if not output.isfinite().all():
+        reject("output", "nan", "finite numbers")
 
 
 def random_pipeline(name: str, *, seed: int = 0) -> StableDiffusionPipeline:
@@ -168,14 +229,10 @@ def random_pipeline(name: str, *, seed: int = 0) -> StableDiffusionPipeline:
         "clip_sample": False,
         "steps_offset": 1,
     }
-    # Its annotations are narrower than what it takes.
-    return StableDiffusionPipeline(
+    return _assembled(
         vae=vae,
         text_encoder=text_encoder.eval(),
         tokenizer=tokenizer,
         unet=unet.eval(),
-        scheduler=DDIMScheduler(**scheduler | config["scheduler"]),  # type: ignore[arg-type]
-        safety_checker=None,  # type: ignore[arg-type]
-        feature_extractor=None,  # type: ignore[arg-type]
-        requires_safety_checker=False,
+        scheduler=DDIMScheduler(**scheduler | config["scheduler"]),
     )

@@ -2,9 +2,9 @@
 
 import hashlib
 import logging
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -13,9 +13,10 @@ from torch import Tensor
 from sdilib.checks import reject
 from sdilib.denoiser import GuidedDenoiser, PromptEmbeddings
 from sdilib.schedule import NoiseSchedule, Time, spread
+from sdilib.stable_diffusion.folders import words_of
 from sdilib.stable_diffusion.loading import StableDiffusionPipeline, load_pipeline
 from sdilib.stable_diffusion.names import RANDOM, model_folder, model_hash
-from sdilib.storage import read_json
+from sdilib.stable_diffusion.text import check_words, encode_text
 
 if TYPE_CHECKING:
     from sdilib.stable_diffusion.adapter import LoRA
@@ -52,7 +53,9 @@ class StableDiffusion:
             words: the only words its text encoder knows; () for a real one.
         """
         self.name = name
-        self.schedule = NoiseSchedule.from_config(dict(pipeline.scheduler.config))
+        scheduler = pipeline.scheduler
+        named = {"_class_name": type(scheduler).__name__}
+        self.schedule = NoiseSchedule.from_config(named | dict(scheduler.config))
         self.num_forwards = 0
         self._words = tuple(words)
         self._unet = pipeline.unet.eval().requires_grad_(False)
@@ -80,35 +83,40 @@ class StableDiffusion:
                 CUDA, float32 elsewhere.
 
         Raises:
-            ValueError: unknown model, incomplete folder, another family, zero terminal SNR.
+            ValueError: unknown model or device, another family, or a file of the folder that is missing or cannot be used;
+                names it.
             OSError: weights of a hub id that cannot be fetched.
         """
-        folder = model_folder(model)
-        listed = folder / "world.json" if folder is not None else None
-        words = read_json(listed)["words"] if listed is not None and listed.is_file() else ()
-        if device is None:
-            small = bool(words) or model in RANDOM
-            device = "cuda" if not small and torch.cuda.is_available() else "cpu"
-            if not small and device == "cpu":
-                _log.warning("model=%r runs on the CPU, since torch finds no CUDA device", model)
-        device = torch.device(device)
+        words = words_of(model, model_folder(model))
+        small = bool(words) or model in RANDOM
+        found = "cuda" if not small and torch.cuda.is_available() else "cpu"
+        place = _usable_device(device or found)
         if dtype is None:
-            dtype = torch.float16 if device.type == "cuda" else torch.float32
-        pipeline = load_pipeline(model, dtype=dtype).to(device)
+            dtype = torch.float16 if place.type == "cuda" else torch.float32
+        pipeline = load_pipeline(model, dtype=dtype, device=place)
+        if device is None and not small and found == "cpu":
+            _log.warning("model=%r runs on the CPU, since torch finds no CUDA device", model)
         return cls(pipeline, name=model, words=words)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """16 hexadecimal digits naming the model: a folder's files, a hub id's commit, else what is in memory."""
         if named := model_hash(self.name):
             return named
         digest = hashlib.sha256()
-        digest.update(self.schedule.prediction_type.encode())
+        said = (self.schedule.prediction_type, self._vae.config.scaling_factor)
+        digest.update(repr((said, sorted(self._tokenizer.get_vocab().items()))).encode())
         digest.update(self.schedule.alphas_cumprod.numpy().tobytes())
         for part in (self._unet, self._vae, self._text_encoder):
             for name, tensor in sorted(part.state_dict().items()):
                 digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    @property
+    def identity(self) -> str:
+        """What a run's numbers depend on of the model: its hash and, unless it is float32, its precision."""
+        precision = str(next(self._unet.parameters()).dtype).removeprefix("torch.")
+        return self.hash if precision == "float32" else f"{self.hash}-{precision}"
 
     @property
     def draws_world(self) -> bool:
@@ -137,11 +145,12 @@ class StableDiffusion:
         itemsize = next(self._vae.parameters()).element_size()
         return self._vae.config.block_out_channels[0] * itemsize
 
-    def embed(self, prompts: Sequence[str]) -> PromptEmbeddings:
+    def embed(self, prompts: Sequence[str], negative_prompt: str = "") -> PromptEmbeddings:
         """Embed prompts, each text once in the model's life.
 
         Args:
             prompts: one per item, none empty.
+            negative_prompt: what stands for ∅ in eq. 3, as in Stable Diffusion's pipelines; "" is the empty prompt.
 
         Raises:
             ValueError: an empty or too long prompt, or a word the bundled model does not know.
@@ -151,18 +160,17 @@ class StableDiffusion:
         empty = [text for text in list(prompts) or [""] if not text.strip()]
         if empty:
             reject("prompt", empty[0], "a text with at least one word")
-        new = [text for text in dict.fromkeys([*prompts, ""]) if text not in self._embedded]
+        texts = dict.fromkeys([*prompts, negative_prompt])
+        new = [text for text in texts if text not in self._embedded]
         if self._words:
             for text in new:
                 check_words(text, self._words)
         if new:
             rows = encode_text(self._tokenizer, self._text_encoder, new)
             self._embedded |= zip(new, rows, strict=True)
-        return PromptEmbeddings(
-            torch.stack([self._embedded[text] for text in prompts]),
-            torch.stack([self._embedded[""]] * len(prompts)),
-            texts=tuple(prompts),
-        )
+        asked = torch.stack([self._embedded[text] for text in prompts])
+        away = torch.stack([self._embedded[negative_prompt]] * len(prompts))
+        return PromptEmbeddings(asked, away, texts=tuple(prompts))
 
     def guided(self, prompt: PromptEmbeddings, guidance_scale: float = 7.5) -> GuidedDenoiser:
         """Return eps(x, t, y) for a prompt.
@@ -274,48 +282,10 @@ def scale_gradients(
     begin.register_hook(lambda gradient: gradient / spread(factor[0], gradient))
 
 
-def check_words(prompt: str, words: Sequence[str]) -> None:
-    """Refuse a prompt with a word that a model of few words never learned.
-
-    Args:
-        prompt: any text; case and punctuation do not matter.
-        words: the known words, in lower case.
-
-    Raises:
-        ValueError: names the unknown word and the closest known one.
-    """
-    for word in re.findall(r"\w+", prompt.lower()):
-        if word not in words:
-            listed = ", ".join(sorted(words))
-            expected = f"the bundled model's words only ({listed}); {word!r} is unknown"
-            reject("prompt", word, expected, known=words)
-
-
-def encode_text(
-    tokenizer: Any, text_encoder: torch.nn.Module, prompts: Sequence[str]
-) -> Float[Tensor, "batch tokens width"]:
-    """Return the text encoder's last hidden states, padded as `StableDiffusionPipeline` pads.
-
-    Args:
-        tokenizer: a CLIP tokenizer.
-        text_encoder: a `CLIPTextModel`.
-        prompts: at least one; "" is the empty prompt.
-
-    Raises:
-        ValueError: a prompt has more tokens than the text encoder can read; nothing is cut
-            silently.
-    """
-    longest = tokenizer.model_max_length
-    tokens = tokenizer(
-        list(prompts),
-        padding="max_length",
-        max_length=longest,
-        truncation=False,
-        return_tensors=None,
-    )
-    for prompt, ids in zip(prompts, tokens.input_ids, strict=True):
-        if len(ids) > longest:
-            reject("prompt", prompt, f"at most {longest - 2} tokens (this one has {len(ids) - 2})")
-    device = next(text_encoder.parameters()).device
-    with torch.no_grad():
-        return text_encoder(torch.tensor(tokens.input_ids, device=device)).last_hidden_state
+def _usable_device(device: str | torch.device) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.zeros(1, device=place).item()  # "meta" has no numbers
+    except (AssertionError, RuntimeError):
+        reject("device", str(device), "a device that torch has here, such as cpu or cuda")
+    return place

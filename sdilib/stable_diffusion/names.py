@@ -13,9 +13,14 @@ from sdilib.storage import hash_files, read_json
 
 __all__ = [
     "BUNDLED",
+    "FILES",
+    "INDEX",
     "MODELS",
+    "PARTS",
     "RANDOM",
+    "SCHEDULER",
     "WITHDRAWN",
+    "WORDS",
     "hub_commit",
     "model_folder",
     "model_hash",
@@ -32,6 +37,21 @@ RANDOM: dict[str, dict[str, dict[str, Any]]] = read_json(MODELS / "random.json")
 """Configurations of randomly initialised models, by name: "tiny", of milliseconds per call, with as many
 levels as the real thing has kinds of blocks; "sd21" in the shapes of Stable Diffusion 2.1."""
 
+
+INDEX, SCHEDULER, WORDS = "model_index.json", "scheduler/scheduler_config.json", "world.json"
+"""Files of a model's folder: what its parts are, its noise levels, and the only words that a model of the world knows."""
+
+PARTS = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "text_encoder": "CLIPTextModel"}
+"""The networks of a model, and what `INDEX` calls each."""
+
+FILES = (
+    INDEX,
+    SCHEDULER,
+    WORDS,
+    "tokenizer/*",
+    *(f"{part}/{name}" for part in PARTS for name in ("config.json", "*.safetensors*")),
+)
+"""All that is read of a model."""
 
 WITHDRAWN = tuple(f"stabilityai/stable-diffusion-2{name}" for name in ("-1-base", "-1"))
 """Hub ids that their owner no longer offers, since November 2025."""
@@ -84,13 +104,13 @@ def hub_commit(model: str) -> str | None:
 def model_hash(model: str) -> str:
     """Return 16 hexadecimal digits that name a model: its weights, and all else that changes a number.
 
-    Of a folder's files, scheduler, configurations and tokenizer count; what is only said of the model does not.
+    Of a folder all files count that are read, among them scheduler, configurations and tokenizer; others do not.
 
     Args:
         model: as for `load_pipeline`. A hub id's commit is named; "" is of a model that has neither folder nor commit.
     """
     folder, commit = model_folder(model), hub_commit(model)
     if folder is not None:
-        return hash_files(folder, "**/*.*", leave_out=("*.md", "quality.json"))
+        return hash_files(folder, *FILES)
     # Not of the weights in memory, which are rounded to the type asked for.
     return hashlib.sha256(f"{model}@{commit}".encode()).hexdigest()[:16] if commit else ""

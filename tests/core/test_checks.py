@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from sdilib.checks import finite, in_range, one_of, positive_int, reject
+from sdilib.checks import finite, in_range, one_of, positive_int, reject, text
 
 
 def test_sentence_names_parameter_value_and_what_is_allowed():
@@ -64,3 +64,20 @@ def test_in_range_includes_both_ends_unless_the_lower_is_open():
 def test_a_value_of_many_numbers_is_named_by_its_kind():
     with pytest.raises(ValueError, match="guidance_scale=<list>: expected a finite number"):
         reject("guidance_scale", list(range(1000)), "a finite number")
+
+
+def test_a_long_text_is_named_by_its_beginning():
+    with pytest.raises(ValueError, match=r"^prompt='a red mug a red .*'…: expected a shorter one$"):
+        reject("prompt", "a red mug " * 100, "a shorter one")
+
+
+@pytest.mark.parametrize("value", ["", "  ", 3, None, ["a"]])
+def test_text_refuses(value):
+    with pytest.raises(ValueError, match=r"^prompt=.*: expected a text with at least one word$"):
+        text("prompt", value)
+
+
+def test_an_empty_text_is_taken_where_it_is_allowed():
+    assert text("negative_prompt", "", empty=True) == ""
+    with pytest.raises(ValueError, match=r'at least one word, or ""$'):
+        text("negative_prompt", " ", empty=True)

@@ -5,6 +5,7 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion import model as stable_diffusion
 from sdilib.stable_diffusion.loading import load_pipeline, random_pipeline
 from sdilib.stable_diffusion.model import check_words, encode_text
+from sdilib.stable_diffusion.names import model_hash
 
 
 def test_shapes_follow_from_the_parts(tiny):
@@ -92,6 +93,14 @@ def test_a_prompt_comes_with_the_empty_one_and_each_text_is_encoded_once(monkeyp
     assert first.negatives == ()
 
 
+def test_a_negative_prompt_stands_for_the_empty_one(tiny):
+    plain = tiny.embed(["a red mug", "a blue car"])
+    other = tiny.embed(["a red mug", "a blue car"], "a green mug")
+    assert torch.equal(other.conditional, plain.conditional)
+    assert torch.equal(other.unconditional, tiny.embed(["a green mug"] * 2).conditional)
+    assert not torch.equal(other.unconditional, plain.unconditional)
+
+
 def test_a_prompt_of_all_the_tokens_fits_and_one_more_does_not():
     pipeline = random_pipeline("tiny")
     room = pipeline.tokenizer.model_max_length - 2
@@ -116,6 +125,26 @@ def test_a_hash_names_the_weights(tmp_path):
     assert len(saved.hash) == 16
 
 
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [
+        ("scheduler/scheduler_config.json", True),
+        ("unet/config.json", True),
+        ("tokenizer/tokenizer.json", True),
+        ("model_index.json", True),
+        ("README.md", False),
+        (".DS_Store", False),
+        ("samples/one.png", False),
+    ],
+)
+def test_a_folders_hash_is_of_all_that_changes_a_number_and_of_nothing_else(file, counts, tmp_path):
+    random_pipeline("tiny").save_pretrained(tmp_path)
+    before, path = model_hash(str(tmp_path)), tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(path.read_bytes() + b"\n" if path.exists() else b"\n")
+    assert (model_hash(str(tmp_path)) != before) is counts
+
+
 def test_a_hub_models_hash_is_that_of_its_commit_whatever_the_type(monkeypatch):
     cached = {"owner/one": "/cache/snapshots/abc/model_index.json"}
     monkeypatch.setattr(
@@ -136,13 +165,12 @@ def test_a_hub_models_hash_is_that_of_its_commit_whatever_the_type(monkeypatch):
 def test_large_models_run_on_cuda_where_it_is(model, cuda, expected, monkeypatch, caplog):
     asked = []
 
-    def load(model, *, dtype):
-        asked.append(dtype)
-        pipeline = random_pipeline("tiny")
-        monkeypatch.setattr(pipeline, "to", lambda device: asked.append(device) or pipeline)
-        return pipeline
+    def load(model, *, dtype, device):
+        asked.extend([dtype, device])
+        return random_pipeline("tiny")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(stable_diffusion, "_usable_device", torch.device)
     monkeypatch.setattr(stable_diffusion, "load_pipeline", load)
     StableDiffusion.from_pretrained(model)
     assert asked == [torch.float16 if expected == "cuda" else torch.float32, torch.device(expected)]

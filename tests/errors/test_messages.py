@@ -40,6 +40,7 @@ from sdilib.seeds import generator as generator_at
 from sdilib.seeds import normal, uniform
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.loading import random_pipeline
+from sdilib.storage import load_tensors, save_tensors
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
@@ -356,6 +357,35 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         lambda: MIXTURE.prompt([[]]),
         "components=[]: expected at least one index from 0 to 1",
     ),
+    "scheduler of flow matching": (
+        lambda: NoiseSchedule.from_config({"_class_name": "FlowMatchEulerDiscreteScheduler"}),
+        "scheduler='FlowMatchEulerDiscreteScheduler': expected one of a DDPM, with a beta_schedule "
+        "or trained_betas",
+    ),
+    "prediction of flow matching": (
+        lambda: NoiseSchedule.from_config({"prediction_type": "flow_prediction"}),
+        "prediction_type='flow_prediction': expected one of epsilon, v_prediction",
+    ),
+    "times of EDM": (
+        lambda: NoiseSchedule.from_config({"timestep_type": "continuous"}),
+        "timestep_type='continuous': expected \"discrete\" (EDM's times are its noise levels)",
+    ),
+    "sigmas of flow matching": (
+        lambda: NoiseSchedule.from_config({"use_flow_sigmas": True}),
+        "use_flow_sigmas=True: expected false (flow matching has no betas)",
+    ),
+    "beta of another kind": (
+        lambda: NoiseSchedule.from_config({"beta_schedule": "linear", "beta_start": "0.1"}),
+        "beta_start='0.1': expected a number in (0, 1]",
+    ),
+    "betas of another number": (
+        lambda: NoiseSchedule.from_config({"trained_betas": [0.1], "num_train_timesteps": 9}),
+        "trained_betas=[0.1]: expected as many numbers as num_train_timesteps says",
+    ),
+    "negative prompt": (
+        lambda: Text2D("a mug", negative_prompt=" "),
+        "negative_prompt=' ': expected a text with at least one word, or \"\"",
+    ),
     # models that do not exist
     "no model": (
         lambda: StableDiffusion.from_pretrained(""),
@@ -376,6 +406,14 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         "model='stabilityai/stable-diffusion-2-1-base': expected another, as make figures PRESET=gpu "
         "MODEL=a/folder or sdilib run --model a/folder gives it: its owner has withdrawn this one "
         "from the hub; README says where copies are",
+    ),
+    "device without numbers": (
+        lambda: StableDiffusion.from_pretrained("tiny", device="meta"),
+        "device='meta': expected a device that torch has here, such as cpu or cuda",
+    ),
+    "no id of the hub": (
+        lambda: StableDiffusion.from_pretrained("own er/..name"),
+        "model='own er/..name': expected a hub id that can be fetched or is in the cache, or a folder",
     ),
     "hub id that cannot be fetched": (
         lambda: StableDiffusion.from_pretrained("nobody/nothing"),
@@ -427,6 +465,32 @@ def test_a_folder_with_weights_missing(folder, part):
     )
 
 
+def test_a_single_file_in_place_of_a_folder(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    path = str(tmp_path / "model.safetensors")
+    check(
+        lambda: StableDiffusion.from_pretrained(path),
+        f"model={path!r}: expected a folder in diffusers' format, which "
+        f"StableDiffusionPipeline.from_single_file({path!r}).save_pretrained('a folder') makes of "
+        "this file",
+    )
+
+
+def test_weights_of_which_some_are_lora_s(folder):
+    path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_tensors(path)
+    tensors["conv_in.lora_A.default.weight"] = torch.zeros(1)
+    tensors["conv_in.base_layer.weight"] = tensors.pop("conv_in.weight")
+    save_tensors(path, tensors)
+    check(
+        lambda: StableDiffusion.from_pretrained(str(folder)),
+        f"model='{folder}': expected unet/diffusion_pytorch_model.safetensors with the tensors "
+        "that unet/config.json describes, not with 1 missing (conv_in.weight, …) and 2 unexpected "
+        "(conv_in.base_layer.weight, …); LoRA weights are to be fused first, by peft's "
+        "merge_and_unload",
+    )
+
+
 @pytest.mark.parametrize(
     "family",
     ["StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline", "IFPipeline"],
@@ -436,8 +500,8 @@ def test_a_folder_of_another_family(folder, family):
     (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": family}))
     check(
         lambda: StableDiffusion.from_pretrained(str(folder)),
-        f"model='{folder}': expected a StableDiffusionPipeline (Stable Diffusion 1.x or 2.x), "
-        f"not a {family}",
+        f"model='{folder}': expected a StableDiffusionPipeline (Stable Diffusion 1.x or 2.x) "
+        f"in model_index.json, not a {family}",
     )
 
 
@@ -447,7 +511,8 @@ def test_a_model_with_zero_terminal_snr(folder):
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
     check(
         lambda: StableDiffusion.from_pretrained(str(folder)),
-        "rescale_betas_zero_snr=True: expected false (zero terminal SNR makes sigma(1) infinite)",
+        f"model='{folder}': expected a usable scheduler/scheduler_config.json in it "
+        "(rescale_betas_zero_snr=True: expected false (zero terminal SNR makes sigma(1) infinite))",
     )
 
 

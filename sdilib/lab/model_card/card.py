@@ -14,7 +14,7 @@ from sdilib.lab.model_card.quality import JUDGED, measure
 from sdilib.lab.provenance import evaluator_hash
 from sdilib.lab.train.unet import QUALITY, STARTED
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.stable_diffusion.loading import PARTS, model_folder
+from sdilib.stable_diffusion.names import PARTS, model_folder
 from sdilib.storage import atomic_write, load_tensors, read_json, write_json
 
 BARS = {"object": 0.95, "colour": 0.95, "pattern": 0.85, "view": 0.80}

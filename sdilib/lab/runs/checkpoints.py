@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
 
 from sdilib.checks import reject
 from sdilib.guidance import StatefulRule
@@ -76,9 +75,9 @@ def restore(built: Built3D | Built2D, folder: Path) -> Progress | None:
     for path in paths:
         try:
             tensors = load_tensors(path)
-        except (SafetensorError, OSError) as error:
+        except OSError as error:
             then = "starting again" if path is paths[-1] else "going on from the one before it"
-            _log.warning("%s cannot be read (%s): %s", path, error, then)
+            _log.warning("a checkpoint cannot be read: %s; %s", error, then)
             continue
         if not _fits(built, tensors):
             expected = "one of these settings; without the file the run starts again"

@@ -66,14 +66,14 @@ def _kind(settings: Mapping[str, Any]) -> type[Text3D] | type[Text2D] | None:
     return kind if needed <= settings.keys() else None
 
 
-def address(config: Text3D | Text2D, model_hash: str) -> str:
+def address(config: Text3D | Text2D, model: str) -> str:
     """Return the name of a run's folder.
 
     Args:
         config: all its settings count, and the code of a rule of one's own.
-        model_hash: of the model's weights.
+        model: its identity, as `StableDiffusion` says.
     """
-    known = settings_of(config) | {"model": model_hash, "numerics": NUMERICS}
+    known = settings_of(config) | {"model": model, "numerics": NUMERICS}
     if version := rule_version(config.rule):
         known["rule_version"] = version
     rule = slug(config.rule.rpartition("/")[2], 40)

@@ -31,7 +31,14 @@ from sdilib.lab.runs import checkpoints, folders
 from sdilib.lab.runs.checkpoints import Progress
 from sdilib.lab.runs.memory import peak_bytes, require_memory, reset_peak
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.storage import atomic_write, load_tensors, read_json, save_tensors, write_json
+from sdilib.storage import (
+    atomic_write,
+    load_tensors,
+    read_json,
+    remove_partial,
+    save_tensors,
+    write_json,
+)
 from sdilib.text_to_3d import Built3D, EmptySceneError, Text3D
 from sdilib.text_to_image import Built2D, Text2D
 
@@ -41,11 +48,11 @@ _log = logging.getLogger(__name__)
 
 # What a folder lacks, where writing into it fails so.
 _LACKS = dict.fromkeys(
-    (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR),
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR),
     "expected a folder that can be written",
 ) | dict.fromkeys(
     (errno.ENOSPC, errno.EDQUOT),
-    "expected space left on its disk; the last checkpoint is whole, the same command goes on from it",
+    "expected space left on its disk",
 )
 _FRAMES, _NUM_FRAMES = "frames", 9
 _FAILURES = (EmptySceneError, NonFiniteError, torch.cuda.OutOfMemoryError)
@@ -134,7 +141,7 @@ def distilled(
     before = model.num_forwards if model else 0
     built = config.build(model)
     began = Progress(0, 0.0, built.model.num_forwards - before)
-    folder = folders.runs_folder(root) / folders.address(built.config, built.model.hash)
+    folder = folders.runs_folder(root) / folders.address(built.config, built.model.identity)
     if isinstance(built.config, Text3D) and not (folder / folders.DONE).exists():
         require_memory(built.config, built.model)
     try:
@@ -147,7 +154,11 @@ def distilled(
     except OSError as error:
         if error.errno not in _LACKS:
             raise
-        raise OSError(f"root={str(root)!r}: {_LACKS[error.errno]} ({folder.name})") from error
+        whole = (folder / checkpoints.CHECKPOINT).is_file()
+        then = (
+            "; the same command goes on from the last checkpoint, which is whole" if whole else ""
+        )
+        raise OSError(f"root={str(root)!r}: {_LACKS[error.errno]} ({folder.name}){then}") from error
 
 
 @contextmanager
@@ -174,10 +185,13 @@ def _make(
     after: After | None,
 ) -> None:
     config, model = built.config, built.model
+    remove_partial(folder)
     write_json(folder / folders.CONFIG, folders.settings_of(config) | {"model_hash": model.hash})
     before = checkpoints.restore(built, folder) or began
     # Lines after the checkpoint belong to steps that are made again.
-    kept = [record for record in folders.read_log(folder / folders.LOG) if record["step"] < before.step]
+    kept = [
+        record for record in folders.read_log(folder / folders.LOG) if record["step"] < before.step
+    ]
     atomic_write(folder / folders.LOG, "".join(json.dumps(record) + "\n" for record in kept))
     clock, counted = time.monotonic() - before.seconds, model.num_forwards - before.num_forwards
     saved, diverged = time.monotonic(), ""
@@ -186,7 +200,9 @@ def _make(
     with (
         (folder / folders.LOG).open("a", encoding="utf-8") as log,
         _interruptible() as interrupted,
-        tqdm(total=config.steps, desc=f"{config.rule}: {config.prompt}", disable=not progress) as bar,
+        tqdm(
+            total=config.steps, desc=f"{config.rule}: {config.prompt}", disable=not progress
+        ) as bar,
     ):
         try:
             for step in built.steps(before.step, kept[-1]["skipped"] if kept else 0):

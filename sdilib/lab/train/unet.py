@@ -41,7 +41,8 @@ from sdilib.lab.train.vae import latents_of
 from sdilib.lab.world.captions import WORDS
 from sdilib.lab.world.dataset import WorldData
 from sdilib.seeds import generator
-from sdilib.stable_diffusion.loading import StableDiffusionPipeline, check_folder, load_pipeline
+from sdilib.stable_diffusion.folders import check_folder
+from sdilib.stable_diffusion.loading import StableDiffusionPipeline, load_pipeline
 from sdilib.stable_diffusion.names import model_folder
 from sdilib.storage import (
     hash_files,

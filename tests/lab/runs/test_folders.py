@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from sdilib.lab.runs import address, config_of, distilled, known_runs, remove
 from sdilib.lab.runs.folders import settings_of
+from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
@@ -30,6 +32,7 @@ BOTH = pytest.mark.parametrize("config", [SOLID, IMAGE], ids=["nerf", "image"])
 def another(name, value):
     texts = {
         "prompt": "a blue mug",
+        "negative_prompt": "a green mug",
         "rule": "ism",
         "kappa": "random",
         "through": "encoder",
@@ -64,6 +67,12 @@ def test_every_setting_and_the_weights_change_the_address(config):
             changed = {"rule_settings": {name: other}}
         assert address(replace(config, **changed), "abc") != here, name
     assert address(config, "abd") != here
+
+
+def test_a_model_in_another_precision_makes_other_runs(tiny):
+    half = StableDiffusion.from_pretrained("tiny", dtype=torch.bfloat16)
+    assert tiny.identity == tiny.hash
+    assert half.identity == f"{half.hash}-bfloat16"
 
 
 def test_two_prompts_and_an_image_and_an_object_never_share_a_folder():

@@ -197,9 +197,7 @@ def test_two_processes_make_one_run(tmp_path, tiny):
 
 
 def test_a_run_that_diverges_stores_the_reason_and_is_not_repeated(tmp_path, tiny):
-    config = replace(
-        SMALL, steps=60, rule="sds", rule_settings={}, sparsity=1e6, learning_rate=0.5
-    )
+    config = replace(SMALL, steps=60, rule="sds", rule_settings={}, sparsity=1e6, learning_rate=0.5)
     made = distilled(config, root=tmp_path, model=tiny, progress=False)
     assert made.scene is None
     assert "the volume is empty" in made.diverged
@@ -400,7 +398,9 @@ def test_a_full_disk_is_one_sentence_and_the_checkpoint_before_stays(
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoints, writer, until_full)
-        with pytest.raises(OSError, match="expected space left on its disk; ") as caught:
+        with pytest.raises(
+            OSError, match="; the same command goes on from the last checkpoint"
+        ) as caught:
             distilled(SMALL, root=root, model=tiny, save_seconds=0.0, progress=False)
     assert folder.name in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -408,6 +408,12 @@ def test_a_full_disk_is_one_sentence_and_the_checkpoint_before_stays(
     resumed = distilled(SMALL, root=root, model=tiny, progress=False)
     assert same(whole.folder, resumed.folder)
     assert resumed.log == whole.log
+
+
+def test_a_full_disk_before_the_first_checkpoint_promises_none(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(checkpoints, "save_tensors", full)
+    with pytest.raises(OSError, match=r"expected space left on its disk \(sdi-.*\)$"):
+        distilled(SMALL, root=tmp_path, model=tiny, save_seconds=0.0, progress=False)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -419,7 +425,7 @@ def test_a_log_that_finds_the_disk_full_is_one_sentence(tmp_path, tiny, monkeypa
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", redirected)
-        with pytest.raises(OSError, match="expected space left on its disk; "):
+        with pytest.raises(OSError, match="; the same command goes on from the last checkpoint"):
             distilled(SMALL, root=tmp_path, model=tiny, progress=False)
     assert int(load_tensors(folder / CHECKPOINT)["progress"][0]) == 4
     assert distilled(SMALL, root=tmp_path, model=tiny, progress=False).diverged == ""

@@ -1,0 +1,142 @@
+"""A model's folder, as people have them: what has to lie in it, and one sentence that names the file where it does not.
+
+Nothing that a folder names is looked up or run, and no pickle is read.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError, safe_open
+
+from sdilib.checks import BROKEN, one_of, reject
+from sdilib.stable_diffusion.names import INDEX, PARTS, SCHEDULER, WORDS
+from sdilib.storage import read_json
+
+__all__ = ["check_folder", "check_index", "usable", "weights", "words_of"]
+
+_SUPPORTED = "StableDiffusionPipeline"
+_WEIGHTS = re.compile(
+    r"(?:diffusion_pytorch_)?model(?:\.(?P<variant>\w+))?(?:-\d+-of-\d+)?\.safetensors"
+)
+
+
+@contextmanager
+def usable(model: str, file: str) -> Iterator[None]:
+    """Turn whatever a file of a model makes the code within stop with into one sentence that names it.
+
+    Args:
+        model: the name as given.
+        file: within the model's folder.
+
+    Raises:
+        ValueError: the code within failed.
+    """
+    try:
+        yield
+    except (*BROKEN, SafetensorError, StrictDataclassError) as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        cause = cause if len(cause) <= 400 else f"{cause[:400]}…"
+        reject("model", model, f"a usable {file} in it ({cause})")
+
+
+def check_index(model: str, folder: Path) -> None:
+    """Refuse a model of another family, by what its `model_index.json` says.
+
+    Args:
+        model: the name as given, for the message.
+        folder: its folder.
+
+    Raises:
+        ValueError: no such file, another family, or a part of another kind.
+    """
+    if not (folder / INDEX).is_file():
+        reject("model", model, f"a folder in diffusers' format, with a {INDEX}")
+    index = _read(model, folder, INDEX)
+    family = index.get("_class_name", "no class")
+    if family != _SUPPORTED:
+        reject(
+            "model",
+            model,
+            f"a {_SUPPORTED} (Stable Diffusion 1.x or 2.x) in {INDEX}, not a {family}",
+        )
+    with usable(model, INDEX):
+        for part, kind in PARTS.items():
+            one_of(part, index[part][1], [kind])
+
+
+def check_folder(model: str, folder: Path) -> dict[str, Any]:
+    """Refuse a folder that is not a whole Stable Diffusion model; reads its small files and the heads of its weights.
+
+    Args:
+        model: the name as given, for the message.
+        folder: its folder.
+
+    Returns:
+        The configuration of its scheduler.
+
+    Raises:
+        ValueError: another family, or a file that is missing, cut off, or not what it has to be; names it.
+    """
+    check_index(model, folder)
+    for part in PARTS:
+        _read(model, folder, f"{part}/config.json")
+        for path in weights(model, folder, part)[1]:
+            with usable(model, f"{part}/{path.name}"), safe_open(path, "pt"):
+                pass
+    return _read(model, folder, SCHEDULER)
+
+
+def words_of(model: str, folder: Path | None) -> tuple[str, ...]:
+    """Return the only words that a model of the world knows; none for a model of everything.
+
+    Args:
+        model: the name as given, for the message.
+        folder: its folder, if it has one.
+
+    Raises:
+        ValueError: a `world.json` that does not say.
+    """
+    if folder is None or not (folder / WORDS).is_file():
+        return ()
+    words = _read(model, folder, WORDS).get("words")
+    with usable(model, WORDS):
+        if not isinstance(words, list) or not words or not all(isinstance(w, str) for w in words):
+            reject("words", words, "a list of words")
+    return tuple(words)
+
+
+def weights(model: str, folder: Path, part: str) -> tuple[str | None, list[Path]]:
+    """Return the weights of a part: those of full precision if they are there, or else of a variant such as "fp16".
+
+    Args:
+        model: the name as given, for the message.
+        folder: of the model.
+        part: a key of `PARTS`.
+
+    Returns:
+        The variant's name, None for full precision, and the files.
+
+    Raises:
+        ValueError: there are none.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted((folder / part).glob("*.safetensors")):
+        if named := _WEIGHTS.fullmatch(path.name):
+            found.setdefault(named["variant"] or "", []).append(path)
+    if not found:
+        reject("model", model, f"a folder with weights in {part}/*.safetensors")
+    variant = min(found)
+    return variant or None, found[variant]
+
+
+def _read(model: str, folder: Path, file: str) -> dict[str, Any]:
+    with usable(model, file):
+        content = read_json(folder / file)
+        if not isinstance(content, dict):
+            reject("content", content, "an object, {…}, of JSON")
+        return content
+    raise AssertionError  # for pyright: the block above returns or raises
