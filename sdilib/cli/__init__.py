@@ -23,12 +23,25 @@ __all__ = ["main"]
 _THREADS = ("MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+# argparse's own pattern takes -1e1 for an option.
+_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$|-inf$|-nan$", re.IGNORECASE)
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._negative_number_matcher = _NUMBER
 
     def parse_known_args(self, *words: Any, **options: Any) -> Any:
         # A command's parser refuses what it does not know itself: the one above has none of its options to suggest.
         found, unknown = super().parse_known_args(*words, **options)
+        # Words behind an option belong to the list of words before it.
+        lists = [each.dest for each in self._get_positional_actions() if each.nargs == "*"]
+        if lists and not any(word.startswith("-") for word in unknown):
+            setattr(found, lists[0], [*getattr(found, lists[0]), *unknown])
+            unknown = []
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return found, unknown

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from sdilib.checks import closest, one_of, reject
-from sdilib.cli.arguments import Command
+from sdilib.cli.arguments import Command, integer, number
 
 __all__ = ["add_runs"]
 
 _ACTIONS = ("list", "show", "export", "remove")
+_MESH = ("density", "resolution", "size", "crumbs")
 
 
 def add_runs(command: Command) -> None:
@@ -28,11 +29,20 @@ def add_runs(command: Command) -> None:
         help="of runs, or the beginning of one run's name; remove unfinished takes all that are",
     )
     parser.add_argument("--root", default="runs", help="folder of all runs")
+    add = parser.add_argument_group("the mesh of an export").add_argument
+    add("--density", type=number, help="at its surface; default 15")
+    add("--resolution", type=integer, help="cells along each side of the field's cube; default 96")
+    add("--size", type=number, help="length of its longest side; default: as in the scene")
+    add("--crumbs", action="store_true", default=None, help="keep loose parts, however small")
 
 
 def _runs(options: argparse.Namespace) -> int:
     one_of("action", options.action, _ACTIONS)
     names, root = list(options.names), options.root
+    mesh = {name: getattr(options, name) for name in _MESH}
+    mesh = {name: value for name, value in mesh.items() if value is not None}
+    if mesh and options.action != "export":
+        reject("action", options.action, f"export, which alone takes --{next(iter(mesh))}")
     if options.action == "list" and names:
         reject("names", " ".join(names), "none with list; show takes names")
 
@@ -56,7 +66,7 @@ def _runs(options: argparse.Namespace) -> int:
     for name in names if options.action == "remove" else ():
         _remove(name, root, leave_held=all_unfinished)
     for name in names if options.action == "export" else ():
-        _export(known[name], root)
+        _export(known[name], root, mesh)
     return 0
 
 
@@ -96,7 +106,7 @@ def _remove(name: str, root: str, *, leave_held: bool) -> None:
         sys.stdout.write(f"removed {name}\n")
 
 
-def _export(run: dict[str, Any], root: str) -> None:
+def _export(run: dict[str, Any], root: str, mesh: dict[str, Any]) -> None:
     from sdilib.lab.runs import address, config_of, distilled
     from sdilib.lab.runs.exporting import export
     from sdilib.stable_diffusion import StableDiffusion
@@ -109,8 +119,8 @@ def _export(run: dict[str, Any], root: str) -> None:
     config = config_of(run["config"])
     model = StableDiffusion.from_pretrained(config.model)
     # Otherwise it would be distilled again, for minutes, under another name.
-    if address(config.on(model.device), model.hash) != name:
+    if address(config.on(model.device), model.identity) != name:
         expected = "a run of the model, rule and backend that its settings name here"
         reject("names", name, expected)
-    for path in export(distilled(config, root=root, model=model), model):
+    for path in export(distilled(config, root=root, model=model), model, mesh=mesh):
         sys.stdout.write(f"{path}\n")

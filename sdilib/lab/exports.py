@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from sdilib.cameras import Camera
 from sdilib.checks import in_range, positive_int, reject
@@ -30,6 +32,7 @@ __all__ = [
 MESH_KINDS = ("glb", "obj", "ply")
 
 _ELEVATION = 15.0  # of the camera, in degrees
+_CRUMB = 1 / 20  # of the largest part's area
 _RATE, _ZOOM = 16, 4  # of a turntable: frames per second, and how much the renders are enlarged
 
 
@@ -124,19 +127,29 @@ def _write_mp4(frames: UInt8[np.ndarray, "n h w 3"], path: Path) -> Path:
 
 
 @torch.no_grad()
-def nerf_mesh(nerf: NeRF, *, density: float = 15.0, resolution: int = 96) -> Mesh:
-    """Return the surface of equal density, with the field's colours at its vertices.
+def nerf_mesh(
+    nerf: NeRF,
+    *,
+    density: float = 15.0,
+    resolution: int = 96,
+    size: float = 0.0,
+    crumbs: bool = False,
+) -> Mesh:
+    """Return the surface of equal density, with the field's colours at its vertices; +Y is up, +Z the front.
 
     Args:
         nerf: the field.
-        density: absorption a unit length at the surface, above 0.
-        resolution: cells along each side of the cube that holds the field, 8 or more.
+        density: absorption per unit length at the surface, above 0.
+        resolution: cells along each side of the cube that holds the field, 8 to 1024; memory grows with its cube.
+        size: 0, or the length of the mesh's longest side, to which it is scaled.
+        crumbs: whether loose parts are kept that have less than a twentieth of the largest part's area.
 
     Raises:
         ValueError: a number out of range, or a field that is nowhere or everywhere so dense.
     """
     in_range("density", density, 0, 1e9, open_low=True)
-    positive_int("resolution", resolution, at_least=8)
+    in_range("resolution", positive_int("resolution", resolution, at_least=8), 8, 1024)
+    in_range("size", size, 0, 1e9)
     device = next(nerf.parameters()).device
     axis = torch.linspace(-nerf.radius, nerf.radius, resolution + 1)
     points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
@@ -148,9 +161,26 @@ def nerf_mesh(nerf: NeRF, *, density: float = 15.0, resolution: int = 96) -> Mes
 
     # In logarithms the surface between two vertices is placed where an exponential would have it.
     vertices, faces = surface(np.log(density + 1e-3) - np.log(grid + 1e-3), nerf.radius)
+    if not crumbs:
+        vertices, faces = _without_crumbs(vertices, faces)
     at = torch.tensor(vertices, dtype=torch.float32, device=device)
     colours = nerf.density_and_colour(at)[1].cpu().double().numpy()
-    return Mesh(vertices, faces, colours)
+    scale = size / np.ptp(vertices, axis=0).max() if size else 1.0
+    return Mesh(vertices * scale, faces, colours)
+
+
+def _without_crumbs(
+    vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
+) -> tuple[Float[np.ndarray, "kept 3"], Int[np.ndarray, "left 3"]]:
+    """The parts of a surface that are not tiny beside the largest."""
+    ends = np.concatenate([faces[:, :2], faces[:, 1:]])
+    links = coo_array((np.ones(len(ends)), tuple(ends.T)), shape=(len(vertices),) * 2)
+    part = connected_components(links, directed=False)[1][faces[:, 0]]
+    a, b, c = vertices[faces].transpose(1, 0, 2)
+    areas = np.bincount(part, np.linalg.norm(np.cross(b - a, c - a), axis=1))
+    kept = faces[areas[part] >= _CRUMB * areas.max()]
+    used, renamed = np.unique(kept, return_inverse=True)
+    return vertices[used], renamed.reshape(-1, 3)
 
 
 def write_mesh(mesh: Mesh, path: str | Path) -> Path:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 from PIL import Image
 
@@ -18,6 +19,7 @@ from sdilib.lab import runs
 from sdilib.lab.paper_settings import OFFICIAL_2D
 from sdilib.lab.presets import SDS_PRACTISED
 from sdilib.lab.runs import exporting, making
+from sdilib.storage import load_tensors
 from sdilib.text_to_image import Text2D
 
 ROOT = Path(sdilib.__file__).parents[1]
@@ -165,6 +167,51 @@ def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, caps
     assert main(["runs", "remove", folder.name]) == 0
     assert capsys.readouterr().out == f"removed {folder.name}\n"
     assert not folder.exists()
+
+
+def test_what_can_be_exported_is_and_the_rest_is_one_sentence(tmp_path, capsys):
+    assert main(["run", "--prompt", "a red mug", "--rule", "sds", *SMALL]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    for path in folder.glob("*.[gp][in][fg]"):
+        path.unlink()
+    capsys.readouterr()
+    assert main(["runs", "export", folder.name, "--density", "1e6"]) == 2
+    said = capsys.readouterr()
+    names = ["views.png", "turntable.gif", "turntable.mp4"]
+    assert said.out.splitlines() == [f"runs/{folder.name}/{name}" for name in names]
+    assert said.err.startswith("sdilib: density=1000000.0: expected a number between ")
+    assert not (folder / "mesh.glb").exists()
+    words = ["--density", "2", "--resolution", "16", "--size", "3", "--crumbs"]
+    assert main(["runs", "export", *words, folder.name]) == 0
+    vertices = [line.split()[1:4] for line in (folder / "mesh.obj").open() if line[:2] == "v "]
+    points = [[float(x) for x in each] for each in vertices]
+    assert max(max(axis) - min(axis) for axis in zip(*points, strict=True)) == pytest.approx(3.0)
+
+
+def test_words_may_come_after_options_and_numbers_may_have_exponents(tmp_path, capsys):
+    words = "run --scene image --prompt mug --model tiny --preset smoke".split()
+    assert main([*words, "--inversion-guidance-scale", "-1e1"]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert json.loads((folder / "config.json").read_text())["inversion_guidance_scale"] == -10.0
+    capsys.readouterr()
+    for words in (["show", "--root", "runs", folder.name], ["--root", "runs", "show", folder.name]):
+        assert main(["runs", *words]) == 0
+        assert json.loads(capsys.readouterr().out)[0]["name"] == folder.name
+
+
+@pytest.mark.parametrize("scene", ["nerf", "image"])
+def test_a_negative_prompt_changes_the_run_and_is_a_setting_of_it(scene, tmp_path):
+    words = ["run", "--prompt", "a red mug", *SMALL[:4], "--scene", scene]
+    words += ["--rule", "sds", *(SMALL[4:] if scene == "nerf" else [])]
+    for negative in ("", "a blue mug"):
+        assert main([*words[:3], "--negative-prompt", negative, *words[3:]]) == 0
+    made = {
+        json.loads(path.read_text())["negative_prompt"]: path.parent
+        for path in tmp_path.glob("runs/*/config.json")
+    }
+    assert made.keys() == {"", "a blue mug"}
+    scenes = [load_tensors(folder / "scene.safetensors") for folder in made.values()]
+    assert any(not torch.equal(scenes[0][name], scenes[1][name]) for name in scenes[0])
 
 
 @pytest.mark.parametrize(
@@ -347,6 +394,11 @@ def test_a_range_is_two_numbers(tmp_path):
         ("run --prompt x --set unit=maybe", "unit='maybe': expected a value of type bool"),
         ("run --prompt x --scene image --steps 1", "steps=1: expected an integer of at least 2"),
         ("runs list sdi", "names='sdi': expected none with list"),
+        ("runs show x --density 3", "action='show': expected export, which alone takes --density"),
+        ("runs export x --resolution fine", "--resolution: 'fine': expected an integer"),
+        ("run --prompt x --model tiny --device meta", "device='meta': expected a device"),
+        ("runs show x --rot y", "unrecognized arguments: --rot y; did you mean --root?\n"),
+        ("run x --prompt y", "unrecognized arguments: x"),
         ("run --prompt x --model nonsense", "model='nonsense': expected mini, tiny"),
         ("run --prompt x --model tiny --device tpu9", "device='tpu9': expected a device"),
         ("gpu-check --size 0", "size=0: expected an integer of at least 1"),

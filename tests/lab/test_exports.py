@@ -9,6 +9,7 @@ import trimesh
 from PIL import Image
 
 from sdilib.cameras import Camera
+from sdilib.lab import exports
 from sdilib.lab.exports import nerf_mesh, turntable, write_mesh, write_strip
 from sdilib.lab.world.mesh import Mesh
 from sdilib.nerf.field import RADIUS, NeRF
@@ -75,6 +76,95 @@ def test_a_glb_says_linear_colours_and_a_material_that_is_not_metal(tmp_path):
     colour = np.frombuffer(content[start : start + 3], np.uint8) / 255
     assert colour == pytest.approx([0.38, 0.274, 0.055], abs=0.004)
     assert tree["materials"][primitive["material"]]["pbrMetallicRoughness"]["metallicFactor"] == 0
+
+
+def read_by_hand(path):
+    """Triangles and colours of a file as its format's description says, by no library."""
+    lines = path.read_bytes()
+    if path.suffix == ".obj":
+        words = [line.split() for line in lines.decode().splitlines()]
+        rows = np.array([[float(x) for x in w[1:]] for w in words if w and w[0] == "v"])
+        faces = [[int(x.split("/")[0]) - 1 for x in w[1:]] for w in words if w and w[0] == "f"]
+        return rows[:, :3], np.array(faces), rows[:, 3:6]
+    if path.suffix == ".ply":
+        head, _, body = lines.partition(b"end_header\n")
+        count = int(head.split(b"element vertex ")[1].split()[0])
+        kind = np.dtype([("at", "<f4", 3), ("colour", "u1", 4)])
+        rows = np.frombuffer(body, kind, count)
+        faces = np.frombuffer(body[rows.nbytes :], np.dtype([("n", "u1"), ("of", "<i4", 3)]))
+        return rows["at"], faces["of"], rows["colour"][:, :3] / 255
+    size = int.from_bytes(lines[12:16], "little")
+    tree = json.loads(lines[20 : 20 + size])
+    types = {5121: "<u1", 5125: "<u4", 5126: "<f4"}
+
+    def numbers(which, width):
+        accessor = tree["accessors"][which]
+        view = tree["bufferViews"][accessor["bufferView"]]
+        start = 28 + size + view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
+        found = np.frombuffer(
+            lines, types[accessor["componentType"]], accessor["count"] * width, start
+        )
+        return found.reshape(-1, width)
+
+    (primitive,) = tree["meshes"][0]["primitives"]
+    named = primitive["attributes"]
+    colours = screen(numbers(named["COLOR_0"], 4)[:, :3] / 255)
+    return numbers(named["POSITION"], 3), numbers(primitive["indices"], 1).reshape(-1, 3), colours
+
+
+@pytest.mark.parametrize("kind", ["glb", "obj", "ply"])
+def test_a_mesh_says_what_it_is_to_a_reader_of_its_format(kind, tmp_path):
+    painted = np.array([[0.65, 0.56, 0.26], [1.0, 0.0, 0.5], [0.02, 0.2, 0.9], [0.3, 0.3, 0.3]])
+    corners = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]])
+    sides = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
+    path = write_mesh(Mesh(corners, sides, painted), tmp_path / f"a.{kind}")
+    vertices, faces, colours = read_by_hand(path)
+    assert np.allclose(vertices, corners)  # y stays up, z the front
+    assert np.array_equal(faces, sides)
+    assert np.abs(colours - painted).max() < 0.03  # bytes of linear light are coarse in the dark
+
+
+def two_parts(share):
+    """A tetrahedron, and beside it one whose sides are so much shorter."""
+    corners = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    sides = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
+    return np.concatenate([corners * share + 2, corners]), np.concatenate([sides, sides + 4])
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.2, 4), (0.25, 8), (1.0, 8)])
+def test_a_part_is_a_crumb_where_its_area_is_under_a_twentieth(share, kept):
+    vertices, faces = exports._without_crumbs(*two_parts(share))
+    assert len(vertices) == kept
+    assert np.array_equal(np.unique(faces), np.arange(kept))
+    if kept == 4:
+        assert vertices.max() == 1.0
+
+
+def test_crumbs_are_dropped_unless_they_are_asked_for(blob, monkeypatch):
+    monkeypatch.setattr(exports, "surface", lambda *_: two_parts(0.2))
+    assert len(nerf_mesh(blob, density=DENSITY, resolution=8).faces) == 4
+    assert len(nerf_mesh(blob, density=DENSITY, resolution=8, crumbs=True).faces) == 8
+
+
+def test_a_mesh_is_scaled_to_the_size_asked_for(blob):
+    plain, sized = (nerf_mesh(blob, density=DENSITY, resolution=16, size=s) for s in (0.0, 3.0))
+    assert np.ptp(sized.vertices, axis=0).max() == pytest.approx(3.0)
+    ratio = 3.0 / np.ptp(plain.vertices, axis=0).max()
+    assert np.allclose(sized.vertices, plain.vertices * ratio)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"resolution": 7}, "resolution=7: expected an integer of at least 8"),
+        ({"resolution": 4000}, r"resolution=4000: expected a number in \[8, 1024\]"),
+        ({"size": -1.0}, r"size=-1\.0: expected a number in \[0, "),
+        ({"density": 0.0}, r"density=0\.0: expected a number in \(0, "),
+    ],
+)
+def test_a_setting_of_a_mesh_out_of_range_is_refused(blob, setting, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        nerf_mesh(blob, **setting)
 
 
 def test_a_density_that_is_nowhere_is_refused(blob):

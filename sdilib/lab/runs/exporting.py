@@ -1,6 +1,6 @@
 """What a finished run gives away, as files in its folder: pictures of every run, meshes of one whose scene is a field."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from sdilib.storage import atomic_write
 
 __all__ = ["export", "pictures"]
 
+
 def pictures(run: Finished[Any], model: StableDiffusion) -> Iterator[Path]:
     """Write what a run is looked at by, where it is not there yet; yields the files.
 
@@ -34,23 +35,28 @@ def pictures(run: Finished[Any], model: StableDiffusion) -> Iterator[Path]:
         yield path if path.exists() else write(path)
 
 
-def export(run: Finished[Any], model: StableDiffusion) -> list[Path]:
-    """Write everything that a run can be taken away as; returns the files.
+def export(
+    run: Finished[Any], model: StableDiffusion, *, mesh: Mapping[str, Any] | None = None
+) -> Iterator[Path]:
+    """Write everything that a run can be taken away as; yields the files, a mesh last.
 
     Args:
         run: not diverged.
         model: of the run.
+        mesh: arguments of `nerf_mesh`.
 
     Raises:
-        ValueError: a field that is nowhere dense enough for a surface; nothing is written.
+        ValueError: a mesh that cannot be, such as of a field that is nowhere dense enough; the rest is written by then.
     """
     writers = _pictures(run, model)
     if turns := writers.get("turntable.gif"):
         writers["turntable.mp4"] = turns
+    for name, write in writers.items():
+        yield write(run.folder / name)
     if (field := getattr(run.scene, "field", None)) is not None:
-        surface = nerf_mesh(field)
-        writers |= {f"mesh.{kind}": partial(write_mesh, surface) for kind in MESH_KINDS}
-    return [write(run.folder / name) for name, write in writers.items()]
+        surface = nerf_mesh(field, **mesh or {})
+        for kind in MESH_KINDS:
+            yield write_mesh(surface, run.folder / f"mesh.{kind}")
 
 
 @torch.no_grad()

@@ -175,12 +175,11 @@ def require_memory(config: Text3D, model: StableDiffusion) -> None:
         return
     rays = _rays(config)
     fitting = [n for n in _PATCHES if n < rays and run_bytes(config, model, n) <= free]
-    advice = "a smaller size, or fewer cameras or samples, needs less"
+    advice = "a smaller size, or fewer cameras or samples, take less"
     if fitting:
         patch = run_bytes(config, model, fitting[0])
-        advice = f"a patch of {fitting[0]} rays needs {patch / _GIB:.1f}"
+        advice = f"with rays_per_patch={fitting[0]} it takes {patch / _GIB:.1f}"
+    expected = f"a run that fits in memory: this one takes {needed / _GIB:.1f} GiB, and"
     reject(
-        "rays_per_patch",
-        config.rays_per_patch,
-        f"{needed / _GIB:.1f} GiB of memory, this machine has {free / _GIB:.1f} free: {advice}",
+        "rays_per_patch", config.rays_per_patch, f"{expected} {free / _GIB:.1f} are free; {advice}"
     )
