@@ -1,0 +1,145 @@
+"""Bad input of any kind, by any way in: one sentence that begins with its name, and nothing written."""
+
+import contextlib
+import io
+import json
+import math
+import os
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
+
+from sdilib.cli import main
+from sdilib.lab.notebooks import runner
+from sdilib.lab.presets import NOTEBOOKS, PRESETS
+from sdilib.text_to_3d import Text3D
+from sdilib.text_to_image import Text2D
+
+NOTEBOOK_FOLDER = Path(__file__).parents[2] / "notebooks"
+OFTEN = settings(
+    max_examples=max(25, round(400 * float(os.environ.get("SDILIB_SOAK", "0")))),
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**9), 10**9),
+    st.floats(),
+    words,
+    st.lists(st.floats(), max_size=3),
+    st.dictionaries(words, st.integers(), max_size=2),
+)
+
+
+def is_number(text: str, kind: type) -> bool:
+    try:
+        return math.isfinite(kind(text))
+    except ValueError:
+        return False
+
+
+no_integer = words.filter(lambda text: not is_number(text, int))
+no_number = st.one_of(words, st.sampled_from(["nan", "inf", "-inf"])).filter(
+    lambda text: not is_number(text, float)
+)
+blank = st.text(" \t\n", min_size=1, max_size=3)
+negative = st.integers(-(10**9), -1).map(str)
+names = [each.name for each in fields(Text2D)]
+
+
+def unknown(*known: str) -> st.SearchStrategy[str]:
+    return words.filter(lambda text: text not in known)
+
+
+OPTIONS = {
+    "--steps": st.one_of(no_integer, negative, st.just("1")),
+    "--seed": st.one_of(no_integer, negative),
+    "--guidance-scale": no_number,
+    "--inversion-guidance-scale": no_number,
+    "--scene": unknown("nerf", "image"),
+    "--preset": unknown(*PRESETS),
+    "--rule": unknown("sdi", "sds", "ism"),
+    "--model": words.map(lambda text: f"no/such/{text}"),
+    "--device": unknown("", "cpu").filter(lambda text: text.strip().partition(":")[0] != "cpu"),
+    "--prompt": blank,
+    "--negative-prompt": blank,
+    "--set=steps": no_integer,
+    "--set=seed": st.one_of(no_integer, negative),
+    "--set=learning_rate": st.one_of(no_number, negative),
+    "--set=t_end": st.one_of(no_number, negative),
+    "--set=t_schedule": unknown("linear", "sqrt", "dreamtime", "random"),
+    "--set=kappa": unknown(
+        "inversion", "random", "fixed", "cached", "fixed point", "gradient descent"
+    ),
+}
+
+
+@OFTEN
+@given(st.sampled_from(sorted(OPTIONS)).flatmap(lambda k: st.tuples(st.just(k), OPTIONS[k])))
+def test_bad_options_of_run(tmp_path_factory, bad):
+    option, value = bad
+    words = "run --prompt x --scene image --model tiny --preset smoke".split()
+    said, place = io.StringIO(), tmp_path_factory.mktemp("run")
+    with contextlib.chdir(place), contextlib.redirect_stderr(said):
+        code = main([*words, f"{option}={value}"])
+    assert (code, said.getvalue().count("\n")) == (2, 1), said.getvalue()
+    assert not list(place.iterdir())
+
+
+@pytest.mark.parametrize("kind", [Text3D, Text2D])
+@OFTEN
+@given(data=st.data())
+def test_a_runs_settings_are_right_or_refused(kind, data):
+    name = data.draw(st.sampled_from([each.name for each in fields(kind)]))
+    value = data.draw(anything)
+    try:
+        made = kind(**{"prompt": "a red mug"} | {name: value})
+    except ValueError as error:
+        said = str(error)
+    except TypeCheckError:  # in tests alone, which hold annotations
+        return
+    else:
+        again = json.loads(json.dumps(made.settings(), allow_nan=False))
+        assert kind.of(**again) == made
+        return
+    assert "\n" not in said
+    assert "=" in said.partition(": expected ")[0]
+
+
+@OFTEN
+@given(data=st.data())
+def test_parameters_of_notebooks_are_right_or_refused_before_a_kernel_starts(
+    tmp_path_factory, data
+):
+    notebook = data.draw(st.sampled_from(sorted(NOTEBOOKS.keys() - {"run", "run3d"})))
+    name = data.draw(st.one_of(st.sampled_from([*NOTEBOOKS[notebook], "seed"]), words))
+    value, started = data.draw(st.one_of(words, st.integers(-50, 50).map(str))), []
+    place = tmp_path_factory.mktemp("notebook")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(runner, "_execute", lambda *given: started.append(given))
+        try:
+            runner.run_notebook(
+                NOTEBOOK_FOLDER / f"{notebook}.py",
+                preset="smoke",
+                folder=place / "figures",
+                build=place / "build",
+                given={name: value},
+            )
+        except ValueError as error:
+            said = str(error)
+        else:
+            said = ""
+    if said:
+        assert "\n" not in said
+        assert ": expected " in said
+        assert not list(place.iterdir())
+    assert len(started) == (not said)

@@ -1,0 +1,240 @@
+"""A machine that fails under a run: it ends with the bits of one that was never touched, or in one sentence."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+import sdilib
+from sdilib import storage
+from sdilib.lab.runs import address, distilled, making
+from sdilib.lab.runs.folders import settings_of
+from sdilib.storage import load_tensors
+from sdilib.text_to_3d import Text3D
+from sdilib.text_to_image import Text2D
+
+HOW = {"model": "tiny", "steps": 12, "rule_settings": {"num_inversion_steps": 2}}
+OBJECT = Text3D("a red mug", **HOW, cameras=1, size=16, num_samples=16, levels=4)
+IMAGE = Text2D("a red mug", **HOW)
+BOTH = pytest.mark.parametrize("config", [OBJECT, IMAGE], ids=["nerf", "image"])
+FILES = ("checkpoint.safetensors", "checkpoint.before.safetensors")
+ROOT = Path(sdilib.__file__).parents[1]
+
+# Imported once; each line on its input is a moment, in seconds, after which a child that makes the run is killed.
+MAKER = """
+import json, os, signal, sys, time
+import torch
+torch.set_num_threads(1)
+from sdilib.lab.runs import config_of, distilled
+config, root, together = config_of(json.loads(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+for line in sys.stdin:
+    children = []
+    for _ in range(together):
+        child = os.fork()
+        if not child:
+            try:
+                distilled(config, root=root, save_seconds=0.0, progress=False)
+                os._exit(0)
+            except BaseException as error:
+                print(error, file=sys.stderr, flush=True)
+                os._exit(1)
+        children.append(child)
+    if float(line) > 0:
+        time.sleep(float(line))
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+    print(*(os.waitpid(child, 0)[1] for child in children), flush=True)
+"""
+
+
+def same(one: Path, other: Path) -> bool:
+    a, b = (load_tensors(folder / "scene.safetensors") for folder in (one, other))
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def maker(config, root: Path, together: int = 1) -> subprocess.Popen:
+    words = [sys.executable, "-c", MAKER, json.dumps(settings_of(config)), str(root), str(together)]
+    one = {"PYTHONPATH": str(ROOT), "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    return subprocess.Popen(words, env=os.environ | one, **pipes)
+
+
+def ask(process: subprocess.Popen, seconds: float) -> list[int]:
+    """Let it make the run for so long, 0 to its end; returns how its children ended."""
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(f"{seconds}\n")
+    process.stdin.flush()
+    return [int(word) for word in process.stdout.readline().split()]
+
+
+@BOTH
+def test_killed_at_random_moments_a_run_ends_with_the_same_bits(config, tmp_path, times):
+    wanted, root = times(2, 50), tmp_path / "killed"
+    untouched = maker(config, tmp_path / "whole")  # at as many threads
+    began = time.monotonic()
+    assert ask(untouched, 0) == [0]
+    length, draw = time.monotonic() - began, np.random.default_rng(0)
+    untouched.communicate()
+    (whole,) = (tmp_path / "whole").iterdir()
+    folder, kills, process = root / whole.name, 0, maker(config, root)
+    while kills < wanted:
+        (ended,) = ask(process, float(draw.uniform(0.01, length)))
+        kills += ended == signal.SIGKILL
+        if (folder / "done.json").exists():
+            assert same(whole, folder)
+            shutil.rmtree(folder)
+    assert ask(process, 0) == [0]
+    process.communicate()
+    assert same(whole, folder)
+    assert (folder / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
+    done, expected = (storage.read_json(each / "done.json") for each in (folder, whole))
+    assert done["num_forwards"] == expected["num_forwards"]
+    # Nothing half-written is left beside what a run consists of.
+    assert {path.name for path in folder.rglob(".*")} <= {".lock"}
+
+
+@pytest.mark.parametrize("together", [2, 4])
+def test_processes_that_ask_for_one_run_make_it_once(together, tmp_path, tiny):
+    process = maker(IMAGE, tmp_path, together)
+    assert ask(process, 0) == [0] * together
+    process.communicate()
+    folder = tmp_path / address(IMAGE, tiny.identity)
+    assert len((folder / "log.jsonl").read_text().splitlines()) == IMAGE.steps - 1
+    assert same(
+        folder, distilled(IMAGE, root=tmp_path / "alone", model=tiny, progress=False).folder
+    )
+
+
+@BOTH
+def test_a_disk_that_is_full_at_any_write_costs_nothing(
+    config, tmp_path, tiny, monkeypatch, sample
+):
+    written: list[int] = []
+    sync = os.fsync
+
+    def counted(file: int) -> None:
+        written.append(file)
+        sync(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage.os, "fsync", counted)
+        whole = distilled(
+            config, root=tmp_path / "whole", model=tiny, save_seconds=0.0, progress=False
+        )
+    for last in sample(list(range(len(written))), 4):
+        left, root = [last], tmp_path / str(last)
+
+        def full(file: int, left=left) -> None:
+            if left[0] == 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            left[0] -= 1
+            sync(file)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(storage.os, "fsync", full)
+            with pytest.raises(OSError, match="expected space left on its disk") as caught:
+                distilled(config, root=root, model=tiny, save_seconds=0.0, progress=False)
+        folder = root / whole.folder.name
+        promised = "the last checkpoint, which is whole" in str(caught.value)
+        assert promised is (folder / FILES[0]).exists()
+        if promised:
+            load_tensors(folder / FILES[0])
+        assert same(whole.folder, distilled(config, root=root, model=tiny, progress=False).folder)
+
+
+def stopped(config, root: Path, tiny, monkeypatch) -> Path:
+    """The folder of a run that failed after five steps, with its two checkpoints."""
+    record, made = making._record, []
+
+    def failing(step):
+        made.append(step)
+        if len(made) > 5:
+            raise RuntimeError("stopped")
+        return record(step)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(making, "_record", failing)
+        with pytest.raises(RuntimeError, match="stopped"):
+            distilled(config, root=root, model=tiny, save_seconds=0.0, progress=False)
+    return root / address(config, tiny.identity)
+
+
+@BOTH
+def test_a_checkpoint_with_any_bytes_changed_gives_way_to_the_one_before(
+    config, tmp_path, tiny, monkeypatch, sample
+):
+    whole = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
+    folder = stopped(config, tmp_path / "run", tiny, monkeypatch)
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    content = kept[folder / FILES[0]]
+    places = np.unique(np.linspace(0, len(content) - 8, 240).astype(int)).tolist()
+    for place in sample(places, 6):
+        for path in folder.rglob("*"):
+            if path.is_file() and path not in kept:
+                path.unlink()
+        for path, before in kept.items():
+            path.write_bytes(before)
+        changed = bytes(byte ^ 0xA5 for byte in content[place : place + 8])
+        broken = content[:place] + changed + content[place + 8 :]
+        (folder / FILES[0]).write_bytes(broken)
+        made = distilled(config, root=tmp_path / "run", model=tiny, progress=False)
+        assert same(whole.folder, made.folder), place
+        assert made.log == whole.log, place
+
+
+def test_a_finished_scene_with_bytes_changed_is_one_sentence(tmp_path, tiny):
+    made = distilled(IMAGE, root=tmp_path, model=tiny, progress=False)
+    scene = made.folder / "scene.safetensors"
+    content = bytearray(scene.read_bytes())
+    content[-3] ^= 1
+    scene.write_bytes(content)
+    with pytest.raises(OSError, match=r"scene\.safetensors: expected the bits that were written"):
+        distilled(IMAGE, root=tmp_path, model=tiny, progress=False)
+
+
+def test_a_clock_that_is_set_back_changes_nothing(tmp_path, tiny, monkeypatch):
+    whole = distilled(IMAGE, root=tmp_path / "whole", model=tiny, progress=False)
+    backwards = iter(range(10**9, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(backwards)))
+    made = distilled(IMAGE, root=tmp_path / "back", model=tiny, save_seconds=0.0, progress=False)
+    assert same(whole.folder, made.folder)
+    assert made.seconds >= 0
+
+
+@pytest.mark.parametrize("place", ["root", "run", "log.jsonl", "frames", "done.json", "scene"])
+def test_a_file_or_folder_in_the_way_is_one_sentence(place, tmp_path, tiny):
+    root, name = tmp_path / "runs", address(IMAGE, tiny.identity)
+    ways = {"root": root, "run": root / name, "frames": root / name / "frames"}
+    if place in ways:
+        ways[place].parent.mkdir(parents=True, exist_ok=True)
+        ways[place].write_text("")
+    else:
+        (root / name / place.replace("scene", "scene.safetensors")).mkdir(parents=True)
+    with pytest.raises(OSError, match="expected a folder that can be written"):
+        distilled(IMAGE, root=root, model=tiny, save_seconds=0.0, progress=False)
+
+
+def test_run_after_run_memory_threads_and_files_do_not_grow(tmp_path, tiny, times):
+    process, seen = psutil.Process(), []
+    for number in range(times(6, 300)):
+        for config in (OBJECT, IMAGE):
+            prompt = f"{config.prompt} {'red ' * (number % 5)}mug"
+            changed = type(config).of(**config.settings() | {"seed": number, "prompt": prompt})
+            distilled(changed, root=tmp_path, model=tiny, progress=False)
+        memory = process.memory_info().rss / 2**20
+        seen.append((memory, process.num_threads(), process.num_fds()))
+    memory, threads, files = zip(*seen[2:], strict=True)
+    assert len(set(threads)) == 1, threads
+    assert len(set(files)) == 1, files
+    assert memory[-1] - memory[0] < 30, memory
