@@ -44,7 +44,7 @@ endif
 
 define install
 $(PYTHON) -m pip install --quiet $(TORCH_ARGS) "$$(grep '^torch==' constraints.txt)"
-$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[notebooks,dev]'
+$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[notebooks,sweeps,cluster,dev]'
 endef
 
 .venv/ready: pyproject.toml constraints.txt

@@ -17,6 +17,7 @@ from sdilib.cli.arguments import integer
 from sdilib.cli.figures import add_figures
 from sdilib.cli.run import add_run
 from sdilib.cli.runs import add_runs
+from sdilib.cli.sweep import add_sweep
 
 __all__ = ["main"]
 
@@ -109,6 +110,7 @@ def _parser() -> _Parser:
     add_run(command)
     add_runs(command)
     add_app(command)
+    add_sweep(command)
     add_figures(command)
     card = command("model-card", _model_card, "measure a model of the world and write its card")
     card.add_argument("--model", default="mini", help="mini (default), or a trained folder")

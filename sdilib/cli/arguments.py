@@ -1,12 +1,13 @@
 """What the commands share in reading their arguments; nothing here imports torch."""
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sdilib.checks import reject
 
-__all__ = ["Command", "add_preset", "integer", "number", "pairs", "typed"]
+__all__ = ["Command", "add_preset", "integer", "number", "pairs", "plain", "typed"]
 
 Command = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 """Adds a command to the program, by its name, what it does and a line of help; returns its parser."""
@@ -67,6 +68,22 @@ def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
             reject(option, word, "name=value")
         found[name] = value
     return found
+
+
+def plain(text: str) -> Any:
+    """Return a number, true, false or a list, where a text is one as JSON has it; else the text.
+
+    Args:
+        text: as typed.
+
+    Examples:
+        >>> plain("0.5"), plain("random")
+        (0.5, 'random')
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def typed(name: str, text: str, like: Any) -> Any:

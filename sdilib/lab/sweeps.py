@@ -1,0 +1,335 @@
+"""Sweeps: a table of runs, made by processes on one machine or on many.
+
+Runs on disk, named after their settings, are the only truth: dask.distributed hands them out and holds no state, so a
+sweep that was stopped, or given twice, makes nothing again. One process makes one run at a time, on so many threads, so
+that their number changes no bit; on a machine with GPUs each has one, chosen before torch is imported.
+"""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from sdilib import __version__
+from sdilib.checks import one_of, positive_int, reject
+from sdilib.lab.presets import resolve
+from sdilib.lab.runs.folders import NUMERICS, SCENES, config_of, runs_folder, settings_of
+from sdilib.lab.runs.making import distilled
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.stable_diffusion.names import BUNDLED, RANDOM
+from sdilib.storage import hash_json, slug
+from sdilib.text_to_3d import Text3D
+from sdilib.text_to_image import Text2D
+
+__all__ = ["Outcome", "runs_of", "submit", "sweep"]
+
+_DEATHS = 3  # of workers, after which their run is to blame
+
+Config = Text2D | Text3D
+
+
+class Outcome(NamedTuple):
+    """What became of a run.
+
+    Attributes:
+        name: of its folder; of its rule, prompt and seed, if there is none.
+        state: "done", "diverged", "failed" or "killed".
+        reason: why it is not done, or "".
+        seconds: that it took when it was made.
+    """
+
+    name: str
+    state: str
+    reason: str
+    seconds: float
+
+
+def runs_of(path: str | Path) -> list[Config]:
+    """Return the runs of a table.
+
+    TOML: settings that all runs have (`scene`, "image" or "nerf"; `preset`, of a 3D run; any of the scene's and the
+    rule's); under `[each]` lists, of which every combination is a run; `[[runs]]`, of which each is combined with those.
+    CSV: a run per line, a setting per column, an empty field for the default.
+
+    Args:
+        path: ends in .toml or .csv.
+
+    Raises:
+        ValueError: a file that cannot be read, an unknown setting, a value that cannot be, a run that is there twice.
+    """
+    path = Path(path)
+    if path.suffix not in (".toml", ".csv") or not path.is_file():
+        reject("file", str(path), "an existing .toml or .csv file")
+    rows = _rows_of_toml(path) if path.suffix == ".toml" else _rows_of_csv(path)
+    found: dict[str, Config] = {}
+    for number, row in enumerate(rows, 1):
+        config = _config(row)
+        name = _name(config)
+        if name in found:
+            reject("file", str(path), f"different runs; run {number} is there already ({name})")
+        found[name] = config
+    if not found:
+        reject("file", str(path), "at least one run")
+    return list(found.values())
+
+
+def sweep(
+    configs: Sequence[Config],
+    *,
+    root: str | Path = "",
+    workers: int = 1,
+    threads: int = 1,
+    scheduler: str = "",
+) -> Iterator[Outcome]:
+    """Make runs, or find them, and yield what became of each as it ends.
+
+    Args:
+        configs: of the runs; equal ones are one.
+        root: folder of all runs, which every worker can write.
+        workers: processes on this machine, 1 or more.
+        threads: of each run, 1 or more.
+        scheduler: address of a dask scheduler whose workers are used in place of processes here; empty is none.
+
+    Raises:
+        ValueError: more workers than GPUs, or a worker with another version of this library.
+        OSError: no scheduler answers at that address.
+    """
+    positive_int("workers", workers)
+    positive_int("threads", threads)
+    where = str(runs_folder(root).resolve())
+    every = {_name(config): settings_of(config) for config in configs}
+    on_gpu = any(config.model not in (*BUNDLED, *RANDOM) for config in configs)
+    with _client(workers, threads, scheduler, on_gpu) as client:
+        yield from _outcomes(client, every, where, threads)
+
+
+def _outcomes(
+    client: Any, every: Mapping[str, Mapping[str, Any]], root: str, threads: int
+) -> Iterator[Outcome]:
+    from distributed import KilledWorker, as_completed
+
+    futures = {
+        client.submit(_make, dict(settings), root, threads, key=name, pure=False): name
+        for name, settings in every.items()
+    }
+    for future in as_completed(list(futures)):
+        name, error = futures[future], future.exception()
+        if error is None:
+            yield Outcome(*future.result())
+        elif isinstance(error, KilledWorker):
+            died = f"{_DEATHS} workers died of it (out of memory?)"
+            yield Outcome(name, "killed", died, 0.0)
+        else:
+            yield Outcome(name, "failed", f"{type(error).__name__}: {error}", 0.0)
+
+
+def _make(settings: dict[str, Any], root: str, threads: int) -> tuple[str, str, str, float]:
+    """A run, in a worker's process."""
+    torch.set_num_threads(threads)
+    config = config_of(settings)
+    quiet: Any = {"progress": False, "preview_seconds": 0.0}
+    made = distilled(config, root=root, model=_model(config.model), **quiet)
+    state = "diverged" if made.diverged else "done"
+    return made.folder.name, state, made.diverged, made.seconds
+
+
+@lru_cache(maxsize=1)
+def _model(name: str) -> StableDiffusion:
+    return StableDiffusion.from_pretrained(name)
+
+
+def _version() -> str:
+    return f"{__version__}, numerics {NUMERICS}"
+
+
+@contextmanager
+def _client(workers: int, threads: int, scheduler: str, on_gpu: bool) -> Iterator[Any]:
+    import dask
+    from distributed import Client, Nanny, Scheduler, SpecCluster
+
+    if scheduler:
+        with Client(scheduler, timeout="10s") as client:
+            for address, theirs in client.run(_version).items():
+                if theirs != _version():
+                    reject("worker", address, f"sdilib {_version()}, not {theirs}")
+            yield client
+        return
+    devices = _devices() if on_gpu else []
+    if devices and workers > len(devices):
+        reject("workers", workers, f"at most {len(devices)}, one for each GPU")
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    ours = {name: str(count) for name, count in limits.items()}
+    here = {"host": "127.0.0.1"}
+    nannies = {
+        k: {
+            "cls": Nanny,
+            "options": here
+            | {
+                "nthreads": 1,
+                "env": ours | ({"CUDA_VISIBLE_DEVICES": devices[k]} if devices else {}),
+            },
+        }
+        for k in range(workers)
+    }
+    own = {
+        "distributed.scheduler.allowed-failures": _DEATHS - 1,
+        "distributed.scheduler.worker-saturation": 1.0,  # a run that waits is not blamed for a death
+        "distributed.worker.memory.terminate": False,  # the system's own limits count, not a share of them
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.nanny.pre-spawn-environ": ours,
+    }
+    options = here | {"port": 0, "dashboard": False}
+    with (
+        _environment_kept(),
+        dask.config.set(own),
+        SpecCluster(
+            scheduler={"cls": Scheduler, "options": options}, workers=nannies, silence_logs=50
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """What a worker is to find in its environment, dask writes into this process's own."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _devices() -> list[str]:
+    """The names of the GPUs that may be used; asked without torch, which would take one."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name]
+    if not shutil.which("nvidia-smi"):
+        return []
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
+    return [str(k) for k, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU")]
+
+
+class _Requeued:
+    """A run as a job: at its time limit it is submitted again, and goes on from its checkpoint."""
+
+    def __call__(self, *job: Any) -> tuple[str, str, str, float]:
+        return _make(*job)
+
+    def checkpoint(self, *job: Any) -> Any:
+        """Return what is submitted in its place.
+
+        Args:
+            *job: as it was submitted.
+        """
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, *job)
+
+
+def submit(
+    configs: Sequence[Config],
+    *,
+    root: str | Path = "",
+    threads: int = 1,
+    cluster: str = "slurm",
+    options: Mapping[str, Any] | None = None,
+) -> list[Any]:
+    """Submit runs as one array of jobs, by submitit, and return the jobs; a sweep of the same runs says what became of them.
+
+    Args:
+        configs: of the runs.
+        root: folder of all runs, which every node can write; logs go to `.jobs` in it.
+        threads: of each run, 1 or more.
+        cluster: "slurm", or "local" for processes here.
+        options: of submitit's `AutoExecutor.update_parameters`, such as timeout_min or slurm_partition.
+
+    Raises:
+        ValueError: an option that submitit does not know.
+    """
+    from submitit import AutoExecutor
+
+    where = runs_folder(root).resolve()
+    executor = AutoExecutor(
+        folder=where / ".jobs", cluster=one_of("cluster", cluster, ("slurm", "local"))
+    )
+    try:
+        executor.update_parameters(
+            cpus_per_task=positive_int("threads", threads), **(options or {})
+        )
+    except (NameError, TypeError) as error:
+        reject("slurm", dict(options or {}), f"options of submitit ({error})")
+    every = {_name(config): settings_of(config) for config in configs}
+    count = len(every)
+    return executor.map_array(
+        _Requeued(), list(every.values()), [str(where)] * count, [threads] * count
+    )
+
+
+def _name(config: Config) -> str:
+    """Of a run, before its model is known."""
+    rule = slug(config.rule.rpartition("/")[2], 40)
+    return f"{rule}-{slug(config.prompt, 40)}-{config.seed}-{hash_json(settings_of(config))}"
+
+
+def _rows_of_toml(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reject("file", str(path), f"TOML ({error})")
+    each, runs = content.pop("each", {}), content.pop("runs", [{}])
+    for name, values in each.items():
+        if not isinstance(values, list) or not values:
+            reject(f"each.{name}", values, "a list of values")
+    for run, combined in product(runs, product(*each.values())):
+        yield content | run | dict(zip(each, combined, strict=True))
+
+
+def _rows_of_csv(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if None in row or None in row.values():
+                reject("file", str(path), "as many fields in each line as there are columns")
+            yield {name.strip(): _value(name, text) for name, text in row.items() if text.strip()}
+
+
+def _value(name: str, text: str) -> Any:
+    if name in ("prompt", "rule", "model"):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _config(row: Mapping[str, Any]) -> Config:
+    settings = dict(row)
+    kind = SCENES[one_of("scene", settings.pop("scene", "nerf"), SCENES)]
+    preset = settings.pop("preset", "")
+    if "prompt" not in settings:
+        reject("prompt", "", "a text with at least one word")
+    for own in fields(kind):
+        value = settings.get(own.name)
+        if type(own.default) is float and type(value) is int:
+            settings[own.name] = float(value)  # one form: it names the run
+        elif own.name in settings and isinstance(own.default, bool | int | float | str):
+            if type(value) is not type(own.default):
+                reject(own.name, value, f"a value of type {type(own.default).__name__}")
+    if preset and kind is Text3D:
+        of_preset = resolve("run3d", preset)
+        settings = {k: v for k, v in of_preset.items() if k != "preset"} | settings
+    return kind.of(**settings)

@@ -1,0 +1,199 @@
+"""Sweeps, with real processes: the same bits by any number of them, none lost to a death, the guilty blamed by name."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sdilib
+from sdilib.lab import sweeps
+from sdilib.lab.runs import distilled
+from sdilib.lab.sweeps import runs_of, submit, sweep
+from sdilib.storage import read_json
+from sdilib.text_to_image import Text2D
+
+ROOT = Path(sdilib.__file__).parents[1]
+DEADLY = """
+import os, signal
+from pathlib import Path
+from sdilib.guidance import SDS
+class Deadly:
+    def __init__(self, denoiser, often=1):
+        self.inner, self.often = SDS(denoiser, 7.5), often
+    def __call__(self, *seen):
+        deaths = Path("deaths").read_text() if Path("deaths").exists() else ""
+        if len(deaths) < self.often:
+            Path("deaths").write_text(deaths + "x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.inner(*seen)
+"""
+TABLE = """
+scene = "image"
+model = "tiny"
+steps = 4
+[each]
+prompt = ["a red mug", "a blue car"]
+seed = [0, 1]
+[[runs]]
+rule = "sds"
+guidance_scale = 30
+[[runs]]
+rule = "sdi"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def table(text, name="table.toml"):
+    Path(name).write_text(text)
+    return runs_of(name)
+
+
+def scenes(root):
+    return {path.parent.name: path.read_bytes() for path in root.glob("*/scene.safetensors")}
+
+
+def test_a_table_is_every_method_with_every_prompt_and_seed():
+    runs = table(TABLE)
+    assert len(runs) == 8
+    asked = {(run.rule, run.prompt, run.seed) for run in runs}
+    assert ("sdi", "a blue car", 1) in asked
+    assert {run.rule_settings["guidance_scale"] for run in runs} == {30.0, 7.5}
+
+
+def test_a_csv_is_a_run_per_line():
+    text = (
+        "scene,model,prompt,rule,learning_rate,seed\nimage,tiny,a mug,sds,1,\nimage,tiny,2,sdi,,7\n"
+    )
+    first, second = table(text, "table.csv")
+    assert first == Text2D("a mug", model="tiny", rule="sds", learning_rate=1.0)
+    assert second == Text2D("2", model="tiny", seed=7)
+    nerf = table('preset = "smoke"\nprompt = "a mug"\n')[0]
+    assert (nerf.steps, nerf.size) == (2, 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("prompt = ", "file='bad.toml': expected TOML (Invalid value"),
+        ('prompt = ""', "prompt='': expected a text with at least one word"),
+        ("steps = 3", "prompt='': expected a text with at least one word"),
+        ('prompt = "a"\n[each]\nseed = 3', "each.seed=3: expected a list of values"),
+        ('prompt = "a"\n[each]\nseed = [1, 1]', "expected different runs; run 2 is there already"),
+        ('prompt = "a"\ngama = 3', "setting='gama': expected one of"),
+        ('prompt = "a"\nsteps = "3"', "steps='3': expected a value of type int"),
+        ('prompt = "a"\nrule = "sdj"', "rule='sdj': expected one of sdi, sds"),
+        (
+            'prompt = "a"\nscene = "nerv"',
+            "scene='nerv': expected one of nerf, image; did you mean nerf?",
+        ),
+        ('prompt = "a"\nruns = []', "file='bad.toml': expected at least one run"),
+    ],
+)
+def test_a_table_that_cannot_be_is_refused_in_a_sentence(text, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # its text is compared
+        table(text, "bad.toml")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_tables_are_refused():
+    for name in ("none.toml", "table.json"):
+        with pytest.raises(ValueError, match=r"file='.*': expected an existing .toml or .csv file"):
+            runs_of(name)
+    with pytest.raises(ValueError, match="as many fields in each line"):
+        table("prompt,rule\na mug\n", "table.csv")
+
+
+def test_a_killed_worker_loses_nothing_and_the_number_of_workers_changes_no_bit(tmp_path):
+    Path("deadly.py").write_text(DEADLY)
+    common = {"model": "tiny", "steps": 3}
+    good = [
+        Text2D("a red mug", rule=rule, seed=s, **common) for rule in ("sds", "sdi") for s in (0, 1)
+    ]
+    deadly = Text2D("a red mug", rule="deadly.py", rule_settings={"often": 1}, **common)
+    ended = list(sweep([*good, deadly], root=tmp_path / "two", workers=2))
+    assert [outcome.state for outcome in ended] == ["done"] * 5
+    assert Path("deaths").read_text() == "x"
+    for config in [*good, deadly]:
+        distilled(config, root=tmp_path / "one", progress=False)
+    assert scenes(tmp_path / "two") == scenes(tmp_path / "one")
+    assert len(scenes(tmp_path / "one")) == 5
+    threads = {read_json(path)["threads"] for path in tmp_path.glob("two/*/done.json")}
+    assert threads == {1}
+
+    # A run that kills every worker it is given to is blamed, and the others go on.
+    always = Text2D("a blue car", rule="deadly.py", rule_settings={"often": 99}, **common)
+    fresh = Text2D("a blue car", **common)
+    ended = {o.state: o for o in sweep([always, fresh], root=tmp_path / "two", workers=1)}
+    assert ended.keys() == {"killed", "done"}
+    assert ended["killed"].name.startswith("deadly-py-a-blue-car-0")
+    assert "3 workers died of it" in ended["killed"].reason
+    assert Path("deaths").read_text() == "x" * 4
+
+
+def test_two_sweeps_at_once_make_each_run_once(tmp_path):
+    Path("table.toml").write_text(TABLE.replace("[0, 1]", "[0]"))
+    command = [sys.executable, "-m", "sdilib", "sweep", "table.toml"]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    for out, _ in said:
+        assert out.splitlines()[-1] == "4 done"
+        assert out.splitlines()[-2].startswith("4 of 4: sd")
+    assert len(scenes(tmp_path / "runs")) == 4
+    logs = [path.read_text().splitlines() for path in tmp_path.glob("runs/*/log.jsonl")]
+    assert all(len(set(lines)) == len(lines) for lines in logs)
+
+
+def test_a_job_array_makes_runs_and_comes_back_after_its_time(tmp_path):
+    config = Text2D("a red mug", model="tiny", steps=3)
+    (job,) = submit([config], root=tmp_path / "runs", cluster="local", options={"timeout_min": 5})
+    assert job.result()[1] == "done"
+    assert len(scenes(tmp_path / "runs")) == 1
+    again = sweeps._Requeued().checkpoint({}, "runs", 1)
+    assert (type(again.function), again.args) == (sweeps._Requeued, ({}, "runs", 1))
+    with pytest.raises(ValueError, match="expected options of submitit"):
+        submit([config], root=tmp_path / "runs", cluster="local", options={"timeout": 5})
+
+
+def test_more_workers_than_gpus_and_a_worker_of_another_version_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert sweeps._devices() == ["2", "3"]
+    config = Text2D("a mug", model="owner/name")
+    with pytest.raises(ValueError, match="workers=3: expected at most 2, one for each GPU"):
+        list(sweep([config], root=tmp_path, workers=3))
+    with pytest.raises(ValueError, match="workers=0"):
+        list(sweep([config], root=tmp_path, workers=0))
+
+    class Other:
+        def __init__(self, *_, **__): ...
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_): ...
+        def run(self, function):
+            return {"tcp://far:1": "0.0.9, numerics 1"}
+
+    monkeypatch.setattr("distributed.Client", Other)
+    with pytest.raises(ValueError, match=r"worker='tcp://far:1': expected sdilib .* not 0.0.9"):
+        list(sweep([config], root=tmp_path, scheduler="tcp://far:8786"))
+
+
+def test_each_worker_has_one_gpu_before_torch_is_there(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    with sweeps._client(2, 3, "", on_gpu=True) as client:
+        client.wait_for_workers(2, timeout=120)
+        seen = client.run(
+            lambda: (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["OMP_NUM_THREADS"])
+        )
+    assert sorted(seen.values()) == [("5", "3"), ("7", "3")]
