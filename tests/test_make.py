@@ -59,18 +59,9 @@ def clone(tmp_path) -> Path:
 
 def test_make_alone_lists_every_target():
     listed = make(ROOT).stdout
-    targets = "env figures check-figures test lint notebooks lab app train model-card bench bench-memory gpu-check clean"
+    targets = "env figures table1 check-figures test soak lint notebooks lab app train model-card bench bench-memory gpu-check clean"
     for target in targets.split():
         assert re.search(rf"^{target} ", listed, re.MULTILINE), target
-    for absent in ("tab01", "table1"):
-        assert absent not in listed
-
-
-@pytest.mark.parametrize("target", ["table1"])
-def test_a_target_that_is_not_there_yet_says_so(target):
-    done = make(ROOT, target)
-    assert done.returncode == 2
-    assert f"make {target}: not in this version" in done.stderr
 
 
 def test_gpu_check_without_a_cuda_device_says_so(monkeypatch):
@@ -96,6 +87,13 @@ def test_a_figure_is_named_by_number_name_or_path(clone, key):
     assert re.findall(r"notebook notebooks/(\w+)\.py", planned) == ["fig97_one"]
     planned = make(clone, "-n", "figures").stdout
     assert re.findall(r"notebook notebooks/(\w+)\.py", planned) == ["fig97_one", "fig98_two"]
+
+
+def test_both_tables_are_made_together(clone):
+    for name in ("table1_2d", "table1_3d"):
+        (clone / f"notebooks/{name}.py").write_text(NOTEBOOK.replace("NAME", name))
+    planned = make(clone, "-n", "table1").stdout
+    assert re.findall(r"notebook notebooks/(\w+)\.py", planned) == ["table1_2d", "table1_3d"]
 
 
 @pytest.mark.parametrize("threads", ["abc", "0", "1.5", "-1", "1 2"])

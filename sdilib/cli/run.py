@@ -25,9 +25,7 @@ def add_run(command: Command) -> None:
         required=True,
         help="what to make, as in 'a red mug'; without words for its view",
     )
-    add(
-        "--negative-prompt", default="", help="in place of the empty prompt of eq. 3, ∅"
-    )
+    add("--negative-prompt", default="", help="in place of the empty prompt of eq. 3, ∅")
     add(
         "--rule",
         default="sdi",

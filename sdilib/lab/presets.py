@@ -127,6 +127,17 @@ _RUN_3D: dict[str, tuple[Value, Value, Value]] = {
 }
 """Of a 3D run, at smoke, laptop and full; at gpu it has the paper's settings."""
 
+_METHODS = Setting("paper", "paper", "all", "all")
+"""Those of the paper's Table 1 and ISM, or all whose rules there are."""
+
+_TABLE = {
+    "methods": _METHODS,
+    "encoder": Setting("evaluator", "evaluator", "evaluator", "openai/clip-vit-base-patch32"),
+    "evaluator": _JUDGE,
+}
+
+_PROMPTS_OF_A_TABLE = Setting(1, 8, 16, 43)
+
 NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "00_start_here": {
         "num_prompts": Setting(1, 4, 8, 4),
@@ -246,6 +257,25 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_steps": _steps(3, 30, 30, 30),
         "sds_steps": _steps(4, 150, 150, 1000),
     },
+    # Per image and step all seven methods 40, per budget as many times SDI's 12; the search tries seven settings.
+    "table1_2d": {
+        "num_prompts": _PROMPTS_OF_A_TABLE,
+        "num_seeds": Setting(1, 2, 4, 4),
+        "num_steps": _steps(3, 40, 50, 1000),
+        "budgets": Setting("both", "both", "both", "both"),
+        "search": Setting("no", "yes", "yes", "no"),
+        **_TABLE,
+    },
+    # 3D: a run per method, prompt and seed; those of laptop are figure 7's, and SDI's and SDS's are figure 1's.
+    "table1_3d": {
+        "num_prompts": Setting(1, 2, 8, 43),
+        "num_seeds": Setting(1, 1, 3, 1),
+        "budgets": Setting("steps", "steps", "both", "steps"),
+        "search": Setting("no", "no", "yes", "no"),
+        **_TABLE,
+        **_RUNS,
+    },
+    "fig07_methods": {"num_prompts": Setting(1, 2, 8, 2), "methods": _METHODS, **_JUDGED_RUNS},
     # Per step of 4 views 8 sample-forwards and, inverted, up to 80 more: 3,100 at laptop.
     "run3d": {
         name: Setting(*_RUN_3D.get(name, (None, None, None)), paper)
@@ -306,7 +336,7 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
         if type(value) is not kind:
             raise TypeError(f"{name}={value!r}: expected {kind.__name__}, as in the presets")
         if name == "num_prompts":
-            in_range(name, value, 1, NUM_EXAMPLES)
+            in_range(name, value, 1, max(NUM_EXAMPLES, int(choices[name] or 0)))
         elif kind is int:
             positive_int(name, value, own[name].at_least)
         values[name] = value

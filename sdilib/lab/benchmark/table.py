@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdilib.checks import one_of, reject
 from sdilib.lab.claims import group_means, interval, markdown_row, sign_flip
+from sdilib.lab.methods import PAPERS
 from sdilib.storage import atomic_write
 
-__all__ = ["Cell", "Column", "Ranking", "write_tables"]
+__all__ = ["PAPERS_TABLE", "Cell", "Column", "Ranking", "write_tables"]
 
 _MINIMUM, _LEVEL = 8, 0.05
 
@@ -58,7 +59,7 @@ class Cell:
         high: of it.
         best: whether no method's mean is better.
         tied: whether it is the best or cannot be told from it; never with too few prompts.
-        p: of the difference from the best; 1 for the best itself.
+        p: of the difference from the best; 1 for the best itself, and with too few prompts.
     """
 
     mean: float
@@ -118,7 +119,11 @@ class Ranking:
         }
         prompts = [str(group) for group in self.groups]
         notes = [*self.notes]
-        return {"numbers": self.numbers, "cells": cells, "prompts": prompts, "notes": notes}
+        numbers = {
+            measure: {name: np.asarray(values).tolist() for name, values in of.items()}
+            for measure, of in self.numbers.items()
+        }
+        return {"numbers": numbers, "cells": cells, "prompts": prompts, "notes": notes}
 
     def ordered(self, measure: str) -> list[str]:
         """Return the methods from best to worst.
@@ -181,15 +186,14 @@ class Ranking:
         return texts
 
     def _said(self) -> list[str]:
-        count, items = len(set(self.groups)), len(self.groups)
+        count, seeds = len(set(self.groups)), len(self.groups) // max(1, len(set(self.groups)))
         said = (
-            f"Means over {count} prompts × {items // max(count, 1)} seeds, with 95 % intervals over prompts. "
-            + (
-                "Bold: the best of a column, and what cannot be told from it at 5 %."
-                if count >= _MINIMUM
-                else f"Fewer than {_MINIMUM} prompts: nothing is ranked."
-            )
+            f"Means over prompts ({count}) and seeds ({seeds}), with 95 % intervals over prompts. "
         )
+        if count < _MINIMUM:
+            said += f"Fewer than {_MINIMUM} prompts: nothing is ranked."
+        else:
+            said += "Bold: the best of a column, and what cannot be told from it at 5 %."
         return [said, *self.notes]
 
     def _column(self, column: Column) -> dict[str, Cell]:
@@ -201,8 +205,12 @@ class Ranking:
         sign = column.better or 1
         best = max(average.values(), key=lambda mean: sign * mean)
         leader = next(name for name in average if average[name] == best)
-        ps = {n: 1.0 if n == leader else sign_flip(x - means[leader]) for n, x in means.items()}
-        ranked = column.better != 0 and len(means[leader]) >= _MINIMUM
+        enough = len(means[leader]) >= _MINIMUM
+        ranked = column.better != 0 and enough
+        ps = {
+            name: sign_flip(each - means[leader]) if enough and name != leader else 1.0
+            for name, each in means.items()
+        }
         return {
             name: Cell(
                 average[name],
@@ -228,3 +236,16 @@ def write_tables(rankings: Sequence[Ranking], folder: Path, name: str, theirs: s
     atomic_write(folder / f"{name}.md", whole + "\n")
     latex = "\n\n".join(ranking.latex() for ranking in rankings)
     atomic_write(folder / f"{name}.tex", latex + "\n")
+
+
+def _papers() -> str:
+    heads = ["method", *PAPERS["SDI"]]
+    lines = [markdown_row(heads), markdown_row(["---"] * len(heads))]
+    for name, row in PAPERS.items():
+        lines.append(markdown_row([name, *(" ± ".join(map(str, each)) for each in row.values())]))
+    of = "Stable Diffusion 2.1, 43 prompts × 50 views, 10,000 or 25,000 steps; ± is a standard deviation over views."
+    return "\n".join([f"**The paper's own numbers** ({of})", "", *lines])
+
+
+PAPERS_TABLE = _papers()
+"""The paper's Table 1 in Markdown, said to be theirs."""

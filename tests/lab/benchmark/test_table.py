@@ -40,6 +40,12 @@ def test_seeds_of_too_few_prompts_rank_nothing():
     assert "**" not in few.markdown().replace("**Equal steps**", "")
 
 
+def test_one_prompt_is_a_table_without_a_ranking():
+    cells = ranking(["prompt"] * 20, one=BASE, two=BASE + 1).cells
+    assert (cells["one"]["score"].mean, cells["two"]["score"].tied) == (0.5, False)
+    assert cells["one"]["score"].low == cells["one"]["score"].high == pytest.approx(0.5)
+
+
 def test_a_column_without_a_better_has_no_bold_cell():
     cells = ranking(columns=[Column("score", 0)], best=BASE + 1, worse=BASE).cells
     assert [row["score"].tied for row in cells.values()] == [False, False]
@@ -53,7 +59,7 @@ def test_it_is_written_as_markdown_and_latex(tmp_path):
     assert "| method | score (%) ↑ |" in text
     assert "| one | **50.0 [50.0, 50.0]** |" in text
     assert "| two | 25.0 [25.0, 25.0] |" in text
-    assert "Means over 10 prompts × 2 seeds" in text
+    assert "Means over prompts (10) and seeds (2)" in text
     assert text.endswith("Encoder: compass.\n\nThe paper's.\n")
     latex = (tmp_path / "table.tex").read_text()
     assert r"method & score (\%) $\uparrow$ \\" in latex

@@ -50,6 +50,7 @@ __all__ = [
     "nearer",
     "run_of",
     "sides",
+    "true_views",
     "turns",
 ]
 
@@ -290,7 +291,7 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
         found = {name: float(value) for name, value in plain.items()}
         return found | {"distance": -found["fine detail"]}
     size, features = looked.images.shape[-1], evaluator.features
-    truth = _truth(prompt, size).images
+    truth = true_views(prompt, size).images
     ratios = {name: float(plain[name] / of(truth).mean()) for name, of in _PLAIN.items()}
     cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
     named = [with_view(prompt, camera.view) for camera in cameras]
@@ -306,7 +307,7 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
     )
     shares = {name: float(values.nan_to_num(1.0).mean()) for name, values in right.items()}
     # Of other sides: against its own views an object would come out nearer than unseen renders are.
-    others = _truth(prompt, size, turn=11.25).images
+    others = true_views(prompt, size, turn=11.25).images
     distance = kernel_distance(features(looked.images), features(others))
     off = {f"deviation of {name}": abs(ratio - 1) for name, ratio in ratios.items()}
     iou = best_iou(looked.opacity, prompt)
@@ -329,7 +330,7 @@ def best_iou(opacity: Float[Tensor, "views height width"], prompt: str) -> float
     turned = (numbers[:, None] - numbers) % len(AZIMUTHS)  # view i, turned by k
     best = 0.0
     for scale in _SCALES:
-        true = _truth(prompt, opacity.shape[-1], scale=scale).opacity
+        true = true_views(prompt, opacity.shape[-1], scale=scale).opacity
         truth = (true > _COVERED).flatten(1).double()
         both = mine @ truth.T
         either = mine.sum(1, keepdim=True) + truth.sum(1) - both
@@ -367,8 +368,15 @@ def turns(
 
 
 @lru_cache(maxsize=256)
-def _truth(prompt: str, size: int, *, turn: float = 0.0, scale: float = 1.0) -> Looked:
-    """The world's own object, turned; seen from nearer it is larger, by exactly as much."""
+def true_views(prompt: str, size: int, *, turn: float = 0.0, scale: float = 1.0) -> Looked:
+    """Return the views of the world's own object, in red where the prompt leaves the colour open.
+
+    Args:
+        prompt: that names it.
+        size: of the views, in pixels.
+        turn: in degrees.
+        scale: seen from nearer it is larger, by exactly as much.
+    """
     want = asked(prompt)
     looks = want["object"] or "", want["colour"] or "red", want["pattern"] or "plain"
     cameras = [WorldCamera(azimuth + turn, ELEVATION, 3.6 / scale) for azimuth in AZIMUTHS]

@@ -1,0 +1,55 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Figure 7: SDI beside other authors' methods
+#
+# **The paper's claim.** SDI's objects are as detailed and plausible as those of the state of the art, or more so, and
+# need no second network, no second stage and no changes to the loss.
+
+# %% tags=["parameters"]
+preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
+model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
+folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+root: str = ""  # folder of all runs; "" is runs/ of the repository
+methods: str = ""  # "paper" (its six, and ISM), "all", or names with commas
+quality: str = ""  # preset of each run's own settings
+evaluator: str = ""  # that judges the objects; "none" for a model of another world
+num_prompts: int = 0  # 1 to 16; the first two are shown
+seed: int = 0  # of all runs
+
+# %%
+from sdilib.lab.experiments import fig07_methods as study
+from sdilib.lab.experiments.shared.objects import compared
+from sdilib.lab.notebooks.page import begin
+
+judged = {"quality": quality, "evaluator": evaluator, "methods": methods}
+where = {"model": model, "folder": folder, "seed": seed}
+page = begin("fig07_methods", preset, num_prompts=num_prompts, **where, **judged)
+
+# %% [markdown]
+# A run per method and prompt, as in Table 1 at equal steps: the same runs.
+
+# %%
+made = compared(page, study.variants(page.config["methods"]), root=root)
+figure = made.draw(study.OURS)
+figure
+
+# %%
+page.save(figure, made.record, study.claims(made), seconds=made.seconds)
+
+# %% [markdown]
+# ## Try
+#
+# - `make table1`: the same methods in numbers, also at equal cost.
+# - `methods="SDS,SDI"`: only some.

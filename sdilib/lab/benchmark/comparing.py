@@ -1,0 +1,302 @@
+"""Methods on the same prompts, seeds and budget: their runs made or found on disk, and ranked.
+
+A *variant* is a method's settings, the rule among them; it is run on every prompt with every seed, which are the *items*,
+prompt by prompt.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from sdilib.checks import one_of
+from sdilib.lab.benchmark.scored import SCORE, Scored
+from sdilib.lab.benchmark.table import Ranking
+from sdilib.lab.claims import Claim, Less, verdicts
+from sdilib.lab.encoders import Encoder, encoder
+from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.experiments.shared import drawing
+from sdilib.lab.experiments.shared.objects import Page
+from sdilib.lab.methods import PAPERS, Method, candidates, search_prompts, table_prompts
+from sdilib.lab.presets import resolve
+from sdilib.lab.runs import Finished, distilled
+from sdilib.lab.runs.folders import SCENES
+from sdilib.stable_diffusion import StableDiffusion
+from sdilib.text_to_3d import Text3D
+from sdilib.text_to_image import Text2D
+
+__all__ = ["BUDGETS", "Benchmark", "Results", "benchmark_at"]
+
+Variants = Mapping[str, Mapping[str, Any]]
+
+_NOTEBOOKS = {"image": "table1_2d", "nerf": "table1_3d"}
+
+BUDGETS = ("steps", "forwards")
+"""What all methods have alike: optimiser steps, or UNet sample-forwards."""
+
+_TITLES = {"steps": "equal optimiser steps", "forwards": "equal sample-forwards"}
+_OURS = "SDI"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Benchmark:
+    """What all methods share.
+
+    Attributes:
+        scene: "image" or "nerf".
+        run: settings of a run by SDI; a variant changes them.
+        prompts: without view words.
+        seeds: of each prompt.
+        model: frozen.
+        encoder: of the scores.
+        evaluator: judge of the world's objects; None for a model of another world.
+        root: folder of all runs; see `runs.runs_folder`.
+        workers: processes that make runs; 1 is this one.
+    """
+
+    scene: str
+    run: Mapping[str, Any]
+    prompts: Sequence[str]
+    seeds: Sequence[int]
+    model: StableDiffusion
+    encoder: Encoder
+    evaluator: Evaluator | None
+    root: str | Path = ""
+    workers: int = 1
+
+    @classmethod
+    def of(cls, page: Page, scene: str, *, root: str | Path = "", workers: int = 1) -> "Benchmark":
+        """Return the benchmark of a notebook's page.
+
+        Args:
+            page: with "num_prompts" and, if it is not the evaluator, "encoder" in its configuration.
+            scene: "image" or "nerf".
+            root: see the class, as for what follows.
+            workers: processes.
+        """
+        config = page.config
+        steps = {"model": config["model"], "steps": config.get("num_steps")}
+        return cls(
+            scene,
+            page.run if scene == "nerf" else steps,
+            table_prompts(page.model.draws_world)[: config["num_prompts"]],
+            range(page.seed, page.seed + config.get("num_seeds", 1)),
+            page.model,
+            encoder(config.get("encoder", "evaluator")),
+            page.evaluator,
+            root,
+            workers,
+        )
+
+    def config(self, settings: Mapping[str, Any], prompt: str, seed: int) -> Text2D | Text3D:
+        """Return a run.
+
+        Args:
+            settings: of a variant.
+            prompt: without view words.
+            seed: of everything drawn.
+
+        Raises:
+            ValueError: a setting that cannot be.
+        """
+        common = {name: value for name, value in self.run.items() if name != "preset"}
+        return SCENES[self.scene].of(**{**common, **settings, "prompt": prompt, "seed": seed})
+
+    def compared(self, variants: Variants) -> Scored:
+        """Make the runs of some variants, or find them.
+
+        Args:
+            variants: by name.
+
+        Raises:
+            ValueError: a setting that cannot be; before the first run.
+            Interrupted: Ctrl-C; what is finished stays, the rest goes on by the same call.
+        """
+        items = [(prompt, seed) for prompt in self.prompts for seed in self.seeds]
+        configs = {n: [self.config(of, *item) for item in items] for n, of in variants.items()}
+        every = [config for each in configs.values() for config in each]
+        if self.workers > 1:
+            from sdilib.lab.sweeps import sweep  # an extra
+
+            for _ in sweep(every, root=self.root, workers=self.workers):
+                pass
+        with tqdm(total=len(every), desc="runs", unit="run", leave=False) as bar:
+            runs: dict[str, list[Finished]] = defaultdict(list)
+            for name, each in configs.items():
+                for config in each:
+                    made = distilled(config, root=self.root, model=self.model, progress=False)
+                    runs[name].append(made)
+                    bar.update()
+        judges = (self.scene, self.model, self.encoder, self.evaluator)
+        return Scored(*judges, [prompt for prompt, _ in items], dict(runs))
+
+    def equal_cost(self, variants: Variants, scored: Scored) -> dict[str, dict[str, Any]]:
+        """Return variants of so many steps that each costs what SDI does, or, without it, the dearest.
+
+        Args:
+            variants: by name.
+            scored: their runs at equal steps.
+        """
+        spent = {n: max(run.num_forwards for run in runs) for n, runs in scored.runs.items()}
+        budget = spent.get(_OURS, max(spent.values()))
+        steps = {n: round(self.run["steps"] * budget / max(1, spent[n])) for n in variants}
+        return {name: {**of, "steps": max(2, steps[name])} for name, of in variants.items()}
+
+    def searched(
+        self, methods: Mapping[str, Method]
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+        """Search the same few settings for every method, on prompts that are not in the table, with one seed, at equal steps.
+
+        Args:
+            methods: by name.
+
+        Returns:
+            The settings of the highest mean CLIP Score, by method; and the record of all that were tried. One with a run
+            that diverged is out, if another has none.
+        """
+        prompts = search_prompts(self.model.draws_world)
+        apart = replace(self, prompts=prompts, seeds=self.seeds[:1])
+        best, record = {}, {}
+        for name, method in methods.items():
+            tried = list(candidates(method, self.scene))
+            scored = apart.compared({str(k): each for k, each in enumerate(tried)})
+            diverged = [any(run.diverged for run in runs) for runs in scored.runs.values()]
+            scores = [float(torch.tensor(each[SCORE]).mean()) for each in scored.clip.values()]
+            order = sorted(range(len(tried)), key=lambda k: (diverged[k], -scores[k]))
+            best[name] = tried[order[0]]
+            rows = zip(tried, scores, diverged, strict=True)
+            record[name] = [{"settings": s, SCORE: x, "diverged": d} for s, x, d in rows]
+        return best, {"prompts": prompts, "measure": SCORE, "tried": record}
+
+    def results(
+        self, methods: Mapping[str, Method], *, budgets: str = "both", search: str = "no"
+    ) -> "Results":
+        """Rank methods, at their authors' settings and after the search.
+
+        Args:
+            methods: by name.
+            budgets: one of `BUDGETS`, or "both".
+            search: "yes" or "no": whether to search settings, too.
+
+        Raises:
+            ValueError: a setting that cannot be, or an unknown budget.
+        """
+        asked = [one_of("budgets", budgets, (*BUDGETS, "both"))]
+        one_of("search", search, ("yes", "no"))
+        own = {name: method.settings(self.scene) for name, method in methods.items()}
+        settings, record = {"authors' settings": own}, {}
+        if search == "yes":
+            settings["searched settings"], record = self.searched(methods)
+        scored: dict[str, Scored] = {}
+        for whose, variants in settings.items():
+            steps = self.compared(variants)
+            for budget in BUDGETS if budgets == "both" else asked:
+                fair = steps
+                if budget == "forwards":
+                    fair = self.compared(self.equal_cost(variants, steps))
+                scored[f"{whose}, {_TITLES[budget]}"] = fair
+        return Results(scored, record)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Tables of the same methods.
+
+    Attributes:
+        scored: by title.
+        search: what was tried; empty without a search.
+    """
+
+    scored: Mapping[str, Scored]
+    search: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def rankings(self) -> list[Ranking]:
+        """One per title."""
+        tried = max((len(each) for each in self.search.get("tried", {}).values()), default=0)
+        size = len(self.search.get("prompts", ()))
+        note = f"Search: {tried} settings at most per method, on {size} other prompts, by {SCORE}."
+        return [
+            scored.ranking(title.capitalize(), [note] if title.startswith("searched") else [])
+            for title, scored in self.scored.items()
+        ]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the figure's JSON keeps."""
+        tables = {each.title: each.record for each in self.rankings}
+        reasons = {title: scored.reasons for title, scored in self.scored.items()}
+        settings = {
+            title: {n: runs[0].config.settings() for n, runs in scored.runs.items()}
+            for title, scored in self.scored.items()
+        }
+        found = {"tables": tables, "diverged": reasons, "settings": settings, "search": self.search}
+        return found | {"the paper's own": PAPERS}
+
+    @property
+    def seconds(self) -> float:
+        """What all runs of the tables took when they were made."""
+        every = [runs for scored in self.scored.values() for runs in scored.runs.values()]
+        return float(sum(run.seconds for runs in every for run in runs))
+
+    def claims(self) -> list[Claim]:
+        """Check what the paper says of its table: SDI's score is the highest."""
+        found = []
+        for ranking in self.rankings:
+            rivals = [name for name in ranking.numbers[SCORE] if name != _OURS]
+            said = "SDI's CLIP Score is higher than {}'s; {}"
+            rows = [Less(said.format(n, ranking.title.lower()), SCORE, n, _OURS) for n in rivals]
+            found += verdicts(rows, ranking.numbers, ranking.groups)
+        return found
+
+    def draw(self) -> drawing.Figure:
+        """Draw the first table's runs; see `Scored.draw`."""
+        return next(iter(self.scored.values())).draw()
+
+    def _repr_markdown_(self) -> str:
+        return "\n\n".join(ranking.markdown() for ranking in self.rankings)
+
+
+def benchmark_at(
+    preset: str,
+    scene: str,
+    *,
+    model: str = "",
+    root: str | Path = "",
+    workers: int = 1,
+    sizes: Mapping[str, int] | None = None,
+) -> Benchmark:
+    """Return the benchmark of a preset, as the table's notebook has it.
+
+    Args:
+        preset: smoke, laptop, full or gpu.
+        scene: "image" or "nerf".
+        model: name, folder or hub id; "" is the preset's.
+        root: folder of all runs.
+        workers: processes.
+        sizes: "num_prompts" and "num_seeds", in place of the preset's.
+
+    Raises:
+        ValueError: an unknown preset or model, or a size out of range.
+    """
+    notebook = _NOTEBOOKS[one_of("scene", scene, _NOTEBOOKS)]
+    config = resolve(notebook, preset, model=model, **(sizes or {}))
+    loaded, judge = StableDiffusion.from_pretrained(config["model"]), config["evaluator"]
+    steps = {"model": config["model"], "steps": config.get("num_steps")}
+    run = resolve("run3d", config["quality"], model=config["model"]) if scene == "nerf" else steps
+    return Benchmark(
+        scene,
+        run,
+        table_prompts(loaded.draws_world)[: config["num_prompts"]],
+        range(config["num_seeds"]),
+        loaded,
+        encoder(config["encoder"]),
+        None if judge == "none" else Evaluator.from_pretrained(judge),
+        root,
+        workers,
+    )

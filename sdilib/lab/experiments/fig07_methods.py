@@ -1,0 +1,31 @@
+"""Figure 7: SDI beside other authors' methods, in 3D, each at its authors' settings and with as many steps."""
+
+from typing import Any
+
+from sdilib.lab.claims import Claim
+from sdilib.lab.experiments.shared.objects import Comparison, nearer
+from sdilib.lab.methods import known_methods
+
+__all__ = ["OURS", "claims", "variants"]
+
+OURS = "SDI"
+
+
+def variants(which: str) -> dict[str, dict[str, Any]]:
+    """Return what each method changes of SDI's settings; those of Table 1.
+
+    Args:
+        which: see `methods.known_methods`.
+    """
+    return {name: method.settings("nerf") for name, method in known_methods(which).items()}
+
+
+def claims(made: Comparison) -> list[Claim]:
+    """Check that SDI's views are nearer to real renders than every other method's.
+
+    Args:
+        made: the runs of `variants`.
+    """
+    rivals = [name for name in made.runs if name != OURS]
+    said = "SDI's views are nearer to real renders than {}'s"
+    return made.check([nearer(said.format(name), OURS, name) for name in rivals])

@@ -1,0 +1,234 @@
+"""Published methods as data: rule, settings, the paper's numbers, and the small search that tunes each of them alike.
+
+Settings are the authors' as far as they carry over: gamma, how t runs, which optimiser. Steps are the budget's, the same for
+all; learning rates are this repository's for its models, and the search's. A method whose rule is not in `RULES` is left out.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from itertools import product
+from types import MappingProxyType
+from typing import Any
+
+from sdilib.checks import reject
+from sdilib.guidance.named import RULES, rule_settings
+from sdilib.lab.presets import SDS_TIMES, WORLD_PROMPTS
+
+__all__ = [
+    "METHODS",
+    "PAPERS",
+    "SEARCHED",
+    "Method",
+    "candidates",
+    "known_methods",
+    "paper_prompts",
+    "search_prompts",
+    "table_prompts",
+]
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method at its authors' settings.
+
+    Attributes:
+        rule: name in `RULES`, or where a rule of one's own is.
+        common: settings in 2D and in 3D.
+        image: settings in 2D only.
+        nerf: settings in 3D only.
+    """
+
+    rule: str
+    common: Settings = field(default_factory=dict)
+    image: Settings = field(default_factory=dict)
+    nerf: Settings = field(default_factory=dict)
+
+    def settings(self, scene: str) -> dict[str, Any]:
+        """Return all of a scene's, the rule among them.
+
+        Args:
+            scene: "image" or "nerf".
+        """
+        return {"rule": self.rule, **self.common, **(self.image if scene == "image" else self.nerf)}
+
+
+def _drawn(rule: str, gamma: float, **more: Any) -> Method:
+    """One whose noise is drawn at each step: t at random, Adam, one update per target."""
+    times = SDS_TIMES | {"guidance_scale": gamma}
+    return Method(rule, times | more, {"learning_rate": 0.1}, {"updates": 1})
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "SDS": _drawn("sds", 100.0),
+        "SJC": _drawn("sjc", 100.0),
+        "VSD": _drawn("vsd", 7.5),
+        "ESD": _drawn("esd", 7.5),
+        "HiFA": _drawn("hifa", 100.0, t_schedule="sqrt", t_end=0.3),
+        "SDI": Method("sdi"),
+        "ISM": _drawn("ism", 7.5),
+        "NFSD": _drawn("nfsd", 7.5),
+        "CSD": _drawn("csd", 1.0),
+        "StableSD": _drawn("stablesd", 7.5),
+        "SteinDreamer": _drawn("steindreamer", 100.0),
+        "PFD": Method("pfd"),
+        "MV-SDI": Method("mv-sdi"),
+        "ASD": _drawn("asd", 7.5),
+        "SDS-Bridge": _drawn("sds-bridge", 100.0),
+        "CFD": _drawn("cfd", 7.5),
+    }
+)
+"""By name: the six of the paper's Table 1 first, then ISM, then the others."""
+
+SIX, LIMIT = 6, 7  # of the paper, and with ISM
+
+
+_CELLS = ("CLIP Score", "quality", "sharpness", "real", "ImageReward")
+PAPERS: Mapping[str, Mapping[str, tuple[float, ...]]] = MappingProxyType(
+    {
+        name: dict(zip((*_CELLS, "diverged (%)", "minutes", "memory (GB)"), row, strict=True))
+        for name, row in {
+            "SDS": (
+                (29.81, 2.49),
+                (76, 6.6),
+                (99, 1.2),
+                (98, 2.4),
+                (-1.51, 0.83),
+                (18.6,),
+                (66,),
+                (6.2,),
+            ),
+            "SJC": (
+                (30.39, 1.98),
+                (76, 6.4),
+                (99, 0.1),
+                (98, 1.1),
+                (-1.76, 0.51),
+                (11.6,),
+                (13,),
+                (13.1,),
+            ),
+            "VSD": (
+                (33.31, 2.39),
+                (77, 6.7),
+                (98, 1.3),
+                (96, 4.4),
+                (-1.17, 0.58),
+                (23.2,),
+                (334,),
+                (47.9,),
+            ),
+            "ESD": (
+                (32.79, 2.15),
+                (77, 7.2),
+                (98, 1.2),
+                (97, 2.7),
+                (-1.20, 0.64),
+                (14.0,),
+                (331,),
+                (46.8,),
+            ),
+            "HiFA": (
+                (32.80, 2.35),
+                (81, 6.5),
+                (98, 1.5),
+                (97, 1.2),
+                (-1.16, 0.69),
+                (4.7,),
+                (235,),
+                (46.4,),
+            ),
+            "SDI": (
+                (33.47, 2.49),
+                (82, 6.3),
+                (98, 1.3),
+                (97, 1.2),
+                (-1.18, 0.59),
+                (4.7,),
+                (119,),
+                (39.2,),
+            ),
+        }.items()
+    }
+)
+"""The paper's own Table 1: mean and standard deviation, or one number. Of Stable Diffusion 2.1, 43 prompts and 50 views."""
+
+SEARCHED: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
+    {
+        "image": {"guidance_scale": (7.5, 30.0), "learning_rate": (0.0, 0.05, 0.2)},
+        "nerf": {"guidance_scale": (7.5, 30.0), "learning_rate": (0.02, 0.05)},
+    }
+)
+"""What the search tries of every method, in all combinations, beside the authors' settings."""
+
+_SEARCH_WORLD = ("a green spotted mushroom", "an orange checkered teapot")
+_SEARCH_OPEN = ("A tank made of chocolate", "A shiny red apple with droplets of water")
+
+
+def known_methods(which: str) -> dict[str, Method]:
+    """Return the methods whose rules there are.
+
+    Args:
+        which: "paper" (its six, and ISM), "all", or names with commas.
+
+    Raises:
+        ValueError: an unknown name, or one whose rule is missing.
+    """
+    there = {name: method for name, method in METHODS.items() if method.rule in RULES}
+    if which in ("all", "paper"):
+        asked = list(METHODS)[: LIMIT if which == "paper" else None]
+        return {name: there[name] for name in asked if name in there}
+    found = {}
+    for name in which.split(","):
+        if name.strip() not in there:
+            reject("methods", name, f"paper, all, or some of {', '.join(there)}", known=there)
+        found[name.strip()] = there[name.strip()]
+    return found
+
+
+def candidates(method: Method, scene: str) -> Iterator[dict[str, Any]]:
+    """Yield what the search tries of a method, the authors' settings first.
+
+    Args:
+        method: a rule without one of the searched settings is searched over the rest.
+        scene: "image" or "nerf".
+    """
+    own = method.settings(scene)
+    yield own
+    read = rule_settings(method.rule)
+    grid = {
+        name: values
+        for name, values in SEARCHED[scene].items()
+        if name == "learning_rate" or name in read
+    }
+    for values in product(*grid.values()):
+        changed = own | dict(zip(grid, values, strict=True))
+        if changed != own:
+            yield changed
+
+
+def paper_prompts() -> tuple[str, ...]:
+    """Return the 43 prompts of the paper's Table 1, in its order and spelling (appendix A.4)."""
+    text = (files("sdilib.lab") / "paper_prompts.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
+def table_prompts(draws_world: bool) -> tuple[str, ...]:
+    """Return the prompts of a table: in the world's words, or the paper's 43.
+
+    Args:
+        draws_world: whether the model does, as `StableDiffusion` says.
+    """
+    return WORLD_PROMPTS if draws_world else paper_prompts()
+
+
+def search_prompts(draws_world: bool) -> tuple[str, ...]:
+    """Return the prompts that settings are searched on: none of them is in a table.
+
+    Args:
+        draws_world: as in `table_prompts`.
+    """
+    return _SEARCH_WORLD if draws_world else _SEARCH_OPEN

@@ -1,0 +1,145 @@
+"""Methods on the same items: runs made once, scored, given equal cost, searched, and drawn."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sdilib.lab.benchmark.comparing import Benchmark, Results
+from sdilib.lab.encoders import Encoder
+from sdilib.lab.methods import Method, known_methods
+from sdilib.stable_diffusion import StableDiffusion
+
+METHODS = {
+    "SDS": Method("sds", {"guidance_scale": 7.5, "t_schedule": "random"}),
+    "SDI": Method("sdi"),
+}
+NERF = {
+    "model": "tiny",
+    "steps": 2,
+    "cameras": 1,
+    "size": 16,
+    "num_samples": 8,
+    "levels": 2,
+    "finest_resolution": 16,
+}
+
+
+class Brightness:
+    """Texts lie along their length, images along their brightness."""
+
+    name, knows_photos = "brightness", True
+
+    def features(self, images):
+        return images.flatten(2).mean(2)
+
+    def image_embeddings(self, images):
+        return torch.nn.functional.normalize(self.features(images), dim=1)
+
+    def text_embeddings(self, texts):
+        rows = torch.tensor([[1.0, len(text) / 10, 1.0] for text in texts])
+        return torch.nn.functional.normalize(rows, dim=1)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    assert isinstance(Brightness(), Encoder)
+    model = StableDiffusion.from_pretrained("tiny")
+    run, root = {"model": "tiny", "steps": 3}, tmp_path_factory.mktemp("runs")
+    prompts = ["a red mug", "a blue car"]
+    return Benchmark("image", run, prompts, range(2), model, Brightness(), None, root)
+
+
+@pytest.fixture(scope="module")
+def results(bench):
+    return bench.results(METHODS, search="yes")
+
+
+def test_runs_are_on_disk_and_made_once(bench, results):
+    spent = bench.model.num_forwards
+    again = bench.results(METHODS, search="yes")
+    assert (
+        bench.model.num_forwards - spent < 300
+    )  # each run that is found costs its first prediction
+    assert again.record["tables"].keys() == results.record["tables"].keys()
+    first, second = (next(iter(r.scored.values())) for r in (results, again))
+    assert [run.folder for run in first.runs["SDI"]] == [run.folder for run in second.runs["SDI"]]
+
+
+def test_equal_cost_gives_cheap_methods_more_steps(results):
+    steps, forwards = (
+        results.scored[f"authors' settings, equal {what}"]
+        for what in ("optimiser steps", "sample-forwards")
+    )
+    count = lambda scored, name: scored.runs[name][0].config.steps  # noqa: E731
+    assert count(steps, "SDS") == count(steps, "SDI") == count(forwards, "SDI") == 3
+    assert count(forwards, "SDS") > 3
+    spent = {n: float(v.mean()) for n, v in forwards.numbers["sample-forwards"].items()}
+    assert spent["SDS"] == pytest.approx(spent["SDI"], rel=0.2)  # three steps are few
+
+
+def test_the_search_is_the_same_for_all_and_on_other_prompts(bench, results):
+    search = results.search
+    assert not set(search["prompts"]) & set(bench.prompts)
+    for name, method in METHODS.items():
+        tried = search["tried"][name]
+        assert len(tried) == 7
+        assert tried[0]["settings"] == method.settings("image")
+        best = max((x for x in tried if not x["diverged"]), key=lambda each: each["CLIP Score"])
+        chosen = results.scored["searched settings, equal optimiser steps"].runs[name][0].config
+        assert chosen.settings().items() >= best["settings"].items()
+
+
+def test_every_number_has_an_item_and_the_table_names_its_encoder(results):
+    for scored in results.scored.values():
+        for of in scored.numbers.values():
+            assert {name: len(values) for name, values in of.items()} == {"SDS": 4, "SDI": 4}
+    ranking = results.rankings[0]
+    assert ranking.title == "Authors' settings, equal optimiser steps"
+    shown = [column.measure for column in ranking.measured]
+    assert shown[:5] == ["CLIP Score", "R-precision", "quality", "sharpness", "real"]
+    assert {"diversity", "diverged", "seconds", "peak memory (GiB)"} <= set(shown)
+    assert (
+        "Encoder: brightness; R-precision among 43 prompts; model: tiny." not in ranking.markdown()
+    )
+    assert "Encoder: brightness" in ranking.markdown()
+    assert [claim.holds for claim in results.claims()] == [None] * 4
+
+
+def test_diversity_is_a_prompts_own(results):
+    (values,) = {tuple(v.tolist()) for v in [results.rankings[0].numbers["diversity"]["SDS"]]}
+    assert values[0] == values[1] != values[2] == values[3]
+
+
+def test_a_run_that_diverged_counts_and_says_why(bench):
+    huge = {"SDS": {"rule": "sds", "guidance_scale": 1e30, "t_schedule": "random"}}
+    scored = replace(bench, prompts=["a red mug"], seeds=[0]).compared(huge)
+    assert scored.numbers["diverged"]["SDS"].tolist() == [1.0]
+    assert "Diverged: SDS: NonFiniteError" in scored.ranking("One").markdown()
+
+
+def test_what_was_made_is_drawn(results):
+    results.draw().draw_without_rendering()
+
+
+def test_objects_are_compared_from_all_sides(bench, tmp_path):
+    apart = replace(bench, scene="nerf", run=NERF, prompts=["a red mug"], seeds=[0], root=tmp_path)
+    made = apart.results({"SDI": Method("sdi")}, budgets="steps")
+    (scored,) = made.scored.values()
+    assert scored.views["SDI"][0].shape == (16, 3, 16, 16)
+    assert len(scored.numbers["CLIP Score"]["SDI"]) == 1
+    assert isinstance(made, Results)
+    made.draw().draw_without_rendering()
+
+
+def test_settings_and_names_that_cannot_be_are_refused_before_any_run(bench):
+    spent = bench.model.num_forwards
+    with pytest.raises(ValueError, match="setting='gamma': expected one"):
+        bench.compared({"SDI": {"rule": "sdi"}, "SDS": {"rule": "sds", "gamma": 3.0}})
+    with pytest.raises(ValueError, match="budgets='step': expected one of steps, forwards, both"):
+        bench.results(METHODS, budgets="step")
+    with pytest.raises(ValueError, match="search='perhaps': expected one of yes, no"):
+        bench.results(METHODS, search="perhaps")
+    with pytest.raises(ValueError, match="methods='SDX': expected paper, all, or some of SDS"):
+        known_methods("SDI,SDX")
+    assert bench.model.num_forwards == spent

@@ -1,0 +1,45 @@
+"""Published methods as data: each can be run, and the tables' prompts are the paper's and no search's."""
+
+import pytest
+
+from sdilib.guidance.named import RULES
+from sdilib.lab.methods import (
+    METHODS,
+    PAPERS,
+    candidates,
+    known_methods,
+    paper_prompts,
+    search_prompts,
+    table_prompts,
+)
+from sdilib.lab.runs.folders import SCENES
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_each_method_whose_rule_there_is_can_be_run_at_each_setting(scene):
+    for method in known_methods("all").values():
+        tried = list(candidates(method, scene))
+        assert tried[0] == method.settings(scene)
+        assert 3 <= len(tried) <= 8
+        for settings in tried:
+            assert SCENES[scene].of(prompt="a red mug", **settings).rule == method.rule
+
+
+def test_the_papers_methods_come_first():
+    assert list(METHODS)[: len(PAPERS)] == list(PAPERS)
+    there = [name for name in [*PAPERS, "ISM"] if METHODS[name].rule in RULES]
+    assert list(known_methods("paper")) == there
+    assert known_methods("ISM, SDI").keys() == {"ISM", "SDI"}
+
+
+def test_the_papers_numbers_have_a_mean_each():
+    for row in PAPERS.values():
+        assert list(row) == list(PAPERS["SDI"])
+    assert PAPERS["SDI"]["CLIP Score"] == (33.47, 2.49)
+
+
+def test_the_paper_has_43_prompts_and_the_search_has_others():
+    assert (len(paper_prompts()), len(set(paper_prompts()))) == (43, 43)
+    assert paper_prompts()[27] == "A DSLR photograph of a hamburger"
+    for draws_world in (True, False):
+        assert not set(search_prompts(draws_world)) & set(table_prompts(draws_world))
