@@ -17,6 +17,7 @@ from sdilib.cli.arguments import integer
 from sdilib.cli.figures import add_figures
 from sdilib.cli.run import add_run
 from sdilib.cli.runs import add_runs
+from sdilib.cli.score import add_cite, add_score
 from sdilib.cli.sweep import add_sweep
 
 __all__ = ["main"]
@@ -111,6 +112,8 @@ def _parser() -> _Parser:
     add_runs(command)
     add_app(command)
     add_sweep(command)
+    add_score(command)
+    add_cite(command)
     add_figures(command)
     card = command("model-card", _model_card, "measure a model of the world and write its card")
     card.add_argument("--model", default="mini", help="mini (default), or a trained folder")

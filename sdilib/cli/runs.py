@@ -9,7 +9,7 @@ from typing import Any
 from sdilib.checks import closest, one_of, reject
 from sdilib.cli.arguments import Command, integer, number
 
-__all__ = ["add_runs"]
+__all__ = ["add_runs", "whole_name"]
 
 _ACTIONS = ("list", "show", "export", "remove")
 _MESH = ("density", "resolution", "size", "crumbs")
@@ -59,7 +59,7 @@ def _runs(options: argparse.Namespace) -> int:
             sys.stdout.write(f"no unfinished run in {root}\n")
     elif not names:
         reject("names", "", "at least one run's name")
-    names = list(dict.fromkeys(_whole_name(name, list(known), root) for name in names))
+    names = list(dict.fromkeys(whole_name(name, list(known), root) for name in names))
     if options.action == "show":
         shown = [known[name] for name in names]
         sys.stdout.write(json.dumps(shown, indent=1, ensure_ascii=False) + "\n")
@@ -80,8 +80,17 @@ def _list(known: Sequence[dict[str, Any]], root: str) -> None:
     sys.stdout.write(f"{len(known)} run{plural}, {size:.1f} MiB in {root}\n")
 
 
-def _whole_name(given: str, known: Sequence[str], root: str) -> str:
-    """The one run that has this name, or a name that begins so."""
+def whole_name(given: str, known: Sequence[str], root: str) -> str:
+    """Return the one run that has this name, or a name that begins so.
+
+    Args:
+        given: as typed.
+        known: the names of all runs.
+        root: their folder, for the message.
+
+    Raises:
+        ValueError: no such run, or several.
+    """
     found = [given] if given in known else [name for name in known if name.startswith(given)]
     if len(found) == 1:
         return found[0]

@@ -1,0 +1,67 @@
+"""`sdilib score`, `sdilib cite` and `sdilib sweep` as they are typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sdilib.cli import main
+
+RULE = """
+from sdilib.guidance import SDS
+class Mine:
+    def __init__(self, denoiser, guidance_scale=3.0):
+        self.inner = SDS(denoiser, guidance_scale)
+    def __call__(self, *seen):
+        return self.inner(*seen)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_rule_has_its_row_and_its_runs_are_cited(capsys):
+    Path("mine.py").write_text(RULE)
+    words = "score mine.py --stages image --preset smoke --model tiny --methods SDS,SDI --set learning_rate=0.1"
+    assert main(words.split()) == 0
+    said = capsys.readouterr().out
+    assert "| mine |" in said
+    assert "| SDI |" in said
+    assert "nothing is ranked" in said
+    for kind in ("md", "tex", "json", "png"):
+        assert Path(f"build/score/mine-image.{kind}").is_file()
+    record = json.loads(Path("build/score/mine-image.json").read_text())
+    assert record["cells"].keys() == {"SDS", "SDI", "mine"}
+    assert main(["cite", "sds-"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("@inproceedings{lukoianov2024score,")
+    assert "poole2023dreamfusion" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("score none.py --model tiny", "rule='none.py': expected an existing file"),
+        (
+            "score sdi --stages rink",
+            "stages='rink': expected some of ring, image, nerf; did you mean ring?",
+        ),
+        ("score sdi --methods SDX", "methods='SDX': expected paper, all, or some of"),
+        ("score sdi --seeds 0", "seeds=0: expected an integer of at least 1"),
+        ("cite none", "names='none': expected one of the runs in runs"),
+        ("sweep none.toml", "file='none.toml': expected an existing .toml or .csv file"),
+        ("sweep none.toml --workers 0", "workers=0: expected an integer of at least 1"),
+        (
+            "sweep a.toml --scheduler tcp://x --slurm a=1",
+            "scheduler='tcp://x': expected none with --slurm",
+        ),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(words, message, capsys):
+    assert main(words.split()) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not Path("runs").exists()
