@@ -7,7 +7,7 @@ small network, added to its prediction.
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,7 @@ _SCALE = (
 )  # of the loss, so that gradients do not vanish in half precision; exact in any other
 
 
+@runtime_checkable
 class Adapter(Protocol):
     """A trainable copy of a denoiser, equal to it at first.
 
