@@ -140,8 +140,9 @@ def denoise_back(
             kept = (1 - next_alpha - drawn**2).clamp_min(0).sqrt()
             moved = spread(next_alpha.sqrt(), some) * x0 + spread(kept, some) * eps
             if eta and generator is not None:
-                whole = isinstance(generator, torch.Generator)
-                each = generator if whole else [generator[i] for i in items.tolist()]
+                each = generator
+                if not isinstance(generator, torch.Generator):
+                    each = [generator[item] for item in items.tolist()]
                 moved = moved + spread(drawn, some) * normal(some, each)
         x_t = x_t.index_copy(0, items.to(x_t.device), moved)
         first = eps if not step else first

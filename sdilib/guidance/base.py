@@ -35,6 +35,11 @@ __all__ = [
 ]
 
 Latents = Float[Tensor, " batch *shape"]
+"""Images, latents or points: clean, noisy, or a noise of their shape."""
+
+Times = Float[Tensor, " batch"]
+"""One time per item."""
+
 Images = Float[Tensor, "batch 3 height width"]
 
 AUTO = "auto"
@@ -90,7 +95,7 @@ class Update:
     def from_noises(
         cls,
         x0: Latents,
-        t: Float[Tensor, " batch"],
+        t: Times,
         *,
         kappa: Latents,
         eps: Latents,
@@ -132,13 +137,7 @@ class Update:
 class Rule(Protocol):
     """A guidance rule: any callable of this shape can be given to `distill`."""
 
-    def __call__(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Update:
+    def __call__(self, x0: Latents, t: Times, view: View, generator: Generators) -> Update:
         """Return the update.
 
         Args:
@@ -172,9 +171,7 @@ WEIGHTS = ("sigma", "1-alpha", "1")
 (2212.00774)."""
 
 
-def weight_at(
-    name: str, t: Float[Tensor, " batch"], schedule: NoiseSchedule
-) -> Float[Tensor, " batch"]:
+def weight_at(name: str, t: Times, schedule: NoiseSchedule) -> Float[Tensor, " batch"]:
     """Return w(t), one number per item.
 
     Args:
@@ -251,13 +248,7 @@ class WeightedRule(ABC):
         one_of("weight", self.weight, WEIGHTS)
 
     @torch.no_grad()
-    def __call__(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Update:
+    def __call__(self, x0: Latents, t: Times, view: View, generator: Generators) -> Update:
         """Return the update; see `Rule`."""
         before = self.denoiser.num_forwards
         found = self.direction(x0, t, view, generator)
@@ -274,13 +265,7 @@ class WeightedRule(ABC):
         )
 
     @abstractmethod
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return what w(t) multiplies; no graph is kept.
 
         Args:
@@ -291,7 +276,7 @@ class WeightedRule(ABC):
         """
         ...
 
-    def weights(self, t: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    def weights(self, t: Times) -> Float[Tensor, " batch"]:
         """Return w(t), one number per item.
 
         Args:
@@ -309,8 +294,8 @@ class WeightedRule(ABC):
 
     def predict(
         self,
-        x_t: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
+        x_t: Latents,
+        t: Times,
         view: View,
         *others: Condition,
     ) -> Predictions:

@@ -3,13 +3,11 @@
 import math
 from dataclasses import dataclass, field
 
-from jaxtyping import Float
-from torch import Tensor
 from torch.nn import functional
 
 from sdilib.checks import finite, in_range, positive_int, reject
 from sdilib.ddim import denoise_back
-from sdilib.guidance.base import Direction, View, WeightedRule
+from sdilib.guidance.base import Direction, Latents, Times, View, WeightedRule
 from sdilib.schedule import spread
 from sdilib.seeds import Generators, normal
 
@@ -55,13 +53,7 @@ class HiFA(WeightedRule):
         if finite("rgb_weight", self.rgb_weight) < 0:
             reject("rgb_weight", self.rgb_weight, "a number of at least 0")
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return (x0 - x0_hat) / sigma(t), and the same of the image; see `WeightedRule`."""
         schedule, noise = self.denoiser.schedule, normal(x0, generator)
         counts = [math.ceil(self.num_denoising_steps * time - 1e-6) for time in t.tolist()]

@@ -33,13 +33,12 @@ _SCALE = (
 
 @runtime_checkable
 class Adapter(Protocol):
-    """A trainable copy of a denoiser, equal to it at first.
+    """A trainable copy of a denoiser, equal to it at first."""
 
-    Attributes:
-        learned: its parameters by name, in single precision or better.
-    """
-
-    learned: Mapping[str, nn.Parameter]
+    @property
+    def learned(self) -> Mapping[str, nn.Parameter]:
+        """Its parameters by name, in single precision or better."""
+        ...
 
     def __call__(
         self,
@@ -128,16 +127,15 @@ class Learner:
         """
         self._denoiser, self._rank, self._rate = denoiser, rank, rate
         self._state: Mapping[str, Tensor] = {}
-        self._adapter: Adapter | None = None
-        self._optimizer: torch.optim.Optimizer | None = None
+        self._made: tuple[Adapter, torch.optim.Optimizer] | None = None
 
     def _ready(self, like: Tensor) -> tuple[Adapter, torch.optim.Optimizer]:
-        if self._adapter is None or self._optimizer is None:
+        if self._made is None:
             own: Any = getattr(self._denoiser, "adapter", None)
-            self._adapter = Residual(self._denoiser, like) if own is None else own(self._rank)
-            self._optimizer = torch.optim.AdamW(self._adapter.learned.values(), self._rate)
-            self._restore()
-        return self._adapter, self._optimizer
+            adapter: Adapter = Residual(self._denoiser, like) if own is None else own(self._rank)
+            self._made = adapter, torch.optim.AdamW(adapter.learned.values(), self._rate)
+            self._restore(*self._made)
+        return self._made
 
     def __call__(
         self,
@@ -185,11 +183,12 @@ class Learner:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the adapter's parameters and the optimiser's moments by name."""
-        if self._adapter is None or self._optimizer is None:
+        if self._made is None:
             return dict(self._state)
-        learned = {f"adapter.{k}": v.detach().clone() for k, v in self._adapter.learned.items()}
-        moments = optimizer_tensors(self._optimizer)
-        return learned | {f"optimizer.{name}": value for name, value in moments.items()}
+        adapter, optimizer = self._made
+        learned = {f"adapter.{k}": v.detach().clone() for k, v in adapter.learned.items()}
+        moments = optimizer_tensors(optimizer)
+        return learned | {f"optimizer.{name}": value.clone() for name, value in moments.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore them, now or at the first update.
@@ -198,13 +197,14 @@ class Learner:
             state: from `state_dict`.
         """
         self._state = dict(state)
-        if self._adapter is not None:
-            self._restore()
+        if self._made is not None:
+            self._restore(*self._made)
 
-    def _restore(self) -> None:
-        if not self._state or self._adapter is None or self._optimizer is None:
+    def _restore(self, adapter: Adapter, optimizer: torch.optim.Optimizer) -> None:
+        if not self._state:
             return
         with torch.no_grad():
             for name, value in under(self._state, "adapter.").items():
-                self._adapter.learned[name].copy_(value)
-        load_optimizer_tensors(self._optimizer, under(self._state, "optimizer."))
+                adapter.learned[name].copy_(value)
+        moments = under(self._state, "optimizer.")
+        load_optimizer_tensors(optimizer, {name: value.clone() for name, value in moments.items()})

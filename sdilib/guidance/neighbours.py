@@ -17,7 +17,16 @@ from torch.nn import functional
 
 from sdilib.cameras import Camera
 from sdilib.checks import in_range, reject
-from sdilib.guidance.base import AUTO, Direction, View, WeightedRule, embedded, own_words
+from sdilib.guidance.base import (
+    AUTO,
+    Direction,
+    Latents,
+    Times,
+    View,
+    WeightedRule,
+    embedded,
+    own_words,
+)
 from sdilib.guidance.sds import SDS
 from sdilib.seeds import Generators, normal, uniform
 
@@ -54,13 +63,7 @@ class ASD(WeightedRule):
         super().__post_init__()
         in_range("shift", self.shift, 0, 1)
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps - e_y at the later time; see `WeightedRule`."""
         schedule, noise = self.denoiser.schedule, normal(x0, generator)
         room = (t - _LEAST_TIME).clamp(min=0)
@@ -112,13 +115,7 @@ class SDSBridge(SDS):
         for name in ("wanted", "faults"):
             self._words(name)
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return the stage's direction; see `WeightedRule`."""
         if view.done < self.first_share:
             return SDS.direction(self, x0, t, view, generator)
@@ -171,13 +168,7 @@ class CFD(WeightedRule):
 
     _state: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps - noise; see `WeightedRule`."""
         state = self._state
         if view.depth is None or view.camera is None:

@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.checks import positive_int
 from sdilib.ddim import denoise_back
-from sdilib.guidance.base import Direction, View, WeightedRule
+from sdilib.guidance.base import Direction, Latents, Times, View, WeightedRule
 from sdilib.inversion import DDIMInversion, KappaChoice, full_kappa
 from sdilib.schedule import spread, whole_steps
 from sdilib.seeds import Generators
@@ -50,13 +49,7 @@ class SDI(WeightedRule):
     kappa: KappaChoice = field(default_factory=DDIMInversion)
     renoise: bool = True
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps - kappa; see `WeightedRule`."""
         denoise = self.guided(view)
         kappa = self.kappa(x0, t, denoise, generator)
@@ -131,13 +124,7 @@ class PFD(WeightedRule):
         positive_int("num_denoising_steps", self.num_denoising_steps)
         DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return (x0 - x0_hat) / sigma(t); see `WeightedRule`."""
         denoise = self.guided(view)
         inversion = DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
@@ -180,13 +167,7 @@ class ISM(WeightedRule):
         super().__post_init__()
         DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps - the last interval's prediction; see `WeightedRule`."""
         denoise = self.guided(view)
         inversion = DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)

@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.checks import in_range
 from sdilib.guidance.base import (
     AUTO,
     Direction,
+    Latents,
     Predictions,
+    Times,
     View,
     WeightedRule,
     embedded,
@@ -50,13 +51,7 @@ class SDS(WeightedRule):
 
     guidance_scale: float = 100.0
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps - noise; see `WeightedRule`."""
         noise = normal(x0, generator)
         x_t = self.denoiser.schedule.add_noise(x0, noise, t)
@@ -126,13 +121,7 @@ class NFSD(WeightedRule):
         """The negative prompt as a text; "" is none."""
         return own_words(self.denoiser, "negative_prompt", self.negative_prompt, self.NEGATIVE)
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return delta_D + gamma (e_y - e_∅); see `WeightedRule`."""
         noise = normal(x0, generator)
         e, e_neg = _with_negative(self, self.denoiser.schedule.add_noise(x0, noise, t), t, view)
@@ -144,11 +133,13 @@ class NFSD(WeightedRule):
 class CSD(WeightedRule):
     """Classifier score distillation: w(t) gamma (e_y - e_∅), the guidance alone.
 
-    With a negative prompt the subtracted prediction moves to it: e_∅ + share (e_neg - e_∅), share growing in the
-    first half of the run from 0 to `negative_share`. Costs 2 UNet sample-forwards per item, 3 with a negative prompt.
+    With a negative prompt the subtracted prediction moves towards e_neg: e_∅ + share (e_neg - e_∅), the share growing in
+    the first half of the run from 0 to `negative_share`. Costs 2 UNet sample-forwards per item, 3 with a negative
+    prompt.
 
-    As in the published code of its second stage (Stable Diffusion, refinement); `normalise` and w = 1 are those of its
-    first (DeepFloyd), whose size of the gradient then says nothing: it is for Adam, and couples the items of a batch.
+    The growing share is that of the published first stage (DeepFloyd), which has w = 1 and `normalise` as well: the size
+    of its gradient says nothing, so it is for Adam, and it couples the items of a batch. w = 1 - alpha without it is
+    the second stage's (Stable Diffusion), whose share falls from 1 to 1/2.
 
     Attributes:
         denoiser: frozen.
@@ -183,13 +174,7 @@ class CSD(WeightedRule):
         """The negative prompt as a text; "" is none."""
         return own_words(self.denoiser, "negative_prompt", self.negative_prompt, self.NEGATIVE)
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return gamma (e_y - e_∅ - share (e_neg - e_∅)); see `WeightedRule`."""
         noise = normal(x0, generator)
         e, e_neg = _with_negative(self, self.denoiser.schedule.add_noise(x0, noise, t), t, view)
@@ -235,13 +220,7 @@ class StableSD(SDS):
         in_range("high", self.high, 0, 1)
         in_range("low", self.low, 0, self.high)
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return the terms; see `WeightedRule`."""
         noise = normal(x0, generator)
         e = self.predict(self.denoiser.schedule.add_noise(x0, noise, t), t, view)

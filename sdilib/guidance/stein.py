@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sdilib.checks import in_range
-from sdilib.guidance.base import Direction, View, WeightedRule
+from sdilib.guidance.base import Direction, Latents, Times, View, WeightedRule
 from sdilib.schedule import spread
 from sdilib.seeds import Generators, normal
 
@@ -54,13 +54,7 @@ class SteinDreamer(WeightedRule):
         begin = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
         object.__setattr__(self, "_moments", begin.repeat(_BINS, 1, 1))
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps less its variates, and refit mu; see `WeightedRule`."""
         noise = normal(x0, generator)
         x_t = self.denoiser.schedule.add_noise(x0, noise, t)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.checks import in_range, one_of, positive_int
-from sdilib.guidance.base import Direction, View, WeightedRule
+from sdilib.guidance.base import Direction, Latents, Times, View, WeightedRule
 from sdilib.guidance.learned import Learner, poses
 from sdilib.seeds import Generators, normal, uniform
 
@@ -69,13 +69,7 @@ class VSD(WeightedRule):
         phi = Learner(self.denoiser, rank=self.rank, rate=self.adapter_rate)
         object.__setattr__(self, "_phi", phi)
 
-    def direction(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Direction:
+    def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps - e_phi, and let phi learn; see `WeightedRule`."""
         noise, pose = normal(x0, generator), poses(view.camera, x0)
         if self.order == "before":

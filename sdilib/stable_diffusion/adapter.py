@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -47,19 +48,20 @@ class LoRA:
         dtype = torch.promote_types(frozen.dtype, torch.float32)
         # The copy's modules are its own, its weights are the frozen UNet's.
         shared = {id(value): value for value in (*unet.parameters(), *unet.buffers())}
-        self._unet, self._schedule, self._counted = copy.deepcopy(unet, shared), schedule, counted
+        own: Any = copy.deepcopy(unet, shared)
+        self._unet, self._schedule, self._counted = own, schedule, counted
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=_LAYERS)
-        width = self._unet.time_embedding.linear_2.out_features
+        width = own.time_embedding.linear_2.out_features
         with torch.random.fork_rng(devices=[]):  # layers initialise from torch's global stream
-            inject_adapter_in_model(config, self._unet)
+            inject_adapter_in_model(config, own)
             first, last = nn.Linear(POSE, width), nn.Linear(width, width)
         for part in (last.weight, last.bias, first.bias):
             nn.init.zeros_(part)
         pose = nn.Sequential(first, nn.SiLU(), last).to(frozen.device, dtype)
-        self._unet.class_embedding = pose  # which the UNet adds to that of the time
+        own.class_embedding = pose  # which the UNet adds to that of the time
         self.learned: dict[str, nn.Parameter] = {}
         draw = generator(0, 0, "adapter")
-        for name, value in self._unet.named_parameters():
+        for name, value in own.named_parameters():
             if "lora_" not in name and not name.startswith("class_embedding."):
                 continue
             value.data = value.data.to(dtype)

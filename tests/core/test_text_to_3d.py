@@ -10,6 +10,7 @@ from sdilib.cameras import Camera, sample_cameras
 from sdilib.denoiser import azimuth_weights
 from sdilib.distill import distill_step
 from sdilib.guidance import Update, View
+from sdilib.guidance.named import RULES
 from sdilib.inversion import DDIMInversion
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
@@ -159,6 +160,16 @@ def test_mv_sdi_by_name_looks_from_opposite_sides(tiny):
     assert turned.tolist() == pytest.approx([180.0])
     with pytest.raises(ValueError, match=r"^kappa='cached': expected another one in 3D"):
         replace(SMALL, rule="mv-sdi", rule_settings={"kappa": "cached"})
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_moves_a_3d_scene(name, tiny):
+    built = changed_rule(name, steps=2, updates=1, through="encoder").build(tiny)
+    before = {key: value.clone() for key, value in built.scene.state_dict().items()}
+    for step in built.steps():
+        assert bool(step.update.gradient.isfinite().all())
+    after = built.scene.state_dict()
+    assert any(not torch.equal(after[key], value) for key, value in before.items())
 
 
 def test_a_rule_is_told_how_much_of_the_run_is_done(tiny):

@@ -11,6 +11,7 @@ import ipywidgets
 from sdilib.distill import THROUGH
 from sdilib.guidance.base import WEIGHTS
 from sdilib.guidance.named import KAPPAS, RULES, make_rule, rule_settings
+from sdilib.guidance.vsd import ORDERS
 from sdilib.lab.explorer.session import Config
 from sdilib.lab.presets import example_prompts
 from sdilib.lab.runs.folders import SCENES
@@ -45,6 +46,7 @@ _LABELS = {
 _CHOICES: Mapping[str, Any] = {
     "kappa": KAPPAS,
     "weight": WEIGHTS,
+    "order": ORDERS,
     "t_schedule": T_SCHEDULES,
     "through": THROUGH,
     "activation": ACTIVATIONS,

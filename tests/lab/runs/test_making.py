@@ -228,6 +228,17 @@ def stopped(root, tiny, monkeypatch, config=SMALL):
     return folder
 
 
+@pytest.mark.parametrize("rule", ["esd", "steindreamer", "cfd"])
+def test_what_a_rule_keeps_is_in_the_checkpoint(rule, tmp_path, tiny, monkeypatch):
+    settings = {"adapter_rate": 0.01, "order": "before"} if rule == "esd" else {}
+    config = replace(SMALL, rule=rule, rule_settings=settings)
+    whole = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
+    stopped(tmp_path / "resumed", tiny, monkeypatch, config)
+    resumed = distilled(config, root=tmp_path / "resumed", model=tiny, progress=False)
+    assert same(whole.folder, resumed.folder)
+    assert resumed.log == whole.log
+
+
 def test_what_a_step_draws_or_sees_by_its_number_is_the_same_in_a_resumed_run(
     tmp_path, tiny, monkeypatch
 ):
