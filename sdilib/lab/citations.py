@@ -19,6 +19,7 @@ _RULES: Mapping[str, tuple[str, ...]] = {
     "vsd": ("wang2023prolificdreamer",),
     "esd": ("wang2024taming", "wang2023prolificdreamer"),
     "hifa": ("zhu2024hifa",),
+    "hifa-one-step": ("zhu2024hifa",),
     "ism": ("liang2024luciddreamer", _DDIM),
     "sdi": (_DDIM,),
     "mv-sdi": ("mvsdi2026", _DDIM),

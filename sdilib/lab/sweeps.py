@@ -308,7 +308,7 @@ def _rows_of_csv(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _value(name: str, text: str) -> Any:
-    if name in ("prompt", "rule", "model"):
+    if name in ("prompt", "negative_prompt", "rule", "model"):
         return text
     try:
         return json.loads(text)
