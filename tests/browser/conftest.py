@@ -78,10 +78,10 @@ def serve() -> Iterator[Callable[..., tuple[int, subprocess.Popen]]]:
         # Its home is another: whatever a person has set up for Jupyter counts for nothing.
         ours = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOME": str(folder)}
         command = [sys.executable, *(word.format(port=port) for word in words)]
-        log = (folder / "server.log").open("w")
-        server = subprocess.Popen(
-            command, cwd=folder, env=os.environ | ours, stdout=log, stderr=log
-        )
+        with (folder / "server.log").open("w") as log:
+            server = subprocess.Popen(
+                command, cwd=folder, env=os.environ | ours, stdout=log, stderr=log
+            )
         running.append(server)
         deadline = time.monotonic() + LIMIT / 1000
         while True:

@@ -27,7 +27,7 @@ def run_curves(logs: Logs) -> Figure:
         logs: of the runs, by name: a record per step, as `lab.runs` keeps it. At most six.
     """
     figure = Figure(figsize=(5.6, 1.7 + 0.14 * len(logs) * (len(logs) > 1)), layout="constrained")
-    _draw(figure.subplots(1, 3), logs)
+    _draw(list(figure.subplots(1, 3)), logs)
     if len(logs) > 1:
         figure.legend(loc="outside lower left", fontsize=7, frameon=False, ncols=1)
     return figure
@@ -42,12 +42,14 @@ def explored(images: Mapping[str, Float[Tensor, "3 height width"]], logs: Logs) 
     """
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     upper, lower = figure.subfigures(2, 1)
-    for axes, (title, image) in zip(upper.subplots(1, len(images)), images.items(), strict=True):
+    for axes, (title, image) in zip(
+        upper.subplots(1, len(images), squeeze=False)[0], images.items(), strict=True
+    ):
         axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="lanczos")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         axes.set_title(title, fontsize=8)
-    _draw(lower.subplots(1, 3), logs)
+    _draw(list(lower.subplots(1, 3)), logs)
     return figure
 
 

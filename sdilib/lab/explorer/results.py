@@ -135,7 +135,7 @@ class Results:
             value=asked, placeholder="filter: mug sdi steps=60", layout={"width": "270px"}
         )
         self.status, self._about = ipywidgets.HTML(), ipywidgets.HTML()
-        self._grid, self.tiles, self._most = row(gap="10px"), [], PAGE
+        self._grid, self.tiles, self._most = row(grid_gap="10px"), [], PAGE
         self.compare_button = button("Compare", "columns", self.compare, style="success")
         self.mesh_button = button("Mesh", "cube", self.mesh, hint="turns by the mouse")
         self.export_button = button("Export…", "download", self._ask_export)
@@ -153,7 +153,7 @@ class Results:
         self.view = ipywidgets.VBox(
             [
                 ipywidgets.HTML(STYLE),
-                row(self.asked, *acts, refresh, gap="4px"),
+                row(self.asked, *acts, refresh, grid_gap="4px"),
                 self._about,
                 self._sure,
                 self.status,

@@ -162,14 +162,14 @@ class Explorer:
         shown = ipywidgets.Accordion([self.code], titles=("the code of these settings",))
         right = ipywidgets.VBox(
             [
-                row(*of_the_run, gap="4px"),
+                row(*of_the_run, grid_gap="4px"),
                 self.status,
                 self.progress,
                 row(*self.cards),
                 self.scrubber,
                 *self.turn,
                 self.curves,
-                row(*of_the_result, gap="4px"),
+                row(*of_the_result, grid_gap="4px"),
                 self.saved,
                 shown,
             ],

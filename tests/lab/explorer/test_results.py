@@ -1,6 +1,7 @@
 """The results without a browser: what is found, laid side by side, exported and deleted."""
 
 import io
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from sdilib.lab.explorer import results
 from sdilib.lab.explorer.parts import differences
 from sdilib.lab.explorer.results import Results
 from sdilib.lab.runs import distilled, known_runs
+from sdilib.lab.world.mesh import mesh
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
@@ -30,15 +32,13 @@ OBJECT = Text3D.of(
 def made(tiny, tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     for config in (IMAGE, replace(IMAGE, seed=1), OBJECT, replace(OBJECT, seed=1)):
-        distilled(config, root=root, model=tiny, progress=False, preview_seconds=0)
+        distilled(config, root=root, model=tiny, progress=False, preview_seconds=0.0)
     return root
 
 
 @pytest.fixture
 def root(made, tmp_path):
     """A copy that a test may change."""
-    import shutil
-
     return shutil.copytree(made, tmp_path / "runs")
 
 
@@ -164,8 +164,6 @@ def test_an_image_is_exported_and_one_of_other_weights_is_not(shown, monkeypatch
 
 
 def test_a_mesh_is_shown_and_saved_as_a_page(shown, monkeypatch):
-    from sdilib.lab.world.mesh import mesh
-
     monkeypatch.setattr(results, "nerf_mesh", lambda field: mesh("mug", resolution=16))
     choose(shown, "nerf 0")
     (run,) = shown.chosen
