@@ -92,7 +92,7 @@ class NFSD(WeightedRule):
         denoiser: frozen.
         guidance_scale: gamma.
         weight: w(t), one of `WEIGHTS`.
-        negative_prompt: of e_neg; "" is the empty prompt, "auto" the paper's `NEGATIVE` where the model knows it.
+        avoided_prompt: of e_neg; "" is the empty prompt, "auto" the paper's `NEGATIVE` where the model knows it.
         threshold: the t below which delta_D is e_∅, in [0, 1].
 
     Raises:
@@ -107,7 +107,7 @@ class NFSD(WeightedRule):
     )
 
     weight: str = field(default="1-alpha", kw_only=True)
-    negative_prompt: str = AUTO
+    avoided_prompt: str = AUTO
     threshold: float = 0.2
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ class NFSD(WeightedRule):
     @property
     def negative(self) -> str:
         """The negative prompt as a text; "" is none."""
-        return own_words(self.denoiser, "negative_prompt", self.negative_prompt, self.NEGATIVE)
+        return own_words(self.denoiser, "avoided_prompt", self.avoided_prompt, self.NEGATIVE)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return delta_D + gamma (e_y - e_∅); see `WeightedRule`."""
@@ -145,7 +145,7 @@ class CSD(WeightedRule):
         denoiser: frozen.
         guidance_scale: gamma; 1 in the paper, where it is a scale of the gradient only.
         weight: w(t), one of `WEIGHTS`.
-        negative_prompt: of e_neg; "" is none, "auto" the paper's `NEGATIVE` where the model knows it.
+        avoided_prompt: of e_neg; "" is none, "auto" the paper's `NEGATIVE` where the model knows it.
         negative_share: in [0, 1].
         normalise: whether the gradient is divided by its norm over the whole batch.
 
@@ -159,7 +159,7 @@ class CSD(WeightedRule):
 
     guidance_scale: float = 1.0
     weight: str = field(default="1-alpha", kw_only=True)
-    negative_prompt: str = AUTO
+    avoided_prompt: str = AUTO
     negative_share: float = 1.0
     normalise: bool = False
 
@@ -172,7 +172,7 @@ class CSD(WeightedRule):
     @property
     def negative(self) -> str:
         """The negative prompt as a text; "" is none."""
-        return own_words(self.denoiser, "negative_prompt", self.negative_prompt, self.NEGATIVE)
+        return own_words(self.denoiser, "avoided_prompt", self.avoided_prompt, self.NEGATIVE)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return gamma (e_y - e_∅ - share (e_neg - e_∅)); see `WeightedRule`."""
@@ -236,6 +236,6 @@ def _with_negative(
     if not rule.negative:
         e = rule.predict(x_t, t, view)
         return e, e.unconditional
-    words = embedded(rule.denoiser, "negative_prompt", [rule.negative] * len(x_t))
+    words = embedded(rule.denoiser, "avoided_prompt", [rule.negative] * len(x_t))
     e = rule.predict(x_t, t, view, words)
     return e, e.others[0]

@@ -183,7 +183,11 @@ def test_what_can_be_exported_is_and_the_rest_is_one_sentence(tmp_path, capsys):
     assert not (folder / "mesh.glb").exists()
     words = ["--density", "2", "--resolution", "16", "--size", "3", "--crumbs"]
     assert main(["runs", "export", *words, folder.name]) == 0
-    vertices = [line.split()[1:4] for line in (folder / "mesh.obj").open() if line[:2] == "v "]
+    vertices = [
+        line.split()[1:4]
+        for line in (folder / "mesh.obj").read_text().splitlines()
+        if line[:2] == "v "
+    ]
     points = [[float(x) for x in each] for each in vertices]
     assert max(max(axis) - min(axis) for axis in zip(*points, strict=True)) == pytest.approx(3.0)
 

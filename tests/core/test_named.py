@@ -85,6 +85,7 @@ INVERSION = {
     "tau_max": 0.0,
     "entropy": 0.0,
     "unit": False,
+    "inversion_start": 0.0,
 }
 OF_KAPPA = {
     "inversion": INVERSION,

@@ -165,8 +165,8 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         "threshold=1.5: expected a number in [0, 1]",
     ),
     "negative prompt of a mixture": (
-        lambda: NFSD(MIXTURE, negative_prompt="ugly"),
-        "negative_prompt='ugly': expected '' for GaussianMixture, which reads no text",
+        lambda: NFSD(MIXTURE, avoided_prompt="ugly"),
+        "avoided_prompt='ugly': expected '' for GaussianMixture, which reads no text",
     ),
     "share of CSD": (
         lambda: CSD(MIXTURE, negative_share=-0.5),

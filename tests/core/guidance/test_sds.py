@@ -48,9 +48,7 @@ def test_csd_moves_to_the_negative_prompt_in_the_first_half(reader, x0, times, v
     (e_neg,) = reader.branches(x_t, times, [reader.embed(["1 2"] * 3).conditional])
     for done, c2 in ((0.0, 0.0), (0.25, 0.4), (0.5, 0.8), (0.9, 0.8)):
         seen = View(view.prompt, done=done)
-        update = CSD(reader, 2.0, negative_prompt="1 2", negative_share=0.8)(
-            x0, times, seen, same()
-        )
+        update = CSD(reader, 2.0, avoided_prompt="1 2", negative_share=0.8)(x0, times, seen, same())
         along = e_y - c2 * e_neg - (1 - c2) * e_none
         torch.testing.assert_close(update.gradient, (1 - alpha) * 2 * along)
         assert update.num_forwards == 3 * 3
@@ -76,7 +74,7 @@ def test_nfsds_terms_item_by_item(reader, x0, view, drawn):
     e_y, e_none, x_t, alpha = terms(reader, x0, t, view, drawn)
     (e_neg,) = reader.branches(x_t, t, [reader.embed(["1 2"] * 3).conditional])
     domain = torch.stack([(e_none - e_neg)[0], (e_none - e_neg)[1], e_none[2]])
-    update = NFSD(reader, 7.5, negative_prompt="1 2")(x0, t, view, same())
+    update = NFSD(reader, 7.5, avoided_prompt="1 2")(x0, t, view, same())
     torch.testing.assert_close(update.gradient, (1 - alpha) * (domain + 7.5 * (e_y - e_none)))
     assert update.num_forwards == 3 * 3
 
@@ -98,8 +96,8 @@ def test_a_negative_prompt_is_the_papers_where_the_model_knows_its_words(reader)
     for rule in (NFSD, CSD):
         assert rule(reader).negative == ""  # digits are all that it reads
         assert rule(literate).negative == rule.NEGATIVE
-        assert rule(reader, negative_prompt="1").negative == "1"
-        assert rule(literate, negative_prompt="").negative == ""
+        assert rule(reader, avoided_prompt="1").negative == "1"
+        assert rule(literate, avoided_prompt="").negative == ""
 
 
 def test_stablesd_is_sds_between_its_bounds_guidance_above_and_the_rest_below(
