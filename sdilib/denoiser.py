@@ -1,10 +1,9 @@
 """The frozen denoiser: raw noise predictions, classifier-free guidance (eq. 3), and Perp-Neg.
 
-Letters: eps is a noise prediction, y the prompt, ∅ the empty prompt, gamma = `guidance_scale`: 0 is
-unconditional, 1 is conditional, 7.5 the usual. One network call serves all the branches a step
-needs; one that gamma gives no weight is left out. A negative prompt is a third thing: it enters by
-Perp-Neg and never takes the empty prompt's place. What is counted everywhere is UNet
-sample-forwards: one sample through the network once.
+Letters: eps is a noise prediction, y the prompt, ∅ the empty prompt or a negative prompt in its place,
+gamma = `guidance_scale`: 0 is unconditional, 1 is conditional, 7.5 the usual. One network call serves all the branches a step
+needs; one that gamma gives no weight is left out. Perp-Neg's negatives are a third thing, with weights
+of their own. What is counted everywhere is UNet sample-forwards: one sample through the network once.
 """
 
 import math
