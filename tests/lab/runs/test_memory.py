@@ -104,7 +104,7 @@ def test_too_much_is_refused_with_a_patch_that_fits(tiny, monkeypatch, tmp_path)
 
 def test_where_no_patch_fits_the_sentence_says_what_else_helps(tiny, monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda device: 2**20)
-    with pytest.raises(ValueError, match=r"has 0\.0 free: a smaller size, or fewer cameras"):
+    with pytest.raises(ValueError, match=r"and 0\.0 are free; a smaller size, or fewer cameras"):
         require_memory(LARGE, tiny)
 
 
