@@ -17,8 +17,7 @@
 # A prompt, a rule, a noise κ and their numbers; the image, or the 3D object, as it comes; and the code
 # that makes it again. Every run of a seed begins at the same place, so that two of them differ by their
 # settings alone. Runs that you save lie in [results](results.ipynb).
-
-# %% [markdown] tags=["figure"]
+#
 # ![One run](../paper_figures/full/explore.png)
 
 # %% tags=["parameters"]
@@ -52,10 +51,10 @@ explorer
 # - **Keep as A** lays the next run beside this one. **Copy as code** gives the Python that makes the same
 #   image, to the bit, on this machine.
 
-# %% [markdown] tags=["figure"]
+# %% [markdown]
 # The same as a figure, of the steps made when this cell was run:
 
-# %% tags=["figure"]
+# %%
 figure = explorer.figure()
 numbers = {"steps": snapshot.log, "num_forwards": snapshot.num_forwards}
 page.save(figure, numbers | {"prompt": snapshot.config.prompt})

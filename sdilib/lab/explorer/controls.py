@@ -112,7 +112,7 @@ class Controls(ipywidgets.VBox):
         """
         self._model, self._announce = model, changed
         labels = [("image", "image"), ("3D object", "nerf")]
-        self.scene = ipywidgets.ToggleButtons(
+        self.scene: Any = ipywidgets.ToggleButtons(
             options=labels, value=scene, style={"button_width": "143px"}
         )
         text = example_prompts(model.draws_world)[0]

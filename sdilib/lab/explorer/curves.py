@@ -1,7 +1,7 @@
 """The explorer's pictures: the curves of one run or several, and images beside them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -41,10 +41,9 @@ def explored(images: Mapping[str, Float[Tensor, "3 height width"]], logs: Logs) 
         logs: see `run_curves`.
     """
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    upper, lower = figure.subfigures(2, 1)
-    for axes, (title, image) in zip(
-        upper.subplots(1, len(images), squeeze=False)[0], images.items(), strict=True
-    ):
+    upper, lower = cast(Sequence[Any], figure.subfigures(2, 1))
+    panels = upper.subplots(1, len(images), squeeze=False)[0]
+    for axes, (title, image) in zip(panels, images.items(), strict=True):
         axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="lanczos")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
