@@ -41,6 +41,8 @@ def another(name, value):
         "activation": "softplus",
         "background": "random",
         "weight": "1",
+        "view_embeddings": "blended",
+        "perp_neg_by": "azimuth",
     }
     if isinstance(value, str):
         return texts[name]
