@@ -27,6 +27,7 @@ from sdilib.nerf.scene import NeRFScene
 from sdilib.schedule import T_SCHEDULES, TimeSchedule
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.stable_diffusion.precision import AUTO, PRECISIONS, usable_precision
 
 __all__ = ["INVERSION", "Built3D", "EmptySceneError", "Ends", "Text3D"]
 
@@ -53,19 +54,18 @@ class Text3D:
     Attributes:
         prompt: without view words.
         model: "mini" (bundled), a folder in diffusers' format, or a hub id.
+        precision: of its networks: "auto", "float32", "float16" or "bfloat16" (see `usable_precision`).
         rule: one of `guidance.named.RULES`, or a rule of one's own.
         rule_settings: of the rule, by name; those left out have its defaults, and SDI's inversion
             those of `INVERSION`. `Text3D.of` takes them among the others.
         negative_prompt: stands for ∅ in eq. 3, in inversions too; "" is the empty prompt.
         view_words: whether the words of each camera's view are appended to the prompt (DreamFusion,
             2209.14988).
-        view_embeddings: "word", or "blended": of the embeddings with front, side and back, by the
-            azimuth (see `Camera.view_shares`), as threestudio does with Perp-Neg.
+        view_embeddings: "word", or "blended" between front, side and back (see `Camera.view_shares`).
         perp_neg: 0, or the weight of the prompt with other views' words as negatives (Perp-Neg,
             2304.04968); inversions are without them.
-        perp_neg_by: "constant" is that weight for each of the other views, which costs 3 more
-            sample-forwards per item and guided prediction; "azimuth" multiplies `azimuth_weights` by
-            it, for front and side alone, which costs 2.
+        perp_neg_by: "constant" is that for each of the other views, 3 more sample-forwards per item and
+            guided prediction; "azimuth" is that times `azimuth_weights` for front and side, 2 more.
         steps: of the distillation.
         cameras: views per step.
         updates: optimiser steps towards each target.
@@ -77,8 +77,7 @@ class Text3D:
         fov_degrees: range of the full vertical field of view, in (0, 120].
         overhead_share: probability of a view from above, in [0, 1].
         through: how a target in latents reaches pixels, "encoder" or "decoder" (see `distill_step`).
-        image_weight: 0, or the weight of a second loss, between the render and the decoded target (HiFA's
-            lambda_rgb, 2305.18766; see `distill_step`).
+        image_weight: of a second loss, in the image (HiFA's lambda_rgb; see `distill_step`).
         t_schedule: how t runs.
         t_start: highest t.
         t_end: lowest t.
@@ -124,6 +123,7 @@ class Text3D:
 
     prompt: str
     model: str = "mini"
+    precision: str = AUTO
     rule: str = "sdi"
     rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     negative_prompt: str = ""
@@ -190,6 +190,7 @@ class Text3D:
         if whole.get("kappa") == "cached":
             reject("kappa", "cached", "another one in 3D, where not the rule alone moves the image")
         choices = {
+            "precision": (AUTO, *PRECISIONS),
             "view_embeddings": ("word", "blended"),
             "perp_neg_by": ("constant", "azimuth"),
             "through": THROUGH,
@@ -256,12 +257,13 @@ class Text3D:
         return Penalties(**{each.name: getattr(self, each.name) for each in fields(Penalties)})
 
     def on(self, device: torch.device) -> "Text3D":
-        """Return the settings as they can be had on a device: with a backend that works there, see `usable_backend`.
+        """Return the settings as they can be had on a device: with a backend and a precision that work there.
 
         Args:
             device: the model's.
         """
-        return replace(self, backend=usable_backend(self.backend, device))
+        precision = usable_precision(self.precision, device)
+        return replace(self, backend=usable_backend(self.backend, device), precision=precision)
 
     def build(self, model: StableDiffusion | None = None) -> "Built3D":
         """Return the run at its beginning.
@@ -272,12 +274,14 @@ class Text3D:
         Raises:
             ValueError: a prompt, size or rule setting that cannot be.
         """
-        model = model or StableDiffusion.from_pretrained(self.model)
+        model = model or StableDiffusion.from_pretrained(self.model, dtype=self.precision)
         if self.size % model.factor:
             reject(
                 "size", self.size, f"a multiple of {model.factor}, the model's pixels per latent"
             )
         config = self.on(model.device)
+        if config.precision not in (AUTO, model.precision):
+            reject("precision", config.precision, f"{model.precision}, as the model was loaded")
         scene, groups = _nerf_scene(config, model.device)
         optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
         rule = make_rule(self.rule, model, self.rule_settings)
@@ -364,8 +368,7 @@ class Built3D:
             skipped: of the step before it.
 
         Yields:
-            Each step, complete, or skipped where its numbers are not finite (see `distill_step`); what it
-            draws depends on its number and the seed alone.
+            Each step, complete or skipped; what it draws depends on its number and the seed alone.
 
         Raises:
             EmptySceneError: nothing is left to be seen after the first tenth of the run.

@@ -80,7 +80,8 @@ def _run(options: argparse.Namespace) -> int:
         one_of("set", name, known)
         settings[name] = typed(name, word, known[name])
     config = kind.of(**settings)
-    model = StableDiffusion.from_pretrained(config.model, device=options.device or None)
+    how = {"device": options.device or None, "dtype": getattr(config, "precision", None)}
+    model = StableDiffusion.from_pretrained(config.model, **how)
     made = distilled(config, root=options.root, model=model)
     if made.diverged:
         raise RuntimeError(f"the run diverged: {made.diverged}; its record: {made.folder}")

@@ -16,6 +16,7 @@ from sdilib.schedule import NoiseSchedule, Time, spread
 from sdilib.stable_diffusion.folders import words_of
 from sdilib.stable_diffusion.loading import StableDiffusionPipeline, load_pipeline
 from sdilib.stable_diffusion.names import RANDOM, model_folder, model_hash
+from sdilib.stable_diffusion.precision import PRECISIONS, usable_precision
 from sdilib.stable_diffusion.text import check_words, encode_text
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class StableDiffusion:
         model: str = "mini",
         *,
         device: str | torch.device | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
     ) -> "StableDiffusion":
         """Load a model.
 
@@ -79,8 +80,8 @@ class StableDiffusion:
                 format, or a hub id.
             device: where it runs. None is the CPU for models of the world and random ones, whose results then repeat bit
                 by bit, and for all others CUDA where there is such a device.
-            dtype: of weights and network calls; everything outside them stays in the caller's type. None is float16 on
-                CUDA, float32 elsewhere.
+            dtype: of weights and network calls, or its name (see `usable_precision`); everything outside them stays in
+                the caller's type. None or "auto" is float16 on CUDA, float32 elsewhere.
 
         Raises:
             ValueError: unknown model or device, another family, or a file of the folder that is missing or cannot be used;
@@ -91,6 +92,8 @@ class StableDiffusion:
         small = bool(words) or model in RANDOM
         found = "cuda" if not small and torch.cuda.is_available() else "cpu"
         place = _usable_device(device or found)
+        if isinstance(dtype, str):
+            dtype = PRECISIONS.get(usable_precision(dtype, place))
         if dtype is None:
             dtype = torch.float16 if place.type == "cuda" else torch.float32
         pipeline = load_pipeline(model, dtype=dtype, device=place)
@@ -127,6 +130,12 @@ class StableDiffusion:
     def device(self) -> torch.device:
         """Where the UNet is."""
         return next(self._unet.parameters()).device
+
+    @property
+    def precision(self) -> str:
+        """The type of its weights, a key of `PRECISIONS`; "" for one outside them."""
+        dtype = next(self._unet.parameters()).dtype
+        return next((name for name, each in PRECISIONS.items() if each == dtype), "")
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@ import torch
 
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion import model as stable_diffusion
+from sdilib.stable_diffusion import precision as precision_module
 from sdilib.stable_diffusion.loading import load_pipeline, random_pipeline
 from sdilib.stable_diffusion.model import check_words, encode_text
 from sdilib.stable_diffusion.names import model_hash
@@ -203,3 +204,36 @@ def test_gradients_through_the_encoder_in_float16_neither_overflow_nor_vanish(
     true, rounded = found
     error = (rounded - true).norm(dim=1) / true.norm(dim=1)
     assert float(error.max()) < 0.02
+
+
+def test_a_precision_is_a_name_of_the_type_of_all_network_calls(tiny, two, generator, monkeypatch):
+    monkeypatch.setattr(precision_module, "_has_bfloat16", lambda device: True)
+    short = StableDiffusion.from_pretrained("tiny", dtype="bfloat16")
+    assert (tiny.precision, short.precision) == ("float32", "bfloat16")
+    x_t = torch.randn(2, *tiny.latent_shape, generator=generator)
+    exact, rounded = (
+        m.guided(m.embed(["a red mug", "a blue rocket"]), 1.0)(x_t, 0.6) for m in (tiny, short)
+    )
+    assert rounded.dtype == torch.float32  # outside the network nothing is rounded
+    # bfloat16 has 8 bits: 0.004 a rounding, of some tens of layers.
+    assert 0 < float((rounded - exact).norm() / exact.norm()) < 0.05
+    with pytest.raises(
+        ValueError, match="precision='half': expected one of auto, float32, float16"
+    ):
+        StableDiffusion.from_pretrained("tiny", dtype="half")
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"), [("fpu avx512_bf16", "bfloat16"), ("fpu avx2", "auto")]
+)
+def test_bfloat16_is_taken_where_the_processor_has_it_and_said_once_where_not(
+    flags, precision, tmp_path, monkeypatch, caplog
+):
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags} sse\n")
+    monkeypatch.setattr(precision_module, "_CPU", tmp_path / "cpuinfo")
+    precision_module._has_bfloat16.cache_clear()
+    found = {precision_module.usable_precision("bfloat16", torch.device("cpu")) for _ in range(2)}
+    precision_module._has_bfloat16.cache_clear()
+    assert found == {precision}
+    assert caplog.text.count("this cpu has no instructions for it") == (precision == "auto")
+    assert precision_module.usable_precision("float16", torch.device("cpu")) == "float16"

@@ -270,6 +270,23 @@ def test_every_rule_may_have_the_second_loss(tiny, through):
     assert not torch.equal(*ends)
 
 
+def test_a_run_may_have_a_precision_of_its_own(tiny, monkeypatch):
+    monkeypatch.setattr("sdilib.stable_diffusion.precision._has_bfloat16", lambda device: True)
+    built = changed(precision="bfloat16", steps=1).build()
+    assert built.model.precision == built.config.precision == "bfloat16"
+    short, plain = (next(each.steps()) for each in (built, changed(steps=1).build(tiny)))
+    assert not torch.equal(short.x0, plain.x0)
+    torch.testing.assert_close(short.x0, plain.x0, rtol=0.05, atol=0.05)
+    with pytest.raises(
+        ValueError, match="precision='bfloat16': expected float32, as the model was"
+    ):
+        changed(precision="bfloat16").build(tiny)
+    monkeypatch.setattr("sdilib.stable_diffusion.precision._has_bfloat16", lambda device: False)
+    assert (
+        changed(precision="bfloat16").build(tiny).config.precision == "auto"
+    )  # what names the run
+
+
 @pytest.mark.parametrize("first_step", [0, 2])
 def test_a_run_goes_on_after_a_step_that_is_not_finite_to_the_same_bits(tiny, first_step):
     def broken(rule):
@@ -524,6 +541,10 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
         (
             {"perp_neg": 1.0, "view_words": False},
             "perp_neg=1.0: expected 0 where view_words is False",
+        ),
+        (
+            {"precision": "half"},
+            "precision='half': expected one of auto, float32, float16, bfloat16",
         ),
         ({"perp_neg_by": "view"}, "perp_neg_by='view': expected one of constant, azimuth"),
         ({"view_embeddings": "mixed"}, "view_embeddings='mixed': expected one of word, blended"),

@@ -8,7 +8,7 @@ from sdilib.text_to_image import Text2D
 
 NOT_THE_PAPERS = {"prompt", "model", "rule", "seed", "kappa"}
 OURS_ALONE = {"render_size": 0, "unit": False, "inversion_start": 0.0, "image_weight": 0.0}
-OURS_ALONE |= {"negative_prompt": ""}
+OURS_ALONE |= {"negative_prompt": "", "precision": "auto"}
 """What the paper has none of, and its value at every preset."""
 
 

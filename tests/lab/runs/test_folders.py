@@ -43,6 +43,7 @@ def another(name, value):
         "weight": "1",
         "view_embeddings": "blended",
         "perp_neg_by": "azimuth",
+        "precision": "float16",
     }
     if isinstance(value, str):
         return texts[name]
