@@ -1,22 +1,24 @@
-"""A Gaussian mixture: its noise prediction is known in closed form, in any dimension.
+"""Exact denoisers: a Gaussian mixture in any dimension, and the ring, a 3D distillation in miniature.
 
-It is the oracle of the tests and the subject of the first notebook. Noised to time t, a component
+The mixture is the oracle of the tests and the subject of the first notebook. Noised to time t, a component
 N(mean, std² I) becomes N(sqrt(alpha) mean, (alpha std² + 1 - alpha) I), so the density p_t, its
 score, and eps = -sqrt(1 - alpha) ∇ log p_t are exact. A prompt picks components: conditions are log
-weights.
+weights. The ring is a mixture over textures on a circle, of which a view sees a window.
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sdilib.checks import reject
+from sdilib.checks import finite, positive_int, reject
 from sdilib.denoiser import GuidedDenoiser, PromptEmbeddings
 from sdilib.schedule import NoiseSchedule, Time, spread
 
-__all__ = ["GaussianMixture"]
+__all__ = ["GaussianMixture", "Ring"]
 
 
 class GaussianMixture:
@@ -99,22 +101,21 @@ class GaussianMixture:
             t: one time for all, or one per item.
             log_weights: conditions; -inf leaves a component out.
         """
-        return torch.logsumexp(self._log_terms(x_t, t, log_weights), dim=1)
+        _, _, log = self._terms(x_t, t)
+        return torch.logsumexp(log_weights.to(log) + log, dim=1)
 
-    def _moments(self, x_t: Tensor, t: Time) -> tuple[Tensor, Tensor]:
-        """x_t - noised means (batch, components, *shape); variances (batch or 1, components)."""
+    def _terms(self, x_t: Tensor, t: Time) -> tuple[Tensor, Tensor, Tensor]:
+        """sqrt(alpha) and the noised variances, by item; log N(x_t; noised mean, variance), by item and component."""
         alpha = self.schedule.alpha_cumprod(t).reshape(-1, 1).to(x_t)
-        means, stds = self.means.to(x_t)[None], self.stds.to(x_t)[None]
-        root = alpha.sqrt().reshape(-1, *[1] * (means.ndim - 1))
+        variance = alpha * self.stds.to(x_t) ** 2 + 1 - alpha
         # A component without width is a point: at t = 0 its variance is 0, and nothing may divide by that.
-        variance = (alpha * stds**2 + 1 - alpha).clamp_min(torch.finfo(x_t.dtype).tiny)
-        return x_t[:, None] - root * means, variance
-
-    def _log_terms(self, x_t: Tensor, t: Time, log_weights: Tensor) -> Tensor:
-        difference, variance = self._moments(x_t, t)
-        squared = (difference**2).flatten(2).sum(2)
-        dimension = self.means[0].numel()
-        return log_weights.to(x_t) - squared / (2 * variance) - dimension / 2 * variance.log()
+        variance = variance.clamp_min(torch.finfo(x_t.dtype).eps ** 2)
+        points, means = x_t.flatten(1), self.means.to(x_t).flatten(1)
+        # Squared distances as one product of matrices: components by the thousand cost little.
+        crossed = alpha.sqrt() * (points @ means.T)
+        squared = points.square().sum(1, True) - 2 * crossed + alpha * means.square().sum(1)
+        log = -squared / (2 * variance) - means.shape[1] / 2 * variance.log()
+        return alpha.sqrt(), variance, log
 
     def branches(
         self,
@@ -129,14 +130,15 @@ class GaussianMixture:
             t: one time for all, or one per item.
             conditions: log weights.
         """
-        difference, variance = self._moments(x_t, t)
-        pull = difference / variance.reshape(*variance.shape, *[1] * (x_t.ndim - 1))
-        noise = spread((1 - self.schedule.alpha_cumprod(t)).sqrt(), x_t)
+        root, variance, log = self._terms(x_t, t)
+        points, means = x_t.flatten(1), self.means.to(x_t).flatten(1)
+        noise = spread((1 - self.schedule.alpha_cumprod(t)).sqrt(), points)
         self.num_forwards += len(conditions) * len(x_t)
         each = []
         for log_weights in conditions:
-            share = self._log_terms(x_t, t, log_weights).softmax(1)
-            each.append(noise * (share.reshape(*share.shape, *[1] * (x_t.ndim - 1)) * pull).sum(1))
+            pull = (log_weights.to(log) + log).softmax(1) / variance
+            eps = noise * (pull.sum(1, keepdim=True) * points - root * (pull @ means))
+            each.append(eps.reshape(x_t.shape))
         return tuple(each)
 
     def sample(
@@ -152,3 +154,79 @@ class GaussianMixture:
         stds = spread(self.stds.to(noise)[labels], noise[:, 0])
         x0 = self.means.to(noise)[labels] + stds * noise[:, 0]
         return self.schedule.add_noise(x0, noise[:, 1], t)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ring:
+    """Textures on a circle, seen through windows: what 3D distillation has, with the truth known.
+
+    Views that overlap, one object behind them, a prompt that leaves much open. A texture is
+
+        sqrt(2) cos(cycles x + phase) + fine sqrt(2) cos(12 x + its own phase),  x once around,
+
+    whose cycles are its class, which a prompt names; both phases are open: 24 and 4 of them. A turn
+    by `STRIDE` points takes the set of textures to itself, so that one mixture is exact for the
+    windows at all of these turns.
+
+    Attributes:
+        textures: on the whole circle, float64.
+        labels: the class of each, and the numbers of its two phases.
+        cycles: of each class; its coarse amplitude is 1, as a root mean square.
+        fine: the amplitude of the fine component.
+        denoiser: of a window; "data" are the textures with independent noise of deviation std.
+    """
+
+    textures: Float[Tensor, "textures points"]
+    labels: Int[Tensor, "textures 3"]
+    cycles: tuple[int, ...]
+    fine: float
+    denoiser: GaussianMixture
+
+    POINTS = 48
+    WINDOW = 24
+    STRIDE = 2
+    FINE_CYCLES = 12
+
+    @classmethod
+    def of(
+        cls, cycles: Sequence[int] = (2, 4, 6, 8), *, std: float = 0.1, fine: float = 0.3
+    ) -> "Ring":
+        """Return a ring.
+
+        Args:
+            cycles: of each class, fewer than 12. Even ones are orthogonal in a window, which then
+                tells the classes apart; odd ones look like their neighbours there.
+            std: deviation of the data's own noise.
+            fine: amplitude of the fine component, at least 0.
+
+        Raises:
+            ValueError: a setting outside its range.
+        """
+        for count in cycles:
+            if positive_int("cycles", count) >= cls.FINE_CYCLES:
+                reject("cycles", list(cycles), f"integers below {cls.FINE_CYCLES}")
+        if finite("fine", fine) < 0:
+            reject("fine", fine, "a number of at least 0")
+        labels = torch.cartesian_prod(*map(torch.arange, (len(cycles), 24, 4)))
+        at = torch.arange(cls.POINTS, dtype=torch.float64) / cls.POINTS
+        waves = torch.tensor(cycles)[labels[:, :1]] * at + labels[:, 1:2] / 24
+        grain = cls.FINE_CYCLES * at + labels[:, 2:] / 4
+        each = [math.sqrt(2) * torch.cos(2 * math.pi * turns) for turns in (waves, grain)]
+        textures = each[0] + fine * each[1]
+        windows = textures[:, None, None, : cls.WINDOW].clone()
+        stds = torch.full((len(textures),), float(std), dtype=torch.float64)
+        denoiser = GaussianMixture(windows, stds, torch.ones_like(stds))
+        return cls(textures, labels, tuple(cycles), float(fine), denoiser)
+
+    def prompt(self, number: int, count: int) -> PromptEmbeddings:
+        """Return the conditions of a class, both phases left open.
+
+        Args:
+            number: of the class, from 0.
+            count: of views.
+
+        Raises:
+            ValueError: a class that does not exist.
+        """
+        allowed = torch.nonzero(self.labels[:, 0] == number).flatten().tolist()
+        return self.denoiser.prompt([allowed] * count)

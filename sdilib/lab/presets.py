@@ -245,6 +245,11 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_steps": _steps(2, 30, 50, 50),
         "evaluator": Setting("evaluator", "evaluator", "evaluator", "evaluator"),
     },
+    # No network: exact models, about a minute.
+    "when_does_inversion_help": {
+        "num_rings": Setting(2, 8, 16, 16),
+        "num_steps": _steps(3, 60, 60, 60),
+    },
     # The explorer begins with one run of SDI: 330 sample-forwards at laptop.
     "explore": {
         "num_steps": _steps(4, 30, 30, 30),

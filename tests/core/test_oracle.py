@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sdilib.oracle import GaussianMixture
+from sdilib.oracle import GaussianMixture, Ring
 from sdilib.seeds import generator as generator_at
 
 
@@ -72,3 +72,38 @@ def test_points_without_width_are_their_own_samples_at_t_0():
     eps = points.guided(prompt)(means, 0.0)
     assert torch.equal(eps, torch.zeros_like(means))
     assert bool(points.guided(prompt)(means, 0.5).isfinite().all())
+
+
+def test_a_turn_of_the_ring_takes_its_windows_to_themselves():
+    ring = Ring.of((1, 2, 5))
+    first = ring.denoiser.means.flatten(1)
+    for turn in range(0, Ring.POINTS, Ring.STRIDE):
+        turned = ring.textures.roll(-turn, 1)[:, : Ring.WINDOW]
+        off, nearest = torch.cdist(turned, first).min(1)
+        assert float(off.max()) < 1e-6  # cdist's rounding
+        assert len(nearest.unique()) == len(first)
+
+
+def test_a_ring_has_the_amplitudes_it_names_and_a_prompt_its_class():
+    ring = Ring.of(fine=0.5)
+    waves = torch.fft.rfft(ring.textures).abs() * 2**0.5 / Ring.POINTS
+    own = torch.tensor(ring.cycles)[ring.labels[:, 0]]
+    torch.testing.assert_close(waves.gather(1, own[:, None])[:, 0], torch.ones(384).double())
+    torch.testing.assert_close(waves[:, Ring.FINE_CYCLES], torch.full((384,), 0.5).double())
+    share = ring.prompt(2, 1).conditional.softmax(1)[0]
+    assert bool((share[ring.labels[:, 0] == 2] == share.max()).all())
+    assert float(share[ring.labels[:, 0] == 2].sum()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cycles": (2, 12)}, r"^cycles=\[2, 12\]: expected integers below 12"),
+        ({"cycles": (0, 2)}, r"^cycles=0: expected an integer of at least 1"),
+        ({"fine": -0.1}, r"^fine=-0.1: expected a number of at least 0"),
+        ({"std": -0.1}, r"^stds="),
+    ],
+)
+def test_a_ring_that_cannot_be_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Ring.of(**settings)
