@@ -33,6 +33,7 @@ folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
 num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # a prompt, 1 or more
 num_steps: int = 0  # of DDIM and SDI, 3 or more
+sds_steps: int = 0  # optimiser steps of SDS, 2 or more
 seed: int = 0  # the first of each prompt's seeds
 
 # %%
@@ -44,6 +45,7 @@ from sdilib.lab.notebooks.page import begin
 
 where = {"model": model, "folder": folder, "seed": seed}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
+sizes |= {"sds_steps": sds_steps}
 page = begin("figX1_published_code", preset, **where, **sizes)
 
 # %% [markdown]
@@ -74,11 +76,31 @@ claims = verdicts(experiment.CLAIMS, measures, groups=page.items[0])
 page.save(figure, measures | over_t, claims)
 
 # %% [markdown]
+# ## What a rule sees: latents of an image, or free ones
+#
+# What a step leaves in the latents need not be what the autoencoder makes of any image, and inversion, which asks
+# the network about the render itself, then begins where it never was. The published 2D notebook decodes the
+# latents and encodes them again before each update, if it inverts. Here that is done for every rule alike, unless κ is
+# cached (eq. 6 is exact where nothing else moves the image); the alternative, free latents, is run beside it. It costs a
+# decoding and an encoding per step. SDS is run as practised, with random t and Adam, at γ = 7.5.
+
+# %%
+known = {"DDIM": made["DDIM"], "SDI, encoded": made["eq. 10, τ = 0"]}
+seen = experiment.both_ways(page.distill, sds_steps=page.config["sds_steps"], known=known)
+measures = experiment.seen_measures(seen, draws_world=page.model.draws_world)
+figure = experiment.draw_both_ways(seen, page.items[0], measures)
+figure
+
+# %%
+claims = verdicts(experiment.SEEN_CLAIMS, measures, groups=page.items[0])
+page.save(figure, measures, claims, name="figx1_what_a_rule_sees")
+
+# %% [markdown]
 # **What differs from the paper.** The published step is eq. 10's with another κ, exactly, and keeps clearly less than all
 # of x0. But neither contrast nor saturation was shown to suffer from it: in a latent
 # image the network puts back at each step what was taken. Nor does it tame the inversion: its x(t)
 # deviates more, not less, from what it should. Eq. 10 itself is not sensitive to τ up to 0.1.
-# All of them are dirty, since in 2D inversion from t = 1 is (figure 9).
+# How clean its border is depends on what a rule sees: the second figure has both ways.
 #
 # The published code differs in more than this: it adds noise along the inversion, and its γ is higher by
 # one where no negative prompt is used. Both are left out here, so that only one thing changes.

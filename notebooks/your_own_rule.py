@@ -93,8 +93,9 @@ practice = SDS_PRACTISED | {"num_steps": page.config["sds_steps"]}
 made = {"DDIM": page.sample()}
 made["SDS"] = page.distill(lambda m, _: SDS(m, 7.5), **practice)
 made["SDI"] = page.distill(lambda m, _: SDI(m))
-made["my rule"] = page.distill(lambda m, eps: MyResumableRule(m, eps, eta=0.5))
-made["η = 0"] = page.distill(lambda m, eps: MyResumableRule(m, eps, eta=0.0))
+mine = {"latents": "free"}  # for a κ that is remembered nothing else may move the image
+made["my rule"] = page.distill(lambda m, eps: MyResumableRule(m, eps, eta=0.5), **mine)
+made["η = 0"] = page.distill(lambda m, eps: MyResumableRule(m, eps, eta=0.0), **mine)
 
 # %%
 prompts, numbers = page.items[0], experiment.measures(made)

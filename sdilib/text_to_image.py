@@ -3,31 +3,103 @@
 All methods begin at the same point: a zero latent noised to t = 1 by the item's own noise. DDIM goes on from there; a
 distillation begins at its single-step denoised image x0(1), the variable of eq. 6. So SDI with the cached kappa is DDIM.
 
+What a rule makes of latents need not be what the autoencoder makes of any image, and the next step begins there. So before
+each update they are decoded, clamped and encoded again (`Encoded`), for every rule alike, as the published 2D notebook does
+where it inverts. With the cached kappa alone they are left free: eq. 6 is exact where nothing else moves the image.
+
 `distilled_steps` distils a batch of images; a `Text2D` is the whole configuration of one image's run.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.checks import in_range, positive_int, text
+from sdilib.checks import in_range, one_of, positive_int, text
 from sdilib.denoiser import PromptEmbeddings
-from sdilib.distill import Step, distill
-from sdilib.guidance import Rule
+from sdilib.distill import Codec, Step, distill
+from sdilib.guidance import Rule, StatefulRule, Update, View
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
+from sdilib.inversion import Cached
 from sdilib.scenes import ImageScene
 from sdilib.schedule import TimeSchedule
-from sdilib.seeds import generator, normal
+from sdilib.seeds import Generators, generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["Built2D", "RuleFrom", "Text2D", "beginning_step", "distilled_steps", "noisy_start"]
+__all__ = [
+    "LATENTS",
+    "Built2D",
+    "Encoded",
+    "RuleFrom",
+    "Text2D",
+    "beginning_step",
+    "distilled_steps",
+    "noisy_start",
+]
 
 RuleFrom = Callable[[StableDiffusion, Tensor], Rule]
 """Makes the rule of one batch, from the model and the noise predicted at t = 1 (a first kappa)."""
+
+LATENTS = ("encoded", "free")
+"""What a rule sees of a scene of latents: those of an image, or whatever the last step left."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """A rule that sees the latents of an image: decoded, clamped to [0, 1] and encoded again.
+
+    Its step of size one goes from there, so that what the decoder does not show is given up. It costs a decoding and an
+    encoding per image beside the rule's own sample-forwards.
+
+    Attributes:
+        rule: any.
+        codec: between images and latents.
+
+    Source: the 2D notebook published with the paper.
+    """
+
+    rule: Rule
+    codec: Codec
+
+    def __call__(
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
+    ) -> Update:
+        """Return the rule's update, its gradient counted from x0; see `Rule`."""
+        with torch.no_grad():
+            seen = self.codec.encode(self.codec.decode(x0).clamp(0, 1))
+        update = self.rule(seen, t, view, generator)
+        if not isinstance(update, Update):
+            return update  # which `distill` refuses by name
+        return replace(update, gradient=x0 - update.target)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the rule's state; empty if it has none."""
+        return self.rule.state_dict() if isinstance(self.rule, StatefulRule) else {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore it.
+
+        Args:
+            state: from `state_dict`.
+        """
+        if isinstance(self.rule, StatefulRule):
+            self.rule.load_state_dict(state)
+
+
+def _seeing(rule: Rule, model: StableDiffusion, latents: str) -> Rule:
+    """The rule, if latents are free or it is none at all, which `distill` refuses; else `Encoded`."""
+    cached = isinstance(getattr(rule, "kappa", None), Cached)
+    seen = one_of("latents", latents or ("free" if cached else "encoded"), LATENTS)
+    if seen == "free" or isinstance(rule, type) or not callable(rule):
+        return rule
+    return Encoded(rule, model)
 
 
 def distilled_steps(
@@ -41,6 +113,7 @@ def distilled_steps(
     t_schedule: str = "linear",
     t_end: float = 0.0,
     start_guidance_scale: float = 7.5,
+    latents: str = "",
 ) -> Iterator[Step]:
     """Distil a batch of images, in latent space, each step computed when it is asked for.
 
@@ -54,14 +127,18 @@ def distilled_steps(
         t_schedule: see `TimeSchedule`.
         t_end: lowest t.
         start_guidance_scale: gamma of the denoising at t = 1.
+        latents: one of `LATENTS`; "" is "encoded", but "free" with the cached kappa.
 
     Yields:
         The steps of `distill`.
+
+    Raises:
+        ValueError: an argument outside its range.
     """
     scene, optimizer, eps = _beginning(model, prompt, seeds, learning_rate, start_guidance_scale)
     yield from distill(
         scene,
-        rule(model, eps),
+        _seeing(rule(model, eps), model, latents),
         prompt=prompt,
         num_steps=num_steps,
         optimizer=optimizer,
@@ -101,6 +178,7 @@ class Text2D:
         learning_rate: of Adam (betas 0.9 and 0.99); 0 is the plain step of size one, eq. 10.
         t_schedule: how t runs.
         t_end: lowest t.
+        latents: what the rule sees, one of `LATENTS`; "" is "encoded", but "free" with the cached kappa.
         seed: of everything drawn, 0 or more.
 
     Raises:
@@ -116,6 +194,7 @@ class Text2D:
     learning_rate: float = 0.0
     t_schedule: str = "linear"
     t_end: float = 0.0
+    latents: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -127,6 +206,8 @@ class Text2D:
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
         object.__setattr__(self, "rule_settings", whole)
+        if self.latents:
+            one_of("latents", self.latents, LATENTS)
         positive_int("steps", self.steps, at_least=2)
         positive_int("seed", self.seed, at_least=0)
         in_range("learning_rate", self.learning_rate, 0, 10)
@@ -170,6 +251,7 @@ class Text2D:
         prompt = model.embed([self.prompt], self.negative_prompt)
         scene, optimizer, eps = _beginning(model, prompt, [self.seed], self.learning_rate or None)
         rule = make_rule(self.rule, model, self.rule_settings, eps=eps)
+        rule = _seeing(rule, model, self.latents)
         return Built2D(self, model, prompt, scene, optimizer, rule)
 
 

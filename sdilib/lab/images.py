@@ -113,6 +113,7 @@ def distilled_images(
     t_schedule: str = "linear",
     t_end: float = 0.0,
     start_guidance_scale: float = 7.5,
+    latents: str = "",
     batch_size: int = 16,
     name: str = "distill",
 ) -> Generated:
@@ -128,6 +129,7 @@ def distilled_images(
         t_schedule: see `TimeSchedule`.
         t_end: lowest t.
         start_guidance_scale: gamma of the denoising at t = 1 that all begin with.
+        latents: what the rule sees, one of `text_to_image.LATENTS`; "" is "encoded", but "free" with the cached kappa.
         batch_size: images at a time.
         name: of the progress bar.
 
@@ -152,6 +154,7 @@ def distilled_images(
             t_schedule=t_schedule,
             t_end=t_end,
             start_guidance_scale=start_guidance_scale,
+            latents=latents,
         ):
             yield step.render(), step.update.residual, step.gradient_norm
 

@@ -233,10 +233,12 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "figA17_noise_patterns": {"path_steps": _steps(10, 30, 30, 30)},
     # 15 per step and image, all strategies and both ways together: 7,000 at laptop, 29,000 at full.
     "figA18_whole_inversion": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
-    # Per image: 47 per step of all five rows together: 10,000 at laptop, 46,000 at full.
+    # Per image: 47 per step of the first five rows, 16 of two more, 4 of SDS both ways: 14,000 at laptop,
+    # 68,000 at full.
     "figX1_published_code": {
         **_FEWER_IMAGES,
         "num_steps": Setting(3, 25, 30, 30, at_least=3),
+        "sds_steps": _steps(3, 50, 100, 1000),
     },
     # Per image: 11 per step, all six guidance scales: 5,300 at laptop, 35,000 at full.
     "the_world": {

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sdilib.guidance import SDI, SDS
+from sdilib.guidance import SDI, SDS, Update, View
 from sdilib.inversion import Cached
 from sdilib.lab.images import distilled_images
-from sdilib.text_to_image import Text2D, noisy_start
+from sdilib.text_to_image import Encoded, Text2D, noisy_start
 
 PROMPTS, SEEDS = ["a red mug", "a blue rocket", "a red mug"], [0, 0, 1]
 RUN = Text2D(
@@ -122,8 +122,51 @@ def test_a_resumed_run_has_the_bits_of_the_unbroken_one(run, tiny):
         ({"learning_rate": -0.1}, "learning_rate=-0.1"),
         ({"t_schedule": "lin"}, "t_schedule='lin'"),
         ({"t_end": 1.5}, "t_end=1.5"),
+        ({"latents": "held"}, "latents='held': expected one of encoded, free"),
     ],
 )
 def test_bad_settings_are_refused_by_name(change, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         replace(RUN, **change)
+
+
+class Coarse:
+    """A codec that shows values to one decimal; images are latents moved up by a half."""
+
+    def decode(self, latents):
+        return latents + 0.5
+
+    def encode(self, images):
+        return (10 * images).round() / 10 - 0.5
+
+
+def test_a_rule_sees_the_clamped_images_latents_and_its_step_goes_from_there(generator, rows):
+    x0 = torch.randn(2, 3, 2, 2, generator=generator)
+    shown = (10 * (x0 + 0.5).clamp(0, 1)).round() / 10 - 0.5
+    asked = []
+
+    def rule(latents, t, view, draws):
+        asked.append(latents)
+        sizes = torch.zeros(2)
+        return Update(latents / 4, 3 * latents / 4, *[latents] * 3, sizes, 7)
+
+    update = Encoded(rule, Coarse())(x0, torch.ones(2), View(rows(2)), generator)
+    torch.testing.assert_close(asked[0], shown)
+    torch.testing.assert_close(x0 - update.gradient, 3 * shown / 4)
+    torch.testing.assert_close(update.target, 3 * shown / 4)
+    assert update.num_forwards == 7
+
+
+def test_latents_are_encoded_but_where_kappa_is_cached(tiny):
+    assert isinstance(RUNS["sds"].build(tiny).rule, Encoded)
+    assert isinstance(RUNS["sdi"].build(tiny).rule, Encoded)
+    assert isinstance(RUNS["cached"].build(tiny).rule, SDI)
+    given = replace(RUNS["cached"], latents="encoded")
+    assert isinstance(given.build(tiny).rule, Encoded)
+    make = {"rule": lambda m, eps: SDI(m), "num_steps": 3}
+    default, encoded, free = (
+        distilled_images(tiny, PROMPTS[:1], [0], **make, **latents).latents
+        for latents in ({}, {"latents": "encoded"}, {"latents": "free"})
+    )
+    assert torch.equal(default, encoded)
+    assert not torch.allclose(encoded, free)

@@ -244,6 +244,10 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
         lambda: Text3D("a mug", through="encode"),
         "through='encode': expected one of encoder, decoder; did you mean encoder?",
     ),
+    "latents": (
+        lambda: Text2D("a mug", latents="encode"),
+        "latents='encode': expected one of encoded, free; did you mean encoded?",
+    ),
     "space": (
         lambda: ImageScene(X0, space="pixel"),
         "space='pixel': expected one of latents, pixels; did you mean pixels?",

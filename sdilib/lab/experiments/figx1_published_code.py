@@ -10,28 +10,44 @@ The published code gives the network the inversion's end itself, as if it were a
 
 So what the denoised image keeps of x0 is scaled by sqrt(alpha(t + tau) / alpha(t)) < 1. Without tau
 the two are one.
+
+And its 2D notebook decodes and encodes the image before each update where it inverts; here every rule is run both ways.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.guidance import SDI, Rule, Update, View
-from sdilib.inversion import DDIMInversion
+from sdilib.guidance import SDI, SDS, Rule, Update, View
+from sdilib.inversion import DDIMInversion, RandomNoise
 from sdilib.lab.claims import Exact, Less, Within
 from sdilib.lab.experiments.shared import drawing, images
 from sdilib.lab.experiments.shared.drawing import Figure
 from sdilib.lab.experiments.shared.images import Made
+from sdilib.lab.images import Generated
 from sdilib.lab.metrics import saturation
+from sdilib.lab.presets import SDS_PRACTISED
+from sdilib.lab.world.render import BACKGROUND
 from sdilib.schedule import NoiseSchedule, spread, time_grid
 from sdilib.seeds import Generators, generator
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_image import RuleFrom
+from sdilib.text_to_image import LATENTS, RuleFrom
 
-__all__ = ["CLAIMS", "draw", "formula", "measures", "over_time", "watched"]
+__all__ = [
+    "CLAIMS",
+    "SEEN_CLAIMS",
+    "both_ways",
+    "draw",
+    "draw_both_ways",
+    "formula",
+    "measures",
+    "over_time",
+    "seen_measures",
+    "watched",
+]
 
 PLAIN, PAPER, PUBLISHED = "eq. 10, τ = 0", "eq. 10, τ ≤ 0.1", "published, τ ≤ 0.1"
 """What the claims compare: without tau, with it, and with it in the published code's way."""
@@ -261,3 +277,99 @@ def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figu
         drawing.legend(axes)
         drawing.finish(axes, title, "t")
     return figure
+
+
+BORDER = "border, off the background"
+
+RIVALS: dict[str, tuple[RuleFrom, dict[str, Any]]] = {
+    "SDI": (lambda model, _: SDI(model), {}),
+    "random κ": (lambda model, _: SDI(model, kappa=RandomNoise()), {}),
+    "SDS": (lambda model, _: SDS(model, 7.5), SDS_PRACTISED),
+}
+"""What is run both ways: SDI and a random kappa by whole steps with t annealed, SDS as practised."""
+
+
+def both_ways(
+    distill: Callable[..., Generated], *, sds_steps: int, known: Mapping[str, Generated]
+) -> dict[str, Generated]:
+    """Distil by each of `RIVALS`, with latents encoded before each update and with free ones.
+
+    Args:
+        distill: that of a notebook's page.
+        sds_steps: optimiser steps of SDS.
+        known: images by name, "DDIM" among them, that are there already.
+
+    Returns:
+        Images by name ("SDI, free"), "DDIM" first.
+    """
+    made = {"DDIM": known["DDIM"]}
+    for name, (rule, settings) in RIVALS.items():
+        steps = {"num_steps": sds_steps} if name == "SDS" else {}
+        for latents in LATENTS:
+            row = f"{name}, {latents}"
+            run = known.get(row) or distill(rule, latents=latents, name=row, **settings, **steps)
+            made[row] = run
+    return made
+
+
+def border_error(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, " batch"]:
+    """Return how far the outermost sixteenth of each image is from the world's background, on average.
+
+    Args:
+        images: in [0, 1].
+    """
+    width = max(1, images.shape[-1] // 16)
+    off = (images - BACKGROUND).abs().mean(1)
+    inner = off[:, width:-width, width:-width]
+    count = off[0].numel() - inner[0].numel()
+    return (off.flatten(1).sum(1) - inner.flatten(1).sum(1)) / count
+
+
+def seen_measures(made: Made, *, draws_world: bool) -> images.Measures:
+    """Return fine detail, saturation and distance to DDIM's images, and for a model of the world the border's error.
+
+    Args:
+        made: from `both_ways`.
+        draws_world: whether the model does.
+    """
+    border = {name: border_error(run.images) for name, run in made.items()}
+    return images.measures(made) | ({BORDER: border} if draws_world else {})
+
+
+SEEN_CLAIMS = (
+    *(
+        Less(f"Encoded before each update, {name} leaves a cleaner border", BORDER, *pair)
+        for name in RIVALS
+        for pair in [(f"{name}, encoded", f"{name}, free")]
+    ),
+    *(
+        Less(
+            f"Encoded before each update, {name} ends nearer to DDIM's image (PSNR)",
+            images.CLOSENESS,
+            lower=f"{name}, free",
+            higher=f"{name}, encoded",
+        )
+        for name in RIVALS
+    ),
+    Less(
+        "Both encoded, a random κ leaves a cleaner border than SDI",
+        BORDER,
+        lower="random κ, encoded",
+        higher="SDI, encoded",
+    ),
+)
+
+
+def draw_both_ways(made: Made, prompts: Sequence[str], numbers: images.Measures) -> Figure:
+    """Draw images by rule and by what it sees, and their numbers.
+
+    Args:
+        made: from `both_ways`.
+        prompts: one per image.
+        numbers: from `seen_measures`.
+    """
+    rows, columns = images.firsts(made, prompts)
+    kinds = {"DDIM": "DDIM", "random κ": "fixed"}
+    measured = {n: numbers[n] for n in (BORDER, images.CLOSENESS, images.DETAIL) if n in numbers}
+    hue = lambda name: drawing.colour_of(kinds.get(name.partition(",")[0], name))  # noqa: E731
+    return drawing.images_and_items(rows, columns, measured, colour=hue)

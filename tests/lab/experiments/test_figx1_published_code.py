@@ -8,7 +8,7 @@ from sdilib.guidance import SDI, SDS, View
 from sdilib.inversion import Cached, DDIMInversion
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figx1_published_code as experiment
-from sdilib.lab.images import Generated, distilled_images
+from sdilib.lab.images import Generated, ddim_images, distilled_images
 from sdilib.schedule import NoiseSchedule, time_grid
 from sdilib.seeds import generator as generator_at
 
@@ -53,7 +53,7 @@ def test_what_is_watched_of_the_published_variant_is_what_the_network_sees(tiny,
 def test_images_are_those_of_distilling_and_deviations_have_a_step_each(tiny):
     work = (tiny, ["a red mug", "a blue rocket", "a red mug"], [0, 0, 1])
     make, seen = lambda m, eps: SDI(m, kappa=Cached(eps)), []
-    settings = {"num_steps": 5, "batch_size": 2}
+    settings = {"num_steps": 5, "batch_size": 2, "latents": "free"}
     run = distilled_images(*work, rule=experiment.watched(make, seen), **settings)
     assert torch.equal(run.latents, distilled_images(*work, rule=make, **settings).latents)
     over_t = experiment.over_time({"SDI": seen}, run.latents, tiny.schedule)
@@ -158,3 +158,37 @@ def test_the_figure_draws_mean_deviations_and_the_factor_over_t(generator):
         torch.testing.assert_close(torch.as_tensor(line.get_ydata()), each.mean(0))
     kept = torch.as_tensor(factors.lines[0].get_ydata())
     torch.testing.assert_close(kept, over_t["kept"]["published, τ ≤ 0.1"])
+
+
+def test_the_border_is_the_outermost_sixteenth():
+    image = torch.full((2, 3, 32, 32), experiment.BACKGROUND)
+    image[:, :, 2:-2, 2:-2] = 0  # the object does not count
+    image[1, :, :2] -= 0.1
+    found = experiment.border_error(image)
+    # Of 32² - 28² pixels 64 are off.
+    torch.testing.assert_close(found, torch.tensor([0.0, 0.1 * 64 / 240]), atol=1e-6, rtol=0)
+
+
+def test_each_rule_is_run_both_ways_and_what_is_known_is_not_made_again(tiny):
+    work = (tiny, ["a red mug"], [0])
+    asked = []
+
+    def distill(rule, **settings):
+        asked.append((settings["name"], settings["latents"], settings.get("num_steps", 2)))
+        return distilled_images(*work, rule=rule, **{"num_steps": 2} | settings)
+
+    sampled = ddim_images(*work, num_steps=2)
+    known = {"DDIM": sampled, "SDI, encoded": sampled}
+    made = experiment.both_ways(distill, sds_steps=3, known=known)
+    assert made["SDI, encoded"] is sampled
+    assert [name for name, *_ in asked] == list(made)[2:]
+    assert [steps for *_, steps in asked] == [2, 2, 2, 3, 3]
+    assert not torch.allclose(made["SDS, free"].latents, made["SDS, encoded"].latents)
+    numbers = experiment.seen_measures(made, draws_world=True)
+    claims = verdicts(experiment.SEEN_CLAIMS, numbers, groups=["a red mug"])
+    assert [claim.holds for claim in claims] == [None] * 7
+    figure = experiment.draw_both_ways(made, ["a red mug"], numbers)
+    assert len(figure.axes) == len(made) + 3
+    elsewhere = experiment.seen_measures(made, draws_world=False)
+    assert verdicts(experiment.SEEN_CLAIMS, elsewhere, groups=["a red mug"])[0].holds is None
+    assert len(experiment.draw_both_ways(made, ["a red mug"], elsewhere).axes) == len(made) + 2

@@ -113,6 +113,7 @@ def test_at_eta_zero_it_makes_ddims_images_at_ddims_cost(tiny, written):
             *work,
             rule=lambda m, eps, eta=eta: written["MyResumableRule"](m, eps, eta),
             num_steps=5,
+            latents="free",
         )
         special, _ = verdicts(CLAIMS, measures({"DDIM": sampled, "η = 0": made}))
         assert special.holds is holds
