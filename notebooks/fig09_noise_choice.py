@@ -46,7 +46,8 @@ page = begin("fig09_noise_choice", preset, model=model, folder=folder, seed=seed
 # %% [markdown]
 # All choices are asked at the same points: DDIM's own x0(t), eq. 5, at γ = 7.5. There the answer is
 # known, since DDIM's prediction at x(t) solves eq. 8 at x0(t) exactly; *cached* gives it. *Fixed* noise
-# is not the noise that the path began with, which would be a part of that answer. The residual is
+# is not the noise that the path began with, which would be a part of that answer. One row is not the paper's: an
+# inversion *begun* at t = 0.1 with drawn noise, since its first steps are the ones that err (2410.23530). The residual is
 # $r(t) = \sigma(t)\,\lVert\kappa - \epsilon(\sqrt{\alpha}\,x_0 + \sqrt{1-\alpha}\,\kappa)\rVert$ (root
 # mean square); a band holds the middle half of the items. No $H(t)$, τ = 0.
 
@@ -77,8 +78,8 @@ page.save(figure, {"times": path.times, **numbers}, claims)
 # show that they are equal to 5 %.
 #
 # And the lower residual does not make the better images in 2D. At t = 1 inversion is no better than random noise,
-# and just below it hardly: x0(t) is then nearly an average, from which no κ of deviation 1 can be inferred (figure A17),
-# and what the first steps put on the background stays. A random κ, drawn again as t falls, gives clean images, though a
+# and just below it hardly: at γ = 7.5 x0(t) is then larger than any image, and κ with it (figure A17). What the first steps
+# put on the background stays where latents are left free; figure X1 shows both ways. A random κ, drawn again as t falls, gives clean images, though a
 # purple snowman may get a red hat. In 3D, where each view sees the object from elsewhere, it is the other way round at
 # equal steps.
 #

@@ -42,9 +42,10 @@ shown = prompt or page.prompts[0]
 
 # %% [markdown]
 # κ of each choice at DDIM's own x0(t), and below it the image that one denoising step makes of x0(t)
-# noised with it, eq. 5. With the right κ, that of *cached*, it is x0(t) itself. A pattern shows the
+# noised with it, eq. 5; one column, an inversion *begun* at t = 0.1 with drawn noise, is not the paper's. With the right κ, that of *cached*, it is x0(t) itself. A pattern shows the
 # first three latent channels as colours, standardised; the number in its corner is its root mean
-# square before that, 1 for the noise of training.
+# square before that, 1 for the noise of training. Beside the images stands the amplitude of x0(t) itself,
+# as a multiple of that of the image at the path's end.
 
 # %%
 path = ddim_path(page.model, [shown], [seed], num_steps=page.config["path_steps"]).at(times)
@@ -60,7 +61,8 @@ page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers))
 # %% [markdown]
 # **What differs from the paper.** At high t the pattern of the inverted κ is the object's shape, as
 # there, but it is also too large: its deviation there is well above the 1 of noise, for every
-# $\gamma_\mathrm{inv}$. (The render is nearly an average then, from which a model this small infers little.)
+# $\gamma_\mathrm{inv}$. The render is too large itself: at γ = 7.5, which is more than this model needs, x0(t) has at
+# high t a multiple of an image's amplitude, as the numbers beside the images say, and κ grows with it.
 # From the middle of the run on it is near 1, and from small t on fainter on the object than around it: figure 6
 # measures that. Fixed-point iteration is nearly as far off, and stays so longest; gradient descent is so in between.
 #

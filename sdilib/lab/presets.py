@@ -209,8 +209,8 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "sds_steps": _steps(3, 55, 100, 1000),
         "learning_rate": Setting(0.2, 0.2, 0.1, 0.1),
     },
-    # Per point of the path 116 sample-forwards and 36 backward passes, per step of all six runs 63 and 20:
-    # 38,000 at laptop, 120,000 at full, a backward pass counted as one.
+    # Per point of the path 128 sample-forwards and 36 backward passes, per step of all seven runs 76 and 20:
+    # 42,000 at laptop, 128,000 at full, a backward pass counted as one.
     "fig09_noise_choice": {
         **_IMAGES,
         **_PATH,

@@ -13,7 +13,7 @@ from sdilib.lab.experiments.shared.canvas import canvas, noise_images, picture
 from sdilib.lab.experiments.shared.drawing import WIDTH, Figure
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["CHOICES", "CLAIMS", "draw", "measures", "patterns"]
+__all__ = ["CHOICES", "CLAIMS", "amplitudes", "draw", "measures", "patterns"]
 
 CHOICES: dict[str, along.MakeKappa] = {
     "random": inversion.RandomNoise,
@@ -23,6 +23,9 @@ CHOICES: dict[str, along.MakeKappa] = {
     "inversion, γ = 7.5": partial(inversion.DDIMInversion, guidance_scale=7.5),
     "inversion, γ = 0": partial(inversion.DDIMInversion, guidance_scale=0.0),
     "inversion, γ = -7.5": inversion.DDIMInversion,
+    "inversion begun, at t = 0.1, not the paper's": partial(
+        inversion.DDIMInversion, inversion_start=0.1
+    ),
     "cached": inversion.Cached,
 }
 
@@ -36,7 +39,7 @@ CLAIMS = (
     ),
 )
 
-LEFT, TOP, GAP = 0.55, 0.42, 0.07
+LEFT, TOP, GAP = 0.7, 0.42, 0.07
 """Room at the left and above, and between one time and the next, in inches."""
 
 Latents = Float[Tensor, "items times channels h w"]
@@ -59,6 +62,8 @@ def patterns(path: along.Path) -> Patterns:
 def measures(path: along.Path, found: Patterns) -> dict[str, dict[str, Float[Tensor, " points"]]]:
     """Return the root mean square of each noise, and how far from x0(t) its denoised image is, item by item and time by time.
 
+    Under "amplitude" stands that of x0(t) itself, see `amplitudes`.
+
     Args:
         path: that was asked along.
         found: from `patterns`.
@@ -67,11 +72,25 @@ def measures(path: along.Path, found: Patterns) -> dict[str, dict[str, Float[Ten
     return {
         "deviations": {name: size(kappa).flatten() for name, (kappa, _) in made},
         "relative deviation": {name: error(x0, path.x0).flatten() for name, (_, x0) in made},
+        "amplitude": {"x0(t)": amplitudes(path).flatten()},
     }
+
+
+def amplitudes(path: along.Path) -> Float[Tensor, "items times"]:
+    """Return the root mean square of x0(t), as a share of that of the latents where the path ends.
+
+    Above 1 the denoised image is larger than an image, not an average of images; kappa grows with it.
+
+    Args:
+        path: at gamma_fwd.
+    """
+    return along.root_mean_square(path.x0) / along.root_mean_square(path.samples[:, None])
 
 
 def draw(model: StableDiffusion, path: along.Path, found: Patterns) -> Figure:
     """Draw a column per choice and two rows per time: the first item's noise, its size in the corner, and its image below.
+
+    Beside the image stands the first of `amplitudes`.
 
     Args:
         model: whose VAE decodes.
@@ -95,8 +114,8 @@ def draw(model: StableDiffusion, path: along.Path, found: Patterns) -> Figure:
             picture(axes, image, x, top - 1.485 * side, 0.97 * side)
             style = {"fontsize": 6.5, "va": "top", "bbox": corner, "zorder": 5}
             axes.text(LEFT + column * side + 0.04, top - 0.04, f"{size:.2f}", **style)
-    for top, t in zip(tops, path.times, strict=True):
+    for top, t, amplitude in zip(tops, path.times, amplitudes(path)[0].tolist(), strict=True):
         beside = {"ha": "right", "va": "center", "fontsize": 7}
         axes.text(LEFT - 0.06, top - 0.5 * side, f"t = {t:.2g}\nκ", **beside)
-        axes.text(LEFT - 0.06, top - 1.5 * side, "denoised", **beside)
+        axes.text(LEFT - 0.06, top - 1.5 * side, f"denoised\nx0(t): ×{amplitude:.2f}", **beside)
     return figure

@@ -18,6 +18,7 @@ COSTS = {
     **{f"fixed point, ×{k}": 2.0 * k for k in (1, 2, 5, 10)},
     **{f"descent, ×{k}": 4.0 * k for k in (1, 2, 5, 10)},
     **{f"inversion, n = {n}": 1.1 * n for n in (1, 3, 10)},
+    experiment.BEGUN: 11.0,
 }
 
 
@@ -44,8 +45,9 @@ def made_up(low: str, generator: torch.Generator) -> dict:
 
 def test_claims_hold_for_numbers_as_the_paper_has_them(generator):
     r = made_up("inversion, n = 10", generator) | {"cached": torch.zeros(8, 3)}
+    r[experiment.BEGUN] = r["inversion, n = 10"] / 2
     claims = verdicts(experiment.CLAIMS, experiment.summary(r, COSTS), groups=PROMPTS)
-    assert len(claims) == 8
+    assert len(claims) == 9
     assert {claim.holds for claim in claims} == {True}
 
 
@@ -59,6 +61,7 @@ def test_at_equal_cost_means_the_cost_nearest_to_that_of_inversion(generator):
 def test_claims_fail_where_inversion_is_worst(generator):
     r = made_up("random", generator)
     r["inversion, n = 10"] = 2 + r["fixed"]
+    r[experiment.BEGUN] = 3 + r["fixed"]
     claims = verdicts(experiment.CLAIMS, experiment.summary(r, COSTS), groups=PROMPTS)
     assert {claim.holds for claim in claims} == {False}
     one = experiment.summary({name: each[:1] for name, each in r.items()}, COSTS)
@@ -78,4 +81,4 @@ def test_the_figure_can_be_drawn(count, generator):
     labels = [text.get_text() for text in over_t.get_legend().get_texts()]
     assert labels[0] == "random  (0)"
     assert len(labels) == len(experiment.CHOICES)
-    assert len(against.lines) == 6
+    assert len(against.lines) == 7
