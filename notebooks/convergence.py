@@ -1,0 +1,72 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Convergence: how long is long enough
+#
+# **The question.** The paper compares all methods after 10,000 optimiser steps. After fewer, a comparison may measure
+# how fast a method is, and not where it ends. From which number of steps on do more of them change nothing, for each
+# method? And who is ahead at equal steps, and who at equal cost?
+#
+# ![Quality over steps and over sample-forwards](../paper_figures/full/convergence.png)
+
+# %% tags=["parameters"]
+preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
+model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
+folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+root: str = ""  # folder of all 3D runs; "" is runs/ of the repository
+quality: str = ""  # preset of each run's own settings
+evaluator: str = ""  # that judges the objects; "none" for a model of another world
+num_prompts: int = 0  # 1 to 16; the first is shown
+num_seeds: int = 0  # per prompt, 1 or more
+num_lengths: int = 0  # of the runs, 2 or more: half the preset's steps, and twice as many each time
+seed: int = 0  # the first of each prompt's seeds
+
+# %%
+from sdilib.lab.experiments import convergence as study
+from sdilib.lab.experiments.shared.objects import compared
+from sdilib.lab.notebooks.page import begin
+
+# %%
+sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_lengths": num_lengths}
+sizes |= {"quality": quality, "evaluator": evaluator}
+page = begin("convergence", preset, model=model, folder=folder, seed=seed, **sizes)
+
+# %% [markdown]
+# Each length is a run of its own, since t falls over the whole of it; a run of twice the length is not the shorter one
+# continued. All make one update per target. A band holds the middle half of the runs; a ring marks the length from
+# which on a curve is flat: all that comes after gains at most a tenth of what came before.
+#
+# *Kernel distance* compares 16 views with the true object's renders from other sides in the evaluator's features, 0 where
+# they are alike; *object* and *colour* are shares of the views in which the evaluator sees what was asked for.
+
+# %%
+steps = study.lengths(page.run, page.config["num_lengths"])
+made = compared(page, study.variants(page.run, page.config["num_lengths"]), root=root)
+figure = study.draw(made, steps)
+figure
+
+# %%
+numbers = study.curves(made, steps)
+flat = {method: steps[study.flat_from(each)] for method, each in numbers["distance"].items()}
+record = {"steps": steps, "flat from": flat, "curves": numbers, **made.record}
+page.save(figure, record, study.claims(made, steps), seconds=made.seconds)
+
+# %% [markdown]
+# The claims say which curves are flat at the last length. Where one is not, a comparison at that length is about speed, and
+# a figure that makes it should say so.
+#
+# ## Try
+#
+# - `num_lengths=5`: does anything change after that?
+# - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

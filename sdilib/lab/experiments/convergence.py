@@ -1,0 +1,173 @@
+"""Convergence in 3D: how many optimiser steps each method needs, and how many sample-forwards.
+
+t falls over the length of a run, so each length is a run of its own. Each makes one update per target; those of the
+preset's own length are runs of figure 8.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib.lab.claims import Claim, Within
+from sdilib.lab.experiments.shared import drawing
+from sdilib.lab.experiments.shared.objects import Comparison, nearer
+from sdilib.lab.presets import SDS_TIMES
+
+__all__ = ["METHODS", "claims", "curves", "draw", "flat_from", "lengths", "variants"]
+
+_SDS = SDS_TIMES | {"rule": "sds"}
+
+METHODS: dict[str, dict[str, Any]] = {
+    "SDS, γ = 7.5": _SDS | {"guidance_scale": 7.5},
+    "SDS, γ = 100": _SDS | {"guidance_scale": 100.0},
+    "random κ, t annealed": {"kappa": "random"},
+    "SDI": {},
+    "ISM": {"rule": "ism"},
+}
+"""What each changes of SDI's settings."""
+
+HUES = dict(zip(METHODS, ("#762a83", "#b2182b", "#b08bc0", "#1b7837", "#e08214"), strict=True))
+
+OURS, RIVAL = "SDI", "random κ, t annealed"
+
+MEASURES = "kernel distance", "object", "colour"
+"""Over steps and over sample-forwards; without an evaluator "distance" alone."""
+
+TENTH = 0.1
+"""A curve is flat where all that comes after gains at most this share of what came before."""
+
+
+def lengths(settings: Mapping[str, Any], count: int) -> list[int]:
+    """Return the numbers of steps: half the preset's, and twice as many each time.
+
+    Args:
+        settings: those of SDI.
+        count: how many.
+    """
+    shortest = max(1, int(settings["steps"]) // 2)
+    return [shortest * 2**k for k in range(count)]
+
+
+def _name(method: str, steps: int) -> str:
+    return f"{method}, {steps} steps"
+
+
+def variants(settings: Mapping[str, Any], count: int) -> dict[str, dict[str, Any]]:
+    """Return what each method at each length changes of SDI's settings.
+
+    Args:
+        settings: those of SDI.
+        count: of lengths.
+    """
+    return {
+        _name(method, steps): changes | {"steps": steps, "updates": 1}
+        for method, changes in METHODS.items()
+        for steps in lengths(settings, count)
+    }
+
+
+Curves = dict[str, dict[str, Float[Tensor, "runs lengths"]]]
+
+
+def curves(made: Comparison, steps: Sequence[int]) -> Curves:
+    """Return by measure, then method, a number for each run and length.
+
+    Args:
+        made: the runs of `variants`.
+        steps: their lengths.
+    """
+    return {
+        measure: {
+            method: torch.stack([of[_name(method, n)] for n in steps], 1) for method in METHODS
+        }
+        for measure, of in made.numbers.items()
+    }
+
+
+def flat_from(distance: Float[Tensor, "runs lengths"]) -> int:
+    """Return the number of the length from which on a curve is flat: see `TENTH`.
+
+    Args:
+        distance: less is better.
+
+    Examples:
+        >>> flat_from(torch.tensor([[9.0, 4.0, 3.2, 3.1]]))
+        2
+    """
+    mean = distance.mean(0)
+    gained = mean[0] - mean.cummin(0).values
+    left = gained[-1] - gained
+    return int(torch.nonzero(left <= TENTH * gained).flatten()[0]) if gained[-1] > 0 else 0
+
+
+def claims(made: Comparison, steps: Sequence[int]) -> list[Claim]:
+    """Check what the curves say: which are flat at the end, and who is ahead at equal steps and at equal cost.
+
+    Args:
+        made: the runs of `variants`.
+        steps: their lengths, two at least.
+    """
+    found, last = curves(made, steps), steps[-1]
+    distance, spent = found["distance"], found["sample-forwards"]
+    gain = "gain of the last doubling, less a tenth of all before"
+    left = {
+        method: (each[:, -2] - each[:, -1]) - TENTH * (each[:, 0] - each[:, -2])
+        for method, each in distance.items()
+    }
+    flat = [
+        Within(f"{method} is flat at {last} steps ({{by}})", gain, method, at_most=0.0)
+        for method in METHODS
+    ]
+    # At the length whose cost is nearest to that of SDI's shortest run.
+    nearest = (spent[RIVAL].mean(0) - spent[OURS].mean(0)[0]).abs().argmin()
+    cheap = steps[int(nearest)]
+    ahead = [
+        nearer(f"SDI is ahead of {other} after {last} steps", _name(OURS, last), _name(other, last))
+        for other in METHODS
+        if other != OURS
+    ]
+    equal = nearer(
+        f"SDI at {steps[0]} steps is ahead of {RIVAL} at {cheap}, about its cost",
+        _name(OURS, steps[0]),
+        _name(RIVAL, cheap),
+    )
+    return made.check([*flat, *ahead, equal], {gain: left})
+
+
+def draw(made: Comparison, steps: Sequence[int]) -> drawing.Figure:
+    """Draw the first object at every length, and quality over optimiser steps and over sample-forwards.
+
+    A ring marks from where on a curve is flat.
+
+    Args:
+        made: the runs of `variants`.
+        steps: their lengths.
+    """
+    found = curves(made, steps)
+    sides = max(1, drawing.MOST_COLUMNS // len(steps))
+    views = list(range(1, 16, 16 // sides))[:sides]
+    rows = {
+        method: torch.cat([made.looked[_name(method, n)][0].images[views] for n in steps])
+        for method in METHODS
+    }
+    columns = [f"{n} steps" if k == 0 else "" for n in steps for k in range(sides)]
+    figure, below = drawing.images_above(rows, columns, drawing.PANELS, drawing.PANELS)
+    measures = [name for name in MEASURES if name in found] or ["distance"]
+    spent = {name: each.mean(0).tolist() for name, each in found["sample-forwards"].items()}
+    taken = dict.fromkeys(METHODS, tuple(map(float, steps)))
+    places = {"optimiser steps": taken, "sample-forwards": spent}
+    for part, (over, at) in zip(below, places.items(), strict=True):
+        line = drawing.panels(part, len(measures), drawing.PANELS)
+        for axes, measure in zip(line, measures, strict=True):
+            for method, values in found[measure].items():
+                drawing.draw_mean(axes, at[method], values, HUES[method], marker=".", label=method)
+                place = flat_from(found["distance"][method])
+                mark = at[method][place], float(values[:, place].mean())
+                axes.plot(*mark, "o", color=HUES[method], markersize=7, fillstyle="none")
+            axes.set_xscale("log")
+            drawing.finish(axes, measure, over)
+        line[0].legend(**drawing.SMALL)
+    return figure
