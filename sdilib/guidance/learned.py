@@ -26,9 +26,7 @@ POSE = 16
 _log = logging.getLogger(__name__)
 
 _HIDDEN = 64
-_SCALE = (
-    2.0**10
-)  # of the loss, so that gradients do not vanish in half precision; exact in any other
+_SCALE = 2.0**10  # of the loss: gradients do not vanish in half precision, and any other is exact
 
 
 @runtime_checkable

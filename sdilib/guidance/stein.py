@@ -75,6 +75,8 @@ class SteinDreamer(WeightedRule):
 
     def _refit(self, bins: Tensor, variates: list[Tensor], eps: Tensor) -> None:
         rows = torch.stack([*variates, eps], 1).flatten(2).double()
+        if not bool(rows.isfinite().all()):
+            return  # the step is skipped, and no later one may suffer from it
         products = (rows @ rows.transpose(1, 2) / rows.shape[2]).cpu()
         count = len(variates)
         for place in bins.unique().tolist():

@@ -124,3 +124,17 @@ def test_ddpms_noise_keeps_the_marginals_of_a_gaussian(generator):
     )
     # One standard error is 0.7 %; 240 steps err by 2.5 %, half as many by 3.5 %, without noise by 0.3 %.
     assert abs(float(clean.std()) / 0.5 - 1) < 0.05
+
+
+def test_each_step_but_the_last_adds_ddpms_noise(scripted, rows, generator):
+    # Where no noise is found, the clean image is the scaled x_t and what the first of two steps added.
+    denoiser = scripted(lambda x_t, t, condition: torch.zeros_like(x_t))
+    x_t = torch.randn(1, 4, 2, 2, dtype=torch.float64, generator=generator)
+    denoise, t = GuidedDenoiser(denoiser, rows(1), 1.0), torch.tensor([0.8], dtype=torch.float64)
+    draw, same = generator_at(0, 0, "x"), generator_at(0, 0, "x")
+    clean, _ = denoise_back(x_t, denoise, t=t, num_steps=[2], eta=0.5, generator=draw)
+    noise = torch.randn(x_t.shape, dtype=torch.float64, generator=same)
+    before, after = (float(SCHEDULE.alpha_cumprod(time)) for time in (0.8, 0.4))
+    posterior = (1 - after) / (1 - before) * (1 - before / after)  # DDPM, 2006.11239, eq. 7
+    added = 0.5 * posterior**0.5 * noise / after**0.5
+    torch.testing.assert_close(clean, x_t / before**0.5 + added)

@@ -247,6 +247,15 @@ def test_a_file_may_put_off_its_annotations(own, oracle):
     assert rule_settings(str(own))["share"] == 0.5
 
 
+@pytest.mark.parametrize("kind", [Text2D, Text3D])
+@pytest.mark.parametrize("name", RULES)
+def test_no_rule_of_the_library_calls_a_setting_as_the_run_does(name, kind):
+    assert kind("a red mug", rule=name).rule_settings.items() >= rule_settings(name).items() - {
+        ("entropy", 0.0),
+        ("tau_max", 0.0),
+    }  # which are the paper's in 3D
+
+
 @pytest.mark.parametrize(("kind", "name"), [(Text2D, "seed"), (Text3D, "size")])
 def test_a_rule_that_calls_its_setting_as_the_run_does_is_refused(kind, name, own):
     # Side by side in one table of settings, one would hide the other.

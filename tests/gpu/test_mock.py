@@ -12,6 +12,7 @@ import torch
 from torch.utils import cpp_extension
 
 import sdilib
+from sdilib.guidance.named import RULES
 
 HERE = Path(__file__).parent / "mock"
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
@@ -53,12 +54,12 @@ def test_the_model_is_there_in_half_precision(found):
 
 
 def test_no_run_breaks_down(found):
-    assert len(found["runs"]) == 3
+    assert len(found["runs"]) == 6
     assert set(found["runs"].values()) == {""}
 
 
 def test_images_come_back_to_the_cpu(found):
-    assert len(found["images"]) == 6
+    assert len(found["images"]) == 3 + len(RULES)
     assert set(found["images"].values()) == {"cpu"}
 
 

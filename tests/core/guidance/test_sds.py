@@ -1,5 +1,7 @@
 """SDS and the rules that differ from it in noise and weights, each against its own formula."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -77,6 +79,18 @@ def test_nfsds_terms_item_by_item(reader, x0, view, drawn):
     update = NFSD(reader, 7.5, avoided_prompt="1 2")(x0, t, view, same())
     torch.testing.assert_close(update.gradient, (1 - alpha) * (domain + 7.5 * (e_y - e_none)))
     assert update.num_forwards == 3 * 3
+
+
+@pytest.mark.parametrize("rule", [NFSD, CSD])
+def test_a_negative_prompt_is_not_taken_for_one_of_perp_negs(rule, reader, x0, times, view):
+    negatives = (reader.embed(["0"] * 3).conditional,)
+    prompt = replace(view.prompt, negatives=negatives, negative_weights=(0.0,))  # without effect
+    plain, other = (
+        rule(reader, 7.5, avoided_prompt="1 2")(x0, times, View(each, done=0.5), same())
+        for each in (view.prompt, prompt)
+    )
+    torch.testing.assert_close(other.gradient, plain.gradient)
+    assert other.num_forwards == plain.num_forwards + 3
 
 
 def test_nfsd_without_a_negative_prompt_is_csd_above_its_threshold(oracle, x0, view):

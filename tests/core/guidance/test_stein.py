@@ -97,3 +97,11 @@ def test_a_flat_depth_has_no_variate(oracle, x0, times, view):
     flat = replace(view, depth=torch.ones(3, 8, 8))
     one = SteinDreamer(oracle, 7.5)(x0, times, flat, same())
     assert bool(one.gradient.isfinite().all())
+
+
+def test_a_prediction_that_is_not_finite_leaves_the_coefficients(oracle, x0, times, view):
+    rule = SteinDreamer(oracle, 7.5)
+    rule(x0, times, view, same())
+    before = rule.state_dict()["moments"]
+    rule(x0 * float("inf"), times, view, same(1))
+    assert torch.equal(rule.state_dict()["moments"], before)

@@ -114,7 +114,8 @@ def main(root: str) -> None:
     Args:
         root: folder for runs.
     """
-    from sdilib.guidance import ISM, SDI, SDS
+    from sdilib.guidance import SDI
+    from sdilib.guidance.named import RULES, make_rule
     from sdilib.inversion import FixedPoint, GradientDescent
     from sdilib.lab.claims import Less
     from sdilib.lab.experiments import fig05_overview
@@ -145,18 +146,20 @@ def main(root: str) -> None:
             "kappa": "gradient descent",
         },
     }
+    # Those that look at the camera or the depth.
+    uninverted = {name: value for name, value in small.items() if name != "num_inversion_steps"}
+    runs = {name: small | changed for name, changed in of_runs.items()}
+    runs |= {name: uninverted | {"rule": name} for name in ("esd", "steindreamer", "cfd")}
     found["runs"] = {
         name: distilled(
-            Text3D.of(prompt="a red mug", **small | changed), root=root, model=model, progress=False
+            Text3D.of(prompt="a red mug", **settings), root=root, model=model, progress=False
         ).diverged
-        for name, changed in of_runs.items()
+        for name, settings in runs.items()
     }
 
     work: Any = (model, ["a red mug"], [0])
     rules: dict[str, Any] = {
-        "SDI": lambda m, eps: SDI(m),
-        "SDS": lambda m, eps: SDS(m, 7.5),
-        "ISM": lambda m, eps: ISM(m),
+        **{name: lambda m, eps, name=name: make_rule(name, m, {}) for name in RULES},
         "fixed point": lambda m, eps: SDI(m, kappa=FixedPoint(2)),
         "gradient descent": lambda m, eps: SDI(m, kappa=GradientDescent(2)),
     }
