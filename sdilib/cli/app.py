@@ -45,6 +45,5 @@ def _app(options: argparse.Namespace) -> int:
         config.Voila.open_browser = not options.no_browser
         config.Voila.tornado_settings = {"headers": _POLICY}
         config.VoilaConfiguration.show_tracebacks = True
-        config.VoilaConfiguration.extension_allowlist = ["@jupyter-widgets/jupyterlab-manager"]
         Voila.launch_instance([str(page)], config=config)
     return 0
