@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 from torch.nn import functional
 
@@ -219,7 +219,7 @@ def chamfer_distance(points: Float[Tensor, "points 3"], others: Float[Tensor, "m
     if not len(points) or not len(others):
         reject("points", 0, "at least one point on each surface")
     a, b = points.cpu().numpy(), others.cpu().numpy()
-    return float(cKDTree(b).query(a)[0].mean() + cKDTree(a).query(b)[0].mean()) / 2
+    return float(KDTree(b).query(a)[0].mean() + KDTree(a).query(b)[0].mean()) / 2
 
 
 def _gaussian(features: Tensor) -> tuple[Tensor, Tensor]:

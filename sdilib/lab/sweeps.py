@@ -155,12 +155,13 @@ def _version() -> str:
 
 @contextmanager
 def _client(workers: int, threads: int, scheduler: str, on_gpu: bool) -> Iterator[Any]:
-    import dask
+    import dask.config as dask_config
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
     if scheduler:
         with Client(scheduler, timeout="10s") as client:
-            for address, theirs in client.run(_version).items():
+            versions: Any = client.run(_version)
+            for address, theirs in versions.items():
                 if theirs != _version():
                     reject("worker", address, f"sdilib {_version()}, not {theirs}")
             yield client
@@ -192,12 +193,11 @@ def _client(workers: int, threads: int, scheduler: str, on_gpu: bool) -> Iterato
         "distributed.nanny.pre-spawn-environ": ours,
     }
     options = here | {"port": 0, "dashboard": False}
+    cluster_of: Any = {"scheduler": {"cls": Scheduler, "options": options}, "silence_logs": 50}
     with (
         _environment_kept(),
-        dask.config.set(own),
-        SpecCluster(
-            scheduler={"cls": Scheduler, "options": options}, workers=nannies, silence_logs=50
-        ) as cluster,
+        dask_config.set(own),
+        SpecCluster(workers=nannies, **cluster_of) as cluster,
         Client(cluster) as client,
     ):
         yield client

@@ -171,7 +171,8 @@ class Scored:
         return decoded.clamp(0, 1).float().cpu()
 
     def _of_objects(self) -> dict[str, dict[str, Any]]:
-        found = defaultdict(dict, {k: dict(v) for k, v in self.objects.numbers.items()})
+        found: dict[str, dict[str, Any]] = defaultdict(dict)
+        found |= {measure: dict(of) for measure, of in self.objects.numbers.items()}
         if "IoU" in found:
             for name, runs in self.runs.items():
                 fields = [getattr(run.scene, "field", None) for run in runs]
