@@ -209,8 +209,9 @@ class Ring:
             reject("fine", fine, "a number of at least 0")
         labels = torch.cartesian_prod(*map(torch.arange, (len(cycles), 24, 4)))
         at = torch.arange(cls.POINTS, dtype=torch.float64) / cls.POINTS
-        waves = torch.tensor(cycles)[labels[:, :1]] * at + labels[:, 1:2] / 24
-        grain = cls.FINE_CYCLES * at + labels[:, 2:] / 4
+        phases = labels[:, 1:].double() / torch.tensor([24, 4])
+        waves = torch.tensor(cycles)[labels[:, :1]] * at + phases[:, :1]
+        grain = cls.FINE_CYCLES * at + phases[:, 1:]
         each = [math.sqrt(2) * torch.cos(2 * math.pi * turns) for turns in (waves, grain)]
         textures = each[0] + fine * each[1]
         windows = textures[:, None, None, : cls.WINDOW].clone()
