@@ -1,6 +1,7 @@
 """A real browser without a network, and the servers that it looks at; skipped where there is no browser."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -64,6 +65,17 @@ def shoot(page) -> Callable[[str], bytes]:
         return page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
     return take
+
+
+@pytest.fixture
+def button(page) -> Callable:
+    """A button in sight, by what is written on it; its name for a reader aloud has its icon's letter in it, too."""
+
+    def find(label: str):
+        written = re.compile(rf"^\s*{re.escape(label)}\s*$")
+        return page.locator("button:visible").filter(has_text=written)
+
+    return find
 
 
 @pytest.fixture(scope="session")

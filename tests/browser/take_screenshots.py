@@ -22,39 +22,39 @@ def keep(page, name: str) -> None:
     small.save(ROOT / "paper_figures" / f"{name}.png", optimize=True)
 
 
-def run(page, rule: str, **settings: int) -> None:
+def run(page, button, rule: str, **settings: int) -> None:
     page.get_by_label("rule", exact=True).select_option(rule)
     for label, value in settings.items():
         box = page.get_by_label(label, exact=True).locator("visible=true")
         box.fill(str(value))
         box.press("Enter")
-    page.get_by_role("button", name="Start", exact=True).click()
+    button("Start").click()
     page.get_by_text("running: ").wait_for()
     page.get_by_text("finished: step").wait_for(timeout=60 * MINUTES)
 
 
-def test_take(serve, page, tmp_path):
+def test_take(serve, page, button, tmp_path):
     words = "-m sdilib app --root runs --no-browser --port {port}"
     port, _ = serve(*words.split(), folder=tmp_path)
     page.set_viewport_size({"width": 1100, "height": 800})
     page.goto(f"http://localhost:{port}/")
-    page.get_by_role("button", name="Start", exact=True).wait_for()
-    run(page, "sds")
-    page.get_by_role("button", name="Keep as A").click()
-    run(page, "sdi")
+    button("Start").wait_for()
+    run(page, button, "sds")
+    button("Keep as A").click()
+    run(page, button, "sdi")
     keep(page, "explorer")
-    page.get_by_role("button", name="Reset").click()
-    page.get_by_role("button", name="3D object").click()
+    button("Reset").click()
+    button("3D object").click()
     for rule in ("sds", "sdi"):
-        run(page, rule, steps=60)
-        page.get_by_role("button", name="Save run").click()
+        run(page, button, rule, steps=60)
+        button("Save run").click()
         page.get_by_text("saved: ").wait_for()
     keep(page, "explorer_3d")
     page.get_by_role("tab", name="Results").click()
     page.get_by_text("2 of 2 runs").wait_for()
     for box in page.locator(".sdi-run input[type=checkbox]").all():
         box.check()
-    page.get_by_role("button", name="Compare", exact=True).click()
+    button("Compare").click()
     page.locator(".sdi-card:not(.sdi-run) img:visible").nth(1).wait_for()
     page.wait_for_timeout(MINUTES / 4)
     keep(page, "results")

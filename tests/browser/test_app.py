@@ -19,10 +19,6 @@ def app(serve, tmp_path_factory):
     return *serve(*words.split(), folder=folder), folder / "runs"
 
 
-def click(page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
-
-
 def enter(page, values: dict[str, int]) -> None:
     for label, value in values.items():
         box = page.get_by_label(label, exact=True).locator("visible=true")
@@ -43,23 +39,23 @@ def until(true) -> None:
         time.sleep(0.1)
 
 
-def test_a_run_is_made_and_looked_at(app, page, shoot):
+def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     port, server, root = app
     page.goto(f"http://localhost:{port}/")
-    page.get_by_role("button", name="Start").wait_for()
+    button("Start").wait_for()
     blank = pictures(page)
 
     # A run goes on, pauses, takes another rule, and goes back.
     page.get_by_label("object", exact=True).select_option("rocket")
     enter(page, SMALL)
-    click(page, "Start")
+    button("Start").click()
     page.get_by_text("finished: step 4 of 4").wait_for()
     until(lambda: not set(blank) & set(pictures(page)))
     first = pictures(page)
     shoot("explorer")
 
     # The code makes the same image.
-    click(page, "Copy as code")
+    button("Copy as code").click()
     names: dict = {}
     exec(page.evaluate("navigator.clipboard.readText()"), names)
     assert png(names["image"], 256) == first[0]
@@ -67,45 +63,45 @@ def test_a_run_is_made_and_looked_at(app, page, shoot):
     # What cannot be cannot be started.
     enter(page, {"steps": 1})
     page.get_by_text("steps=1: expected an integer of at least 2").wait_for()
-    assert page.get_by_role("button", name="Start").is_disabled()
+    assert button("Start").is_disabled()
     enter(page, {"steps": 5000})
 
     # B beside A, from the same seed: paused, and gone on.
-    click(page, "Keep as A")
+    button("Keep as A").click()
     page.get_by_label("γ", exact=True).fill("1")
     page.get_by_label("γ", exact=True).press("Enter")
-    click(page, "Start")
-    click(page, "Pause")
+    button("Start").click()
+    button("Pause").click()
     page.get_by_text("paused: step").wait_for()
-    click(page, "Go on")
+    button("Go on").click()
     page.get_by_text("running: step").wait_for()
-    click(page, "Stop")
+    button("Stop").click()
     page.get_by_text("stopped: step").wait_for()
     page.get_by_text("guidance scale 1.0").first.wait_for()
     until(lambda: len(pictures(page)) == 8)
     assert pictures(page)[0] == first[0] != pictures(page)[4]
     shoot("explorer-a-b")
-    click(page, "Reset")
+    button("Reset").click()
 
     # Back through the run, by the keyboard.
     enter(page, SMALL)
-    click(page, "Start")
+    button("Start").click()
     page.get_by_text("finished: step 4 of 4").wait_for()
     page.wait_for_timeout(500)
     last = pictures(page)
     page.locator(".noUi-handle:visible").first.focus()
     page.keyboard.press("Home")
     until(lambda: pictures(page)[0] != last[0])
-    click(page, "Save run")
+    button("Save run").click()
     page.get_by_text("saved: ").wait_for()
     assert [run["state"] for run in known_runs(root)] == ["done"]
 
     # A 3D object, turned.
-    click(page, "3D object")
+    button("3D object").click()
     page.get_by_label("rule", exact=True).select_option("sds")
     page.get_by_text("more settings").click()
     enter(page, OBJECT)
-    click(page, "Start")
+    button("Start").click()
     page.get_by_text("finished: step 3 of 3").wait_for()
     page.wait_for_timeout(500)
     before = pictures(page)[0]
@@ -114,7 +110,7 @@ def test_a_run_is_made_and_looked_at(app, page, shoot):
     until(lambda: pictures(page)[0] != before)
     page.get_by_text("more settings").click()
     shoot("explorer-3d")
-    click(page, "Save run")
+    button("Save run").click()
     until(lambda: len(known_runs(root)) == 2)
 
     # The results: filtered, side by side, and one deleted.
@@ -122,7 +118,7 @@ def test_a_run_is_made_and_looked_at(app, page, shoot):
     page.get_by_text("2 of 2 runs").wait_for()
     for box in page.locator(".sdi-run input[type=checkbox]").all():
         box.check()
-    click(page, "Compare")
+    button("Compare").click()
     page.get_by_text("residual").or_(page.locator("img:visible")).first.wait_for()
     until(lambda: len(page.locator(".sdi-card:not(.sdi-run) img:visible").all()) == 2)
     shoot("results")
@@ -134,10 +130,10 @@ def test_a_run_is_made_and_looked_at(app, page, shoot):
     shoot("explorer-narrow")
     page.get_by_role("tab", name="Results").click()
     page.locator(".sdi-run input[type=checkbox]").check()
-    click(page, "Delete…")
+    button("Delete…").click()
     page.get_by_text("for good?").wait_for()
     assert len(known_runs(root)) == 2
-    click(page, "Delete")
+    button("Delete").click()
     page.get_by_text("0 of 1 runs").wait_for()
     assert [run["config"]["scene"] for run in known_runs(root)] == ["image"]
 

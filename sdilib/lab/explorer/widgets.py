@@ -154,7 +154,7 @@ class Explorer:
             other.stop()
         _open.add(self)
         self._changed()
-        self._paint(self.session.snapshot)
+        self._paint()
 
     def _arranged(self) -> ipywidgets.Box:
         of_the_run = [self.buttons[n] for n in ("start", "pause", "stop", "reset", "keep")]
@@ -239,7 +239,7 @@ class Explorer:
             timeout: in seconds, for the run.
         """
         snapshot = self.session.wait(timeout=timeout)
-        self._paint(snapshot)
+        self._paint()
         return snapshot
 
     def figure(self) -> Figure:
@@ -319,7 +319,7 @@ class Explorer:
     def _turned(self) -> None:
         azimuth, elevation = (slider.value for slider in self.turn)
         self.session.turn(azimuth, elevation)
-        self._paint(self.session.snapshot)
+        self._paint()
 
     def _heard(self) -> None:
         self._beaten = time.monotonic()
@@ -337,7 +337,7 @@ class Explorer:
             if latest is seen:
                 latest = self.session.wait(seen)
             seen, began = latest, time.monotonic()
-            self._paint(seen)
+            self._paint()
             if self._beaten and began - self._beaten > GONE and seen.state == "running":
                 self._absent = True
                 self.session.pause()
@@ -345,10 +345,12 @@ class Explorer:
 
     def _paint_again(self) -> None:
         self._shown = None
-        self._paint(self.session.snapshot)
+        self._paint()
 
-    def _paint(self, snapshot: Snapshot) -> None:
+    def _paint(self) -> None:
+        """Paint the latest snapshot: whoever comes second paints nothing older than the first."""
         with self._painting:
+            snapshot = self.session.snapshot
             if snapshot is self._shown:
                 return
             self._shown = snapshot

@@ -29,7 +29,7 @@ def explorer(tiny, tmp_path):
     made.controls.named["num_inversion_steps"].value = 2
     yield made
     made.close()
-    assert threads() == []
+    until(lambda: threads() == [])
 
 
 def threads() -> list[str]:
