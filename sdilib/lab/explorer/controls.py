@@ -130,7 +130,7 @@ class Controls(ipywidgets.VBox):
                 if key not in ("prompt", "model", "rule") and type(value) in _PLAIN
             }
         self._rules: dict[str, Any] = {}
-        self._run, self._more = ipywidgets.VBox(), ipywidgets.Accordion(titles=("more settings",))
+        self._run, self._more = ipywidgets.VBox(), ipywidgets.Accordion()
         heads = [ipywidgets.HTML(f"<h4>{t}</h4>") for t in ("what is asked for", "guidance", "run")]
         super().__init__(
             [
@@ -212,6 +212,7 @@ class Controls(ipywidgets.VBox):
         self._run.children = [own[name] for name in main if name in own]
         rest = [control for name, control in own.items() if name not in main]
         self._more.children = [ipywidgets.VBox(rest)] if rest else []
+        self._more.titles = ("more settings",)  # new children have none
         self._more.layout.display = "" if rest else "none"
         if isinstance(self.prompt, WordPicker):
             words = [self.prompt.colour, self.prompt.pattern, self.prompt.name]

@@ -94,9 +94,13 @@ def picture(size: int) -> ipywidgets.Image:
     """Return a picture that is blank at first.
 
     Args:
-        size: width and height, in pixels; 0 is as wide as there is room.
+        size: width and height, in pixels; 0 is as wide as there is room, to 640.
     """
-    wide = {"width": f"{size}px", "height": f"{size}px"} if size else {"width": "100%"}
+    wide = (
+        {"width": f"{size}px", "height": f"{size}px"}
+        if size
+        else {"width": "100%", "max_width": "640px"}
+    )
     return ipywidgets.Image(value=_bytes(_BLANK), format="png", layout={"max_width": "100%"} | wide)
 
 
