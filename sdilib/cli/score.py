@@ -55,26 +55,19 @@ def _score(options: argparse.Namespace) -> int:
     methods, (mine, method) = known_methods(options.methods), my_method(options.rule, given)
     methods[mine] = method
     sizes = {"num_prompts": options.prompts, "num_seeds": options.seeds}
-    checked = False
-    for stage in (stage for stage in _STAGES if stage in options.stages):
+    wanted = [stage for stage in _STAGES if stage in options.stages]
+    for stage in wanted:
         name, out = f"{mine}-{stage}", Path(options.out)
         where = {"root": options.root, "workers": options.workers, "sizes": sizes}
-        bench = None
-        if stage != "ring" or not checked:
-            scene = "image" if stage == "ring" else stage
-            bench = benchmark_at(options.preset, scene, model=options.model, **where)
+        scene = "image" if stage == "ring" else stage
+        bench = benchmark_at(options.preset, scene, model=options.model, **where)
+        if stage == wanted[0]:
             check_rule(options.rule, given, bench.model)
-            checked = True
         scored = None
         if stage == "ring":
             ranking = ring_ranking(methods)
-            if ranking is None:
-                sys.stdout.write("ring: not in this version\n")
-                continue
         else:
-            assert bench is not None
-            own = {name: each.settings(stage) for name, each in methods.items()}
-            scored = bench.compared(own)
+            scored = bench.compared({n: each.settings(stage) for n, each in methods.items()})
             ranking = scored.ranking(f"{stage}, authors' settings, equal optimiser steps")
         write_tables([ranking], out, name)
         write_json(out / f"{name}.json", ranking.record)

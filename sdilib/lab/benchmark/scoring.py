@@ -1,9 +1,7 @@
 """A rule of one's own beside the others: looked at first, then ranked on the ring, on images and on objects."""
 
-import importlib
 from collections import defaultdict
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,10 @@ import torch
 from sdilib.checks import NonFiniteError, reject
 from sdilib.guidance import Update, View
 from sdilib.guidance.named import make_rule, rule_settings
+from sdilib.lab import ring
 from sdilib.lab.benchmark.table import Column, Ranking
 from sdilib.lab.methods import Method
+from sdilib.oracle import Ring
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 
@@ -112,8 +112,8 @@ def _asked(rule: str, settings: Mapping[str, Any], model: StableDiffusion) -> An
         reject("rule", rule, f"one that answers (it raised {type(error).__name__}: {error})")
 
 
-def ring_ranking(methods: Mapping[str, Method]) -> Ranking | None:
-    """Rank methods on the ring, where all is exact; None in a version without it.
+def ring_ranking(methods: Mapping[str, Method]) -> Ranking:
+    """Rank methods on the ring, where all is exact.
 
     Whole steps, as many for each; t as the method has it. A method that needs a network, or diverges there, is left out
     and named.
@@ -121,10 +121,7 @@ def ring_ranking(methods: Mapping[str, Method]) -> Ranking | None:
     Args:
         methods: by name.
     """
-    if find_spec("sdilib.lab.ring") is None:
-        return None
-    rings: Any = importlib.import_module("sdilib.lab.ring")
-    truth = importlib.import_module("sdilib.oracle").Ring.of()
+    truth = Ring.of()
     numbers: dict[str, dict[str, Any]] = defaultdict(dict)
     left_out = []
     for name, method in methods.items():
@@ -133,13 +130,12 @@ def ring_ranking(methods: Mapping[str, Method]) -> Ranking | None:
         times = {k: v for k, v in method.common.items() if k in ("t_schedule", "t_end")}
         try:
             rule = make_rule(method.rule, truth.denoiser, given)
-            how = {"num_rings": _RINGS, "num_steps": _STEPS, **times}
-            made = rings.distilled(truth, rule, **how)
+            made = ring.distilled(truth, rule, num_rings=_RINGS, num_steps=_STEPS, **times)
         except (NonFiniteError, ValueError) as error:
             left_out.append(f"{name} ({error})")
             continue
-        found = rings.measures(truth, made.values)
-        found["modes covered"] = np.full(_RINGS, rings.modes_covered(truth, made.values))
+        found = ring.measures(truth, made.values)
+        found["modes covered"] = np.full(_RINGS, ring.modes_covered(truth, made.values))
         found["sample-forwards"] = np.full(_RINGS, made.num_forwards)
         for measure, values in found.items():
             numbers[measure][name] = np.asarray(values)

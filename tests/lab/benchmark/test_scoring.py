@@ -88,7 +88,6 @@ def test_a_rules_own_name_stands_in_the_table(rule):
 
 
 def test_methods_are_ranked_on_the_ring():
-    pytest.importorskip("sdilib.lab.ring")
     ranking = ring_ranking({name: METHODS[name] for name in ("SDS", "SDI")})
     assert set(ranking.cells) <= {"SDS", "SDI"}
     assert "SDI" in ranking.cells
