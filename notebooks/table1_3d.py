@@ -30,8 +30,6 @@ quality: str = ""  # preset of each run's own settings
 num_prompts: int = 0  # 1 to 16, or the paper's 43 by preset gpu
 num_seeds: int = 0  # of each prompt
 search: str = ""  # "yes" or "no": whether settings are searched, too
-workers: int = 1  # processes that make runs
-seed: int = 0  # the first of each prompt's seeds
 
 # %%
 from sdilib.lab.benchmark.comparing import Benchmark
@@ -39,7 +37,7 @@ from sdilib.lab.benchmark.table import PAPERS_TABLE, write_tables
 from sdilib.lab.methods import known_methods
 from sdilib.lab.notebooks.page import begin
 
-where = {"model": model, "folder": folder, "seed": seed, "quality": quality}
+where = {"model": model, "folder": folder, "quality": quality}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "search": search}
 judged = {"encoder": encoder, "evaluator": evaluator, "methods": methods, "budgets": budgets}
 page = begin("table1_3d", preset, **where, **sizes, **judged)
@@ -51,7 +49,7 @@ page = begin("table1_3d", preset, **where, **sizes, **judged)
 # not in the table.
 
 # %%
-bench = Benchmark.of(page, "nerf", root=root, workers=workers)
+bench = Benchmark.of(page, "nerf", root=root)
 results = bench.results(
     known_methods(page.config["methods"]),
     budgets=page.config["budgets"],
@@ -75,4 +73,3 @@ page.save(figure, results.record, results.claims(), seconds=results.seconds)
 #
 # - `sdilib score my_rule.py`: your own rule's row, on the same prompts and seeds.
 # - `encoder="openai/clip-vit-base-patch32"`: the paper's encoder, and CLIP-IQA's columns with it.
-# - `workers=2`: runs by two processes; the numbers stay the same.

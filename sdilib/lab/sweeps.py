@@ -171,7 +171,10 @@ def _client(workers: int, threads: int, scheduler: str, on_gpu: bool) -> Iterato
         reject("workers", workers, f"at most {len(devices)}, one for each GPU")
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
     ours = {name: str(count) for name, count in limits.items()}
-    here = {"host": "127.0.0.1"}
+    here = {
+        "host": "127.0.0.1",
+        "dashboard_address": "127.0.0.1:0",
+    }  # any free port, of this machine only
     nannies = {
         k: {
             "cls": Nanny,
