@@ -19,8 +19,8 @@
 # fresh random one. SDI (Algorithm 2) puts a better $\kappa$ in that place and lets t fall from 1,
 # as DDIM does.
 #
-# Below, both algorithms as this library runs them: the source of the two rules, read from their
-# files when the figure is made. What differs stands on a tinted ground.
+# Below, both algorithms as this library runs them: the direction of the two rules, ε − κ, whose
+# source is read from their files when the figure is made. What differs stands on a tinted ground.
 #
 # ![Algorithms 1 and 2 from the code](../paper_figures/full/figa12_algorithms.png)
 
@@ -42,12 +42,13 @@ given = {"model": model, "folder": folder, "seed": seed, "num_prompts": num_prom
 page = begin("figA12_algorithms", preset, **given)
 
 # %% [markdown]
-# The rest of each algorithm is one loop, `distill`, that both share: render, ask the rule at some
-# t, step the optimiser along its gradient. Of the two it knows only how t runs. `renoise` is no
+# The rest of each algorithm is shared: `WeightedRule` multiplies the direction by w(t), and one loop,
+# `distill`, renders, asks the rule at some t, and steps the optimiser along its gradient. Of the two
+# it knows only how t runs. `renoise` is no
 # part of Algorithm 2: it switches to the published code's variant.
 
 # %%
-rows = experiment.aligned(experiment.body(SDS.__call__), experiment.body(SDI.__call__))
+rows = experiment.aligned(experiment.body(SDS.direction), experiment.body(SDI.direction))
 figure = experiment.draw(rows)
 figure
 
@@ -66,6 +67,6 @@ page.save(figure, {"lines": lines, **numbers}, verdicts(experiment.CLAIMS, numbe
 #
 # ## Try
 #
-# - `experiment.aligned(experiment.body(SDI.__call__), experiment.body(ISM.__call__))`: what separates SDI from ISM.
+# - `experiment.aligned(experiment.body(SDI.direction), experiment.body(ISM.direction))`: what separates SDI from ISM.
 # - `experiment.measures(page.model, page.prompts, guidance_scale=100.0)`: at DreamFusion's γ.
 # - `model="<folder or hub id>"`: the same on Stable Diffusion.

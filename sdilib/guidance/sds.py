@@ -53,9 +53,10 @@ class SDS(WeightedRule):
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps - noise; see `WeightedRule`."""
+        denoise = self.guided(view)
         noise = normal(x0, generator)
-        x_t = self.denoiser.schedule.add_noise(x0, noise, t)
-        return Direction(noise, self.guided(view)(x_t, t))
+        x_t = denoise.schedule.add_noise(x0, noise, t)
+        return Direction(noise, denoise(x_t, t))
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,8 +36,8 @@ def test_a_body_is_the_source_without_signature_and_docstring():
 
 def test_the_rules_bodies_are_those_of_their_source():
     for rule in (SDS, SDI):
-        node = ast.parse(textwrap.dedent(inspect.getsource(rule.__call__))).body[0]
-        shown = ast.parse("def f():\n" + textwrap.indent("\n".join(body(rule.__call__)), "    "))
+        node = ast.parse(textwrap.dedent(inspect.getsource(rule.direction))).body[0]
+        shown = ast.parse("def f():\n" + textwrap.indent("\n".join(body(rule.direction)), "    "))
         assert [ast.dump(s) for s in shown.body[0].body] == [ast.dump(s) for s in node.body[1:]]
 
 
@@ -52,7 +52,7 @@ def test_aligned_lines_stand_at_one_height_and_none_is_lost():
         ("d", "d", True),
         (None, "e", False),
     ]
-    sources = body(SDS.__call__), body(SDI.__call__)
+    sources = body(SDS.direction), body(SDI.direction)
     rows = aligned(*sources)
     for side, source in enumerate(sources):
         assert [row[side] for row in rows if row[side] is not None] == source
@@ -61,7 +61,7 @@ def test_aligned_lines_stand_at_one_height_and_none_is_lost():
 
 
 def test_the_figure_holds_every_word_of_both_sources():
-    sources = body(SDS.__call__), body(SDI.__call__)
+    sources = body(SDS.direction), body(SDI.direction)
     figure = draw(aligned(*sources), (("one", "first"), ("two", "second")))
     (axes,) = figure.axes
     code = [text for text in axes.texts if text.get_family() == ["monospace"]]
