@@ -85,6 +85,9 @@ test: $(READY) ## run the tests, a process per core (ARGS="tests/core -n 0 ...")
 soak: $(READY) ## try all the faults of which the tests try a sample, for hours (SOAK=0.1 ARGS="-k killed")
 	SDILIB_SOAK=$(or $(SOAK),1) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto tests/faults $(ARGS)
 
+test-browser: $(READY) ## run the tests that look at pages in the system's Chromium (ARGS="...")
+	SDILIB_BROWSER=1 $(PYTHON) -m pytest -n 0 tests/browser $(ARGS)
+
 lint: $(READY) ## check style, types and layers
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -101,7 +104,7 @@ app: $(READY) ## open the explorer and the results in the browser, on this machi
 	$(PYTHON) -m sdilib app $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
 screenshots: $(READY) ## take README's pictures of the explorer and the results again
-	$(PYTHON) -m pytest -n 0 -q tests/browser/take_screenshots.py
+	SDILIB_BROWSER=1 $(PYTHON) -m pytest -n 0 -q tests/browser/take_screenshots.py
 
 train: $(READY) ## train a model of the world (ARGS="vae ...", then ARGS="unet ...", or ARGS="evaluator ...")
 	$(PYTHON) -m sdilib train $(ARGS)
@@ -125,5 +128,5 @@ table1: $(READY) ## make the paper's Table 1, in 2D and in 3D (PRESET=... MODEL=
 clean: ## remove build/ and the figures that git ignores; .venv stays
 	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
 
-.PHONY: help env figures active made gallery check-figures test soak lint notebooks lab app screenshots train table1 model-card bench bench-memory gpu-check clean FORCE
+.PHONY: help env figures active made gallery check-figures test test-browser soak lint notebooks lab app screenshots train table1 model-card bench bench-memory gpu-check clean FORCE
 .DEFAULT_GOAL := help

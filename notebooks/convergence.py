@@ -17,8 +17,6 @@
 # **The question.** The paper compares all methods after 10,000 optimiser steps. After fewer, a comparison may measure
 # how fast a method is, and not where it ends. From which number of steps on do more of them change nothing, for each
 # method? And who is ahead at equal steps, and who at equal cost?
-#
-# ![Quality over steps and over sample-forwards](../paper_figures/full/convergence.png)
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""

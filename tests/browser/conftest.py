@@ -1,4 +1,4 @@
-"""A real browser without a network, and the servers that it looks at; skipped where there is no browser."""
+"""A real browser without a network, and the servers that it looks at; skipped unless asked for, and where there is no browser."""
 
 import os
 import re
@@ -28,6 +28,8 @@ _ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator:
+    if not os.environ.get("SDILIB_BROWSER"):
+        pytest.skip("minutes long: make test-browser")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:

@@ -44,6 +44,7 @@ def another(name, value):
         "view_embeddings": "blended",
         "perp_neg_by": "azimuth",
         "precision": "float16",
+        "latents": "free",
     }
     if isinstance(value, str):
         return texts[name]
