@@ -104,8 +104,11 @@ def guidance_profile(
         spreads.append(variance.flatten(1).mean(1).sqrt() / data)
     inverse = GuidedDenoiser(denoiser, prompt.without_negatives(), inversion_guidance_scale)
     deviations = _deviations(x0, inverse, times)
-    each = (torch.stack(of, 1).cpu() for of in (strengths, spreads, deviations))
-    return GuidanceProfile(tuple(times), *each, denoiser.num_forwards - before)
+    strength, spread, deviation = (
+        torch.stack(of, 1).cpu() for of in (strengths, spreads, deviations)
+    )
+    spent = denoiser.num_forwards - before
+    return GuidanceProfile(tuple(times), strength, spread, deviation, spent)
 
 
 def _deviations(x0: Tensor, denoise: GuidedDenoiser, times: list[float]) -> list[Tensor]:

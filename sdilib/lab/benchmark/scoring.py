@@ -134,7 +134,7 @@ def ring_ranking(methods: Mapping[str, Method]) -> Ranking:
         except (NonFiniteError, ValueError) as error:
             left_out.append(f"{name} ({error})")
             continue
-        found = ring.measures(truth, made.values)
+        found: dict[str, Any] = dict(ring.measures(truth, made.values))
         found["modes covered"] = np.full(_RINGS, ring.modes_covered(truth, made.values))
         found["sample-forwards"] = np.full(_RINGS, made.num_forwards)
         for measure, values in found.items():

@@ -371,5 +371,5 @@ def draw_both_ways(made: Made, prompts: Sequence[str], numbers: images.Measures)
     rows, columns = images.firsts(made, prompts)
     kinds = {"DDIM": "DDIM", "random κ": "fixed"}
     measured = {n: numbers[n] for n in (BORDER, images.CLOSENESS, images.DETAIL) if n in numbers}
-    hue = lambda name: drawing.colour_of(kinds.get(name.partition(",")[0], name))  # noqa: E731
+    hue = lambda name: drawing.colour_of(kinds.get(str(name).partition(",")[0]) or str(name))  # noqa: E731
     return drawing.images_and_items(rows, columns, measured, colour=hue)

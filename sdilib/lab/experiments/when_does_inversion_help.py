@@ -118,14 +118,16 @@ def measured(
     for model, (ring, error) in MODELS.items():
         for name, method in methods(num_steps).items():
             denoiser = Erring(ring.denoiser, error) if error else ring.denoiser
-            run = {"num_rings": num_rings, "num_steps": num_steps, "seed": seed} | dict(method.run)
+            run: dict[str, Any] = {"num_rings": num_rings, "num_steps": num_steps, "seed": seed}
+            run |= method.run
             try:
                 found = distilled(ring, method.make(denoiser), denoiser=denoiser, **run)
             except (ValueError, NonFiniteError) as reason:
                 numbers["left out"][f"{name}, {model}"] = str(reason)
                 continue
             runs[model][name] = found
-            each = measures(ring, found.values) | {"deviation of κ": found.deviations}
+            each: dict[str, Any] = dict(measures(ring, found.values))
+            each["deviation of κ"] = found.deviations
             each["modes"] = modes_covered(ring, found.values)
             each["sample-forwards"] = found.num_forwards
             for measure, values in each.items():
@@ -150,7 +152,8 @@ def swept(
         num_steps: of a run of whole steps.
         seed: the first one.
     """
-    rows, counted = methods(num_steps), {"num_rings": num_rings, "seed": seed}
+    rows = methods(num_steps)
+    counted: dict[str, Any] = {"num_rings": num_rings, "seed": seed}
 
     def distance(name: str, model: str, gamma: float, size: float) -> Tensor:
         ring, _ = MODELS[model]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import FigureBase
+from matplotlib.figure import FigureBase, SubFigure
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -135,7 +135,7 @@ def finish(axes: Axes, title: str, x: str = "", **label: Any) -> None:
     quiet(axes)
 
 
-def stacked(*heights: float) -> tuple[Figure, list[FigureBase]]:
+def stacked(*heights: float) -> tuple[Figure, list[SubFigure]]:
     """Return a figure of full width, and its parts of some heights, one below the other.
 
     Args:
@@ -290,7 +290,7 @@ def images_above(
     columns: Sequence[str],
     *heights: float,
     titles: float = TITLES,
-) -> tuple[Figure, list[FigureBase]]:
+) -> tuple[Figure, list[SubFigure]]:
     """Draw rows of images, and return the figure and its empty parts below them.
 
     Args:
