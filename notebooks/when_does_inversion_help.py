@@ -17,8 +17,6 @@
 # **The question.** SDI finds by inversion the noise that SDS draws. Is that the better noise for *any* model, or
 # for networks such as Stable Diffusion only? Here the models are exact and the truth is known, so that each
 # difference between two numbers has one cause.
-#
-# ![Every rule on exact models](../paper_figures/full/when_does_inversion_help.png)
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
