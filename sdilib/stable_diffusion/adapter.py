@@ -61,15 +61,17 @@ class LoRA:
         own.class_embedding = pose  # which the UNet adds to that of the time
         self.learned: dict[str, nn.Parameter] = {}
         draw = generator(0, 0, "adapter")
-        for name, value in own.named_parameters():
+        for name, value in list(own.named_parameters()):
             if "lora_" not in name and not name.startswith("class_embedding."):
                 continue
-            value.data = value.data.to(dtype)
+            begun = value.detach().to(dtype)
             if "lora_A" in name or name == "class_embedding.0.weight":
                 std = 1 / rank if "lora_A" in name else POSE**-0.5
                 numbers = torch.randn(value.shape, generator=draw, dtype=torch.float64)
-                value.data.copy_((std * numbers).to(value))
-            self.learned[name] = value.requires_grad_()
+                begun = (std * numbers).to(begun)
+            module, _, last_name = name.rpartition(".")
+            self.learned[name] = nn.Parameter(begun)
+            setattr(own.get_submodule(module), last_name, self.learned[name])
 
     def __call__(
         self,
