@@ -21,7 +21,9 @@ def add_sweep(command: Command) -> None:
         "sweep", _sweep, "make the runs of a table, by as many processes as are wanted"
     )
     add = parser.add_argument
-    add("file", help=".toml or .csv: methods, prompts, seeds and settings; see sdilib/lab/sweeps.md")
+    add(
+        "file", help=".toml or .csv: methods, prompts, seeds and settings; see sdilib/lab/sweeps.md"
+    )
     add(
         "--workers",
         type=integer,
