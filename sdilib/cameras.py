@@ -20,6 +20,7 @@ __all__ = [
     "FRONT_DEGREES",
     "LIMITS",
     "OVERHEAD_DEGREES",
+    "POSE",
     "VIEWS",
     "Camera",
     "Rays",
@@ -34,6 +35,9 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "fov_degrees": (0.0, 120.0, True),
 }
 """Of cameras: the lowest and highest value, and whether the lowest itself is excluded."""
+
+POSE = 16
+"""Numbers of a pose, as a network is told of it: the camera's matrix, by rows."""
 
 VIEWS = ("front", "side", "back", "overhead")
 """The words for views, which are appended to a prompt as in DreamFusion (2209.14988)."""

@@ -13,15 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sdilib.cameras import Camera
+from sdilib.cameras import POSE, Camera
 from sdilib.denoiser import Condition, Denoiser
 from sdilib.seeds import generator as generator_at
 from sdilib.storage import load_optimizer_tensors, optimizer_tensors, under
 
-__all__ = ["POSE", "Adapter", "Learner", "Residual", "poses"]
-
-POSE = 16
-"""Numbers of a pose: the camera's matrix, by rows."""
+__all__ = ["Adapter", "Learner", "Residual", "poses"]
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from sdilib.checks import in_range
 from sdilib.guidance.base import (
@@ -80,7 +79,42 @@ class SJC(SDS):
 
 
 @dataclass(frozen=True, eq=False)
-class NFSD(WeightedRule):
+class _Avoiding(WeightedRule):
+    """What NFSD and CSD share: a prompt of their own that they keep away from."""
+
+    NEGATIVE: ClassVar[str]
+
+    avoided_prompt: str = AUTO
+    weight: str = field(default="1-alpha", kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check the settings; see the class."""
+        super().__post_init__()
+        _ = self.negative
+
+    @property
+    def negative(self) -> str:
+        """The negative prompt as a text; "" is none."""
+        return own_words(self.denoiser, "avoided_prompt", self.avoided_prompt, self.NEGATIVE)
+
+    def with_negative(self, x_t: Latents, t: Times, view: View) -> tuple[Predictions, Latents]:
+        """Return the predictions, and e_neg: e_∅ where there is no negative prompt.
+
+        Args:
+            x_t: noisy latents.
+            t: one time per item.
+            view: whose prompt is meant.
+        """
+        if not self.negative:
+            e = self.predict(x_t, t, view)
+            return e, e.unconditional
+        words = embedded(self.denoiser, "avoided_prompt", [self.negative] * len(x_t))
+        e = self.predict(x_t, t, view, words)
+        return e, e.others[0]
+
+
+@dataclass(frozen=True, eq=False)
+class NFSD(_Avoiding):
     """Noise-free score distillation: w(t) (delta_D + gamma (e_y - e_∅)); no noise is subtracted.
 
     delta_D stands for the part of e_∅ that leads to the data: e_∅ itself at t < 0.2, where little noise is left in
@@ -107,31 +141,23 @@ class NFSD(WeightedRule):
         "low-resolution, gloomy"
     )
 
-    weight: str = field(default="1-alpha", kw_only=True)
-    avoided_prompt: str = AUTO
     threshold: float = 0.2
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
         super().__post_init__()
         in_range("threshold", self.threshold, 0, 1)
-        _ = self.negative
-
-    @property
-    def negative(self) -> str:
-        """The negative prompt as a text; "" is none."""
-        return own_words(self.denoiser, "avoided_prompt", self.avoided_prompt, self.NEGATIVE)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return delta_D + gamma (e_y - e_∅); see `WeightedRule`."""
         noise = normal(x0, generator)
-        e, e_neg = _with_negative(self, self.denoiser.schedule.add_noise(x0, noise, t), t, view)
+        e, e_neg = self.with_negative(self.denoiser.schedule.add_noise(x0, noise, t), t, view)
         low = spread((t < self.threshold).double(), x0)
         return Direction(noise, e.guided, e.guidance + e.unconditional - (1 - low) * e_neg)
 
 
 @dataclass(frozen=True, eq=False)
-class CSD(WeightedRule):
+class CSD(_Avoiding):
     """Classifier score distillation: w(t) gamma (e_y - e_∅), the guidance alone.
 
     With a negative prompt the subtracted prediction moves towards e_neg: e_∅ + share (e_neg - e_∅), the share growing in
@@ -159,8 +185,6 @@ class CSD(WeightedRule):
     NEGATIVE: ClassVar[str] = "oversaturated color, ugly, tiling, low quality, noisy"
 
     guidance_scale: float = 1.0
-    weight: str = field(default="1-alpha", kw_only=True)
-    avoided_prompt: str = AUTO
     negative_share: float = 1.0
     normalise: bool = False
 
@@ -168,17 +192,11 @@ class CSD(WeightedRule):
         """Check the settings; see the class."""
         super().__post_init__()
         in_range("negative_share", self.negative_share, 0, 1)
-        _ = self.negative
-
-    @property
-    def negative(self) -> str:
-        """The negative prompt as a text; "" is none."""
-        return own_words(self.denoiser, "avoided_prompt", self.avoided_prompt, self.NEGATIVE)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return gamma (e_y - e_∅ - share (e_neg - e_∅)); see `WeightedRule`."""
         noise = normal(x0, generator)
-        e, e_neg = _with_negative(self, self.denoiser.schedule.add_noise(x0, noise, t), t, view)
+        e, e_neg = self.with_negative(self.denoiser.schedule.add_noise(x0, noise, t), t, view)
         share = self.negative_share * min(1.0, 2 * view.done)
         along = e.guidance - self.guidance_scale * share * (e_neg - e.unconditional)
         if self.normalise:
@@ -228,15 +246,3 @@ class StableSD(SDS):
         leaves, seeks = (spread(at.double(), x0) for at in (t > self.low, t <= self.high))
         along = leaves * (e.guided - e.conditional) + seeks * (e.conditional - noise)
         return Direction(noise, e.guided, along)
-
-
-def _with_negative(
-    rule: NFSD | CSD, x_t: Tensor, t: Tensor, view: View
-) -> tuple[Predictions, Tensor]:
-    """The rule's predictions, and e_neg: e_∅ where there is no negative prompt."""
-    if not rule.negative:
-        e = rule.predict(x_t, t, view)
-        return e, e.unconditional
-    words = embedded(rule.denoiser, "avoided_prompt", [rule.negative] * len(x_t))
-    e = rule.predict(x_t, t, view, words)
-    return e, e.others[0]

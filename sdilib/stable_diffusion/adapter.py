@@ -9,12 +9,12 @@ from jaxtyping import Float
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
+from sdilib.cameras import POSE
 from sdilib.schedule import NoiseSchedule
 from sdilib.seeds import generator
 
-__all__ = ["POSE", "LoRA"]
+__all__ = ["LoRA"]
 
-POSE = 16
 _LAYERS = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
