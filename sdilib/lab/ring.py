@@ -184,7 +184,7 @@ def distilled(
     scene = Windows(0.1 * normal(blank, [generator(each, 0, "start") for each in seeds]))
     seen_by = VIEWS * Ring.WINDOW / Ring.POINTS
     optimizer = torch.optim.SGD(list(scene.parameters()), lr=step_size / seen_by)
-    view, deviations = View(ring.prompt(ASKED, num_rings * VIEWS)), []
+    prompt, deviations, skipped = ring.prompt(ASKED, num_rings * VIEWS), [], 0
     for step in range(num_steps):
         turns = Ring.POINTS // Ring.STRIDE
         turned = torch.randint(turns, (1,), generator=generator(0, step, "turn"))
@@ -192,7 +192,11 @@ def distilled(
         clocks = [generator(each, step, "time") for each in seeds]
         t = times.at(step, num_steps, generator=clocks, batch=num_rings).repeat_interleave(VIEWS)
         draws = [generator(each, step, "guidance", k) for each in seeds for k in range(VIEWS)]
-        made = distill_step(scene, rule, view, t, draws, step=step, optimizer=optimizer)
+        view = View(prompt, done=step / num_steps)
+        made = distill_step(
+            scene, rule, view, t, draws, step=step, skipped=skipped, optimizer=optimizer
+        )
+        skipped = made.skipped
         deviations.append(made.update.kappa.reshape(num_rings, -1).std(1))
     spent = (counted.num_forwards - before) / num_rings
     return Distilled(scene.values.detach(), torch.stack(deviations).mean(0), spent)

@@ -92,3 +92,10 @@ def test_an_erring_denoiser_adds_one_fixed_error_of_its_size(generator):
     assert erring.num_forwards == 1600
     with pytest.raises(ValueError, match=r"^size=2.0: expected a number in \[0, 1\]"):
         Erring(exact, 2.0)
+
+
+def test_a_rule_is_told_how_much_of_the_run_is_done():
+    seen, sds = [], SDS(RING.denoiser, 7.5)
+    spy = lambda x0, t, view, draws: (seen.append(view.done), sds(x0, t, view, draws))[1]  # noqa: E731
+    distilled(RING, spy, num_rings=1, num_steps=4)
+    assert seen == [0, 0.25, 0.5, 0.75]
