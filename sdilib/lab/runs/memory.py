@@ -90,7 +90,8 @@ def run_bytes(config: Text3D, model: StableDiffusion, rays_per_patch: int) -> in
     )
     pixels = config.cameras * config.size**2
     layers = _LAYERS[config.through]
-    if config.image_weight and config.through == "encoder":  # a decoding, while the encoder's graph is kept
+    if config.image_weight and config.through == "encoder":
+        # A decoding, while the encoder's graph is kept.
         layers += _LAYERS["decoder"]
     codec = pixels * model.codec_width * layers
     behind = _BEHIND * rays if config.background == "environment" else 0
@@ -139,7 +140,8 @@ def reset_peak(device: torch.device) -> None:
         return
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:  # another system, or one that does not let us: then it is the process's from its start
+    except OSError:
+        # Another system, or one that does not let us: then it is the process's from its start.
         return
 
 
