@@ -6,7 +6,10 @@ import signal
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test reaches for the network
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import numba
 import pytest
 import torch
 from torch import Tensor
@@ -20,7 +23,9 @@ from sdilib.stable_diffusion.loading import random_pipeline
 
 # A shell's background jobs ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-torch.set_num_threads(1)  # the same bits on every machine, and no contention between workers
+# The same bits on every machine and in every order of tests, and no contention between workers.
+torch.set_num_threads(1)
+numba.set_num_threads(1)
 
 
 class ScriptedDenoiser:
@@ -116,3 +121,29 @@ def tiny64() -> StableDiffusion:
 @pytest.fixture(scope="session")
 def two(tiny: StableDiffusion) -> PromptEmbeddings:
     return tiny.embed(["a red mug", "a blue rocket"])
+
+
+@pytest.fixture
+def stopped(tiny: StableDiffusion, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Makes a run that fails after some steps, and returns its folder with its two checkpoints."""
+    from sdilib.lab.runs import address, distilled, making  # the core's tests need none of it
+
+    def stopped(root: Path, config: Any, *, steps: int = 4) -> Path:
+        record, made = making._record, []
+
+        def failing(step):
+            made.append(step)
+            if len(made) > steps:
+                raise RuntimeError("stopped")
+            return record(step)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(making, "_record", failing)
+            with pytest.raises(RuntimeError, match="stopped"):
+                distilled(config, root=root, model=tiny, save_seconds=0.0, progress=False)
+        folder = root / address(config, tiny.identity)
+        names = {path.name for path in folder.iterdir()}
+        assert {"checkpoint.safetensors", "checkpoint.before.safetensors"} <= names
+        return folder
+
+    return stopped

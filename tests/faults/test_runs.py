@@ -17,7 +17,7 @@ import torch
 
 import sdilib
 from sdilib import storage
-from sdilib.lab.runs import address, distilled, making
+from sdilib.lab.runs import address, distilled
 from sdilib.lab.runs.folders import settings_of
 from sdilib.storage import load_tensors
 from sdilib.text_to_3d import Text3D
@@ -153,29 +153,12 @@ def test_a_disk_that_is_full_at_any_write_costs_nothing(
         assert same(whole.folder, distilled(config, root=root, model=tiny, progress=False).folder)
 
 
-def stopped(config, root: Path, tiny, monkeypatch) -> Path:
-    """The folder of a run that failed after five steps, with its two checkpoints."""
-    record, made = making._record, []
-
-    def failing(step):
-        made.append(step)
-        if len(made) > 5:
-            raise RuntimeError("stopped")
-        return record(step)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(making, "_record", failing)
-        with pytest.raises(RuntimeError, match="stopped"):
-            distilled(config, root=root, model=tiny, save_seconds=0.0, progress=False)
-    return root / address(config, tiny.identity)
-
-
 @BOTH
 def test_a_checkpoint_with_any_bytes_changed_gives_way_to_the_one_before(
-    config, tmp_path, tiny, monkeypatch, sample
+    config, tmp_path, tiny, stopped, sample
 ):
     whole = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
-    folder = stopped(config, tmp_path / "run", tiny, monkeypatch)
+    folder = stopped(tmp_path / "run", config, steps=5)
     kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     content = kept[folder / FILES[0]]
     places = np.unique(np.linspace(0, len(content) - 8, 240).astype(int)).tolist()

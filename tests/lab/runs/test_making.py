@@ -20,11 +20,11 @@ import sdilib
 from sdilib.cameras import Camera
 from sdilib.guidance import SDS
 from sdilib.lab.exports import png_bytes
+from sdilib.lab.images import distilled_images
 from sdilib.lab.runs import address, checkpoints, distilled, known_runs, making
 from sdilib.lab.runs.folders import settings_of
 from sdilib.storage import load_tensors, save_tensors
 from sdilib.text_to_3d import Text3D
-from sdilib.lab.images import distilled_images
 from sdilib.text_to_image import Text2D
 
 SMALL = Text3D(
@@ -209,38 +209,19 @@ def test_a_run_that_diverges_stores_the_reason_and_is_not_repeated(tmp_path, tin
 CHECKPOINT, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 
 
-def stopped(root, tiny, monkeypatch, config=SMALL):
-    """A run's folder with two checkpoints of four steps, as a failure on the way leaves it."""
-    record, made = making._record, []
-
-    def failing(step):
-        made.append(step)
-        if len(made) > 4:
-            raise RuntimeError("stopped")
-        return record(step)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(making, "_record", failing)
-        with pytest.raises(RuntimeError, match="stopped"):
-            distilled(config, root=root, model=tiny, save_seconds=0.0, progress=False)
-    folder = root / address(config, tiny.hash)
-    assert {CHECKPOINT, BEFORE} <= {path.name for path in folder.iterdir()}
-    return folder
-
-
 @pytest.mark.parametrize("rule", ["esd", "steindreamer", "cfd"])
-def test_what_a_rule_keeps_is_in_the_checkpoint(rule, tmp_path, tiny, monkeypatch):
+def test_what_a_rule_keeps_is_in_the_checkpoint(rule, tmp_path, tiny, stopped):
     settings = {"adapter_rate": 0.01, "order": "before"} if rule == "esd" else {}
     config = replace(SMALL, rule=rule, rule_settings=settings)
     whole = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
-    stopped(tmp_path / "resumed", tiny, monkeypatch, config)
+    stopped(tmp_path / "resumed", config)
     resumed = distilled(config, root=tmp_path / "resumed", model=tiny, progress=False)
     assert same(whole.folder, resumed.folder)
     assert resumed.log == whole.log
 
 
 def test_what_a_step_draws_or_sees_by_its_number_is_the_same_in_a_resumed_run(
-    tmp_path, tiny, monkeypatch
+    tmp_path, tiny, stopped
 ):
     config = replace(
         SMALL,
@@ -255,7 +236,7 @@ def test_what_a_step_draws_or_sees_by_its_number_is_the_same_in_a_resumed_run(
         background="random",
     )
     whole = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
-    stopped(tmp_path / "resumed", tiny, monkeypatch, config)
+    stopped(tmp_path / "resumed", config)
     resumed = distilled(config, root=tmp_path / "resumed", model=tiny, progress=False)
     assert same(whole.folder, resumed.folder)
     assert resumed.log == whole.log
@@ -306,7 +287,7 @@ class Breaking:
     ("end", "skipped"), [(0.5, [0, 0, 1, 2, 0, 0, 0, 0]), (0.0, [0, 0, 1, 2, 3, 4])]
 )
 def test_steps_that_are_not_finite_are_logged_and_a_resumed_run_counts_on(
-    tmp_path, tiny, monkeypatch, end, skipped
+    tmp_path, tiny, monkeypatch, end, skipped, stopped
 ):
     monkeypatch.chdir(tmp_path)
     Path("breaking.py").write_text(BREAKING)
@@ -315,7 +296,7 @@ def test_steps_that_are_not_finite_are_logged_and_a_resumed_run_counts_on(
     assert [record["skipped"] for record in whole.log] == skipped
     assert ["residual" in record for record in whole.log] == [not count for count in skipped]
     assert bool(whole.diverged) == (end == 0)
-    stopped(tmp_path / "resumed", tiny, monkeypatch, config)  # after the first of them
+    stopped(tmp_path / "resumed", config)  # after the first of them
     resumed = distilled(config, root=tmp_path / "resumed", model=tiny, progress=False)
     assert (resumed.log, resumed.diverged) == (whole.log, whole.diverged)
     assert whole.diverged or same(whole.folder, resumed.folder)
@@ -333,12 +314,14 @@ def test_steps_that_are_not_finite_are_logged_and_a_resumed_run_counts_on(
     ],
     ids=str,
 )
-def test_an_image_by_any_rule_is_the_same_if_it_is_resumed(tmp_path, tiny, monkeypatch, changed):
+def test_an_image_by_any_rule_is_the_same_if_it_is_resumed(
+    tmp_path, tiny, monkeypatch, changed, stopped
+):
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text(RULE)
     config = replace(IMAGE, **changed)
     whole = distilled(config, root=tmp_path / "whole", model=tiny, progress=False)
-    stopped(tmp_path / "resumed", tiny, monkeypatch, config)
+    stopped(tmp_path / "resumed", config)
     resumed = distilled(config, root=tmp_path / "resumed", model=tiny, progress=False)
     assert same(whole.folder, resumed.folder)
     assert resumed.log == whole.log
@@ -346,11 +329,9 @@ def test_an_image_by_any_rule_is_the_same_if_it_is_resumed(tmp_path, tiny, monke
     assert resumed.folder.name == whole.folder.name
 
 
-def test_two_broken_checkpoints_are_said_and_the_run_starts_again(
-    tmp_path, tiny, monkeypatch, caplog
-):
+def test_two_broken_checkpoints_are_said_and_the_run_starts_again(tmp_path, tiny, stopped, caplog):
     whole = distilled(SMALL, root=tmp_path / "whole", model=tiny, progress=False)
-    folder = stopped(tmp_path / "broken", tiny, monkeypatch)
+    folder = stopped(tmp_path / "broken", SMALL)
     for name in (CHECKPOINT, BEFORE):
         (folder / name).write_bytes(b"not a checkpoint")
     again = distilled(SMALL, root=tmp_path / "broken", model=tiny, progress=False)
@@ -376,8 +357,8 @@ def contents(folder):
         lambda state: [state.pop(key) for key in list(state) if key.startswith("optimizer.")],
     ],
 )
-def test_a_checkpoint_of_other_settings_is_refused_and_kept(tmp_path, tiny, monkeypatch, change):
-    folder = stopped(tmp_path, tiny, monkeypatch)
+def test_a_checkpoint_of_other_settings_is_refused_and_kept(tmp_path, tiny, stopped, change):
+    folder = stopped(tmp_path, SMALL)
     state = load_tensors(folder / CHECKPOINT)
     change(state)
     save_tensors(folder / CHECKPOINT, state)
@@ -428,8 +409,8 @@ def test_a_full_disk_before_the_first_checkpoint_promises_none(tmp_path, tiny, m
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_log_that_finds_the_disk_full_is_one_sentence(tmp_path, tiny, monkeypatch):
-    folder, opened = stopped(tmp_path, tiny, monkeypatch), Path.open
+def test_a_log_that_finds_the_disk_full_is_one_sentence(tmp_path, tiny, monkeypatch, stopped):
+    folder, opened = stopped(tmp_path, SMALL), Path.open
 
     def redirected(path, mode="r", **settings):
         return opened(Path("/dev/full") if mode == "a" else path, mode, **settings)
@@ -458,8 +439,10 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, tiny, monkeyp
         distilled(SMALL, root=tmp_path / "other", model=tiny, progress=False)
 
 
-def test_the_last_preview_is_of_the_last_step_also_in_a_resumed_run(tmp_path, tiny, monkeypatch):
-    folder = stopped(tmp_path, tiny, monkeypatch)
+def test_the_last_preview_is_of_the_last_step_also_in_a_resumed_run(
+    tmp_path, tiny, monkeypatch, stopped
+):
+    folder = stopped(tmp_path, SMALL)
     (folder / "preview.png").write_bytes(b"of an early step")
     seen = []
 
