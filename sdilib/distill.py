@@ -17,7 +17,7 @@ from torch.nn import functional
 from sdilib.cameras import Camera
 from sdilib.checks import NonFiniteError, one_of, positive_int, reject
 from sdilib.denoiser import PromptEmbeddings, not_finite, require_finite
-from sdilib.guidance import Rule, Update, View
+from sdilib.guidance.base import Rule, Update, View, checked
 from sdilib.scenes import Rendering, Scene
 from sdilib.schedule import TimeSchedule
 from sdilib.seeds import Generators, generator
@@ -200,11 +200,8 @@ def distill_step(
     x0 = heads[0].detach() if decoder is None else decoder.encode(image).detach()
     x0 = x0.clone()  # a latent scene's own parameters change in place
     shown = image if scene.space == "pixels" else None
-    update = rule(x0, t, replace(view, image=shown, depth=seen.depth), generators)
-    if not isinstance(update, Update):
-        name = getattr(rule, "__qualname__", type(rule).__name__)
-        returned = f"{name}, which returned {type(update).__name__}"
-        reject("rule", returned, "one that returns an Update")
+    looked = replace(view, image=shown, depth=seen.depth)
+    update = checked(rule(x0, t, looked, generators), rule)
     between = codec if scene.space == "pixels" else None
     pulls = _pulls(update, image, between, through, image_weight)
     gradients = [pull.gradient for pull in pulls]

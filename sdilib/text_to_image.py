@@ -21,7 +21,7 @@ from torch import Tensor
 from sdilib.checks import in_range, one_of, positive_int, text
 from sdilib.denoiser import PromptEmbeddings
 from sdilib.distill import Codec, Step, distill
-from sdilib.guidance import Rule, StatefulRule, Update, View
+from sdilib.guidance.base import Rule, StatefulRule, Update, View, checked
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
 from sdilib.inversion import Cached
 from sdilib.scenes import ImageScene
@@ -74,9 +74,7 @@ class Encoded:
         """Return the rule's update, its gradient counted from x0; see `Rule`."""
         with torch.no_grad():
             seen = self.codec.encode(self.codec.decode(x0).clamp(0, 1))
-        update = self.rule(seen, t, view, generator)
-        if not isinstance(update, Update):
-            return update  # which `distill` refuses by name
+        update = checked(self.rule(seen, t, view, generator), self.rule)
         return replace(update, gradient=x0 - update.target)
 
     def state_dict(self) -> dict[str, Tensor]:

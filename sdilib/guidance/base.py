@@ -30,6 +30,7 @@ __all__ = [
     "Update",
     "View",
     "WeightedRule",
+    "checked",
     "embedded",
     "own_words",
 ]
@@ -147,6 +148,23 @@ class Rule(Protocol):
             generator: for what is drawn; one for all, or one per item.
         """
         ...
+
+
+def checked(update: object, rule: object) -> Update:
+    """Return what a rule returned.
+
+    Args:
+        update: what it returned.
+        rule: that is named if it is no Update.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(update, Update):
+        return update
+    name = getattr(rule, "__qualname__", type(rule).__name__)
+    returned = f"{name}, which returned {type(update).__name__}"
+    reject("rule", returned, "one that returns an Update")
 
 
 @runtime_checkable
