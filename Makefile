@@ -6,6 +6,7 @@ FIG    ?=
 THREADS ?=
 AGAIN  ?=
 TORCH_ARGS ?=
+EXAMPLES ?= sdilib/examples
 SYSTEM_PYTHON ?= python3
 
 .DELETE_ON_ERROR:
@@ -103,8 +104,17 @@ lab: $(READY) ## open the notebooks in JupyterLab, on this machine only (ARGS="-
 app: $(READY) ## open the explorer and the results in the browser, on this machine only (MODEL=... ARGS="--port ... --no-browser")
 	$(PYTHON) -m sdilib app $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
-screenshots: $(READY) ## take README's pictures of the explorer and the results again
-	SDILIB_BROWSER=1 $(PYTHON) -m pytest -n 0 -q tests/browser/take_screenshots.py
+screenshots: $(READY) ## take README's pictures of the explorer and the results again (ARGS="-k explorer")
+	SDILIB_BROWSER=1 $(PYTHON) -m pytest -n 0 -q tests/browser/take_screenshots.py $(ARGS)
+
+# They are looked at, not gone on with: their scenes stay here, their pictures, logs and meshes go along.
+examples: $(READY) ## make the three finished runs that the results show at first (ARGS="--model ...")
+	rm -rf $(EXAMPLES)
+	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a red spotted mushroom" --rule sdi $(ARGS)
+	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a red spotted mushroom" --rule sds $(ARGS)
+	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a blue rocket" --scene image $(ARGS)
+	$(PYTHON) -m sdilib runs export --root $(EXAMPLES) sdi-a-red sds-a-red --resolution 48
+	cd $(EXAMPLES) && rm -f */.lock */scene.safetensors */mesh.glb */mesh.obj */mesh.ply */turntable.mp4
 
 train: $(READY) ## train a model of the world (ARGS="vae ...", then ARGS="unet ...", or ARGS="evaluator ...")
 	$(PYTHON) -m sdilib train $(ARGS)
@@ -128,5 +138,5 @@ table1: $(READY) ## make the paper's Table 1, in 2D and in 3D (PRESET=... MODEL=
 clean: ## remove build/ and the figures that git ignores; .venv stays
 	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
 
-.PHONY: help env figures active made gallery check-figures test test-browser soak lint notebooks lab app screenshots train table1 model-card bench bench-memory gpu-check clean FORCE
+.PHONY: help env figures active made gallery check-figures test test-browser soak lint notebooks lab app screenshots examples train table1 model-card bench bench-memory gpu-check clean FORCE
 .DEFAULT_GOAL := help

@@ -158,7 +158,7 @@ def test_a_3d_run_is_made_found_listed_exported_and_removed(rule, tmp_path, caps
     assert f"{folder.name}  done  2/2 steps" in listed
     assert "\n1 run, " in listed
     assert main(["runs", "export", folder.name]) == 0
-    for name in ("turntable.mp4", "mesh.glb", "mesh.obj", "mesh.ply"):
+    for name in ("turntable.mp4", "mesh.glb", "mesh.obj", "mesh.ply", "mesh.html"):
         assert (folder / name).stat().st_size > 0
     capsys.readouterr()
     assert main(["runs", "show", folder.name[:-4]]) == 0

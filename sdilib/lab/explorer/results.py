@@ -12,7 +12,6 @@ from typing import Any
 import ipywidgets
 from PIL import Image, ImageSequence
 
-from sdilib.cameras import Camera
 from sdilib.checks import reject
 from sdilib.lab.explorer.curves import HUES, run_curves
 from sdilib.lab.explorer.parts import (
@@ -25,18 +24,18 @@ from sdilib.lab.explorer.parts import (
     row,
     said,
 )
-from sdilib.lab.exports import nerf_mesh, png_bytes
-from sdilib.lab.mesh_page import mesh_frame, mesh_page
+from sdilib.lab.exports import nerf_mesh
+from sdilib.lab.mesh_page import mesh_frame
 from sdilib.lab.runs import Finished, config_of, known_runs, remove, runs_folder
-from sdilib.lab.runs.exporting import export, pictures
+from sdilib.lab.runs.exporting import MESH_PAGE, export, pictures, write_mesh_page
 from sdilib.lab.runs.folders import LOG, SCENE, read_log
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.storage import atomic_write, load_tensors
+from sdilib.storage import load_tensors
 
 __all__ = ["EXAMPLES", "Results"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-"""Finished runs that come with the package, so that the first opening is not empty; they cannot be deleted."""
+"""Finished runs that come with the package, so that the first opening is not empty, by `make examples`; they stay as they are."""
 
 PAGE = 24
 """Runs in sight at first, and with each click on "more"."""
@@ -76,13 +75,6 @@ def _reopened(run: Run) -> tuple[Finished[Any], StableDiffusion]:
         reject("model", config.model, "the weights that the run was made with, to decode its image")
     built.restore(load_tensors(folder / SCENE))
     return Finished(folder, built.config, built.scene, "", 0.0, 0, ()), model
-
-
-def _mesh_page(run: Finished[Any]) -> Path:
-    """Write the mesh of a run as a page of its own."""
-    poster = png_bytes(run.scene.views(Camera.around([22.5])).image)
-    page = mesh_page(nerf_mesh(run.scene.field), title=run.config.prompt, poster=poster)
-    return atomic_write(run.folder / "mesh.html", page)
 
 
 class _Tile(ipywidgets.VBox):
@@ -227,7 +219,10 @@ class Results:
         self._try(f"looking for the surface of {run['name']} …", lambda: self._show_mesh(run))
 
     def _show_mesh(self, run: Run) -> None:
-        path = _mesh_page(_reopened(run)[0])
+        path = run["folder"] / MESH_PAGE
+        if not path.exists():
+            made, _ = _reopened(run)
+            write_mesh_page(made, nerf_mesh(made.scene.field))
         self._solid.value = mesh_frame(path.read_text(encoding="utf-8"))
         self.status.value = said(f"{run['config']['prompt']}, also saved as {path}")
 
@@ -241,8 +236,9 @@ class Results:
         done = all(run["state"] == "done" and not run["older"] for run in runs) and bool(runs)
         self.compare_button.disabled = not 1 <= len(runs) <= MOST
         self.mesh_button.disabled = not (done and in_3d == [True])
-        self.export_button.disabled = not done
-        self.delete_button.disabled = not runs or any(run["example"] for run in runs)
+        shipped = any(run["example"] for run in runs)
+        self.export_button.disabled = not done or shipped
+        self.delete_button.disabled = not runs or shipped
         self._sure.children = ()
 
     def _film(self, run: Run) -> list[Image.Image]:
@@ -292,11 +288,7 @@ class Results:
             self._try(told, lambda run=run: self._export_one(run))
 
     def _export_one(self, run: Run) -> None:
-        made, model = _reopened(run)
-        written = list(export(made, model))
-        if run["config"]["scene"] == "nerf":
-            written.append(_mesh_page(made))
-        names = ", ".join(path.name for path in written)
+        names = ", ".join(path.name for path in export(*_reopened(run)))
         self.status.value = said(f"written to {run['folder']}: {names}")
 
     def _ask(self, question: str, yes: str, act: Callable[[], None]) -> None:

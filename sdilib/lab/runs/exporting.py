@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from sdilib.cameras import Camera
 from sdilib.lab.exports import (
     MESH_KINDS,
     nerf_mesh,
@@ -15,12 +16,17 @@ from sdilib.lab.exports import (
     write_mesh,
     write_strip,
 )
+from sdilib.lab.mesh_page import mesh_page
 from sdilib.lab.runs.making import Finished
+from sdilib.lab.world.mesh import Mesh
 from sdilib.scenes import ImageScene
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import atomic_write
 
-__all__ = ["export", "pictures"]
+__all__ = ["MESH_PAGE", "export", "pictures", "write_mesh_page"]
+
+MESH_PAGE = "mesh.html"
+"""The surface of a run in 3D, in its folder: a page that turns by the mouse."""
 
 
 def pictures(run: Finished[Any], model: StableDiffusion) -> Iterator[Path]:
@@ -57,6 +63,19 @@ def export(
         surface = nerf_mesh(field, **mesh or {})
         for kind in MESH_KINDS:
             yield write_mesh(surface, run.folder / f"mesh.{kind}")
+        yield write_mesh_page(run, surface)
+
+
+def write_mesh_page(run: Finished[Any], surface: Mesh) -> Path:
+    """Write the surface of a run in 3D as a page of its own, with a picture for browsers that cannot turn it.
+
+    Args:
+        run: whose scene is a field.
+        surface: of the field.
+    """
+    poster = png_bytes(run.scene.views(Camera.around([22.5])).image)
+    page = mesh_page(surface, title=run.config.prompt, poster=poster)
+    return atomic_write(run.folder / MESH_PAGE, page)
 
 
 @torch.no_grad()

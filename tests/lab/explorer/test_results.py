@@ -140,13 +140,25 @@ def test_a_run_is_deleted_once_that_is_confirmed(shown, root):
     assert len(known_runs(root)) == len(shown.tiles) == 3
 
 
-def test_examples_cannot_be_deleted(root, monkeypatch):
+def test_examples_are_small_and_of_this_version():
+    known = known_runs(results.EXAMPLES)
+    assert all(run["state"] == "done" and not run["older"] for run in known)
+    assert sum(run["bytes"] for run in known) <= 3 * 2**20
+
+
+def test_examples_are_looked_at_without_their_scenes_and_stay_as_they_are(root, monkeypatch):
     monkeypatch.setattr(results, "EXAMPLES", root)
     shown = Results(str(root / "none"))
     assert all(tile.run["example"] for tile in shown.tiles)
-    choose(shown, "image 0")
+    choose(shown, "nerf 0")
+    (run,) = shown.chosen
+    (run["folder"] / "scene.safetensors").unlink()
+    (run["folder"] / "mesh.html").write_text("<p>turns</p>")
     assert shown.delete_button.disabled
-    assert not shown.compare_button.disabled
+    assert shown.export_button.disabled
+    shown.compare_button.click()
+    shown.mesh_button.click()
+    assert "turns" in shown._solid.value
     shown.view.close()
 
 
