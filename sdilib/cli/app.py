@@ -1,6 +1,7 @@
 """`sdilib app`: the explorer and the results as a page in the browser, on this machine alone, by Voila."""
 
 import argparse
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,9 @@ __all__ = ["add_app"]
 _OURS = "'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws://localhost:* ws://127.0.0.1:*"
 _POLICY = {"Content-Security-Policy": f"default-src {_OURS}"}
 """Lets a page ask this machine only: the style sheets that Voila would fetch from elsewhere it has on board as well."""
+
+_FORGOTTEN = 3600
+"""Seconds after which a kernel goes whose page went without a word, as a browser does that is killed."""
 
 
 def add_app(command: Command) -> None:
@@ -43,7 +47,10 @@ def _app(options: argparse.Namespace) -> int:
         config = Config()
         config.Voila.ip, config.Voila.port = "localhost", options.port
         config.Voila.open_browser = not options.no_browser
-        config.Voila.tornado_settings = {"headers": _POLICY}
+        # Voila ends the kernel of a page that closes only if the page has this cookie, and never sets it.
+        cookie = {"Set-Cookie": f"_xsrf={secrets.token_hex()}; Path=/; SameSite=Strict"}
+        config.Voila.tornado_settings = {"headers": _POLICY | cookie}
+        config.MappingKernelManager.cull_idle_timeout = _FORGOTTEN
         config.VoilaConfiguration.show_tracebacks = True
         Voila.launch_instance([str(page)], config=config)
     return 0

@@ -11,12 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "build" / "screenshots"
-LIMIT = 240_000
+LIMIT = 900_000
 """Milliseconds until something that does not appear is called a failure: of a busy machine, two cores."""
+
+_HEIGHT = "Math.max(...[...document.querySelectorAll('*')].map(each => each.scrollHeight))"
+"""Of everything, in pixels: Voila scrolls an element of the page rather than the page."""
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ARGUMENTS = [
@@ -42,7 +46,7 @@ def chromium() -> Iterator:
 
 @pytest.fixture
 def page(chromium) -> Iterator:
-    """A page of 1280 px; in the end nothing has left this machine, and nothing was missing."""
+    """A page of 1280 px, kept as last.png; in the end nothing has left this machine, and nothing was missing."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(LIMIT)
@@ -52,6 +56,8 @@ def page(chromium) -> Iterator:
     page.on("response", lambda got: got.status >= 400 and wrong.append((got.status, got.url)))
     page.on("pageerror", lambda error: wrong.append(error))
     yield page
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / "last.png")
     context.close()
     local = ("http://localhost:", "http://127.0.0.1:", "data:", "blob:", "file:", "about:")
     assert [url for url in answered if not url.startswith(local)] == []
@@ -60,11 +66,15 @@ def page(chromium) -> Iterator:
 
 @pytest.fixture
 def shoot(page) -> Callable[[str], bytes]:
-    """Keep a screenshot, for people to look at; returns it."""
+    """Keep a screenshot, for people to look at; returns it. The window grows meanwhile to what is in it."""
 
     def take(name: str) -> bytes:
         SHOTS.mkdir(parents=True, exist_ok=True)
-        return page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+        window = page.viewport_size
+        page.set_viewport_size(window | {"height": page.evaluate(_HEIGHT)})
+        shot = page.screenshot(path=SHOTS / f"{name}.png")
+        page.set_viewport_size(window)
+        return shot
 
     return take
 
@@ -81,33 +91,49 @@ def button(page) -> Callable:
 
 
 @pytest.fixture(scope="session")
-def serve() -> Iterator[Callable[..., tuple[int, subprocess.Popen]]]:
-    """Start a server on a free port; all end with the session."""
+def serve() -> Iterator[Callable[..., tuple[int, psutil.Process]]]:
+    """Start a server by `make`, on a free port; all end with the session, and leave nothing behind."""
     running = []
 
-    def start(*words: str, folder: Path) -> tuple[int, subprocess.Popen]:
+    def start(target: str, words: str, *, folder: Path) -> tuple[int, psutil.Process]:
         with socket.socket() as free:
             free.bind(("localhost", 0))
             port = free.getsockname()[1]
         # Its home is another: whatever a person has set up for Jupyter counts for nothing.
-        ours = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOME": str(folder)}
-        command = [sys.executable, *(word.format(port=port) for word in words)]
-        with (folder / "server.log").open("w") as log:
-            server = subprocess.Popen(
-                command, cwd=folder, env=os.environ | ours, stdout=log, stderr=log
+        home = folder.with_name(f"{folder.name}-home")
+        home.mkdir(exist_ok=True)
+        ours = {"PYTHONPATH": str(ROOT), "HOME": str(home), "VIRTUAL_ENV": sys.prefix}
+        ours["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        arguments = f"ARGS=--no-browser --port {port} {words}"
+        command = ["make", "-f", str(ROOT / "Makefile"), target, "THREADS=1", arguments]
+        with (home / "server.log").open("w") as log:
+            server = psutil.Popen(
+                command,
+                cwd=folder,
+                env=os.environ | ours,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         running.append(server)
         deadline = time.monotonic() + LIMIT / 1000
         while True:
             with socket.socket() as tried:
                 if tried.connect_ex(("localhost", port)) == 0:
-                    return port, server
-            assert server.poll() is None, (folder / "server.log").read_text()
+                    break
+            assert server.poll() is None, (home / "server.log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.2)
+        every = [each.net_connections() for each in server.children(recursive=True)]
+        heard = {each.laddr.ip for sockets in every for each in sockets if not each.raddr}
+        assert {"127.0.0.1"} <= heard <= {"127.0.0.1", "::1"}
+        return port, server
 
     yield start
     for server in running:
-        server.send_signal(signal.SIGINT)
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
+        every = [server, *server.children(recursive=True)]
+        for ending in (signal.SIGINT, signal.SIGTERM):  # to all, as Ctrl-C in a terminal
+            os.killpg(server.pid, ending)
+        _, left = psutil.wait_procs(every, LIMIT / 1000)
+        assert left == []

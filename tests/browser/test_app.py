@@ -2,7 +2,6 @@
 
 import time
 
-import psutil
 import pytest
 
 from sdilib.lab.explorer.parts import png
@@ -15,8 +14,7 @@ OBJECT = {"steps": 3, "views per step": 1, "size": 16, "num samples": 8, "levels
 @pytest.fixture(scope="module")
 def app(serve, tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
-    words = "-m sdilib app --model tiny --root runs --no-browser --port {port}"
-    return *serve(*words.split(), folder=folder), folder / "runs"
+    return *serve("app", "--model tiny --root runs", folder=folder), folder / "runs"
 
 
 def enter(page, values: dict[str, int]) -> None:
@@ -32,8 +30,14 @@ def pictures(page) -> list[bytes]:
     return [bytes(each.evaluate(read)) for each in page.locator(".sdi-card img:visible").all()]
 
 
+def finish(page, steps: int) -> None:
+    """Wait for the run's end, and for its last pictures: the scrubber follows them."""
+    page.get_by_text(f"finished: step {steps} of {steps}").wait_for()
+    page.get_by_text(f"step {steps}", exact=True).locator("visible=true").wait_for()
+
+
 def until(true) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 900
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -41,6 +45,7 @@ def until(true) -> None:
 
 def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     port, server, root = app
+    alone = len(server.children(recursive=True))
     page.goto(f"http://localhost:{port}/")
     button("Start").wait_for()
     blank = pictures(page)
@@ -49,9 +54,9 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.get_by_label("object", exact=True).select_option("rocket")
     enter(page, SMALL)
     button("Start").click()
-    page.get_by_text("finished: step 4 of 4").wait_for()
-    until(lambda: not set(blank) & set(pictures(page)))
+    finish(page, 4)
     first = pictures(page)
+    assert not set(blank) & set(first)
     shoot("explorer")
 
     # The code makes the same image.
@@ -82,12 +87,12 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     assert pictures(page)[0] == first[0] != pictures(page)[4]
     shoot("explorer-a-b")
     button("Reset").click()
+    until(lambda: page.get_by_label("steps", exact=True).first.input_value() == "30")
 
     # Back through the run, by the keyboard.
     enter(page, SMALL)
     button("Start").click()
-    page.get_by_text("finished: step 4 of 4").wait_for()
-    page.wait_for_timeout(500)
+    finish(page, 4)
     last = pictures(page)
     page.locator(".noUi-handle:visible").first.focus()
     page.keyboard.press("Home")
@@ -102,8 +107,7 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.get_by_text("more settings").click()
     enter(page, OBJECT)
     button("Start").click()
-    page.get_by_text("finished: step 3 of 3").wait_for()
-    page.wait_for_timeout(500)
+    finish(page, 3)
     before = pictures(page)[0]
     page.locator(".noUi-handle:visible").nth(1).focus()
     page.keyboard.press("PageUp")
@@ -122,6 +126,21 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.get_by_text("residual").or_(page.locator("img:visible")).first.wait_for()
     until(lambda: len(page.locator(".sdi-card:not(.sdi-run) img:visible").all()) == 2)
     shoot("results")
+
+    # The surface turns within the page, and goes along with an export.
+    page.locator(".sdi-run input[type=checkbox]:checked").last.uncheck()
+    button("Mesh").click()
+    surface = page.frame_locator("iframe").locator("canvas")
+    surface.scroll_into_view_if_needed()
+    before = surface.screenshot()
+    surface.press("ArrowLeft")
+    until(lambda: surface.screenshot() != before)
+    shoot("results-mesh")
+    button("Export…").click()
+    button("Export").click()
+    page.get_by_text("written to ").wait_for()
+    (folder,) = (path.parent for path in root.rglob("mesh.glb"))
+    assert (folder / "mesh.html").is_file()
     page.get_by_placeholder("filter").fill("sds steps=3")
     page.get_by_text("1 of 2 runs").wait_for()
     page.set_viewport_size({"width": 480, "height": 900})
@@ -138,6 +157,6 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     assert [run["config"]["scene"] for run in known_runs(root)] == ["image"]
 
     # Nobody is left behind.
-    assert psutil.Process(server.pid).children()
+    assert len(server.children(recursive=True)) > alone
     page.goto("about:blank")
-    until(lambda: not psutil.Process(server.pid).children())
+    until(lambda: len(server.children(recursive=True)) == alone)
