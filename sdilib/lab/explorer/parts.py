@@ -15,6 +15,7 @@ __all__ = ["STYLE", "button", "differences", "drawn", "enlarged", "picture", "pn
 
 STYLE = """<style>
 .sdi {font-size: 13px}
+.sdi .widget-box {overflow: visible}
 .sdi .widget-html-content {line-height: 1.35; font-size: 13px}
 .sdi h4 {margin: 10px 0 2px 2px; font-size: 12px; font-weight: 600; opacity: .7}
 .sdi-wrap {flex-flow: row wrap !important; gap: 4px 16px}
@@ -29,7 +30,7 @@ STYLE = """<style>
 </style>"""
 """Of both pages; colours are those of JupyterLab's theme where there is one."""
 
-_BLANK = Image.new("RGB", (2, 2), "#d9d9d9")
+_BLANK, _NOTHING = Image.new("RGB", (2, 2), "#d9d9d9"), Image.new("RGBA", (640, 1))
 
 
 def row(*children: Any, **layout: str) -> ipywidgets.Box:
@@ -94,14 +95,15 @@ def picture(size: int) -> ipywidgets.Image:
     """Return a picture that is blank at first.
 
     Args:
-        size: width and height, in pixels; 0 is as wide as there is room, to 640.
+        size: width and height, in pixels; 0 is as wide as there is room, to 640, and flat while it is blank.
     """
     wide = (
         {"width": f"{size}px", "height": f"{size}px"}
         if size
         else {"width": "100%", "max_width": "640px"}
     )
-    return ipywidgets.Image(value=_bytes(_BLANK), format="png", layout={"max_width": "100%"} | wide)
+    blank = _bytes(_BLANK if size else _NOTHING)
+    return ipywidgets.Image(value=blank, format="png", layout={"max_width": "100%"} | wide)
 
 
 def png(image: Float[Tensor, "3 height width"], size: int) -> bytes:

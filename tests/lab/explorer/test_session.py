@@ -140,14 +140,15 @@ def test_a_process_ends_though_a_run_goes_on():
     assert (done.returncode, done.stdout, done.stderr) == (0, "running\n", "")
 
 
-def each() -> list[Text2D]:
+def each() -> list[Text2D | Text3D]:
     iterated = ("inversion", "fixed point", "gradient descent")
     settings = {kappa: {"num_inversion_steps": 2} if kappa in iterated else {} for kappa in KAPPAS}
     kappas = [replace(SHORT, rule_settings={"kappa": k} | of) for k, of in settings.items()]
     gamma = {"guidance_scale": 3.0}
     rules = [replace(SHORT, rule=rule, rule_settings=gamma, t_end=0.1) for rule in RULES]
     changed = replace(rules[1], t_schedule="random", learning_rate=0.1, seed=7)
-    return [*kappas, *rules, changed, replace(LONG, prompt='a "red" mug\'s', steps=3)]
+    quoted = replace(LONG, prompt='a "red" mug\'s', steps=3)
+    return [*kappas, *rules, changed, quoted, OBJECT]
 
 
 @pytest.mark.parametrize("config", each(), ids=str)
@@ -156,7 +157,7 @@ def test_the_code_makes_the_same_image(session, config):
     exec(code(config), names)
     assert names["run"].config == config
     session.start(config)
-    ended = session.wait(timeout=LIMIT)
+    ended = session.wait(timeout=4 * LIMIT)
     assert torch.equal(session.pictures(ended.frames[-1])["image"], names["image"])
 
 
