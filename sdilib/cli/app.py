@@ -7,8 +7,6 @@ from pathlib import Path
 
 from sdilib.cli.arguments import Command, integer
 
-__all__ = ["add_app"]
-
 _OURS = "'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws://localhost:* ws://127.0.0.1:*"
 _POLICY = {"Content-Security-Policy": f"default-src {_OURS}"}
 """Lets a page ask this machine only: the style sheets that Voila would fetch from elsewhere it has on board as well."""

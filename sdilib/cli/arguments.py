@@ -7,8 +7,6 @@ from typing import Any
 
 from sdilib.checks import reject
 
-__all__ = ["Command", "add_preset", "integer", "number", "pairs", "plain", "typed"]
-
 Command = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 """Adds a command to the program, by its name, what it does and a line of help; returns its parser."""
 

@@ -7,8 +7,6 @@ from typing import Any
 from sdilib.checks import finite, one_of, positive_int, reject, text
 from sdilib.cli.arguments import Command, add_preset, integer, number, pairs, typed
 
-__all__ = ["add_run"]
-
 _GAMMAS = ("guidance_scale", "inversion_guidance_scale")
 
 

@@ -9,8 +9,6 @@ from typing import Any
 from sdilib.checks import closest, one_of, reject
 from sdilib.cli.arguments import Command, integer, number
 
-__all__ = ["add_runs", "whole_name"]
-
 _ACTIONS = ("list", "show", "export", "remove")
 _MESH = ("density", "resolution", "size", "crumbs")
 

@@ -8,8 +8,6 @@ from sdilib.checks import positive_int, reject
 from sdilib.cli.arguments import Command, add_preset, integer, pairs, plain
 from sdilib.cli.runs import whole_name
 
-__all__ = ["add_cite", "add_score"]
-
 _STAGES = ("ring", "image", "nerf")
 
 

@@ -8,8 +8,6 @@ from typing import Any
 from sdilib.checks import positive_int, reject
 from sdilib.cli.arguments import Command, integer, pairs, plain
 
-__all__ = ["add_sweep"]
-
 
 def add_sweep(command: Command) -> None:
     """Add the command to the program.

@@ -9,8 +9,6 @@ from typing import Any
 from sdilib.checks import one_of
 from sdilib.stable_diffusion.names import BUNDLED, RANDOM
 
-__all__ = ["bibtex", "cited"]
-
 _SDI, _DDIM = "lukoianov2024score", "song2021denoising"
 
 _RULES: Mapping[str, tuple[str, ...]] = {

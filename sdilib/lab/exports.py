@@ -19,16 +19,6 @@ from sdilib.nerf.field import NeRF
 from sdilib.nerf.scene import NeRFScene
 from sdilib.storage import atomic_write
 
-__all__ = [
-    "MESH_KINDS",
-    "gif_bytes",
-    "nerf_mesh",
-    "png_bytes",
-    "turntable",
-    "write_mesh",
-    "write_strip",
-]
-
 MESH_KINDS = ("glb", "obj", "ply")
 
 _ELEVATION = 15.0  # of the camera, in degrees

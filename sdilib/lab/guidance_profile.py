@@ -20,8 +20,6 @@ from sdilib.inversion import full_kappa, invert
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator, normal
 
-__all__ = ["GuidanceProfile", "guidance_profile"]
-
 STRENGTH = "‖e_y - e_∅‖ / ‖e_∅‖"
 SPREAD = "spread of x0(t) over draws / data"
 DEVIATION = "std of κ"

@@ -17,8 +17,6 @@ from sdilib.lab.images import ddim_images
 from sdilib.lab.metrics import kernel_distance
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["ENOUGH", "GuidanceSweep", "Judge", "guidance_sweep"]
-
 Images = Float[Tensor, "batch 3 height width"]
 
 ENOUGH = 0.95

@@ -17,8 +17,6 @@ from sdilib.schedule import time_grid
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import RuleFrom, beginning_step, distilled_steps, noisy_start
 
-__all__ = ["Generated", "ddim_images", "distilled_images", "items"]
-
 Steps = Iterator[tuple[Tensor, ...]]
 """Of one batch: its latents after each step, and numbers of that step, one per item."""
 

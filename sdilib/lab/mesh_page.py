@@ -9,8 +9,6 @@ import numpy as np
 
 from sdilib.lab.world.mesh import Mesh
 
-__all__ = ["mesh_frame", "mesh_page"]
-
 _TEMPLATE = Path(__file__).with_suffix(".html")
 
 

@@ -15,18 +15,6 @@ from sdilib.checks import reject
 from sdilib.guidance.named import RULES, rule_settings
 from sdilib.lab.presets import SDS_TIMES, WORLD_PROMPTS
 
-__all__ = [
-    "METHODS",
-    "PAPERS",
-    "SEARCHED",
-    "Method",
-    "candidates",
-    "known_methods",
-    "paper_prompts",
-    "search_prompts",
-    "table_prompts",
-]
-
 Settings = Mapping[str, Any]
 
 

@@ -10,20 +10,6 @@ from torch.nn import functional
 
 from sdilib.checks import in_range, positive_int, reject
 
-__all__ = [
-    "FRECHET_ITEMS",
-    "back_faces",
-    "chamfer_distance",
-    "diversity",
-    "frechet_distance",
-    "high_frequency_energy",
-    "kernel_distance",
-    "mode_coverage",
-    "nearest_distance",
-    "psnr",
-    "saturation",
-]
-
 Images = Float[Tensor, "batch 3 height width"]
 
 

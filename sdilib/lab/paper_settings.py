@@ -10,17 +10,6 @@ from typing import Any, NamedTuple
 
 from sdilib.storage import atomic_write
 
-__all__ = [
-    "OFFICIAL_2D",
-    "PAGE",
-    "RULE",
-    "RUN",
-    "Row",
-    "gpu",
-    "official",
-    "page",
-]
-
 PAGE = Path(__file__).parents[2] / "paper_figures" / "settings.md"
 """The table as a page, which figures at preset `gpu` refer to."""
 

@@ -20,8 +20,6 @@ from sdilib.scenes import Rendering
 from sdilib.schedule import NoiseSchedule, TimeSchedule
 from sdilib.seeds import generator, normal
 
-__all__ = ["Distilled", "Erring", "Windows", "distilled", "measures", "modes_covered"]
-
 VIEWS = 4
 """Per step, equally far apart: each point of the ring is seen twice."""
 

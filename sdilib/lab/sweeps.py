@@ -32,8 +32,6 @@ from sdilib.storage import hash_json, slug
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
-__all__ = ["Outcome", "runs_of", "submit", "sweep"]
-
 _DEATHS = 3  # of workers, after which their run is to blame
 
 Config = Text2D | Text3D

@@ -30,8 +30,6 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
-__all__ = ["BUDGETS", "Benchmark", "Results", "benchmark_at"]
-
 Variants = Mapping[str, Mapping[str, Any]]
 
 _NOTEBOOKS = {"image": "table1_2d", "nerf": "table1_3d"}

@@ -18,8 +18,6 @@ from sdilib.oracle import Ring
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["STAGES", "check_rule", "my_method", "ring_ranking"]
-
 STAGES = ("ring", "image", "nerf")
 """In the order of what they cost: seconds, minutes, a quarter of an hour."""
 

@@ -19,8 +19,6 @@ from sdilib.lab.claims import group_means, interval, markdown_row, sign_flip
 from sdilib.lab.methods import PAPERS
 from sdilib.storage import atomic_write
 
-__all__ = ["PAPERS_TABLE", "Cell", "Column", "Ranking", "write_tables"]
-
 _MINIMUM, _LEVEL = 8, 0.05
 
 

@@ -16,8 +16,6 @@ from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.objects import Comparison, nearer
 from sdilib.lab.presets import SDS_TIMES
 
-__all__ = ["METHODS", "claims", "curves", "draw", "flat_from", "lengths", "variants"]
-
 _SDS = SDS_TIMES | {"rule": "sds"}
 
 METHODS: dict[str, dict[str, Any]] = {

@@ -15,8 +15,6 @@ from sdilib.lab.experiments.shared.images import (
     Made,
 )
 
-__all__ = ["CLAIMS", "draw", "measures"]
-
 BLURRY, BURNT = "SDS, γ = 7.5", "SDS, γ = 100"
 INVERTED, UNIT = "SDI, inverted κ", "SDI, inverted unit κ"
 

@@ -3,8 +3,6 @@
 from sdilib.lab.claims import Less
 from sdilib.lab.presets import SDS_TIMES
 
-__all__ = ["CLAIMS", "VARIANTS"]
-
 _SDS = SDS_TIMES | {"rule": "sds", "updates": 1}
 
 BURNT, BLURRY = "SDS, γ = 100", "SDS, γ = 7.5"

@@ -9,8 +9,6 @@ from sdilib.lab.claims import Rare, Within
 from sdilib.lab.experiments.shared.drawing import Figure
 from sdilib.lab.experiments.shared.objects import AZIMUTHS, Comparison, turns
 
-__all__ = ["CLAIMS", "VARIANTS", "draw", "film"]
-
 VARIANTS = {"SDI": {}}
 
 _NEAR = "Its {} is within 15 % of the true object's"

@@ -15,8 +15,6 @@ from sdilib.lab.experiments.shared.images import COST, Made, Measures, costs, se
 from sdilib.lab.experiments.shared.scales import draw_against
 from sdilib.lab.metrics import saturation
 
-__all__ = ["CLAIMS", "SCALES", "draw", "measures"]
-
 SCALES = (1.0, 2.0, 4.0, 7.5, 15.0, 30.0, 100.0)
 """The gammas."""
 

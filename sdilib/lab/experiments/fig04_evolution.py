@@ -18,8 +18,6 @@ from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure, draw_c
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import RuleFrom, distilled_steps
 
-__all__ = ["CLAIMS", "distilled", "draw", "measures", "pick", "plane_path"]
-
 NOISY, SCENE, CLEAN = "x(t)", "scene", "x0(t)"
 HUES = {NOISY: "#3b6fb6", SCENE: COLOURS["inversion"], CLEAN: COLOURS["cached"]}
 SPELLED = {NOISY: "noisy\n$x(t)$", SCENE: "scene ψ\nby SDI", CLEAN: "denoised\n$x_0(t)$"}

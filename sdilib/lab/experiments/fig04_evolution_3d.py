@@ -11,8 +11,6 @@ from sdilib.lab.experiments.shared.drawing import Figure
 from sdilib.lab.experiments.shared.objects import Comparison, turns
 from sdilib.lab.metrics import high_frequency_energy
 
-__all__ = ["CLAIMS", "VARIANTS", "claims", "draw", "films", "measures"]
-
 VARIANTS = {"SDI": {}}
 
 DETAIL, LEFT = "fine detail", "distance to the end"

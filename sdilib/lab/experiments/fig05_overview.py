@@ -25,8 +25,6 @@ from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import distilled_steps
 
-__all__ = ["CLAIMS", "Overview", "draw", "images", "measures", "one_step"]
-
 RESIDUAL, DISTANCE = "residuals", "distances to DDIM"
 
 CLAIMS = tuple(

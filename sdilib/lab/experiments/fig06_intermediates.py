@@ -18,8 +18,6 @@ from sdilib.lab.experiments.shared.path import batched, decoded, fine_detail
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["CLAIMS", "TIMES", "draw", "intermediates", "measures"]
-
 TIMES = tuple(k / 10 for k in range(1, 10))
 """That renders are noised to."""
 

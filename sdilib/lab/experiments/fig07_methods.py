@@ -6,8 +6,6 @@ from sdilib.lab.claims import Claim
 from sdilib.lab.experiments.shared.objects import Comparison, nearer
 from sdilib.lab.methods import known_methods
 
-__all__ = ["OURS", "claims", "variants"]
-
 OURS = "SDI"
 
 

@@ -12,8 +12,6 @@ from sdilib.lab.experiments.shared.objects import Comparison, nearer, run_of
 from sdilib.lab.presets import SDS_TIMES
 from sdilib.schedule import whole_steps
 
-__all__ = ["CLAIMS", "EQUAL_COST", "HALF_SIZE", "OURS", "claims", "variants"]
-
 OURS, RANDOM = "inversion, whole steps", "annealed t, whole steps"
 HALF_SIZE = "SDS, half size"  # DreamFusion's, which renders smaller than the model sees
 EQUAL_COST = "annealed t, equal cost"

@@ -14,8 +14,6 @@ from sdilib.lab.claims import Exact, Less, Within
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared import path as along
 
-__all__ = ["CHEAPER", "CHOICES", "CLAIMS", "RULES", "draw", "measures", "summary"]
-
 CHOICES: dict[str, along.MakeKappa] = {
     "random": inversion.RandomNoise,
     "fixed": inversion.FixedNoise,

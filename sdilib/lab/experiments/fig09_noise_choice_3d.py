@@ -2,8 +2,6 @@
 
 from sdilib.lab.experiments.shared.objects import nearer
 
-__all__ = ["CLAIMS", "OURS", "VARIANTS"]
-
 OURS = "inversion"
 
 VARIANTS = {

@@ -17,8 +17,6 @@ from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared import path as along
 from sdilib.lab.experiments.shared.path import STRATEGIES
 
-__all__ = ["CLAIMS", "RULES", "clean_deviations", "draw", "maps", "measures", "summary"]
-
 RULES = {
     name: along.sdi_with(partial(DDIMInversion, guidance_scale=inverse), forward)
     for name, (inverse, forward) in STRATEGIES.items()

@@ -2,8 +2,6 @@
 
 from sdilib.lab.experiments.shared.objects import nearer
 
-__all__ = ["CLAIMS", "OURS", "VARIANTS"]
-
 OURS = "(-7.5, 7.5)"
 
 VARIANTS = {

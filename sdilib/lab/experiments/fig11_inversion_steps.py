@@ -9,8 +9,6 @@ from sdilib.lab.claims import Less, Within
 from sdilib.lab.experiments.shared import drawing, images
 from sdilib.lab.experiments.shared.images import CLOSENESS, DETAIL, OFF_DETAIL, Made
 
-__all__ = ["CLAIMS", "NUM_INVERSION_STEPS", "RESIDUAL", "draw", "measures"]
-
 NUM_INVERSION_STEPS = (1, 3, 5, 10, 20, 30)
 """Values of n; the paper chose 10."""
 

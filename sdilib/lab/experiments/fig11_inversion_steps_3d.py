@@ -3,8 +3,6 @@
 from sdilib.lab.claims import Claim, Within
 from sdilib.lab.experiments.shared.objects import Comparison, nearer
 
-__all__ = ["CLAIMS", "OURS", "VARIANTS", "claims"]
-
 OURS = "n = 10"
 
 VARIANTS = {f"n = {n}": {"num_inversion_steps": n} for n in (1, 3, 5, 10, 20, 30)}

@@ -21,8 +21,6 @@ from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["CLAIMS", "HEADS", "aligned", "body", "draw", "measures"]
-
 HEADS = (
     (
         "Algorithm 1: SDS",

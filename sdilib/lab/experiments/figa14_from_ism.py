@@ -15,8 +15,6 @@ from sdilib.lab.experiments.shared.drawing import Figure
 from sdilib.lab.experiments.shared.images import CLOSENESS, COLOUR, DETAIL, Made
 from sdilib.seeds import Generators
 
-__all__ = ["CLAIMS", "draw", "measures", "squeezed"]
-
 CHANGES = {
     "+ wide t": "Drawing t from U(0.1, 0.98) instead of U(0.02, 0.5)",
     "+ annealed t": "Annealing t linearly",

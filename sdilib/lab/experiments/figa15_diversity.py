@@ -8,8 +8,6 @@ from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import LABELS, MOST_COLUMNS, TITLES, WIDTH, Figure
 from sdilib.lab.experiments.shared.images import COST, Made, Measures, costs, seed_distance
 
-__all__ = ["CLAIMS", "draw", "measures"]
-
 BLURRY, BURNT = "SDS, γ = 7.5", "SDS, γ = 100"
 DISTANCE, RATIO = "distance", "distance over that of SDS at γ = 7.5"
 

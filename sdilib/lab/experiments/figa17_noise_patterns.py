@@ -13,8 +13,6 @@ from sdilib.lab.experiments.shared.canvas import canvas, noise_images, picture
 from sdilib.lab.experiments.shared.drawing import WIDTH, Figure
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["CHOICES", "CLAIMS", "amplitudes", "draw", "measures", "patterns"]
-
 CHOICES: dict[str, along.MakeKappa] = {
     "random": inversion.RandomNoise,
     "fixed": inversion.FixedNoise,

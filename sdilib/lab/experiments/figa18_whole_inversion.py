@@ -18,8 +18,6 @@ from sdilib.lab.metrics import psnr
 from sdilib.schedule import time_grid
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["CLAIMS", "draw", "regenerated", "there_and_back"]
-
 BEST = "(0, 0)"
 """The pair (gamma_inv, gamma_fwd) that the paper finds best here, unlike in 3D."""
 

@@ -36,19 +36,6 @@ from sdilib.seeds import Generators, generator
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import LATENTS, RuleFrom
 
-__all__ = [
-    "CLAIMS",
-    "SEEN_CLAIMS",
-    "both_ways",
-    "draw",
-    "draw_both_ways",
-    "formula",
-    "measures",
-    "over_time",
-    "seen_measures",
-    "watched",
-]
-
 PLAIN, PAPER, PUBLISHED = "eq. 10, τ = 0", "eq. 10, τ ≤ 0.1", "published, τ ≤ 0.1"
 """What the claims compare: without tau, with it, and with it in the published code's way."""
 

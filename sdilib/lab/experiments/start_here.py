@@ -20,8 +20,6 @@ from sdilib.oracle import GaussianMixture
 from sdilib.scenes import ImageScene
 from sdilib.seeds import generator
 
-__all__ = ["IMAGE_CLAIMS", "PLANE_CLAIMS", "draw", "measures", "practised_sds", "update_errors"]
-
 CACHED, INVERSION, RANDOM = METHODS
 
 LEARNING_RATE = 0.02

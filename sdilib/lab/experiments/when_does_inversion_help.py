@@ -24,8 +24,6 @@ from sdilib.lab.ring import Distilled, Erring, distilled, measures, modes_covere
 from sdilib.oracle import Ring
 from sdilib.schedule import time_grid
 
-__all__ = ["CLAIMS", "MODELS", "Method", "derived", "draw", "measured", "methods", "swept"]
-
 RANDOM, EQUAL = "sds", "sds, at sdi's cost"
 INVERSION, WITH_H = "sdi", "sdi, H = 0.3"
 RANDOM_T, RANDOM_T_100 = "sds, random t", "sds, random t, γ = 100"

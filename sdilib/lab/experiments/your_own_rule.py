@@ -9,8 +9,6 @@ from sdilib.lab.experiments.shared import images
 from sdilib.lab.experiments.shared.drawing import COLOURS, Figure, images_and_items
 from sdilib.lab.experiments.shared.images import CLOSENESS, COLOUR, DETAIL, LATENTS, Made
 
-__all__ = ["CLAIMS", "Means", "draw", "measures"]
-
 SPECIAL = "η = 0"
 """The rule in the special case in which it is DDIM; measured, not drawn."""
 

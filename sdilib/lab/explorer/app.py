@@ -6,8 +6,6 @@ from sdilib.lab.explorer.results import Results
 from sdilib.lab.explorer.widgets import Explorer
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["App"]
-
 
 class App(ipywidgets.Tab):
     """The explorer and the results, behind two tabs.

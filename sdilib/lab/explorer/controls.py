@@ -24,8 +24,6 @@ from sdilib.schedule import T_SCHEDULES
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
 
-__all__ = ["Controls", "WordPicker"]
-
 _LAYOUT = {"width": "290px"}
 _STYLE = {"description_width": "120px"}
 _ANY = "any"

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from sdilib.lab.experiments.shared.drawing import WIDTH, Figure, quiet
 
-__all__ = ["HUES", "explored", "run_curves"]
-
 HUES = ("#1b7837", "#762a83", "#e08214", "#4393c3", "#b2182b", "#1b1b1b")
 """One per run that stands beside others."""
 

@@ -11,8 +11,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["STYLE", "button", "differences", "drawn", "enlarged", "picture", "png", "row", "said"]
-
 STYLE = """<style>
 .sdi {font-size: 13px}
 .sdi .widget-box {overflow: visible}

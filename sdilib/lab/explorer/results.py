@@ -32,8 +32,6 @@ from sdilib.lab.runs.folders import LOG, SCENE, read_log
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import load_tensors
 
-__all__ = ["EXAMPLES", "Results"]
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 """Finished runs that come with the package, so that the first opening is not empty, by `make examples`; they stay as they are."""
 

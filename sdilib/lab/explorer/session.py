@@ -28,8 +28,6 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Built3D, Text3D
 from sdilib.text_to_image import Built2D, Text2D
 
-__all__ = ["STATES", "Config", "Frame", "Session", "Snapshot", "code"]
-
 STATES = ("idle", "running", "paused", "finished", "stopped", "failed")
 
 MOST_FRAMES = 240

@@ -26,8 +26,6 @@ from sdilib.lab.provenance import versions
 from sdilib.lab.runs import address, runs_folder
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["Explorer"]
-
 SIZE, SMALL = 256, 80
 """Of the image, and of those that explain it, in pixels."""
 

@@ -20,8 +20,6 @@ from sdilib.storage import (
 from sdilib.text_to_3d import Built3D
 from sdilib.text_to_image import Built2D
 
-__all__ = ["CHECKPOINT", "Progress", "remove", "restore", "save"]
-
 CHECKPOINT, _BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 
 _log = logging.getLogger(__name__)

@@ -23,8 +23,6 @@ from sdilib.scenes import ImageScene
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import atomic_write
 
-__all__ = ["MESH_PAGE", "export", "pictures", "write_mesh_page"]
-
 MESH_PAGE = "mesh.html"
 """The surface of a run in 3D, in its folder: a page that turns by the mouse."""
 

@@ -19,8 +19,6 @@ from sdilib.storage import hash_json, read_json, slug
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
-__all__ = ["SCENES", "address", "config_of", "known_runs", "remove", "runs_folder", "settings_of"]
-
 SCENES: Mapping[str, type[Text3D] | type[Text2D]] = {"nerf": Text3D, "image": Text2D}
 """What a run makes, by the name that its settings have for it."""
 

@@ -42,8 +42,6 @@ from sdilib.storage import (
 from sdilib.text_to_3d import Built3D, EmptySceneError, Text3D
 from sdilib.text_to_image import Built2D, Text2D
 
-__all__ = ["After", "Finished", "Interrupted", "distilled"]
-
 _log = logging.getLogger(__name__)
 
 # What a folder lacks, where writing into it fails so.

@@ -16,8 +16,6 @@ from sdilib.checks import reject
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
 
-__all__ = ["free_bytes", "peak_bytes", "render_bytes", "require_memory", "reset_peak", "run_bytes"]
-
 _GIB = 2**30
 _IN_BALL = 0.5  # share of an image's samples that lie in the ball; of a patch's in the middle all
 _SAMPLE, _UNIT = 174, 8  # bytes per sample, and per sample and unit of the small network

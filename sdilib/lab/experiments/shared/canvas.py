@@ -8,8 +8,6 @@ from torch.nn import functional
 
 from sdilib.lab.experiments.shared.drawing import WIDTH, Figure, pixels
 
-__all__ = ["canvas", "noise_images", "picture"]
-
 
 def canvas(height: float) -> tuple[Figure, Axes]:
     """Return a figure of full width, and one panel over all of it whose unit is the inch, from the lower left.

@@ -14,28 +14,6 @@ from matplotlib.figure import FigureBase, SubFigure
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = [
-    "COLOURS",
-    "WIDTH",
-    "Figure",
-    "colour_of",
-    "draw_curves",
-    "draw_items",
-    "draw_mean",
-    "draw_rows",
-    "finish",
-    "image_rows",
-    "images_above",
-    "images_and_items",
-    "items_height",
-    "legend",
-    "panels",
-    "pixels",
-    "quiet",
-    "rows_height",
-    "stacked",
-]
-
 COLOURS = {
     "DDIM": "#1b1b1b",
     "SDI": "#1b7837",

@@ -13,8 +13,6 @@ from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS
 from sdilib.lab.images import Generated
 from sdilib.lab.metrics import high_frequency_energy, psnr, saturation
 
-__all__ = ["SAME_SAMPLER", "Made", "Measures", "costs", "firsts", "measures", "seed_distance"]
-
 DETAIL, COLOUR, CLOSENESS = "fine detail", "saturation", "PSNR to DDIM's image (dB)"
 OFF_DETAIL, OFF_COLOUR = "off DDIM's fine detail", "off DDIM's saturation"
 LATENTS, COST = "relative deviation of latents from DDIM's", "cost"

@@ -25,24 +25,6 @@ from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import RuleFrom, noisy_start
 
-__all__ = [
-    "STRATEGIES",
-    "MakeKappa",
-    "Path",
-    "batched",
-    "ddim_path",
-    "decoded",
-    "denoised",
-    "fine_detail",
-    "follow",
-    "images",
-    "noises",
-    "relative_error",
-    "residuals",
-    "root_mean_square",
-    "sdi_with",
-]
-
 MakeKappa = Callable[[], KappaChoice]
 """Makes a choice of kappa with nothing remembered yet."""
 

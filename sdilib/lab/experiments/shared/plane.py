@@ -22,8 +22,6 @@ from sdilib.scenes import ImageScene
 from sdilib.schedule import spread, time_grid
 from sdilib.seeds import generator, normal
 
-__all__ = ["METHODS", "Paths", "ddim_steps", "density", "follow", "ring", "three_blobs"]
-
 METHODS: dict[str, Callable[[GaussianMixture, Tensor], Rule]] = {
     "SDI, cached κ": lambda mixture, eps: SDI(mixture, 1.0, Cached(eps)),
     "SDI, inversion": lambda mixture, eps: SDI(mixture, 1.0, DDIMInversion(guidance_scale=1.0)),

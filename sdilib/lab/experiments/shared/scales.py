@@ -10,8 +10,6 @@ from sdilib.lab.experiments.shared.drawing import finish
 from sdilib.lab.images import Generated, ddim_images
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["draw_against", "over_gamma", "sweep"]
-
 
 def sweep(
     model: StableDiffusion,
