@@ -4,6 +4,8 @@ Settings are the authors' as far as they carry over: gamma, how t runs, which op
 all; learning rates are this repository's for its models, and the search's. A method whose rule is not in `RULES` is left out.
 """
 
+import csv
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -74,74 +76,21 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 
 _COMPARED = 7  # the paper's six, and ISM
 
-_CELLS = ("CLIP Score", "quality", "sharpness", "real", "ImageReward")
-PAPERS: Mapping[str, Mapping[str, tuple[float, ...]]] = MappingProxyType(
-    {
-        name: dict(zip((*_CELLS, "diverged (%)", "minutes", "memory (GB)"), row, strict=True))
-        for name, row in {
-            "SDS": (
-                (29.81, 2.49),
-                (76, 6.6),
-                (99, 1.2),
-                (98, 2.4),
-                (-1.51, 0.83),
-                (18.6,),
-                (66,),
-                (6.2,),
-            ),
-            "SJC": (
-                (30.39, 1.98),
-                (76, 6.4),
-                (99, 0.1),
-                (98, 1.1),
-                (-1.76, 0.51),
-                (11.6,),
-                (13,),
-                (13.1,),
-            ),
-            "VSD": (
-                (33.31, 2.39),
-                (77, 6.7),
-                (98, 1.3),
-                (96, 4.4),
-                (-1.17, 0.58),
-                (23.2,),
-                (334,),
-                (47.9,),
-            ),
-            "ESD": (
-                (32.79, 2.15),
-                (77, 7.2),
-                (98, 1.2),
-                (97, 2.7),
-                (-1.20, 0.64),
-                (14.0,),
-                (331,),
-                (46.8,),
-            ),
-            "HiFA": (
-                (32.80, 2.35),
-                (81, 6.5),
-                (98, 1.5),
-                (97, 1.2),
-                (-1.16, 0.69),
-                (4.7,),
-                (235,),
-                (46.4,),
-            ),
-            "SDI": (
-                (33.47, 2.49),
-                (82, 6.3),
-                (98, 1.3),
-                (97, 1.2),
-                (-1.18, 0.59),
-                (4.7,),
-                (119,),
-                (39.2,),
-            ),
-        }.items()
-    }
-)
+
+def _papers() -> Mapping[str, Mapping[str, tuple[float, ...]]]:
+    with (files("sdilib.lab") / "paper_table1.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return MappingProxyType(
+        {
+            row.pop("method"): {
+                name: tuple(map(json.loads, cell.split(" ± "))) for name, cell in row.items()
+            }
+            for row in rows
+        }
+    )
+
+
+PAPERS = _papers()
 """The paper's own Table 1: mean and standard deviation, or one number. Of Stable Diffusion 2.1, 43 prompts and 50 views."""
 
 SEARCHED: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
