@@ -21,8 +21,8 @@ from sdilib.lab.claims import Claim, Less, verdicts
 from sdilib.lab.encoders import Encoder, encoder
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments.shared import drawing
-from sdilib.lab.experiments.shared.objects import Page
 from sdilib.lab.methods import PAPERS, Method, candidates, search_prompts, table_prompts
+from sdilib.lab.notebooks.page import Page
 from sdilib.lab.presets import resolve
 from sdilib.lab.runs import Finished, distilled
 from sdilib.lab.runs.folders import SCENES
@@ -284,17 +284,4 @@ def benchmark_at(
     """
     notebook = _NOTEBOOKS[one_of("scene", scene, _NOTEBOOKS)]
     config = resolve(notebook, preset, model=model, **(sizes or {}))
-    loaded, judge = StableDiffusion.from_pretrained(config["model"]), config["evaluator"]
-    steps = {"model": config["model"], "steps": config.get("num_steps")}
-    run = resolve("run3d", config["quality"], model=config["model"]) if scene == "nerf" else steps
-    return Benchmark(
-        scene,
-        run,
-        table_prompts(loaded.draws_world)[: config["num_prompts"]],
-        range(config["num_seeds"]),
-        loaded,
-        encoder(config["encoder"]),
-        None if judge == "none" else Evaluator.from_pretrained(judge),
-        root,
-        workers,
-    )
+    return Benchmark.of(Page(notebook, config, Path(), 0, 0.0), scene, root=root, workers=workers)

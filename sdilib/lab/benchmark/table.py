@@ -6,15 +6,15 @@ seed, does not tell them apart at 5 %; each pair is tested by itself, without a 
 than eight prompts nothing is ranked.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sdilib.checks import one_of, reject
+from sdilib.checks import reject
 from sdilib.lab.claims import group_means, interval, markdown_row, sign_flip
 from sdilib.lab.methods import PAPERS
 from sdilib.storage import atomic_write
@@ -109,79 +109,52 @@ class Ranking:
     def record(self) -> dict[str, Any]:
         """What JSON keeps: every number, and each cell."""
         cells = {
-            name: {
-                measure: {k: getattr(cell, k) for k in Cell.__slots__}
-                for measure, cell in row.items()
-            }
+            name: {measure: asdict(cell) for measure, cell in row.items()}
             for name, row in self.cells.items()
         }
-        prompts = [str(group) for group in self.groups]
-        notes = [*self.notes]
         numbers = {
             measure: {name: np.asarray(values).tolist() for name, values in of.items()}
             for measure, of in self.numbers.items()
         }
-        return {"numbers": numbers, "cells": cells, "prompts": prompts, "notes": notes}
-
-    def ordered(self, measure: str) -> list[str]:
-        """Return the methods from best to worst.
-
-        Args:
-            measure: one of the columns'.
-
-        Raises:
-            ValueError: an unknown measure.
-        """
-        columns = {column.measure: column for column in self.measured}
-        better = columns[one_of("measure", measure, columns)].better or 1
-        cells = self.cells
-        return sorted(cells, key=lambda name: -better * cells[name][measure].mean)
+        prompts = [str(group) for group in self.groups]
+        return {"numbers": numbers, "cells": cells, "prompts": prompts, "notes": [*self.notes]}
 
     def markdown(self) -> str:
         """Return the table in Markdown, the notes below it."""
-        heads = ["method", *(column.title for column in self.measured)]
+        heads, *rows = self._rows(lambda text, bold: f"**{text}**" if bold else text)
         lines = [f"**{self.title}**", "", markdown_row(heads), markdown_row(["---"] * len(heads))]
-        for name, row in self.cells.items():
-            bold = [
-                f"**{text}**" if row[column.measure].tied else text
-                for column, text in zip(self.measured, self._texts(row), strict=True)
-            ]
-            lines.append(markdown_row([name, *bold]))
-        return "\n".join([*lines, "", *self._said()])
+        return "\n".join([*lines, *map(markdown_row, rows), "", *self._said()])
 
     def latex(self) -> str:
         """Return the table in LaTeX, for `booktabs`."""
         arrows = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$"}
 
-        def tex(text: str) -> str:
+        def tex(text: str, bold: bool) -> str:
             escaped = "".join(f"\\{c}" if c in "&%$#_{}" else c for c in text)
-            return "".join(arrows.get(c, c) for c in escaped)
+            written = "".join(arrows.get(c, c) for c in escaped)
+            return rf"\textbf{{{written}}}" if bold else written
 
-        heads = ["method", *(column.title for column in self.measured)]
-        lines = [r"\begin{tabular}{l" + "c" * len(self.measured) + "}", r"\toprule"]
-        lines += [" & ".join(map(tex, heads)) + r" \\", r"\midrule"]
-        for name, row in self.cells.items():
-            cells = [
-                rf"\textbf{{{tex(text)}}}" if row[column.measure].tied else tex(text)
-                for column, text in zip(self.measured, self._texts(row), strict=True)
-            ]
-            lines.append(" & ".join([tex(name), *cells]) + r" \\")
-        notes = "\n".join(f"% {line}" for line in (self.title, *self._said()))
-        return "\n".join([notes, *lines, r"\bottomrule", r"\end{tabular}"])
+        heads, *rows = (" & ".join(row) + r" \\" for row in self._rows(tex))
+        begin = r"\begin{tabular}{l" + "c" * len(self.measured) + "}"
+        lines = [begin, r"\toprule", heads, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+        return "\n".join([*(f"% {line}" for line in (self.title, *self._said())), *lines])
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
 
-    def _texts(self, row: Mapping[str, Cell]) -> list[str]:
-        texts = []
-        for column in self.measured:
-            cell = row[column.measure]
-            mean, low, high = (
-                f"{column.scale * each:.{column.digits}f}"
-                for each in (cell.mean, cell.low, cell.high)
-            )
-            texts.append(f"{mean} [{low}, {high}]")
-        return texts
+    def _rows(self, written: Callable[[str, bool], str]) -> Iterator[list[str]]:
+        """The heads, and a row per method; `written` is given each text and whether it is bold."""
+        yield [written(text, False) for text in ("method", *(c.title for c in self.measured))]
+        for name, cells in self.cells.items():
+            row = [written(name, False)]
+            for column in self.measured:
+                cell = cells[column.measure]
+                mean, low, high = (
+                    f"{column.scale * each:.{column.digits}f}"
+                    for each in (cell.mean, cell.low, cell.high)
+                )
+                row.append(written(f"{mean} [{low}, {high}]", cell.tied))
+            yield row
 
     def _said(self) -> list[str]:
         count, seeds = len(set(self.groups)), len(self.groups) // max(1, len(set(self.groups)))
@@ -195,16 +168,15 @@ class Ranking:
         return [said, *self.notes]
 
     def _column(self, column: Column) -> dict[str, Cell]:
-        means: dict[str, NDArray[np.float64]] = {}
-        for name, values in self.numbers[column.measure].items():
-            array = np.asarray(values, dtype=np.float64)
-            means[name] = group_means(array, self.groups)
+        means = {
+            name: group_means(np.asarray(values, dtype=np.float64), self.groups)
+            for name, values in self.numbers[column.measure].items()
+        }
         average = {name: float(each.mean()) for name, each in means.items()}
         sign = column.better or 1
         best = max(average.values(), key=lambda mean: sign * mean)
         leader = next(name for name in average if average[name] == best)
         enough = len(means[leader]) >= _MINIMUM
-        ranked = column.better != 0 and enough
         ps = {
             name: sign_flip(each - means[leader]) if enough and name != leader else 1.0
             for name, each in means.items()
@@ -214,7 +186,7 @@ class Ranking:
                 average[name],
                 *interval(each),
                 best=average[name] == best,
-                tied=ranked and ps[name] > _LEVEL,
+                tied=bool(column.better) and enough and ps[name] > _LEVEL,
                 p=ps[name],
             )
             for name, each in means.items()

@@ -67,15 +67,10 @@ def test_it_is_written_as_markdown_and_latex(tmp_path):
     assert latex.count(r"\begin{tabular}{lc}") == 2
 
 
-def test_methods_are_ordered_and_recorded():
+def test_methods_are_recorded():
     made = ranking(worse=BASE, best=BASE + 1)
-    assert made.ordered("score") == made.ordered("cost") == ["best", "worse"]
     assert made.record["cells"]["best"]["cost"]["tied"]
     assert made.record["prompts"] == PROMPTS
-    with pytest.raises(
-        ValueError, match="measure='scor': expected one of score, cost; did you mean"
-    ):
-        made.ordered("scor")
 
 
 def test_methods_that_lack_a_measure_are_refused():
