@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -107,13 +108,10 @@ def distilled_images(
     *,
     rule: RuleFrom,
     num_steps: int,
-    learning_rate: float | None = None,
     t_schedule: str = "linear",
-    t_end: float = 0.0,
-    start_guidance_scale: float = 7.5,
-    latents: str = "",
     batch_size: int = 16,
     name: str = "distill",
+    **settings: Any,
 ) -> Generated:
     """Distil images, in latent space, by a guidance rule; see `distilled_steps`.
 
@@ -123,13 +121,10 @@ def distilled_images(
         seeds: one per image.
         rule: makes the rule of a batch; see `RuleFrom`.
         num_steps: of the distillation.
-        learning_rate: of Adam; None is the plain step of size one, eq. 10.
         t_schedule: see `TimeSchedule`.
-        t_end: lowest t.
-        start_guidance_scale: gamma of the denoising at t = 1 that all begin with.
-        latents: what the rule sees, one of `text_to_image.LATENTS`; "" is "encoded", but "free" with the cached kappa.
         batch_size: images at a time.
         name: of the progress bar.
+        **settings: others of `distilled_steps`, such as learning_rate, t_end or latents.
 
     Raises:
         ValueError: an argument outside its range.
@@ -141,19 +136,10 @@ def distilled_images(
     except (TypeError, ValueError):
         reject("rule", rule, "what makes a rule, such as lambda model, eps: SDI(model)")
 
+    every = {"rule": rule, "num_steps": num_steps, "t_schedule": t_schedule, **settings}
+
     def steps(prompt: PromptEmbeddings, seeds: Sequence[int]) -> Steps:
-        for step in distilled_steps(
-            model,
-            prompt,
-            seeds,
-            rule=rule,
-            num_steps=num_steps,
-            learning_rate=learning_rate,
-            t_schedule=t_schedule,
-            t_end=t_end,
-            start_guidance_scale=start_guidance_scale,
-            latents=latents,
-        ):
+        for step in distilled_steps(model, prompt, seeds, **every):
             yield step.render(), step.update.residual, step.gradient_norm
 
     total = num_steps - beginning_step(t_schedule)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.spatial import KDTree
 from torch import Tensor
 from torch.nn import functional
@@ -157,21 +157,6 @@ def diversity(features: Features) -> float:
     """
     _at_least_two(features)
     return float(functional.pdist(features.double()).mean())
-
-
-def mode_coverage(nearest: Int[Tensor, " items"], num_modes: int) -> float:
-    """Return the share of modes that some item is nearest to, among those that so few items could reach; in (0, 1].
-
-    Args:
-        nearest: number of each item's nearest mode, from 0; at least one item.
-        num_modes: 1 or more.
-
-    Raises:
-        ValueError: no item, or a mode that does not exist.
-    """
-    if not len(nearest) or not 0 <= int(nearest.min()) <= int(nearest.max()) < num_modes:
-        reject("nearest", nearest.tolist(), f"at least one number from 0 to {num_modes - 1}")
-    return len(nearest.unique()) / min(num_modes, len(nearest))
 
 
 def back_faces(seen: Sequence[str], shown: Sequence[str]) -> float:

@@ -11,7 +11,6 @@ from sdilib.lab.metrics import (
     diversity,
     frechet_distance,
     high_frequency_energy,
-    mode_coverage,
     psnr,
     saturation,
 )
@@ -68,13 +67,6 @@ def test_diversity_is_the_mean_distance_of_pairs():
     assert diversity(torch.ones(4, 2)) == 0
     with pytest.raises(ValueError, match="two items or more"):
         diversity(torch.ones(1, 2))
-
-
-def test_mode_coverage_is_the_share_of_the_modes_that_so_few_could_reach():
-    assert mode_coverage(torch.tensor([0, 0, 2, 2]), 4) == 0.5
-    assert mode_coverage(torch.tensor([3, 1]), 4) == 1.0
-    with pytest.raises(ValueError, match="from 0 to 3"):
-        mode_coverage(torch.tensor([4]), 4)
 
 
 def test_back_faces_are_fronts_seen_from_behind():
