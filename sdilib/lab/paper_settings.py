@@ -3,8 +3,9 @@
 The paper says little of its scene and cameras; there its code, threestudio's `sdi.yaml`, is the source.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from string import Template
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from sdilib.storage import atomic_write
 
 PAGE = Path(__file__).parents[2] / "paper_figures" / "settings.md"
 """The table as a page, which figures at preset `gpu` refer to."""
+
+_TEMPLATE = Path(__file__).with_suffix(".md")
+"""What the page says besides, such as what is no setting."""
 
 
 class Row(NamedTuple):
@@ -119,24 +123,6 @@ OFFICIAL_2D: Mapping[str, Any] = MappingProxyType(
 """What the published notebook does in 2D, as far as settings can say it. Without Perp-Neg its code computes e_y + γ (e_y - e_∅),
 which is eq. 3 at γ + 1."""
 
-_OTHERS = """\
-| model | Stable Diffusion 2.1 | section 6 | 2.1-base, which predicts ε | 2.1-base's hub id, or any other by MODEL | its owner has withdrawn it |
-| γ without Perp-Neg | eq. 3 | section 3 | γ + 1: e_y + γ (e_y - e_∅) | as the paper |  |
-| what the network sees | x0 noised to t with κ | algorithm 2 | the inversion's end, which lies at t + τ, as if it were at t | as the paper | the published way damps contrast; `renoise` false is that way, see figure X1 |
-| H(t) | added once, to κ | eq. 11 | 0.3 of DDIM's deviation at each step | as the paper |  |
-| inversion's grid | int(10 t) equal steps | section 5 | a fixed grid of 100 timesteps below t, and both ends; its first call at timestep -99 | as the paper |  |
-| Perp-Neg in the inversion | not said |  | scaled by γ_inv < 0, so that negatives attract | left out | negatives are there to repel |
-| convexity | in the first 40 % of the run | appendix A.2 | falls from 1 to 0.1 in the first 40 %, then stays; on normals mapped to [0, 1] | as the paper, on normals in the camera's axes | mapped normals are blind on two of four sides |
-| autoencoder | not said |  | a sample of its posterior | its mean | nothing is drawn that a seed does not name |
-| cameras | not said |  | moved by 0.1 and turned towards a point 0.2 off; half of the elevations uniform on the sphere | towards the origin; elevations uniform in degrees | one camera for all presets |
-| light | not said |  | 0.8 to 1.5 from the centre, spread 1 | DreamFusion's, in units of the camera's distance | the same at any distance |
-| networks | InstantNGP | section 3 | one for density, one for colour | one for both | half the work |
-| normals | not said |  | analytic | by central differences | no second derivative of the grid is needed |
-| precision | not said |  | 16-bit mixed, all | networks in float16 on CUDA, all else in float32 |  |
-| optimiser | not said |  | Adam, β (0.9, 0.99), ε 1e-15 | the same |  |
-"""
-"""What is no setting, in the same columns."""
-
 
 def gpu() -> dict[str, Any]:
     """Return the settings of `Text3D` at preset `gpu`."""
@@ -152,24 +138,9 @@ def official() -> dict[str, Any]:
 def page() -> Path:
     """Write the table to `PAGE`, and return where it is."""
     rows = [(f"`{r.name}`", r.paper, r.where, r.official, r.value, r.why) for r in RUN + RULE]
-    lines = [
-        "# The paper's settings in 3D, and ours at preset `gpu`",
-        "",
-        "Written by `sdilib.lab.paper_settings`, whose values the preset has. Where the paper says nothing, its published",
-        "code does (threestudio's `configs/sdi.yaml`). Shares are of the run: its step 2,000 of 10,000 is 0.2.",
-        "",
-        *_table("setting", rows),
-        "",
-        "What is no setting:",
-        "",
-        *_table("", ()),
-    ]
-    return atomic_write(PAGE, "\n".join(lines) + f"\n{_OTHERS}")
-
-
-def _table(first: str, rows: Iterable[Sequence[Any]]) -> list[str]:
-    head = (first, "paper", "where", "published code", "ours at `gpu`", "why")
-    return [f"| {' | '.join(map(_said, row))} |" for row in (head, ["---"] * len(head), *rows)]
+    settings = "\n".join(f"| {' | '.join(map(_said, row))} |" for row in rows)
+    whole = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(settings=settings)
+    return atomic_write(PAGE, whole)
 
 
 def _said(value: Any) -> str:
