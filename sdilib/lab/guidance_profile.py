@@ -10,12 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.checks import finite, positive_int
-from sdilib.denoiser import (
-    Denoiser,
-    GuidedDenoiser,
-    PromptEmbeddings,
-    classifier_free_guidance,
-)
+from sdilib.denoiser import Denoiser, GuidedDenoiser, PromptEmbeddings, classifier_free_guidance
 from sdilib.inversion import full_kappa, invert
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator, normal

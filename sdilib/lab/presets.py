@@ -219,18 +219,10 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     },
     # Per point of the path 128 sample-forwards and 36 backward passes, per step of all seven runs 76 and 20:
     # 42,000 at laptop, 128,000 at full, a backward pass counted as one.
-    "fig09_noise_choice": {
-        **_IMAGES,
-        **_PATH,
-        "num_steps": _steps(2, 20, 30, 30),
-    },
+    "fig09_noise_choice": {**_IMAGES, **_PATH, "num_steps": _steps(2, 20, 30, 30)},
     # Per point of the path 35, of the maps 114, per step of all four runs 37: 23,000 at laptop,
     # 64,000 at full.
-    "fig10_guidance_scales": {
-        **_IMAGES,
-        **_PATH,
-        "num_steps": _steps(2, 30, 30, 30),
-    },
+    "fig10_guidance_scales": {**_IMAGES, **_PATH, "num_steps": _steps(2, 30, 30, 30)},
     # Per step of all six runs 80, as per point of the path: 20,000 at laptop, 107,000 at full.
     "fig11_inversion_steps": {
         **_FEWER_IMAGES,
@@ -261,10 +253,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_steps": _steps(3, 60, 60, 60),
     },
     # The explorer begins with one run of SDI: 330 sample-forwards at laptop.
-    "explore": {
-        "num_steps": _steps(4, 30, 30, 30),
-        "demo_steps": Setting(2, 30, 30, 30),
-    },
+    "explore": {"num_steps": _steps(4, 30, 30, 30), "demo_steps": Setting(2, 30, 30, 30)},
     # Per image: 820 for DDIM, SDS, SDI and the reader's rule, twice: 3,300 at laptop, 52,000 at full.
     "your_own_rule": {
         "num_prompts": Setting(1, 4, 16, 16),
@@ -297,10 +286,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         name: Setting(*_RUN_3D.get(name, (None, None, None)), paper)
         for name, paper in paper_settings.gpu().items()
     },
-    "run": {
-        "sds_steps": Setting(4, 150, 300, 1000),
-        "sdi_steps": Setting(3, 50, 50, 50),
-    },
+    "run": {"sds_steps": Setting(4, 150, 300, 1000), "sdi_steps": Setting(3, 50, 50, 50)},
 }
 """Values by notebook, parameter and preset. "run" is `sdilib run --scene image`, "run3d" `sdilib run`, whose settings keep their
 defaults where a preset names none."""

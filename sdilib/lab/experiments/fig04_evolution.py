@@ -57,10 +57,7 @@ CLAIMS = (
         note="it begins at x0(1); fine detail may be dirt",
     ),
     Less(
-        "Over t, the scene nears its end as x0(t) does rather than as x(t) does",
-        LAG,
-        CLEAN,
-        NOISY,
+        "Over t, the scene nears its end as x0(t) does rather than as x(t) does", LAG, CLEAN, NOISY
     ),
 )
 """An item is a prompt, and so is what n counts; a scene is made of the first few alone."""

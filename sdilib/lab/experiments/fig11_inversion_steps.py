@@ -45,11 +45,7 @@ not eq. 8's fixed point at gamma_fwd."""
 
 
 def draw(
-    made: Made,
-    prompts: Sequence[str],
-    numbers: Mapping[str, Any],
-    *,
-    num_steps: int,
+    made: Made, prompts: Sequence[str], numbers: Mapping[str, Any], *, num_steps: int
 ) -> drawing.Figure:
     """Draw figure 11 in 2D: images by number of inversion steps, and curves over that number.
 

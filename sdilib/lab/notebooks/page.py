@@ -139,13 +139,7 @@ def _title(source: str) -> str:
 
 
 def begin(
-    notebook: str,
-    preset: str,
-    *,
-    model: str = "",
-    folder: str = "",
-    seed: int = 0,
-    **given: Any,
+    notebook: str, preset: str, *, model: str = "", folder: str = "", seed: int = 0, **given: Any
 ) -> Page:
     """Begin a notebook.
 

@@ -8,14 +8,7 @@ from typing import Any
 import torch
 
 from sdilib.cameras import Camera
-from sdilib.lab.exports import (
-    MESH_KINDS,
-    nerf_mesh,
-    png_bytes,
-    turntable,
-    write_mesh,
-    write_strip,
-)
+from sdilib.lab.exports import MESH_KINDS, nerf_mesh, png_bytes, turntable, write_mesh, write_strip
 from sdilib.lab.mesh_page import mesh_page
 from sdilib.lab.runs.making import Finished
 from sdilib.lab.world.mesh import Mesh

@@ -48,10 +48,7 @@ _log = logging.getLogger(__name__)
 _LACKS = dict.fromkeys(
     (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR),
     "expected a folder that can be written",
-) | dict.fromkeys(
-    (errno.ENOSPC, errno.EDQUOT),
-    "expected space left on its disk",
-)
+) | dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "expected space left on its disk")
 _FRAMES, _NUM_FRAMES = "frames", 9
 _FAILURES = (EmptySceneError, NonFiniteError, torch.cuda.OutOfMemoryError)
 

@@ -80,13 +80,7 @@ def legend(axes: Axes, *, columns: int = 2, room: float = 0.35) -> None:
     """
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + room * (high - low))
-    axes.legend(
-        loc="upper center",
-        ncols=columns,
-        columnspacing=1.0,
-        borderaxespad=0.1,
-        **SMALL,
-    )
+    axes.legend(loc="upper center", ncols=columns, columnspacing=1.0, borderaxespad=0.1, **SMALL)
 
 
 def quiet(axes: Axes) -> None:
@@ -305,11 +299,7 @@ def panels(
     """
     line = figure.subplots(1, count, squeeze=False)[0]
     figure.subplots_adjust(
-        left=left / WIDTH,
-        right=0.98,
-        bottom=bottom / height,
-        top=1 - EDGE / height,
-        wspace=between,
+        left=left / WIDTH, right=0.98, bottom=bottom / height, top=1 - EDGE / height, wspace=between
     )
     return list(line)
 

@@ -313,9 +313,7 @@ def decoded(
     return torch.stack(images)
 
 
-def root_mean_square(
-    values: Float[Tensor, "items times *shape"],
-) -> Float[Tensor, "items times"]:
+def root_mean_square(values: Float[Tensor, "items times *shape"]) -> Float[Tensor, "items times"]:
     """Return the root mean square at each item and time; of a noise 1 for what a network saw in training.
 
     Args:
