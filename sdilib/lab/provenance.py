@@ -12,6 +12,12 @@ from sdilib.storage import hash_files
 _LIBRARIES = ("diffusers", "matplotlib", "numpy", "scipy", "torch", "transformers")
 
 
+def repository() -> Path:
+    """Return the repository that the working directory lies in; the working directory itself where there is none."""
+    here = Path.cwd()
+    return next((p for p in [here, *here.parents] if (p / "paper_figures").is_dir()), here)
+
+
 def evaluator_folder(name: str) -> Path:
     """Return where an evaluator lies, or would lie.
 

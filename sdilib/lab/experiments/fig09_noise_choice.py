@@ -21,11 +21,9 @@ CHOICES: dict[str, along.MakeKappa] = {
     "descent, ×10": inversion.GradientDescent,
     "inversion, n = 10": inversion.DDIMInversion,
     "cached": inversion.Cached,
-    "inversion begun, at t = 0.1, not the paper's": partial(
-        inversion.DDIMInversion, inversion_start=0.1
-    ),
+    **along.BEGUN,
 }
-"""The choices of section 6.2, with the paper's settings; and an inversion whose first steps are drawn noise instead."""
+"""The choices of section 6.2, with the paper's settings; and an inversion that begins later."""
 
 CHEAPER: dict[str, along.MakeKappa] = {
     **{f"fixed point, ×{k}": partial(inversion.FixedPoint, num_iterations=k) for k in (1, 2, 5)},

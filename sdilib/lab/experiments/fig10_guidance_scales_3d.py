@@ -1,12 +1,13 @@
 """Figure 10 in 3D: γ of the inversion and of the denoising."""
 
 from sdilib.lab.experiments.shared.objects import nearer
+from sdilib.lab.experiments.shared.path import STRATEGIES
 
 OURS = "(-7.5, 7.5)"
 
 VARIANTS = {
-    f"({inverse:g}, {forward:g})": {"inversion_guidance_scale": inverse, "guidance_scale": forward}
-    for inverse, forward in ((7.5, 7.5), (0.0, 0.0), (0.0, 7.5), (-7.5, 7.5))
+    name: {"inversion_guidance_scale": inverse, "guidance_scale": forward}
+    for name, (inverse, forward) in STRATEGIES.items()
 }
 
 CLAIMS = tuple(

@@ -21,9 +21,7 @@ CHOICES: dict[str, along.MakeKappa] = {
     "inversion, γ = 7.5": partial(inversion.DDIMInversion, guidance_scale=7.5),
     "inversion, γ = 0": partial(inversion.DDIMInversion, guidance_scale=0.0),
     "inversion, γ = -7.5": inversion.DDIMInversion,
-    "inversion begun, at t = 0.1, not the paper's": partial(
-        inversion.DDIMInversion, inversion_start=0.1
-    ),
+    **along.BEGUN,
     "cached": inversion.Cached,
 }
 

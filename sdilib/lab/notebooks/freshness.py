@@ -17,7 +17,7 @@ from sdilib import PUBLIC
 from sdilib.checks import reject
 from sdilib.lab.notebooks.sources import code
 from sdilib.lab.presets import MODELS, NOTEBOOKS, resolve
-from sdilib.lab.provenance import evaluator_hash
+from sdilib.lab.provenance import evaluator_hash, repository
 from sdilib.stable_diffusion.names import BUNDLED, model_folder, model_hash
 from sdilib.storage import read_json
 
@@ -35,11 +35,7 @@ def figure_folder(preset: str, folder: str | Path = "") -> Path:
         folder: if given, it is returned. Otherwise it is `paper_figures/<preset>` of the repository that the working
             directory lies in, or of the working directory itself.
     """
-    if str(folder):
-        return Path(folder)
-    here = Path.cwd()
-    root = next((p for p in [here, *here.parents] if (p / "paper_figures").is_dir()), here)
-    return root / "paper_figures" / preset
+    return Path(folder) if str(folder) else repository() / "paper_figures" / preset
 
 
 def absolute(model: str) -> str:

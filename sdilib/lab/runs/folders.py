@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from sdilib.checks import reject
 from sdilib.guidance.named import RULES, rule_version
+from sdilib.lab.provenance import repository
 from sdilib.storage import hash_json, read_json, slug
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
@@ -85,10 +86,7 @@ def runs_folder(root: str | Path = "") -> Path:
         root: if given, it is returned. Otherwise it is `runs` of the repository that the working directory lies in, or of
             the working directory itself.
     """
-    if str(root):
-        return Path(root)
-    here = Path.cwd()
-    return next((p for p in [here, *here.parents] if (p / "paper_figures").is_dir()), here) / "runs"
+    return Path(root) if str(root) else repository() / "runs"
 
 
 def known_runs(root: str | Path = "runs") -> list[dict[str, Any]]:

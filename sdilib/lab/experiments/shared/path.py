@@ -6,6 +6,7 @@ DDIM itself made.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from sdilib.checks import in_range, positive_int
 from sdilib.ddim import ddim
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.guidance import SDI, Rule
-from sdilib.inversion import KappaChoice, residual
+from sdilib.inversion import DDIMInversion, KappaChoice, residual
 from sdilib.lab.images import ddim_images, distilled_images
 from sdilib.lab.metrics import high_frequency_energy
 from sdilib.schedule import time_grid
@@ -29,12 +30,15 @@ MakeKappa = Callable[[], KappaChoice]
 """Makes a choice of kappa with nothing remembered yet."""
 
 STRATEGIES = {
-    "(7.5, 7.5)": (7.5, 7.5),
-    "(0, 0)": (0.0, 0.0),
-    "(0, 7.5)": (0.0, 7.5),
-    "(-7.5, 7.5)": (-7.5, 7.5),
+    f"({inverse:g}, {forward:g})": (inverse, forward)
+    for inverse, forward in ((7.5, 7.5), (0.0, 0.0), (0.0, 7.5), (-7.5, 7.5))
 }
 """Figure 10's and 18's pairs (gamma_inv, gamma_fwd)."""
+
+BEGUN: dict[str, MakeKappa] = {
+    "inversion begun, at t = 0.1, not the paper's": partial(DDIMInversion, inversion_start=0.1)
+}
+"""An inversion whose first steps are drawn noise instead, as figures 9 and 17 have it."""
 
 Latents = Float[Tensor, "items times *shape"]
 
