@@ -18,9 +18,6 @@ from sdilib.oracle import Ring
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 
-STAGES = ("ring", "image", "nerf")
-"""In the order of what they cost: seconds, minutes, a quarter of an hour."""
-
 _FAILS = (
     ArithmeticError,
     AttributeError,
