@@ -12,6 +12,7 @@ __all__ = [
     "ends",
     "finite",
     "in_range",
+    "like",
     "one_of",
     "positive_int",
     "reject",
@@ -167,6 +168,28 @@ def ends(
     if not (low < first <= last <= high if open_low else low <= first <= last <= high):
         reject(parameter, value, allowed)
     return float(first), float(last)
+
+
+def like(parameter: str, value: Any, default: Any) -> Any:
+    """Return `value` if it is of its default's type; an integer stands for a float as well, and is made one.
+
+    Args:
+        parameter: name of the argument.
+        value: what was given.
+        default: None allows any type.
+
+    Raises:
+        ValueError: of another type.
+
+    Examples:
+        >>> like("guidance_scale", 30, 7.5)
+        30.0
+    """
+    if type(default) is float and type(value) is int:
+        return float(value)
+    if default is not None and type(value) is not type(default):
+        reject(parameter, value, f"a value of type {type(default).__name__}")
+    return value
 
 
 def one_of(parameter: str, value: Any, known: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdilib.checks import BROKEN, one_of, reject
+from sdilib.checks import BROKEN, like, one_of, reject
 from sdilib.denoiser import Denoiser
 from sdilib.guidance.base import Rule, View
 from sdilib.guidance.hifa import HiFA, HiFAOneStep
@@ -124,16 +124,7 @@ def rule_settings(
         if key not in known:
             listed = ", ".join(known) or "none"
             reject("setting", key, f"one that rule {name} reads: {listed}", known=known)
-    return known | {key: _like(key, value, known[key]) for key, value in given.items()}
-
-
-def _like(key: str, value: Any, default: Any) -> Any:
-    """A value of its default's type; an integer stands for a float as well."""
-    if type(default) is float and type(value) is int:
-        return float(value)
-    if default is not None and type(value) is not type(default):
-        reject(key, value, f"a value of type {type(default).__name__}")
-    return value
+    return known | {key: like(key, value, known[key]) for key, value in given.items()}
 
 
 def make_rule(

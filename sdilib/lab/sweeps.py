@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import torch
 
 from sdilib import __version__
-from sdilib.checks import one_of, positive_int, reject
+from sdilib.checks import like, one_of, positive_int, reject
 from sdilib.lab.presets import resolve
 from sdilib.lab.runs.folders import NUMERICS, SCENES, config_of, runs_folder, settings_of
 from sdilib.lab.runs.making import distilled
@@ -324,12 +324,9 @@ def _config(row: Mapping[str, Any]) -> Config:
     if "prompt" not in settings:
         reject("prompt", "", "a text with at least one word")
     for own in fields(kind):
-        value = settings.get(own.name)
-        if type(own.default) is float and type(value) is int:
-            settings[own.name] = float(value)  # one form: it names the run
-        elif own.name in settings and isinstance(own.default, bool | int | float | str):
-            if type(value) is not type(own.default):
-                reject(own.name, value, f"a value of type {type(own.default).__name__}")
+        if own.name in settings and isinstance(own.default, bool | int | float | str):
+            # One form: it names the run.
+            settings[own.name] = like(own.name, settings[own.name], own.default)
     if preset and kind is Text3D:
         of_preset = resolve("run3d", preset)
         settings = {k: v for k, v in of_preset.items() if k != "preset"} | settings

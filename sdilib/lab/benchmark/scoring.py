@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sdilib.checks import NonFiniteError, reject
+from sdilib.checks import BROKEN, NonFiniteError, reject
 from sdilib.guidance import Update, View
 from sdilib.guidance.named import make_rule, rule_settings
 from sdilib.lab import ring
@@ -17,16 +17,6 @@ from sdilib.lab.methods import Method
 from sdilib.oracle import Ring
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
-
-_FAILS = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    NameError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 _RINGS, _STEPS = 16, 60
 _RING_COLUMNS = (
@@ -103,7 +93,7 @@ def _asked(rule: str, settings: Mapping[str, Any], model: StableDiffusion) -> An
     t = torch.full((2,), 0.5, dtype=torch.float64)
     try:
         return made(x0, t, View(model.embed([text] * 2)), draws)
-    except _FAILS as error:
+    except BROKEN as error:
         reject("rule", rule, f"one that answers (it raised {type(error).__name__}: {error})")
 
 
