@@ -50,6 +50,10 @@ page = begin("the_world", preset, **where, **sizes)
 #
 # An object is a function of space: its signed distance, with the paint of each part. A picture is
 # traced from it, so that silhouette, depth and shape come with every picture, exactly.
+#
+# A prompt names the object, its colour and its pattern, and leaves the rest open: proportions, shades, the pattern's
+# place, the surface's grain, light, background and camera are drawn for each picture. One row shows eight pictures
+# of one prompt. What is made in 3D is compared with the member of this family that is nearest to it.
 
 # %%
 rows = experiment.world_rows()
@@ -62,7 +66,7 @@ numbers = known | {"rows": [row.label for row in rows]}
 page.save(figure, numbers, verdicts(experiment.WORLD_CLAIMS, known), name="the_world_objects")
 
 # %% [markdown]
-# What the model reads are captions like these; three in five name the view. About 8 in 100
+# What the model reads are captions like these; three in four name the view. About 8 in 100
 # combinations of object, colour and pattern are in no training picture.
 
 # %%
@@ -109,6 +113,6 @@ quality_table(page.config["model"])
 # %% [markdown]
 # ## Try
 #
-# - `sdilib.lab.world.mesh.mesh("teapot", resolution=256)`: an object's surface as triangles.
+# - `sdilib.lab.world.mesh.mesh(scene, resolution=256)`: an object's surface as triangles.
 # - `quality.balanced_items(16, held_out=True)`: prompts whose combinations the model never saw.
 # - `judge.attributes(renders).words("pattern")`: what the evaluator sees in the true pictures.

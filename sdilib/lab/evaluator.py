@@ -18,7 +18,7 @@ from transformers import CLIPModel, CLIPTokenizer
 from sdilib.cameras import VIEWS
 from sdilib.checks import reject
 from sdilib.lab.provenance import evaluator_folder
-from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
+from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.views import has_front
 from sdilib.storage import load_tensors, read_json
 

@@ -4,11 +4,12 @@ import pytest
 
 from sdilib.lab.mesh_page import mesh_frame, mesh_page
 from sdilib.lab.world.mesh import mesh
+from sdilib.lab.world.scene import WorldScene
 
 
 @pytest.fixture(scope="module")
 def mug() -> str:
-    return mesh_page(mesh("mug", colour="red", pattern="spotted"), title="a red <mug>")
+    return mesh_page(mesh(WorldScene("mug", "red", "spotted")), title="a red <mug>")
 
 
 def test_it_turns_and_zooms(mug, page, shoot, tmp_path):
@@ -53,7 +54,9 @@ def test_it_is_an_element_of_another_page(mug, page, tmp_path):
 
 
 def test_without_webgl_there_is_the_picture(page, tmp_path):
-    made = mesh_page(mesh("mug", resolution=16), title="a mug", poster=b"\x89PNG")
+    made = mesh_page(
+        mesh(WorldScene("mug", "red", "plain"), resolution=16), title="a mug", poster=b"\x89PNG"
+    )
     path = tmp_path / "mesh.html"
     path.write_text(made.replace('getContext("webgl2"', 'getContext("none"'), encoding="utf-8")
     page.goto(path.as_uri())

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from sdilib.cameras import OVERHEAD_DEGREES, VIEWS, Camera, sample_cameras
-from sdilib.lab.world.render import WorldCamera, _frame
+from sdilib.lab.world.render import _frame
+from sdilib.lab.world.scene import WorldCamera
 from sdilib.seeds import generator as generator_at
 
 POSES = [

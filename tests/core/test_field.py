@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from sdilib.cameras import Camera, sample_cameras
-from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
+from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.scene import WorldCamera, WorldScene
 from sdilib.nerf.deferred import in_patches
 from sdilib.nerf.field import BACKGROUNDS, Environment, Field, NeRF
 from sdilib.nerf.hash_grid import HashGrid

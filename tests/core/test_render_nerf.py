@@ -7,8 +7,8 @@ from torch import nn
 
 from sdilib.cameras import Camera
 from sdilib.lab.world.objects import colour_at, signed_distance
-from sdilib.lab.world.render import BACKGROUND, WorldCamera, WorldScene
 from sdilib.lab.world.render import render as render_world
+from sdilib.lab.world.scene import BACKGROUND, WorldCamera, WorldScene
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.occupancy import OccupancyGrid
@@ -47,14 +47,13 @@ class Truth:
     """An object of the world as a field: opaque inside, with the colours of its surface."""
 
     def __init__(self, name, colour, pattern):
-        self.words = (name, colour, pattern)
+        self.scene = WorldScene(name, colour, pattern)
 
     def density(self, points):
-        return torch.from_numpy(signed_distance(self.words[0], points.numpy()) < 0) * 1e3
+        return torch.from_numpy(signed_distance(self.scene, points.numpy()) < 0) * 1e3
 
     def density_and_colour(self, points):
-        name, colour, pattern = self.words
-        colours = colour_at(name, colour, points.numpy(), pattern=pattern)
+        colours = colour_at(self.scene, points.numpy())
         return self.density(points), torch.from_numpy(colours)
 
 

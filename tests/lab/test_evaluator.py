@@ -31,8 +31,8 @@ from sdilib.lab.train.unet import tokenize
 from sdilib.lab.train.vae import pictures
 from sdilib.lab.world.captions import WORDS, is_held_out, prompt
 from sdilib.lab.world.dataset import make_dataset, random_scene, scene_labels
-from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
-from sdilib.lab.world.render import WorldCamera
+from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
+from sdilib.lab.world.scene import WorldCamera
 from sdilib.lab.world.views import has_front, scene_of_view, view_margin
 from sdilib.storage import load_tensors
 

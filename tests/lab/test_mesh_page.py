@@ -8,11 +8,12 @@ import pytest
 
 from sdilib.lab.mesh_page import _TEMPLATE, mesh_frame, mesh_page
 from sdilib.lab.world.mesh import Mesh, mesh
+from sdilib.lab.world.scene import WorldScene
 
 
 @pytest.fixture(scope="module")
 def mug() -> Mesh:
-    return mesh("mug", resolution=24)
+    return mesh(WorldScene("mug", "red", "plain"), resolution=24)
 
 
 def test_the_page_holds_the_mesh(mug):

@@ -1,22 +1,25 @@
 """The world: pictures agree with the signed distance, and scene i is scene i."""
 
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 import pytest
 
 from sdilib.cameras import VIEWS
-from sdilib.lab.world import objects
 from sdilib.lab.world.captions import OPENINGS, WORDS, caption, is_held_out, prompt
 from sdilib.lab.world.dataset import make_dataset, random_scene, scene_labels
-from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS, colour_at, signed_distance
-from sdilib.lab.world.render import (
-    BACKGROUND,
-    WorldCamera,
-    WorldScene,
-    render,
-    render_batch,
-)
+from sdilib.lab.world.kinds import COLOURS, NUM_SHAPE, OBJECT_NAMES, PATTERNS, RADIUS, SHADES
+from sdilib.lab.world.objects import colour_at, signed_distance
+from sdilib.lab.world.render import render, render_batch
+from sdilib.lab.world.scene import BACKGROUND, Light, Member, WorldCamera, WorldScene
 
 ALL = [(name, c, p) for name in OBJECT_NAMES for c in COLOURS for p in PATTERNS]
+
+
+def some(name, seed):
+    """A member of an object's family."""
+    return WorldScene.drawn(name, "red", "plain", np.random.default_rng([seed, 1]))
 
 
 def rays(camera, size):
@@ -33,21 +36,23 @@ def rays(camera, size):
     return pose @ np.array([0, 0, camera.distance]), directions
 
 
-def march(name, camera, size, stretch):
+def march(scene, size):
     """Depth of the first point within the tracer's tolerance, by equal steps along each ray; inf if there is none."""
-    origin, directions = rays(camera, size)
+    origin, directions = rays(scene.camera, size)
     depth = np.full(len(directions), np.inf)
-    for z in np.arange(camera.distance - 1.4, camera.distance + 1.4, 0.004):
-        inside = signed_distance(name, origin + z * directions, stretch=stretch) < 5e-4
+    for z in np.arange(scene.camera.distance - 1.4, scene.camera.distance + 1.4, 0.004):
+        inside = signed_distance(scene, origin + z * directions) < 5e-4
         depth = np.where(inside & np.isinf(depth), z, depth)
     return depth.reshape(size, size)
 
 
 @pytest.mark.parametrize("name", OBJECT_NAMES)
 def test_silhouette_and_depth_are_those_of_the_signed_distance(name):
-    camera = WorldCamera(35.0, 25.0, distance=3.4, fov_degrees=41.0)
-    drawn = render(WorldScene(name, "red", "plain", camera, stretch=1.05), height=24, width=24)
-    truth = march(name, camera, 24, 1.05)
+    scene = replace(
+        some(name, 3), camera=WorldCamera(35.0, 25.0, distance=3.4, fov_degrees=41.0), stretch=1.05
+    )
+    drawn = render(scene, height=24, width=24)
+    truth = march(scene, 24)
     # Steps of 0.004 miss what a ray only grazes: a pixel or two of 576.
     assert (np.isfinite(drawn.depth) != np.isfinite(truth)).mean() < 0.004
     both = np.isfinite(drawn.depth) & np.isfinite(truth)
@@ -60,16 +65,17 @@ def test_silhouette_and_depth_are_those_of_the_signed_distance(name):
 def test_picture_shows_the_ground_truth_colour_of_the_surface_points():
     camera = WorldCamera(20.0, 20.0)
     scene = WorldScene("mushroom", "blue", "spotted", camera)
+    scene = replace(scene, member=Member(grain=(0.0, 0.5, 0.5, 0.1)), light=Light(-60.0, 30.0))
     drawn = render(scene, height=48, width=48)
     origin, directions = rays(camera, 48)
     hit = np.isfinite(drawn.depth.ravel())
     points = origin + drawn.depth.ravel()[hit, None].astype(float) * directions[hit]
-    assert np.abs(signed_distance("mushroom", points)).max() < 2e-3
-    truth = colour_at("mushroom", "blue", points, pattern="spotted")
+    assert np.abs(signed_distance(scene, points)).max() < 2e-3
+    truth = colour_at(scene, points)
     error = np.abs(truth - drawn.image.reshape(-1, 3)[hit]).max(axis=1)
     # Pixels at an edge are averages of four rays.
     assert np.mean(error < 0.02) > 0.5
-    flat = colour_at("mushroom", "blue", points, pattern="spotted", shaded=False)
+    flat = colour_at(scene, points, shaded=False)
     assert np.all(truth <= flat + 1e-9)
 
 
@@ -88,19 +94,70 @@ def test_objects_lie_inside_their_ball_and_the_distance_is_a_lower_bound(name):
     random = np.random.default_rng(0)
     directions = random.normal(size=(4000, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    assert (signed_distance(name, directions * objects.RADIUS) > 0).all()
     # A true distance changes by no more than the way between two points.
     a = random.uniform(-1.1, 1.1, size=(4000, 3))
     b = a + 0.02 * directions
-    change = np.abs(signed_distance(name, a) - signed_distance(name, b))
-    outside = np.minimum(signed_distance(name, a), signed_distance(name, b)) > 0
-    assert np.quantile(change[outside] / 0.02, 0.999) < 1.06
+    corners = product((-1.0, 1.0), repeat=NUM_SHAPE)
+    for shape in ((0.0,) * NUM_SHAPE, *corners):
+        scene = WorldScene(name, "red", "plain", WorldCamera(0.0, 0.0), member=Member(shape=shape))
+        assert (signed_distance(scene, directions * RADIUS) > 0).all(), shape
+        before, after = signed_distance(scene, a), signed_distance(scene, b)
+        outside = np.minimum(before, after) > 0
+        assert np.quantile(np.abs(before - after)[outside] / 0.02, 0.999) < 1.06, shape
 
 
 def test_stretch_scales_the_object_along_y():
     points = np.random.default_rng(1).uniform(-1.1, 1.1, size=(3000, 3))
-    tall = signed_distance("snowman", points * [1.0, 1.3, 1.0], stretch=1.3)
-    np.testing.assert_allclose(tall, signed_distance("snowman", points), atol=1e-12)
+    scene = some("snowman", 0)
+    tall = signed_distance(replace(scene, stretch=1.3), points * [1.0, 1.3, 1.0])
+    usual = signed_distance(replace(scene, stretch=1.0), points)
+    np.testing.assert_allclose(tall, usual, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OBJECT_NAMES)
+def test_every_number_of_the_shape_is_seen(name):
+    for which in range(NUM_SHAPE):
+        low, high = (tuple(end * (i == which) for i in range(NUM_SHAPE)) for end in (-1.0, 1.0))
+        scenes = [
+            WorldScene(name, "red", "plain", WorldCamera(azimuth, 15.0), member=Member(shape=shape))
+            for shape in (low, high)
+            for azimuth in (25.0, 115.0)
+        ]
+        images, _, _ = render_batch(scenes, height=48, width=48)
+        assert (np.abs(images[:2] - images[2:]).max(3) > 0.05).sum() >= 8, which
+
+
+def test_what_the_prompt_leaves_open_is_drawn_over_its_whole_range():
+    scenes = [random_scene(0, i)[0] for i in range(400)]
+    shapes = np.array([s.member.shape for s in scenes])
+    assert np.abs(np.abs(shapes).max(0) - 1.0).max() < 0.02
+    assert np.abs(np.corrcoef(shapes.T) - np.eye(NUM_SHAPE)).max() < 0.2
+    values = np.array([s.background.top for s in scenes])
+    assert values.min() < 0.2
+    assert values.max() > 0.95
+    plain = np.mean([s.background.top == s.background.bottom for s in scenes])
+    assert 0.4 < plain < 0.6
+
+
+def test_paint_is_muted_so_that_there_is_room_above():
+    paints = np.array(
+        [SHADES[s.colour].at(s.member.paint) for s, _ in (random_scene(0, i) for i in range(2000))]
+    )
+    saturation = 1.0 - paints.min(1) / paints.max(1)
+    assert 0.3 < saturation.mean() < 0.5
+
+
+def test_the_grain_is_fixed_in_space_and_the_second_view_sees_the_same():
+    grained = Member(grain=(1.0, 0.0, 0.0, 0.3))
+    scene = WorldScene("mushroom", "teal", "plain", WorldCamera(0.0, 10.0), member=grained)
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, size=(50, 3))
+    turned = replace(scene, camera=WorldCamera(140.0, 50.0))
+    np.testing.assert_array_equal(colour_at(scene, points), colour_at(turned, points))
+    smooth = replace(scene, member=Member())
+    assert colour_at(scene, points, shaded=False).std(0).max() > 0.02
+    assert (
+        colour_at(smooth, points[:, :] * 0.01 + [0.0, 0.5, 0.0], shaded=False).std(0).max() < 1e-9
+    )
 
 
 def test_drawing_together_is_drawing_alone():
@@ -120,7 +177,7 @@ def test_front_view_shows_the_front():
     # A cottage's door is seen from the front only.
     def dark(azimuth):
         image = render(WorldScene("cottage", "yellow", "plain", WorldCamera(azimuth, 5.0))).image
-        return (image[34:].max(axis=-1) < 0.2).sum()
+        return (image[34:].max(axis=-1) < 0.3).sum()
 
     assert dark(0.0) > 30
     assert dark(180.0) == dark(90.0) == 0
@@ -164,9 +221,9 @@ def test_captions_use_the_vocabulary_and_sometimes_leave_things_out():
     texts = [text for _, text in drawn]
     used = {word for text in texts for word in text.replace(",", " ,").split()}
     assert used == set(WORDS)
-    assert 0.85 < np.mean([" view" in text for text in texts]) < 0.95
+    assert 0.70 < np.mean([" view" in text for text in texts]) < 0.80
     assert (
-        0.10 < np.mean([s.colour not in t or s.pattern not in t + "plain" for s, t in drawn]) < 0.20
+        0.12 < np.mean([s.colour not in t or s.pattern not in t + "plain" for s, t in drawn]) < 0.25
     )
     assert all(scene.name in text for scene, text in drawn)
     assert {o for o in OPENINGS if any(t.startswith(o) for t in texts)} == set(OPENINGS)
@@ -185,7 +242,9 @@ def test_caption_says_what_the_scene_shows():
         (lambda: prompt("mugg", "red"), "name='mugg': expected one of .* did you mean mug"),
         (lambda: prompt("mug", "reed"), "colour='reed'.*did you mean red"),
         (lambda: prompt("mug", "red", view="top"), "view='top': expected one of front"),
-        (lambda: signed_distance("tree", np.zeros((1, 3))), "name='tree'"),
+        (lambda: WorldScene("tree", "red", "plain", WorldCamera(0.0, 0.0)), "name='tree'"),
+        (lambda: Member(shape=(0.0,)), "shape=.*expected 4 numbers"),
+        (lambda: Member(tilt=(0.0, 2.0)), "tilt=2.0"),
         (lambda: WorldCamera(0.0, 0.0, distance=1.0), "distance=1.0: expected a number in"),
         (lambda: WorldCamera(0.0, 95.0), "elevation_degrees=95.0"),
         (lambda: random_scene(0, -1), "index=-1: expected an integer of at least 0"),

@@ -24,7 +24,7 @@ from sdilib.lab.experiments.shared.surfaces import best_chamfer
 from sdilib.lab.methods import table_prompts
 from sdilib.lab.metrics import diversity, high_frequency_energy, kernel_distance, saturation
 from sdilib.lab.runs import Finished
-from sdilib.lab.world.render import BACKGROUND
+from sdilib.lab.world.scene import BACKGROUND
 from sdilib.stable_diffusion import StableDiffusion
 
 __all__ = ["COLUMNS", "SCORE", "Scored"]

@@ -30,7 +30,7 @@ from sdilib.lab.experiments.shared.images import Made
 from sdilib.lab.images import Generated
 from sdilib.lab.metrics import saturation
 from sdilib.lab.presets import SDS_PRACTISED
-from sdilib.lab.world.render import BACKGROUND
+from sdilib.lab.world.scene import BACKGROUND
 from sdilib.schedule import NoiseSchedule, spread, time_grid
 from sdilib.seeds import Generators, generator
 from sdilib.stable_diffusion import StableDiffusion

@@ -21,8 +21,10 @@ from sdilib.lab.experiments.shared.scales import draw_against, over_gamma
 from sdilib.lab.metrics import saturation
 from sdilib.lab.world.captions import VIEWS
 from sdilib.lab.world.dataset import random_scene
-from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS, RADIUS, signed_distance
-from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
+from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS, RADIUS
+from sdilib.lab.world.objects import signed_distance
+from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.scene import WorldCamera, WorldScene
 
 __all__ = ["SCALES", "SWEEP_CLAIMS", "WORLD_CLAIMS", "captions", "draw_sweep", "draw_world"]
 
@@ -77,16 +79,21 @@ def world_rows(*, image_size: int = 96) -> list[Row]:
     painted = [WorldScene("teapot", *look, front) for look in zip(COLOURS, cycle(PATTERNS))]
     pairs = product((("cat", "orange"), ("car", "blue")), VIEWS)
     turned = [WorldScene(*of, "plain", CAMERAS[view]) for of, view in pairs]
+    family = [
+        WorldScene.drawn("mushroom", "red", "spotted", np.random.default_rng(i))
+        for i in range(COLUMNS)
+    ]
     some, known = objects[:COLUMNS], objects[COLUMNS:]
     pictures = [
         ("objects", OBJECT_NAMES[:COLUMNS], some),
         ("", OBJECT_NAMES[COLUMNS:], known),
         ("colours, patterns", [f"{scene.colour} {scene.pattern}" for scene in painted], painted),
         ("views", [scene.camera.view for scene in turned], turned),
+        ("red spotted mushrooms", [scene.camera.view for scene in family], family),
     ]
     rows = [Row(label, of, render_batch(scenes, **size)[0]) for label, of, scenes in pictures]
     _, silhouettes, depths = render_batch(known, **size)
-    slices, blank = np.stack([_slice(scene.name, image_size) for scene in known]), [""] * COLUMNS
+    slices, blank = np.stack([_slice(scene, image_size) for scene in known]), [""] * COLUMNS
     return [
         *rows,
         Row("silhouette", blank, silhouettes, "silhouette"),
@@ -95,12 +102,12 @@ def world_rows(*, image_size: int = 96) -> list[Row]:
     ]
 
 
-def _slice(name: str, size: int) -> Float[np.ndarray, "size size"]:
+def _slice(scene: WorldScene, size: int) -> Float[np.ndarray, "size size"]:
     """Signed distance in the plane z = 0, seen from the front."""
     axis = np.linspace(-RADIUS, RADIUS, size)
     x, y = np.meshgrid(axis, axis[::-1])
     points = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3)
-    return signed_distance(name, points).reshape(size, size)
+    return signed_distance(scene, points).reshape(size, size)
 
 
 def captions(count: int, *, seed: int = 0) -> list[str]:
@@ -145,8 +152,8 @@ def world_measures(*, image_size: int = 64) -> dict[str, dict[str, list[float]]]
     camera, furthest = CAMERAS["front"], []
     scenes = [WorldScene(name, "red", "plain", camera) for name in OBJECT_NAMES]
     *_, depths = render_batch(scenes, height=image_size, width=image_size)
-    for name, depth in zip(OBJECT_NAMES, depths, strict=True):
-        away = signed_distance(name, surface_points(camera, depth))
+    for scene, depth in zip(scenes, depths, strict=True):
+        away = signed_distance(scene, surface_points(camera, depth))
         furthest.append(float(np.abs(away).max()))
     return {FROM_SURFACE: {"all objects": furthest}}
 

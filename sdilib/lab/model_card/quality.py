@@ -24,8 +24,9 @@ from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.images import ddim_images
 from sdilib.lab.world.captions import is_held_out, prompt
 from sdilib.lab.world.dataset import random_scene
-from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
-from sdilib.lab.world.render import WorldScene, render_batch
+from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
+from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.scene import WorldScene
 from sdilib.lab.world.views import scene_of_view
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import hash_json, load_tensors, save_tensors

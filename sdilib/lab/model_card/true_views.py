@@ -15,7 +15,8 @@ from sdilib.cameras import Camera
 from sdilib.checks import reject
 from sdilib.guidance import Update, View
 from sdilib.lab.evaluator import asked
-from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
+from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.scene import WorldCamera, WorldScene
 from sdilib.seeds import Generators
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D

@@ -32,13 +32,13 @@ from sdilib.lab.train.unet import tokenize
 from sdilib.lab.train.vae import pictures
 from sdilib.lab.world.captions import WORDS
 from sdilib.lab.world.dataset import make_dataset, random_scene, scene_labels
-from sdilib.lab.world.render import BACKGROUND, WorldScene, render_batch
+from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.scene import WorldScene
 from sdilib.lab.world.views import MARGIN_DEGREES, has_front, view_margin
 from sdilib.seeds import generator
 from sdilib.storage import save_tensors, write_json
 
 _CHUNK = 256
-_EMPTY = 2.0 * BACKGROUND - 1.0  # the background, in [-1, 1]
 HELD_OUT_EVERY = 12  # one scene in twelve: the share that held-out combinations have of all
 TEST_SEED = 2
 
@@ -132,10 +132,8 @@ def dirtied(
     Source: elastic distortions, Simard et al. (2003), section 2; covered patches, random erasing (1708.04896).
     """
     batch, _, height, width = x.shape
-    x = functional.grid_sample(
-        x - _EMPTY, _bent_grid(batch, height, width, random), align_corners=False
-    )
-    x = x + _EMPTY
+    grid = _bent_grid(batch, height, width, random)
+    x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
     row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     kernel = (row[:, None] * row).expand(3, 1, 5, 5)
     blurred = functional.conv2d(functional.pad(x, (2, 2, 2, 2), mode="replicate"), kernel, groups=3)

@@ -11,8 +11,8 @@ import numpy as np
 from sdilib.cameras import VIEWS
 from sdilib.checks import one_of
 from sdilib.denoiser import with_view
-from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
-from sdilib.lab.world.render import WorldScene
+from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
+from sdilib.lab.world.scene import WorldScene
 
 OPENINGS = ("", "a photo of ", "a render of ", "a picture of ")
 WORDS: tuple[str, ...] = tuple(
@@ -27,8 +27,10 @@ WORDS: tuple[str, ...] = tuple(
 )
 """Every word a caption can hold, and so every word the bundled model knows."""
 
-_SHARE_WITH_VIEW = 0.9
-_SHARE_WITHOUT_ATTRIBUTE = 0.08  # each of colour and pattern: 15% of captions lack one at least
+_SHARE_WITH_VIEW = 0.75
+_SHARE_WITHOUT_COLOUR = 0.15
+# Few, since no word says plain: a prompt without a pattern is to mean a plain object.
+_SHARE_WITHOUT_PATTERN = 0.05
 
 
 def prompt(name: str, colour: str, *, pattern: str = "plain", view: str | None = None) -> str:
@@ -60,7 +62,7 @@ def prompt(name: str, colour: str, *, pattern: str = "plain", view: str | None =
 
 
 def caption(scene: WorldScene, random: np.random.Generator) -> str:
-    """Draw a caption of a scene: opening, view word (nine times in ten) and attributes left out.
+    """Draw a caption of a scene: opening, view word (three times in four) and attributes left out.
 
     Args:
         scene: what is described.
@@ -70,8 +72,8 @@ def caption(scene: WorldScene, random: np.random.Generator) -> str:
     with_view, without_colour, without_pattern = random.random(3)
     phrase = prompt(
         scene.name,
-        "" if without_colour < _SHARE_WITHOUT_ATTRIBUTE else scene.colour,
-        pattern="plain" if without_pattern < _SHARE_WITHOUT_ATTRIBUTE else scene.pattern,
+        "" if without_colour < _SHARE_WITHOUT_COLOUR else scene.colour,
+        pattern="plain" if without_pattern < _SHARE_WITHOUT_PATTERN else scene.pattern,
         view=scene.camera.view if with_view < _SHARE_WITH_VIEW else None,
     )
     return opening + phrase

@@ -15,14 +15,14 @@ from tqdm import tqdm
 from sdilib.cameras import VIEWS
 from sdilib.checks import positive_int
 from sdilib.lab.world.captions import caption, is_held_out
-from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS
-from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
+from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
+from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.scene import WorldScene
 from sdilib.storage import read_json, write_json
 
 _log = logging.getLogger(__name__)
 
 _CHUNK = 256
-_OVERHEAD_SHARE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +61,7 @@ def random_scene(seed: int, index: int, *, held_out: bool = False) -> tuple[Worl
         pattern = PATTERNS[random.integers(len(PATTERNS))]
         if is_held_out(name, colour, pattern) == held_out:
             break
-    above = random.random() < _OVERHEAD_SHARE
-    camera = WorldCamera(
-        azimuth_degrees=float(random.uniform(-180.0, 180.0)),
-        elevation_degrees=float(
-            random.uniform(60.0, 80.0) if above else random.uniform(-8.0, 45.0)
-        ),
-        distance=float(random.uniform(3.3, 3.9)),
-        fov_degrees=float(random.uniform(37.0, 43.0)),
-    )
-    scene = WorldScene(name, colour, pattern, camera, stretch=float(random.uniform(0.92, 1.06)))
+    scene = WorldScene.drawn(name, colour, pattern, random)
     return scene, caption(scene, random)
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from sdilib.checks import in_range, positive_int
-from sdilib.lab.world.objects import RADIUS, colour_at, signed_distance
+from sdilib.checks import positive_int
+from sdilib.lab.world.kinds import RADIUS
+from sdilib.lab.world.objects import colour_at, signed_distance
+from sdilib.lab.world.scene import WorldScene
 
 __all__ = ["Mesh", "mesh", "surface"]
 
@@ -28,35 +30,24 @@ class Mesh:
     colours: Float[np.ndarray, "vertices 3"]
 
 
-def mesh(
-    name: str,
-    *,
-    colour: str = "red",
-    pattern: str = "plain",
-    stretch: float = 1.0,
-    resolution: int = 128,
-) -> Mesh:
-    """Return an object's surface by marching cubes on its signed distance.
+def mesh(scene: WorldScene, *, resolution: int = 128) -> Mesh:
+    """Return the surface of a scene's object by marching cubes on its signed distance.
 
     Args:
-        name: one of `OBJECT_NAMES`.
-        colour: one of `COLOURS`.
-        pattern: one of `PATTERNS`.
-        stretch: scale along y, in [0.5, 1.5].
+        scene: whose camera, light and background do not matter.
         resolution: cells along each side of the cube that holds the object, 8 or more.
 
     Raises:
-        ValueError: an unknown word, or a number out of range.
+        ValueError: a number out of range.
     """
-    in_range("stretch", stretch, 0.5, 1.5)
     positive_int("resolution", resolution, at_least=8)
-    half = _ROOM * RADIUS * max(1.0, stretch)
+    half = _ROOM * RADIUS * max(1.0, scene.stretch)
     axis = np.linspace(-half, half, resolution + 1)
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
-    distances = signed_distance(name, grid.reshape(-1, 3), stretch=stretch)
+    distances = signed_distance(scene, grid.reshape(-1, 3))
 
     vertices, faces = surface(distances.reshape(grid.shape[:3]), half)
-    colours = colour_at(name, colour, vertices, pattern=pattern, stretch=stretch, shaded=False)
+    colours = colour_at(scene, vertices, shaded=False)
     return Mesh(vertices, faces, colours)
 
 

@@ -1,7 +1,7 @@
-"""Ground truth of the world's objects: signed distance and colour at any point.
+"""Ground truth of a scene's object: signed distance and colour at any point.
 
-Letters: points are (x, y, z), right-handed, y up, an object's front along +z; `stretch` scales the
-object along y. Light is fixed to the object, so the colour of a point is the same from everywhere.
+Letters: points are (x, y, z), right-handed, y up, an object's front along +z; v is a scene as one array (`scene`).
+Light is fixed to the object, so the colour of a point is the same from everywhere.
 """
 
 from typing import no_type_check
@@ -10,94 +10,86 @@ import numpy as np
 from jaxtyping import Float
 from numba import njit, prange
 
-from sdilib.checks import one_of
 from sdilib.lab.world.bodies import distance_and_part
-from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PAINTS, PALETTE, PATTERNS, RADIUS, WHITE
+from sdilib.lab.world.kinds import UNROLLED
+from sdilib.lab.world.scene import (
+    AMBIENT,
+    CELL,
+    FILL,
+    FILL_LIGHT,
+    GRAIN,
+    GRAIN_OFFSET,
+    GRAIN_X,
+    GRAIN_Y,
+    GRAIN_Z,
+    KEY,
+    KEY_LIGHT,
+    KIND,
+    OTHER,
+    PAINT,
+    PARTS,
+    PATTERN,
+    SHIFT_U,
+    SHIFT_V,
+    STRETCH,
+    TURN,
+    WARMTH,
+    WorldScene,
+    flat,
+)
 
-__all__ = [
-    "COLOURS",
-    "OBJECT_NAMES",
-    "PATTERNS",
-    "RADIUS",
-    "colour_at",
-    "signed_distance",
-]
-
-# Unit directions towards the two lights, and the share of each.
-_KEY = (0.446, 0.744, 0.496)
-_FILL = (-0.424, 0.318, -0.848)
+__all__ = ["colour_at", "signed_distance"]
 
 
 def signed_distance(
-    name: str, points: Float[np.ndarray, "points 3"], *, stretch: float = 1.0
+    scene: WorldScene, points: Float[np.ndarray, "points 3"]
 ) -> Float[np.ndarray, " points"]:
-    """Signed distance to the surface of an object: negative inside, exact in sign.
+    """Signed distance to the surface of a scene's object: negative inside, exact in sign.
 
     Args:
-        name: one of `OBJECT_NAMES`.
+        scene: whose camera, light and background do not matter.
         points: positions in object coordinates.
-        stretch: scale along y, in (0, 2].
 
     Returns:
         A value a point; its size is a lower bound of the true distance.
-
-    Raises:
-        ValueError: unknown object.
     """
-    kind = OBJECT_NAMES.index(one_of("name", name, OBJECT_NAMES))
     out = np.empty(len(points))
-    _distances(kind, stretch, np.ascontiguousarray(points, dtype=np.float64), out)
+    _distances(flat(scene), np.ascontiguousarray(points, dtype=np.float64), out)
     return out.astype(points.dtype)
 
 
 def colour_at(
-    name: str,
-    colour: str,
-    points: Float[np.ndarray, "points 3"],
-    *,
-    pattern: str = "plain",
-    stretch: float = 1.0,
-    shaded: bool = True,
+    scene: WorldScene, points: Float[np.ndarray, "points 3"], *, shaded: bool = True
 ) -> Float[np.ndarray, "points 3"]:
-    """Colour in [0, 1] that a camera sees at points on an object's surface.
+    """Colour in [0, 1] that a camera sees at points on the surface of a scene's object.
 
     Args:
-        name: one of `OBJECT_NAMES`.
-        colour: one of `COLOURS`.
+        scene: whose camera and background do not matter.
         points: positions on the surface; elsewhere, the colour that the nearest part would have.
-        pattern: one of `PATTERNS`.
-        stretch: scale along y, in (0, 2].
-        shaded: with light and shade; otherwise the paint alone.
-
-    Raises:
-        ValueError: unknown object, colour or pattern.
+        shaded: with light and shade; otherwise the paint alone, with its grain.
     """
-    kind = OBJECT_NAMES.index(one_of("name", name, OBJECT_NAMES))
-    hue = list(COLOURS).index(one_of("colour", colour, COLOURS))
-    mixed = PATTERNS.index(one_of("pattern", pattern, PATTERNS))
     out = np.empty((len(points), 3))
-    inputs = np.ascontiguousarray(points, dtype=np.float64)
-    _colours(kind, hue, mixed, stretch, shaded, inputs, out)
+    _colours(flat(scene), shaded, np.ascontiguousarray(points, dtype=np.float64), out)
     return out.astype(points.dtype)
 
 
 @njit(cache=True)
 @no_type_check
-def distance(kind, stretch, x, y, z):
+def distance(v, x, y, z):
     """Signed distance of a stretched object, compiled."""
-    d, _ = distance_and_part(kind, x, y / stretch, z)
-    return d * min(stretch, 1.0)
+    d, _ = distance_and_part(v, x, y / v[STRETCH], z)
+    return d * min(v[STRETCH], 1.0)
 
 
 @njit(cache=True)
 @no_type_check
-def normal(kind, stretch, x, y, z):
+def normal(v, x, y, z):
     """Outward unit normal, by differences at the corners of a tetrahedron."""
     e = 2e-4
-    a = distance(kind, stretch, x + e, y - e, z - e)
-    b = distance(kind, stretch, x - e, y - e, z + e)
-    c = distance(kind, stretch, x - e, y + e, z - e)
-    d = distance(kind, stretch, x + e, y + e, z + e)
+    a = distance(v, x + e, y - e, z - e)
+    b = distance(v, x - e, y - e, z + e)
+    c = distance(v, x - e, y + e, z - e)
+    d = distance(v, x + e, y + e, z + e)
     nx, ny, nz = a - b - c + d, -a - b + c + d, -a + b - c + d
     length = np.sqrt(nx * nx + ny * ny + nz * nz) + 1e-12
     return nx / length, ny / length, nz / length
@@ -105,103 +97,148 @@ def normal(kind, stretch, x, y, z):
 
 @njit(cache=True)
 @no_type_check
-def _is_white(pattern, mapping, cell, radius, x, y, z):
-    """Whether a pattern shows white at a point given relative to the part's centre."""
+def _is_second(v, unrolled, x, y, z):
+    """Whether a pattern shows its other colour at a point."""
+    pattern, mapping, radius = int(v[PATTERN]), unrolled[0], unrolled[4]
+    # A pattern's cells are larger for spots, so that they stay visible in a small image.
+    cell = unrolled[5] * v[CELL] * (1.25 if pattern == 2 else 1.0)
+    px, py, pz = x - unrolled[1], y - unrolled[2], z - unrolled[3]
+    x = v[TURN] * px + v[TURN + 1] * py + v[TURN + 2] * pz
+    y = v[TURN + 3] * px + v[TURN + 4] * py + v[TURN + 5] * pz
+    z = v[TURN + 6] * px + v[TURN + 7] * py + v[TURN + 8] * pz
     around = np.arctan2(x, z)
-    if mapping == 3.0:  # a ball: v runs from the pole down
+    if mapping == 3.0:  # a ball: along runs from the pole down
         polar = np.arccos(min(1.0, max(-1.0, y / (np.sqrt(x * x + y * y + z * z) + 1e-9))))
-        v = polar * radius
-        row = np.floor(v / cell + 0.5) if pattern == 2 else np.floor(v / cell)
-        ring = radius * np.sin(row * cell / radius) if pattern == 2 else 0.8 * radius
-    elif mapping == 2.0:
-        v = y
-        row = np.floor(v / cell)
+        along = polar * radius / cell + v[SHIFT_V]
+        row = np.floor(along + 0.5) if pattern == 2 else np.floor(along)
+        centre = (row - v[SHIFT_V]) * cell / radius
+        ring = radius * max(0.0, np.sin(centre)) if pattern == 2 else 0.8 * radius
+    else:
+        along = y / cell + v[SHIFT_V]
+        row = np.floor(along)
         ring = radius
-    else:  # walls: x + z runs along each wall of a box
-        v = y
-        row = np.floor(v / cell)
-        ring = 0.0
     odd = row % 2.0 != 0.0
     if pattern == 1:
-        return odd
-    if mapping == 1.0:
-        count, u = 0.0, (x + z) / cell
+        pair = 0.5 * along - np.floor(0.5 * along)
+        return pair < 0.5 * v[FILL]
+    if mapping == 1.0:  # walls: x + z runs along each wall of a box
+        u, width = (x + z) / cell, cell
     else:
         count = max(1.0, np.round(2.0 * np.pi * ring / cell))
         if pattern == 3:
             count = max(2.0, 2.0 * np.round(0.5 * count))
-        u = (around / (2.0 * np.pi) + 0.5) * count
+        u, width = (around / (2.0 * np.pi) + 0.5) * count, 2.0 * np.pi * ring / count
+    u += v[SHIFT_U]
     if pattern == 3:
         return odd != (np.floor(u) % 2.0 != 0.0)
     # Spots: one in each cell, every second row moved by half a cell.
     if odd:
         u += 0.5
-    width = cell if mapping == 1.0 else 2.0 * np.pi * ring / count
     du = (u - np.floor(u) - 0.5) * width
     if mapping == 3.0:
-        if row == 0.0:
+        if count == 1.0 and ring < 0.25 * cell:
             du = 0.0
-        dv = v - row * cell
+        dv = (along - row) * cell
     else:
-        dv = v - (row + 0.5) * cell
-    return du * du + dv * dv < (0.33 * cell) ** 2
+        dv = (along - row - 0.5) * cell
+    return du * du + dv * dv < (0.33 * v[FILL] * cell) ** 2
+
+
+@njit(cache=True, inline="always")
+@no_type_check
+def _hashed(i, j, k):
+    """A number in [-1, 1] for a corner of the lattice, by bit mixing."""
+    h = np.uint32(i) * np.uint32(0x8DA6B343) ^ np.uint32(j) * np.uint32(0xD8163841)
+    h = np.uint32(h ^ (np.uint32(k) * np.uint32(0xCB1AB31F)))
+    h = np.uint32((h ^ (h >> np.uint32(15))) * np.uint32(0x2C1B3C6D))
+    h = np.uint32((h ^ (h >> np.uint32(12))) * np.uint32(0x297A2D39))
+    h = np.uint32(h ^ (h >> np.uint32(15)))
+    return h * (2.0 / 4294967295.0) - 1.0
 
 
 @njit(cache=True)
 @no_type_check
-def paint(kind, part, colour, pattern, x, y, z):
+def _grain(v, x, y, z):
+    """Smooth noise in [-1, 1], fixed in the object's space.
+
+    Source: value noise, interpolated as in Perlin (2002), with unit contrast restored.
+    """
+    x, y, z = x * v[GRAIN_X] + v[GRAIN_OFFSET], y * v[GRAIN_Y], z * v[GRAIN_Z]
+    i, j, k = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))
+    a, b, c = x - i, y - j, z - k
+    a, b, c = a * a * (3.0 - 2.0 * a), b * b * (3.0 - 2.0 * b), c * c * (3.0 - 2.0 * c)
+    total = 0.0
+    for di in range(2):
+        wx = a if di else 1.0 - a
+        for dj in range(2):
+            wy = b if dj else 1.0 - b
+            near = (1.0 - c) * _hashed(i + di, j + dj, k) + c * _hashed(i + di, j + dj, k + 1)
+            total += wx * wy * near
+    return min(1.0, max(-1.0, 1.5 * total))
+
+
+@njit(cache=True)
+@no_type_check
+def paint(v, part, x, y, z):
     """Colour of a part before light, compiled; the point is given before stretching."""
-    row = PAINTS[kind, part]
-    if row[0] == 0.0:
-        return row[1], row[2], row[3]
-    if pattern > 0:
-        # A pattern's cells are larger for spots, so that they stay visible in a small image.
-        cell = row[5] * (1.25 if pattern == 2 else 1.0)
-        if _is_white(pattern, row[0], cell, row[4], x - row[1], y - row[2], z - row[3]):
-            return WHITE[0], WHITE[1], WHITE[2]
-    return PALETTE[colour, 0], PALETTE[colour, 1], PALETTE[colour, 2]
+    unrolled = UNROLLED[int(v[KIND]), part]
+    first = PARTS + 3 * part
+    if unrolled[0] != 0.0:
+        first = OTHER if v[PATTERN] > 0.0 and _is_second(v, unrolled, x, y, z) else PAINT
+    grain = 1.0 if v[GRAIN] == 0.0 else 1.0 + v[GRAIN] * (_grain(v, x, y, z) - 0.25)
+    return (
+        min(1.0, v[first] * grain),
+        min(1.0, v[first + 1] * grain),
+        min(1.0, v[first + 2] * grain),
+    )
 
 
 @njit(cache=True)
 @no_type_check
-def _light(kind, stretch, x, y, z):
-    """Share of the paint's colour that reaches a camera: ambient, two lights, soft occlusion."""
-    nx, ny, nz = normal(kind, stretch, x, y, z)
-    key = max(0.0, nx * _KEY[0] + ny * _KEY[1] + nz * _KEY[2])
-    fill = max(0.0, nx * _FILL[0] + ny * _FILL[1] + nz * _FILL[2])
+def _light(v, x, y, z):
+    """Shares of the paint's colour that reach a camera: ambient and fill, key; with soft occlusion."""
+    nx, ny, nz = normal(v, x, y, z)
+    kx, ky, kz = v[KEY], v[KEY + 1], v[KEY + 2]
+    key = max(0.0, nx * kx + ny * ky + nz * kz)
+    fill = max(0.0, -nx * kx + 0.3 * ny - nz * kz)
     open_share = 0.0
     for h in (0.06, 0.15, 0.30):
-        free = distance(kind, stretch, x + h * nx, y + h * ny, z + h * nz)
+        free = distance(v, x + h * nx, y + h * ny, z + h * nz)
         open_share += min(1.0, max(0.0, free / h)) / 3.0
-    occlusion = 0.62 + 0.38 * open_share
-    return min(1.0, (0.50 + 0.08 * ny + 0.44 * key + 0.18 * fill) * occlusion)
+    occlusion = 0.58 + 0.42 * open_share
+    dim = v[AMBIENT] + 0.10 * ny + v[FILL_LIGHT] * fill
+    return dim * occlusion, v[KEY_LIGHT] * key * occlusion
 
 
 @njit(cache=True)
 @no_type_check
-def radiance(kind, colour, pattern, stretch, x, y, z):
+def radiance(v, x, y, z):
     """Colour a camera sees at a surface point, compiled."""
-    _, part = distance_and_part(kind, x, y / stretch, z)
-    red, green, blue = paint(kind, part, colour, pattern, x, y / stretch, z)
-    light = _light(kind, stretch, x, y, z)
-    return red * light, green * light, blue * light
+    _, part = distance_and_part(v, x, y / v[STRETCH], z)
+    red, green, blue = paint(v, part, x, y / v[STRETCH], z)
+    dim, key = _light(v, x, y, z)
+    return (
+        red * min(1.0, dim + key * (1.0 + v[WARMTH])),
+        green * min(1.0, dim + key),
+        blue * min(1.0, dim + key * (1.0 - 2.0 * v[WARMTH])),
+    )
 
 
 @njit(cache=True, parallel=True)
 @no_type_check
-def _distances(kind, stretch, points, out):
+def _distances(v, points, out):
     for i in prange(len(points)):
-        out[i] = distance(kind, stretch, points[i, 0], points[i, 1], points[i, 2])
+        out[i] = distance(v, points[i, 0], points[i, 1], points[i, 2])
 
 
 @njit(cache=True, parallel=True)
 @no_type_check
-def _colours(kind, colour, pattern, stretch, shaded, points, out):
+def _colours(v, shaded, points, out):
     for i in prange(len(points)):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
         if shaded:
-            red, green, blue = radiance(kind, colour, pattern, stretch, x, y, z)
+            red, green, blue = radiance(v, x, y, z)
         else:
-            _, part = distance_and_part(kind, x, y / stretch, z)
-            red, green, blue = paint(kind, part, colour, pattern, x, y / stretch, z)
+            _, part = distance_and_part(v, x, y / v[STRETCH], z)
+            red, green, blue = paint(v, part, x, y / v[STRETCH], z)
         out[i, 0], out[i, 1], out[i, 2] = red, green, blue

@@ -13,72 +13,19 @@ import numpy as np
 from jaxtyping import Float
 from numba import njit, prange
 
-from sdilib.cameras import view_word
-from sdilib.checks import in_range, one_of, positive_int
-from sdilib.lab.world.objects import COLOURS, OBJECT_NAMES, PATTERNS, RADIUS, distance, radiance
+from sdilib.checks import positive_int
+from sdilib.lab.world.kinds import RADIUS
+from sdilib.lab.world.objects import distance, radiance
+from sdilib.lab.world.scene import (
+    BOTTOM,
+    STRETCH,
+    TOP,
+    UPWARDS,
+    WorldScene,
+    flat,
+)
 
-BACKGROUND = 0.92  # the same grey in every channel
-
-
-@dataclass(frozen=True, slots=True)
-class WorldCamera:
-    """A camera that looks at the origin.
-
-    Args:
-        azimuth_degrees: 0 in front of the object, 90 at its left (+x), 180 behind it.
-        elevation_degrees: in [-89, 89], 0 level, positive above.
-        distance: from the origin, larger than `objects.RADIUS`.
-        fov_degrees: full vertical field of view, in (0, 120].
-    """
-
-    azimuth_degrees: float
-    elevation_degrees: float
-    distance: float = 3.6
-    fov_degrees: float = 40.0
-
-    def __post_init__(self):
-        """Refuse what cannot be drawn."""
-        in_range("azimuth_degrees", self.azimuth_degrees, -3600.0, 3600.0)
-        in_range("elevation_degrees", self.elevation_degrees, -89.0, 89.0)
-        in_range("distance", self.distance, RADIUS, 1e3, open_low=True)
-        in_range("fov_degrees", self.fov_degrees, 0.0, 120.0, open_low=True)
-
-    @property
-    def view(self) -> str:
-        """The word for this view: front, side, back or overhead."""
-        return view_word(self.azimuth_degrees, self.elevation_degrees)
-
-
-@dataclass(frozen=True, slots=True)
-class WorldScene:
-    """What is seen, and from where.
-
-    Args:
-        name: one of `OBJECT_NAMES`.
-        colour: one of `COLOURS`.
-        pattern: one of `PATTERNS`.
-        camera: the view.
-        stretch: scale of the object along y, in [0.5, 1.5].
-    """
-
-    name: str
-    colour: str
-    pattern: str
-    camera: WorldCamera
-    stretch: float = 1.0
-
-    def __post_init__(self):
-        """Refuse unknown words."""
-        one_of("name", self.name, OBJECT_NAMES)
-        one_of("colour", self.colour, COLOURS)
-        one_of("pattern", self.pattern, PATTERNS)
-        in_range("stretch", self.stretch, 0.5, 1.5)
-
-    @property
-    def numbers(self) -> tuple[int, int, int]:
-        """The numbers of the object, the colour and the pattern."""
-        colour = list(COLOURS).index(self.colour)
-        return OBJECT_NAMES.index(self.name), colour, PATTERNS.index(self.pattern)
+__all__ = ["Rendering", "render", "render_batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +72,8 @@ def render_batch(
     Returns:
         Images, silhouettes and depths as in `Rendering`.
     """
-    what = np.array([scene.numbers for scene in scenes], np.int64).reshape(-1, 3)
-    frames = np.array([(*_frame(s.camera), s.stretch) for s in scenes]).reshape(-1, 14)
+    what = np.array([flat(scene) for scene in scenes])
+    frames = np.array([_frame(scene.camera) for scene in scenes])
     shape = (len(scenes), height, width)
     centres = np.empty((*shape, 3), np.float32)
     depth = np.empty(shape, np.float32)
@@ -148,7 +95,7 @@ def _frame(camera):
 
 @njit(cache=True)
 @no_type_check
-def _trace(kind, stretch, frame, u, v):
+def _trace(scene, frame, u, v):
     """Follow the ray through (u, v) on the plane at depth 1: hit?, depth, x, y, z."""
     ox, oy, oz = frame[0], frame[1], frame[2]
     dx = frame[9] + u * frame[3] + v * frame[6]
@@ -157,7 +104,7 @@ def _trace(kind, stretch, frame, u, v):
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
     dx, dy, dz = dx / length, dy / length, dz / length
     # Only the part of the ray inside the ball that bounds the object is followed.
-    radius = RADIUS * max(1.0, stretch)
+    radius = RADIUS * max(1.0, scene[STRETCH])
     middle = -(ox * dx + oy * dy + oz * dz)
     gap = radius * radius - (ox * ox + oy * oy + oz * oz - middle * middle)
     if gap <= 0.0:
@@ -166,7 +113,7 @@ def _trace(kind, stretch, frame, u, v):
     t = max(t, 0.0)
     for _ in range(160):
         x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
-        d = distance(kind, stretch, x, y, z)
+        d = distance(scene, x, y, z)
         if d < 5e-4:
             return True, t / length, x, y, z
         t += d
@@ -177,12 +124,20 @@ def _trace(kind, stretch, frame, u, v):
 
 @njit(cache=True)
 @no_type_check
-def _ray_colour(what, frame, u, v):
+def _ray_colour(scene, frame, u, v):
     """Colour along one ray, its depth and whether it met the object."""
-    hit, depth, x, y, z = _trace(what[0], frame[13], frame, u, v)
+    hit, depth, x, y, z = _trace(scene, frame, u, v)
     if not hit:
-        return BACKGROUND, BACKGROUND, BACKGROUND, depth, 0.0
-    red, green, blue = radiance(what[0], what[1], what[2], frame[13], x, y, z)
+        up = (v * scene[UPWARDS] + u * scene[UPWARDS + 1]) / frame[12]
+        top = min(1.0, max(0.0, 0.5 + 0.5 * up))
+        return (
+            scene[BOTTOM] + top * (scene[TOP] - scene[BOTTOM]),
+            scene[BOTTOM + 1] + top * (scene[TOP + 1] - scene[BOTTOM + 1]),
+            scene[BOTTOM + 2] + top * (scene[TOP + 2] - scene[BOTTOM + 2]),
+            depth,
+            0.0,
+        )
+    red, green, blue = radiance(scene, x, y, z)
     return red, green, blue, depth, 1.0
 
 

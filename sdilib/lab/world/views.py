@@ -7,7 +7,7 @@ from sdilib.cameras import BACK_DEGREES, FRONT_DEGREES, VIEWS
 from sdilib.checks import one_of
 from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.kinds import OBJECT_NAMES
-from sdilib.lab.world.render import WorldCamera, WorldScene
+from sdilib.lab.world.scene import WorldCamera, WorldScene
 
 __all__ = ["FRONTLESS", "MARGIN_DEGREES", "has_front", "scene_of_view", "view_margin"]
 
@@ -53,7 +53,7 @@ def scene_of_view(
     seed: int,
     index: int,
 ) -> WorldScene:
-    """Draw a scene of given looks, its camera and stretch as the data set draws them within a view.
+    """Draw a scene of given looks, all else as the data set draws it within a view.
 
     Args:
         name: one of `OBJECT_NAMES`.

@@ -9,20 +9,23 @@ from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments import the_world
 from sdilib.lab.experiments.shared.scales import sweep
 from sdilib.lab.model_card.quality import balanced_items, renders, scenes_of
-from sdilib.lab.world.objects import OBJECT_NAMES, signed_distance
-from sdilib.lab.world.render import WorldCamera, WorldScene, render
+from sdilib.lab.world.kinds import OBJECT_NAMES
+from sdilib.lab.world.objects import signed_distance
+from sdilib.lab.world.render import render
+from sdilib.lab.world.scene import WorldCamera, WorldScene
 
 
 def test_depth_carried_back_lies_on_the_surface():
     numbers = the_world.world_measures(image_size=24)
     assert verdicts(the_world.WORLD_CLAIMS, numbers)[0].holds
     camera = WorldCamera(70.0, 30.0)
-    depth = render(WorldScene("cat", "red", "plain", camera), height=32, width=32).depth
+    scene = WorldScene("cat", "red", "plain", camera)
+    depth = render(scene, height=32, width=32).depth
     points = the_world.surface_points(camera, depth)
-    assert np.abs(signed_distance("cat", points)).max() < 2e-3
+    assert np.abs(signed_distance(scene, points)).max() < 2e-3
     # Of another camera the same depths lie elsewhere: the check can fail.
     elsewhere = the_world.surface_points(WorldCamera(60.0, 30.0), depth)
-    assert np.abs(signed_distance("cat", elsewhere)).max() > 0.05
+    assert np.abs(signed_distance(scene, elsewhere)).max() > 0.05
 
 
 class Scripted(Evaluator):

@@ -12,6 +12,7 @@ from sdilib.lab.explorer.parts import differences
 from sdilib.lab.explorer.results import Results
 from sdilib.lab.runs import distilled, known_runs
 from sdilib.lab.world.mesh import mesh
+from sdilib.lab.world.scene import WorldScene
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
@@ -176,7 +177,9 @@ def test_an_image_is_exported_and_one_of_other_weights_is_not(shown, monkeypatch
 
 
 def test_a_mesh_is_shown_and_saved_as_a_page(shown, monkeypatch):
-    monkeypatch.setattr(results, "nerf_mesh", lambda field: mesh("mug", resolution=16))
+    monkeypatch.setattr(
+        results, "nerf_mesh", lambda field: mesh(WorldScene("mug", "red", "plain"), resolution=16)
+    )
     choose(shown, "nerf 0")
     (run,) = shown.chosen
     shown.mesh_button.click()

@@ -26,7 +26,7 @@ from sdilib.lab.model_card.quality import (
 )
 from sdilib.lab.world.captions import is_held_out
 from sdilib.lab.world.dataset import random_scene
-from sdilib.lab.world.objects import OBJECT_NAMES
+from sdilib.lab.world.kinds import OBJECT_NAMES
 from sdilib.stable_diffusion import StableDiffusion
 
 MODELS = Path(sdilib.__file__).parent / "models"

@@ -31,7 +31,8 @@ from sdilib.lab.metrics import (
     saturation,
 )
 from sdilib.lab.runs import Finished, distilled
-from sdilib.lab.world.render import BACKGROUND, WorldCamera, WorldScene, render_batch
+from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.scene import BACKGROUND, WorldCamera, WorldScene
 from sdilib.lab.world.views import MARGIN_DEGREES, has_front, view_margin
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D

@@ -13,6 +13,7 @@ from sdilib.lab.experiments.shared.objects import AZIMUTHS
 from sdilib.lab.exports import nerf_mesh
 from sdilib.lab.metrics import chamfer_distance
 from sdilib.lab.world.mesh import mesh
+from sdilib.lab.world.scene import WorldScene
 
 __all__ = ["best_chamfer"]
 
@@ -50,7 +51,8 @@ def best_chamfer(field: Any, prompt: str) -> float:
 
 @lru_cache(maxsize=32)
 def _surface(name: str) -> Float[Tensor, "points 3"]:
-    return _points(mesh(name, resolution=_CELLS))
+    scene = WorldScene(name, "red", "plain")
+    return _points(mesh(scene, resolution=_CELLS))
 
 
 def _points(surface: Any) -> Float[Tensor, "points 3"]:

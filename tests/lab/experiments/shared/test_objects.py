@@ -25,7 +25,8 @@ from sdilib.lab.experiments.shared.objects import (
     sides,
 )
 from sdilib.lab.runs import Finished
-from sdilib.lab.world.render import WorldCamera, WorldScene, render_batch
+from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.scene import WorldCamera, WorldScene
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.scene import NeRFScene
 from sdilib.stable_diffusion import StableDiffusion

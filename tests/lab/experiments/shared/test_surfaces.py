@@ -6,6 +6,7 @@ import torch
 
 from sdilib.lab.experiments.shared.surfaces import best_chamfer
 from sdilib.lab.world.objects import signed_distance
+from sdilib.lab.world.scene import WorldScene
 from sdilib.nerf.field import NeRF
 
 
@@ -16,7 +17,8 @@ class Solid(NeRF):
 
     def __init__(self, name, *, degrees=0.0, size=1.0):
         torch.nn.Module.__init__(self)
-        self.of, self.size, self.one = name, size, torch.nn.Parameter(torch.ones(1))
+        self.of = WorldScene(name, "red", "plain")
+        self.size, self.one = size, torch.nn.Parameter(torch.ones(1))
         cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
         self.turn = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
 
