@@ -12,7 +12,7 @@ from sdilib.checks import positive_int, reject
 from sdilib.lab.evaluator import ATTRIBUTES, Evaluator
 from sdilib.lab.model_card.quality import JUDGED, measure
 from sdilib.lab.provenance import evaluator_hash
-from sdilib.lab.train.unet import QUALITY, STARTED
+from sdilib.lab.train.unet import QUALITY
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.names import PARTS, model_folder
 from sdilib.storage import atomic_write, load_tensors, read_json, write_json
@@ -72,20 +72,15 @@ def training_cost(folder: str | Path) -> dict[str, Any]:
     """Return what a training folder says of data and training.
 
     Args:
-        folder: with `data`, `vae` and `unet` as `sdilib train` leaves them; no `vae` where a model was trained on.
+        folder: with `data`, `vae` and `unet` as `sdilib train` leaves them.
 
     Raises:
         FileNotFoundError: one of them is not there.
     """
     folder = Path(folder)
-    info, started = read_json(folder / "data" / "info.json"), folder / "unet" / STARTED
-    cost = {"pictures": info["count"], "seed": info["seed"], "unet": _training(folder / "unet")}
-    if not started.is_file():
-        return cost | {"vae": _training(folder / "vae")}
-    before = read_json(started)
-    share = read_json(folder / "unet" / "config.json")["start_share"]
-    cost["unet"] |= {"before": before["unet"], "start_share": share}
-    return cost | {"vae": before["vae"]}
+    info = read_json(folder / "data" / "info.json")
+    parts = {part: _training(folder / part) for part in ("vae", "unet")}
+    return {"pictures": info["count"], "seed": info["seed"], **parts}
 
 
 def _training(folder: Path) -> dict[str, Any]:
@@ -93,7 +88,6 @@ def _training(folder: Path) -> dict[str, Any]:
     lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     logged = [json.loads(line) for line in lines]
     steps, last = max(row["step"] for row in logged), [row["loss"] for row in logged[-10:]]
-    said = {"mismatched": config["mismatched"]} if "mismatched" in config else {}
     return {
         "steps": steps,
         "batch": config["batch"],
@@ -101,7 +95,6 @@ def _training(folder: Path) -> dict[str, Any]:
         "learning_rate": config["loop"]["learning_rate"],
         "average": config["loop"]["average"],
         "loss": sum(last) / len(last),
-        **said,
     }
 
 

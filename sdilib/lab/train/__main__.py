@@ -7,7 +7,7 @@ from typing import Literal
 import tyro
 
 from sdilib.lab.train.evaluator import EvaluatorConfig, train_evaluator
-from sdilib.lab.train.unet import UNetConfig, check_autoencoder, start_folder, train_unet
+from sdilib.lab.train.unet import UNetConfig, check_autoencoder, train_unet
 from sdilib.lab.train.vae import VAEConfig, train_vae
 from sdilib.lab.world.dataset import make_dataset
 
@@ -27,7 +27,7 @@ class Options:
 
     part: tyro.conf.Positional[Literal["vae", "unet", "evaluator"]]
     out: Path = Path("runs/train")
-    count: int = 40_000
+    count: int = 32_000
     vae: VAEConfig = field(default_factory=VAEConfig)
     unet: UNetConfig = field(default_factory=UNetConfig)
     evaluator: EvaluatorConfig = field(default_factory=EvaluatorConfig)
@@ -39,8 +39,7 @@ def main() -> None:
     if options.part == "evaluator":
         train_evaluator(options.evaluator, out=options.out / "evaluator")
         return
-    start = options.unet.start if options.part == "unet" else ""
-    vae = (start_folder(start) if start else options.out / "vae") / "vae"
+    vae = options.out / "vae" / "vae"
     if options.part == "unet":
         check_autoencoder(vae)  # before pictures are rendered
     data = make_dataset(options.out / "data", count=options.count)

@@ -38,7 +38,7 @@ CHECKPOINT, SETTINGS = "checkpoint.safetensors", "config.json"
 
 _CLIP = 1.0  # largest norm of the gradient
 
-_MAY_CHANGE = {"start_share"} | {
+_MAY_CHANGE = {
     f"loop.{name}" for name in ("steps", "cooldown", "device", "save_seconds", "export_seconds")
 }
 
@@ -80,22 +80,8 @@ class LoopConfig:
         positive_int("warmup", self.warmup, 0)
         in_range("cooldown", self.cooldown, 0, 1)
         in_range("weight_decay", self.weight_decay, 0, 1)
-        below_one("average", self.average, "the average never moves")
-
-
-def below_one(name: str, share: float, otherwise: str) -> None:
-    """Refuse a share outside [0, 1).
-
-    Args:
-        name: of the setting.
-        share: its value.
-        otherwise: what would happen at 1.
-
-    Raises:
-        ValueError: outside.
-    """
-    if in_range(name, share, 0, 1) == 1:
-        reject(name, share, f"a number in [0, 1): at 1 {otherwise}")
+        if in_range("average", self.average, 0, 1) == 1:
+            reject("average", self.average, "a number in [0, 1): at 1 the average never moves")
 
 
 def check_channels(channels: Sequence[int], groups: int) -> None:
@@ -119,7 +105,7 @@ def keep_settings(out: Path, config: Any) -> None:
     Args:
         out: folder of the checkpoint.
         config: a dataclass with a `loop`. Of that the length, the cool-down, the device and the times between writings may
-            change from call to call, as may the `start_share` of what is exported.
+            change from call to call.
 
     Raises:
         ValueError: any other setting is not that of the checkpoint.

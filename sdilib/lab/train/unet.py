@@ -1,9 +1,10 @@
-"""The denoiser: a UNet and its text encoder, trained together by v-prediction on fixed latents.
+"""The denoiser: a UNet and its text encoder, trained together on fixed latents.
 
 Letters: z is a latent of unit deviation, a the schedule's cumulated alpha at a random timestep,
-x_t = sqrt(a) z + sqrt(1 - a) noise, and v = sqrt(a) noise - sqrt(1 - a) z is what the UNet predicts.
+x_t = sqrt(a) z + sqrt(1 - a) noise, and what the UNet predicts is the noise, or v = sqrt(a) noise - sqrt(1 - a) z;
+snr = a / (1 - a).
 
-Source: v-prediction, Salimans and Ho (2202.00512); the schedule is Stable Diffusion 2.1's.
+Source: the noise as what is predicted, as in Stable Diffusion 2.1-base; v: Salimans and Ho (2202.00512).
 """
 
 import copy
@@ -11,9 +12,8 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -21,7 +21,6 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from sdilib.cameras import VIEWS
@@ -29,7 +28,6 @@ from sdilib.checks import in_range, positive_int, reject
 from sdilib.lab.train.loop import (
     LoopConfig,
     autocast,
-    below_one,
     check_channels,
     initialised,
     keep_settings,
@@ -41,14 +39,11 @@ from sdilib.lab.train.vae import latents_of
 from sdilib.lab.world.captions import WORDS
 from sdilib.lab.world.dataset import WorldData
 from sdilib.seeds import generator
-from sdilib.stable_diffusion.folders import check_folder
-from sdilib.stable_diffusion.loading import StableDiffusionPipeline, load_pipeline
-from sdilib.stable_diffusion.names import model_folder
+from sdilib.stable_diffusion.loading import StableDiffusionPipeline
 from sdilib.storage import (
     hash_files,
     hash_json,
     load_tensors,
-    read_json,
     save_tensors,
     write_json,
 )
@@ -58,8 +53,10 @@ _TEXT_HEADS = 4
 QUALITY = "quality.json"
 """What was measured of a model, and how it was trained; beside its card, which writes it."""
 
-STARTED = "started.json"
-"""What is known of the training of the model that this one's began from; beside the checkpoint."""
+_LEAST, _MOST = 0.2, 5.0
+"""Between them lies the weight of a clean latent's squared error, else snr, as it is where the noise's counts equally."""
+
+_Prediction = Literal["epsilon", "v_prediction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,38 +69,27 @@ class UNetConfig:
         heads: of every attention.
         text_width: of the text encoder's states.
         text_layers: of the text encoder.
-        batch: latents a step.
+        batch: latents per step.
+        prediction: what the UNet predicts.
         dropped: share of captions replaced by the empty one, for classifier-free guidance.
-        mismatched: share of captions that belong to another picture, as many of the web's do. With captions that are
-            always right the conditional prediction is so far from the unconditional one that the gamma usual with
-            Stable Diffusion overshoots: orange becomes red, purple blue.
-        same_view: share of these that belong to a picture of the same view: on the web, too, what is said of the view
-            is wrong less often than what is said of the object.
         seed: of weights, batches, timesteps and noise.
-        start: model whose UNet and text encoder are trained on, as `StableDiffusion.from_pretrained` names it; its
-            autoencoder has to be the one that made the latents. "" begins with random weights.
-        start_share: how much of the start's weights is in those that are exported, in [0, 1) (WiSE-FT, 2109.01903,
-            section 4): what was right before stays so.
         loop: steps, learning rate and so on.
 
     Raises:
         ValueError: a number outside its range.
     """
 
-    channels: tuple[int, ...] = (64, 128, 192)
+    channels: tuple[int, ...] = (64, 128, 128)
     groups: int = 32
     heads: int = 4
     text_width: int = 64
     text_layers: int = 2
-    batch: int = 64
-    dropped: float = 0.1
-    mismatched: float = 0.45
-    same_view: float = 0.8
+    batch: int = 32
+    prediction: _Prediction = "epsilon"
+    dropped: float = 0.15
     seed: int = 0
-    start: str = ""
-    start_share: float = 0.3
     loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=10_000, learning_rate=1e-3, warmup=200)
+        default_factory=lambda: LoopConfig(steps=16_000, learning_rate=1e-3, warmup=200)
     )
 
     def __post_init__(self) -> None:
@@ -113,19 +99,21 @@ class UNetConfig:
             positive_int(name, getattr(self, name))
         if self.text_width % _TEXT_HEADS:
             reject("text_width", self.text_width, f"a multiple of {_TEXT_HEADS}")
-        for name in ("dropped", "mismatched", "same_view"):
-            in_range(name, getattr(self, name), 0, 1)
-        below_one("start_share", self.start_share, "nothing is trained")
+        in_range("dropped", self.dropped, 0, 1)
 
 
-def make_scheduler() -> DDIMScheduler:
-    """Return the noise schedule: Stable Diffusion 2.1's, v-prediction."""
+def make_scheduler(prediction: _Prediction = "epsilon") -> DDIMScheduler:
+    """Return the noise schedule, which all of Stable Diffusion has in common.
+
+    Args:
+        prediction: "epsilon" (1.x, 2.1-base) or "v_prediction" (2.1).
+    """
     return DDIMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
+        prediction_type=prediction,
         clip_sample=False,
         set_alpha_to_one=True,
         steps_offset=1,
@@ -134,7 +122,7 @@ def make_scheduler() -> DDIMScheduler:
 
 
 def make_networks(
-    config: UNetConfig, tokenizer: CLIPTokenizer, *, latent_size: int = 16
+    config: UNetConfig, tokenizer: CLIPTokenizer, *, latent_shape: Sequence[int] = (8, 16, 16)
 ) -> nn.ModuleDict:
     """Return the untrained "unet" and "text_encoder"; their weights depend on the seed alone."""
     deeper = len(config.channels) - 1
@@ -142,7 +130,9 @@ def make_networks(
     text = text_shape(tokenizer, width, layers=layers, heads=_TEXT_HEADS, projection=width)
     with initialised(config.seed):
         unet = UNet2DConditionModel(
-            sample_size=latent_size,
+            in_channels=latent_shape[0],
+            out_channels=latent_shape[0],
+            sample_size=latent_shape[-1],
             block_out_channels=config.channels,
             layers_per_block=1,
             down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * deeper),
@@ -160,15 +150,19 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Int[Tensor, "batc
     return padded.input_ids
 
 
-def v_loss(
+def denoising_loss(
     networks: nn.ModuleDict,
-    z: Float[Tensor, "batch 4 height width"],
+    z: Float[Tensor, "batch channels height width"],
     tokens: Int[Tensor, "batch tokens"],
     random: torch.Generator,
     *,
     alphas_cumprod: Float[Tensor, " timesteps"],
+    prediction: _Prediction = "epsilon",
 ) -> Float[Tensor, ""]:
-    """Mean squared error of the predicted v at random timesteps.
+    """Mean squared error of the prediction at random timesteps, weighted.
+
+    The noise's error counts equally at all timesteps where snr is between 0.2 and 5. Below, it counts more: there the
+    clean latent, in which composition is decided, is the prediction's error many times enlarged. Above, it counts less.
 
     Args:
         networks: "unet" and "text_encoder".
@@ -176,18 +170,26 @@ def v_loss(
         tokens: of their captions.
         random: draws timesteps and noise.
         alphas_cumprod: the schedule's.
+        prediction: "epsilon" or "v_prediction".
+
+    Source: the upper bound is that of Min-SNR (2303.09556), section 3.4.
     """
     timesteps = torch.randint(len(alphas_cumprod), (len(z),), generator=random)
     noise = torch.randn(z.shape, generator=random)
     a = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
     device = next(networks.parameters(), z).device
     x_t = (a.sqrt() * z + (1 - a).sqrt() * noise).to(device)
-    v = (a.sqrt() * noise - (1 - a).sqrt() * z).to(device)
-    timesteps = timesteps.to(device)
+    snr = a / (1 - a)
+    weight = snr.clamp(_LEAST, _MOST)
+    if prediction == "epsilon":
+        wanted, weight = noise, weight / snr
+    else:
+        wanted, weight = a.sqrt() * noise - (1 - a).sqrt() * z, weight / (snr + 1)
     with autocast(device):
         states = networks["text_encoder"](tokens.to(device)).last_hidden_state
-        predicted = networks["unet"](x_t, timesteps, encoder_hidden_states=states).sample
-    return functional.mse_loss(predicted.float(), v)
+        predicted = networks["unet"](x_t, timesteps.to(device), encoder_hidden_states=states).sample
+    error = predicted.float() - wanted.to(device)
+    return (weight.to(device) * error.square()).mean()
 
 
 def train_unet(
@@ -205,13 +207,12 @@ def train_unet(
         config: architecture and training.
         data: pictures and captions.
         vae: folder of the trained autoencoder.
-        out: folder for latents, checkpoint and log, and `STARTED`.
+        out: folder for latents, checkpoint and log.
         pipeline: folder that becomes a `StableDiffusionPipeline`, again and again while training.
         stop_after: leave after this step.
 
     Raises:
-        ValueError: no trained autoencoder in `vae`, a checkpoint of other settings in `out`, or a start that
-            `start_folder` refuses.
+        ValueError: no trained autoencoder in `vae`, or a checkpoint of other settings in `out`.
     """
     check_autoencoder(vae)
     out = Path(out)
@@ -224,58 +225,32 @@ def train_unet(
     latents = _cached_latents(out, Path(vae), autoencoder, data)
     tokens, empty = tokenize(tokenizer, list(data.captions)), tokenize(tokenizer, [""])[0]
     device = training_device(config.loop.device)
-    networks = make_networks(config, tokenizer, latent_size=latents.shape[-1]).to(device)
-    started = _begin_from(config.start, networks, out / STARTED) if config.start else None
+    networks = make_networks(config, tokenizer, latent_shape=latents.shape[1:]).to(device)
     if device.type == "cpu":
         # torch's fused attention on a CPU takes a third of the step for its backward pass over these few tokens.
         cast(UNet2DConditionModel, networks["unet"]).set_attn_processor(AttnProcessor())
     alphas_cumprod = make_scheduler().alphas_cumprod
-    by_view = rows_by_view(data.labels)
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "unet")
-        rows, spoken_of = paired_rows(config, by_view, random)
+        rows = torch.randint(len(latents), (config.batch,), generator=random)
         dropped = torch.rand(config.batch, generator=random)
-        said = torch.where((dropped < config.dropped)[:, None], empty, tokens[spoken_of])
-        error = v_loss(networks, latents[rows], said, random, alphas_cumprod=alphas_cumprod)
+        said = torch.where((dropped < config.dropped)[:, None], empty, tokens[rows])
+        error = denoising_loss(
+            networks,
+            latents[rows],
+            said,
+            random,
+            alphas_cumprod=alphas_cumprod,
+            prediction=config.prediction,
+        )
         return {"loss": error}
 
     def export(averaged: nn.ModuleDict) -> None:
-        if started is not None:
-            averaged = blended(averaged, started, share=config.start_share)
-        save_pipeline(pipeline, averaged, autoencoder, tokenizer, data.images.shape[1])
+        size, kind = data.images.shape[1], config.prediction
+        save_pipeline(pipeline, averaged, autoencoder, tokenizer, image_size=size, prediction=kind)
 
     return train_loop(networks, loss, config.loop, out=out, export=export, stop_after=stop_after)
-
-
-def rows_by_view(labels: Int[np.ndarray, "count 4"]) -> tuple[Int[Tensor, " _"], ...]:
-    """Return the numbers of the pictures of each view, views without any left out.
-
-    Args:
-        labels: of the data set, the view last.
-    """
-    views = torch.from_numpy(labels[:, -1])
-    return tuple((views == view).nonzero().flatten() for view in views.unique())
-
-
-def paired_rows(
-    config: UNetConfig, by_view: Sequence[Int[Tensor, " _"]], random: torch.Generator
-) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
-    """Draw the pictures of a batch, as many of each view, and for each the picture whose caption is said.
-
-    Args:
-        config: its batch and shares.
-        by_view: from `rows_by_view`.
-        random: draws.
-    """
-    views = torch.randint(len(by_view), (2, config.batch), generator=random)
-    places = torch.rand(2, config.batch, generator=random, dtype=torch.float64)
-    mismatched, same_view = torch.rand(2, config.batch, generator=random)
-    views[1] = torch.where(same_view < config.same_view, views[0], views[1])
-    sizes = torch.tensor([len(rows) for rows in by_view])
-    starts = sizes.cumsum(0) - sizes
-    rows, others = torch.cat(list(by_view))[starts[views] + (places * sizes[views]).long()]
-    return rows, torch.where(mismatched < config.mismatched, others, rows)
 
 
 def save_pipeline(
@@ -283,7 +258,9 @@ def save_pipeline(
     networks: nn.ModuleDict,
     vae: AutoencoderKL,
     tokenizer: CLIPTokenizer,
+    *,
     image_size: int = 64,
+    prediction: _Prediction = "epsilon",
 ) -> None:
     """Write a folder that `StableDiffusionPipeline.from_pretrained` loads, in half precision.
 
@@ -293,6 +270,7 @@ def save_pipeline(
         vae: the autoencoder.
         tokenizer: the text encoder's.
         image_size: written into `world.json`, with the words and views.
+        prediction: what the UNet was trained to predict.
     """
     folder = Path(folder)
     fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
@@ -303,7 +281,7 @@ def save_pipeline(
         "text_encoder": copy.deepcopy(networks["text_encoder"]).cpu(),
         "tokenizer": tokenizer,
         "unet": copy.deepcopy(networks["unet"]).half().cpu(),
-        "scheduler": make_scheduler(),
+        "scheduler": make_scheduler(prediction),
         "safety_checker": None,
         "feature_extractor": None,
     }
@@ -321,23 +299,6 @@ def save_pipeline(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def blended(networks: nn.ModuleDict, others: nn.ModuleDict, *, share: float) -> nn.ModuleDict:
-    """Return networks whose weights lie between those of two others of the same shape.
-
-    Args:
-        networks: on any device.
-        others: where `share` of the way leads to.
-        share: in [0, 1].
-
-    Source: WiSE-FT, 2109.01903, section 4.
-    """
-    mixed = copy.deepcopy(networks).cpu()
-    with torch.no_grad():
-        for mine, theirs in zip(mixed.parameters(), others.parameters(), strict=True):
-            mine.lerp_(theirs, share)
-    return mixed
-
-
 def check_autoencoder(folder: str | Path) -> None:
     """Refuse a folder without a trained autoencoder.
 
@@ -349,33 +310,6 @@ def check_autoencoder(folder: str | Path) -> None:
     """
     if not (Path(folder) / "config.json").is_file() or not any(Path(folder).glob("*.safetensors")):
         reject("vae", str(folder), "the folder of a trained autoencoder: train that first")
-
-
-def start_folder(model: str) -> Path:
-    """Return the folder of a model that can be trained on.
-
-    Args:
-        model: "mini", or a folder with a card's `quality.json`, which says how its model was trained.
-
-    Raises:
-        ValueError: no such folder, or a part of it is missing.
-    """
-    folder = model_folder(model)
-    if folder is None or not (folder / QUALITY).is_file():
-        reject("start", model, f"mini, or the folder of a model with a card's {QUALITY}")
-    check_folder(model, folder)
-    return folder
-
-
-def _begin_from(model: str, networks: nn.ModuleDict, record: Path) -> nn.ModuleDict:
-    """Take a model's weights, and keep what is said of its training: what is made from it may take its place."""
-    quality = start_folder(model) / QUALITY
-    pipeline = load_pipeline(model)
-    started = nn.ModuleDict({name: getattr(pipeline, name) for name in networks})
-    networks.load_state_dict(started.state_dict())
-    if not record.exists():
-        write_json(record, read_json(quality)["training"])
-    return started
 
 
 def _cached_latents(out: Path, vae: Path, autoencoder: AutoencoderKL, data: WorldData) -> Tensor:

@@ -1,8 +1,12 @@
-"""The autoencoder: 64 x 64 pictures to 16 x 16 x 4 latents and back.
+"""The autoencoder: 64 x 64 pictures to 16 x 16 x 8 latents and back.
 
-Letters: x is a picture in [-1, 1], z its latent. z keeps zero mean and unit deviation a channel (a
-penalty), and noise of deviation 0.1 is added to it before decoding, so that near latents decode
-to near pictures.
+Letters: x is a picture in [-1, 1], z its latent. Each channel of z keeps zero mean and unit deviation (a penalty), and
+noise is added to it before decoding, so that near latents decode to near pictures.
+
+Score distillation follows the encoder's gradient through pictures that no camera ever saw. So the autoencoder is shown
+pictures in all colours (`varied`), and a linear map of z has to give the mean colour of the pixels that each of its
+cells stands for. Without that, pictures of several hues have the same latents, and distillation ends in the wrong one;
+previews of Stable Diffusion's latents take such a map for granted.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +19,9 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from sdilib.checks import positive_int
+from sdilib.checks import in_range, positive_int
 from sdilib.lab.train.loop import (
     LoopConfig,
     autocast,
@@ -29,7 +34,10 @@ from sdilib.lab.train.loop import (
 from sdilib.lab.world.dataset import WorldData
 from sdilib.seeds import generator
 
-LATENT_NOISE = 0.1
+TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+"""From red, green and blue to brightness and two chromas, as in NTSC television."""
+_WEIGHTS = torch.tensor([1.0, 3.0, 5.0])
+"""Of brightness and the two chromas (Y, I, Q): in muted pictures these are small, and unweighted one is never learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,11 @@ class VAEConfig:
     Args:
         channels: of its levels; each but the first halves the picture.
         groups: of the normalisations; divides every number of channels.
-        batch: pictures a step.
+        latent_channels: of each of the latent's cells, which stands for 4 x 4 pixels; four lose a surface's grain.
+        batch: pictures per step.
+        noise: deviation of the noise that is added to latents before they are decoded.
+        linear: weight of the squared error of the colours that a linear map of the latents gives; 0 leaves it out.
+        varied: share of the pictures that are shown in other colours, blurred or noisy.
         seed: of weights, batches and noise.
         loop: steps, learning rate and so on.
 
@@ -49,16 +61,24 @@ class VAEConfig:
 
     channels: tuple[int, ...] = (16, 48, 96)
     groups: int = 8
+    latent_channels: int = 8
     batch: int = 8
+    noise: float = 0.05
+    linear: float = 4.0
+    varied: float = 0.6
     seed: int = 0
     loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=6000, learning_rate=2e-3, average=0.995)
+        default_factory=lambda: LoopConfig(steps=9000, learning_rate=2e-3, average=0.995)
     )
 
     def __post_init__(self) -> None:
         """Refuse what no training can use."""
         check_channels(self.channels, self.groups)
+        positive_int("latent_channels", self.latent_channels)
         positive_int("batch", self.batch)
+        in_range("noise", self.noise, 0, 1, open_low=True)
+        in_range("linear", self.linear, 0, 1e3)
+        in_range("varied", self.varied, 0, 1)
 
 
 def make_vae(config: VAEConfig, *, image_size: int = 64) -> AutoencoderKL:
@@ -68,6 +88,7 @@ def make_vae(config: VAEConfig, *, image_size: int = 64) -> AutoencoderKL:
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
         "block_out_channels": config.channels,
+        "latent_channels": config.latent_channels,
         "norm_num_groups": config.groups,
         "sample_size": image_size,
         "mid_block_add_attention": False,
@@ -92,33 +113,111 @@ def train_vae(
     keep_settings(out, config)
     device = training_device(config.loop.device)
     vae = make_vae(config, image_size=data.images.shape[1])
-    nn.Module.to(vae, device)  # the library's own signature hides that it takes a device
+    with initialised(config.seed):
+        colour = nn.Conv2d(config.latent_channels, 3, 1)
+    networks = nn.ModuleDict({"vae": vae, "colour": colour})
+    nn.Module.to(networks, device)  # the library's own signature hides that it takes a device
 
     def loss(step: int) -> dict[str, Tensor]:
         random = generator(config.seed, step, "vae")
         rows = torch.randint(len(data.images), (config.batch,), generator=random)
-        x = pictures(data, rows.numpy()).to(device)
+        shown, wanted = varied(pictures(data, rows.numpy()), random, share=config.varied)
+        shown, wanted = shown.to(device), wanted.to(device)
         with autocast(device):
-            posterior = encode(vae, x)
+            posterior = encode(vae, shown)
             z = posterior.mean.float()
             noise = torch.randn(z.shape, generator=random).to(device)
-            y = decode(vae, z + LATENT_NOISE * noise)
-        return reconstruction_loss(x, y.float(), z, posterior.logvar.float())
+            y = decode(vae, z + config.noise * noise)
+        logvar = posterior.logvar.float()
+        numbers = reconstruction_loss(wanted, y.float(), z, logvar, noise=config.noise)
+        off = colour_error(colour(z) - means_of_cells(wanted, z))
+        total = numbers["loss"] + config.linear * off
+        return {**numbers, "loss": total, "linear": off.detach()}
 
-    averaged = train_loop(vae, loss, config.loop, out=out, stop_after=stop_after)
-    deviation = latents_of(averaged, data, min(2000, len(data.images))).std()
-    averaged.register_to_config(scaling_factor=float(1.0 / deviation))
-    averaged.cpu().save_pretrained(out / "vae")
-    return averaged
+    averaged = train_loop(networks, loss, config.loop, out=out, stop_after=stop_after)
+    made = cast(AutoencoderKL, averaged["vae"])
+    deviation = latents_of(made, data, min(2000, len(data.images))).std()
+    made.register_to_config(scaling_factor=float(1.0 / deviation))
+    made.cpu().save_pretrained(out / "vae")
+    return made
+
+
+def varied(
+    x: Float[Tensor, "batch 3 height width"], random: torch.Generator, *, share: float
+) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch 3 height width"]]:
+    """Return pictures as they are shown to the encoder, and as the decoder is to give them back.
+
+    A share of them is in other colours: hues turned, paler or stronger, under a coloured lamp, darker or brighter, some
+    negative. Of these a quarter is blurred, and a third is noisy where the encoder sees it.
+
+    Args:
+        x: in [-1, 1].
+        random: draws what is done to each.
+        share: of the pictures that anything is done to.
+    """
+    batch = len(x)
+    chosen, turned, negative, blurred, noisy = torch.rand(5, batch, 1, 1, 1, generator=random)
+    angle, colourful, bright, shift, level = torch.rand(5, batch, 1, 1, 1, generator=random)
+    other = recoloured(
+        0.5 * x + 0.5,
+        angle=2 * torch.pi * (angle * (turned < 0.7)).flatten(),
+        chroma=0.1 * 22.0 ** colourful.flatten(),  # 0.1 to 2.2
+    )
+    other = torch.where(negative < 0.15, 1.0 - other, other)
+    other = other * (0.45 + 0.75 * bright)
+    other = other + 0.3 * (shift - 0.5) * torch.randn(batch, 3, 1, 1, generator=random)
+    lit, lamp = torch.rand(2, batch, 3, 1, 1, generator=random)
+    other = other * torch.where(lit[:, :1] < 0.35, 1.0 - 0.75 * lamp, 1.0)
+    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    kernel = (row[:, None] * row).expand(3, 1, 5, 5)
+    padded = functional.pad(other, (2, 2, 2, 2), mode="replicate")
+    soft = functional.conv2d(padded, kernel, groups=3)
+    other = 2.0 * torch.where(blurred < 0.25, soft, other).clamp(0, 1) - 1.0
+    wanted = torch.where(chosen < share, other, x)
+    dirt = 0.2 * level * torch.randn(x.shape, generator=random)
+    return wanted + dirt * ((noisy < 0.33) & (chosen < share)), wanted
+
+
+def recoloured(
+    images: Float[Tensor, "batch 3 height width"],
+    *,
+    angle: Float[Tensor, " batch"],
+    chroma: Float[Tensor, " batch"],
+) -> Float[Tensor, "batch 3 height width"]:
+    """Turn the hues of images, and make them paler or stronger; brightness stays.
+
+    Args:
+        images: in [0, 1]; what is returned may lie outside.
+        angle: by which hues are turned, in radians.
+        chroma: factor, 1 leaves it.
+    """
+    turn = torch.zeros(len(images), 3, 3)
+    turn[:, 0, 0] = 1.0
+    turn[:, 1, 1] = turn[:, 2, 2] = angle.cos() * chroma
+    turn[:, 2, 1] = angle.sin() * chroma
+    turn[:, 1, 2] = -turn[:, 2, 1]
+    return torch.einsum("bij,bjhw->bihw", TO_YIQ.inverse() @ turn @ TO_YIQ, images)
+
+
+def colour_error(error: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, ""]:
+    """Return the mean square of differences of colour, chroma weighted more than brightness.
+
+    Args:
+        error: differences of red, green and blue.
+    """
+    weighted = (_WEIGHTS[:, None] * TO_YIQ).to(error)
+    return torch.einsum("ij,bjhw->bihw", weighted, error).square().mean()
 
 
 def reconstruction_loss(
     x: Float[Tensor, "batch 3 height width"],
     y: Float[Tensor, "batch 3 height width"],
-    z: Float[Tensor, "batch 4 h w"],
-    logvar: Float[Tensor, "batch 4 h w"],
+    z: Float[Tensor, "batch channels h w"],
+    logvar: Float[Tensor, "batch channels h w"],
+    *,
+    noise: float,
 ) -> dict[str, Tensor]:
-    """L1 + 2 MSE + 0.5 L1 of the gradients, and the penalties that keep z standardised.
+    """L1 + 2 MSE + 0.5 L1 of the gradients + the error of mean colours, and the penalties that keep z standardised.
 
     Args:
         x: pictures in [-1, 1].
@@ -126,15 +225,31 @@ def reconstruction_loss(
         z: their latents.
         logvar: the encoder's log variances, drawn towards that of the noise used here, so that a
             sample of the posterior is what the decoder has learnt to read.
+        noise: deviation of that.
     """
     error = y - x
     rough = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
     squared = error.square().mean()
     mean, deviation = z.mean(dim=(0, 2, 3)), z.std(dim=(0, 2, 3))
     standard = mean.square().mean() + (deviation + 1e-6).log().square().mean()
-    spread = (logvar - 2.0 * np.log(LATENT_NOISE)).square().mean()
-    total = error.abs().mean() + 2.0 * squared + 0.5 * rough + 0.1 * standard + 0.001 * spread
+    spread = (logvar - 2.0 * np.log(noise)).square().mean()
+    fidelity = (
+        error.abs().mean() + 2.0 * squared + 0.5 * rough + colour_error(means_of_cells(error, z))
+    )
+    total = fidelity + 0.1 * standard + 0.001 * spread
     return {"loss": total, "mse": squared.detach(), "standard": standard.detach()}
+
+
+def means_of_cells(
+    x: Float[Tensor, "batch 3 height width"], z: Float[Tensor, "batch channels h w"]
+) -> Float[Tensor, "batch 3 h w"]:
+    """Return the mean colour of the pixels that each cell of a latent stands for.
+
+    Args:
+        x: pictures.
+        z: their latents.
+    """
+    return functional.avg_pool2d(x, x.shape[-1] // z.shape[-1])
 
 
 def encode(
@@ -145,7 +260,7 @@ def encode(
 
 
 def decode(
-    vae: AutoencoderKL, z: Float[Tensor, "batch 4 h w"]
+    vae: AutoencoderKL, z: Float[Tensor, "batch channels h w"]
 ) -> Float[Tensor, "batch 3 height width"]:
     """Return the pictures, about in [-1, 1], of latents before scaling."""
     return cast(tuple[Tensor], vae.decode(cast(Any, z), return_dict=False))[0]
@@ -160,7 +275,7 @@ def pictures(data: WorldData, rows: np.ndarray) -> Float[Tensor, "batch 3 height
 @torch.no_grad()
 def latents_of(
     vae: AutoencoderKL, data: WorldData, count: int
-) -> Float[Tensor, "count 4 height width"]:
+) -> Float[Tensor, "count channels height width"]:
     """Return the latents (posterior means, times the scaling factor) of the first `count` pictures."""
     blocks = np.array_split(np.arange(count), max(1, count // 64))
     means, device = [], vae.device
