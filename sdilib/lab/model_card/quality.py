@@ -4,7 +4,7 @@ Everything is measured against unseen renders of the same prompts, by an evaluat
 kept in a build folder, so that a measurement that was stopped goes on where it was.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, cycle, islice, product
 from pathlib import Path
@@ -21,7 +21,11 @@ from sdilib.cameras import VIEWS
 from sdilib.checks import positive_int
 from sdilib.lab import metrics
 from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.guidance_profile import guidance_profile
 from sdilib.lab.images import ddim_images
+from sdilib.lab.model_card.autoencoder import measure_autoencoder
+from sdilib.lab.model_card.guidance import inverted_noise
+from sdilib.lab.model_card.true_views import fit_true_views
 from sdilib.lab.world.captions import is_held_out, prompt
 from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
@@ -29,7 +33,7 @@ from sdilib.lab.world.render import render_batch
 from sdilib.lab.world.scene import WorldScene
 from sdilib.lab.world.views import scene_of_view
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.storage import hash_json, load_tensors, save_tensors
+from sdilib.storage import hash_json, load_tensors, read_json, save_tensors, write_json
 
 Images = Float[Tensor, "batch 3 height width"]
 
@@ -37,9 +41,10 @@ JUDGED = "object, colour and pattern"
 """All three right in one image."""
 
 GUIDED, FREE = "samples, γ = 7.5", "samples, γ = 1"
-SWEEP = (1.0, 3.0, 7.5, 15.0, 30.0, 100.0)
+SWEEP = (1.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 100.0)
 
 _BATCH = 50
+_PATHS = 24  # samples whose way is followed
 _HELD_OUT_SHARE, _SWEEP_SHARE = 0.25, 0.1  # of the samples
 _REFERENCES, _OTHERS = 101, 102  # seeds of the renders that samples are compared with
 
@@ -77,8 +82,9 @@ def measure(
     image_size: int,
     num_steps: int = 50,
     build: str | Path = "build/model-card",
+    fits: int = len(COLOURS),
 ) -> dict[str, Any]:
-    """Measure a model of the world: 2 * 50 sample-forwards per sample at γ = 7.5, 50 at γ = 1, a few for the sweep.
+    """Measure a model of the world: 2 * 50 sample-forwards per sample at γ = 7.5, 50 at γ = 1, as many for the sweep.
 
     Args:
         model: frozen.
@@ -88,6 +94,7 @@ def measure(
         image_size: of the renders.
         num_steps: of DDIM.
         build: folder in which samples are kept.
+        fits: number of objects that are fitted to true views through the autoencoder, half a minute each.
 
     Returns:
         What `quality.json` holds.
@@ -109,7 +116,8 @@ def measure(
 
     def swept(images: Images) -> dict[str, float | int | None]:
         shares = {name: found.get("share") for name, found in judged(images, few).items()}
-        return {"saturation": _saturation(images), **shares}
+        distance = metrics.kernel_distance(evaluator.features(images), evaluator.features(real))
+        return {"saturation": _saturation(images), "kernel distance": distance, **shares}
 
     samples = {GUIDED: sampled(items, 7.5), FREE: sampled(items, 1.0)}
     after = reconstructed(model, others)
@@ -148,8 +156,73 @@ def measure(
         },
         "likeness": likeness(evaluator, sets, real),
         "autoencoder, dB": autoencoder_psnr(others, after),
+        "to distil from": _kept(
+            folder / f"to-distil-from-{hash_json([evaluator.card, count, fits])}.json",
+            lambda: to_distil_from(model, evaluator, few[:_PATHS], fits, image_size=image_size),
+        ),
         "nearest training picture": copied,
     }
+
+
+def _kept(path: Path, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    if not path.is_file():
+        write_json(path, made())
+    return read_json(path)
+
+
+def to_distil_from(
+    model: StableDiffusion,
+    evaluator: Evaluator,
+    items: Sequence[Item],
+    fits: int,
+    *,
+    image_size: int,
+) -> dict[str, Any]:
+    """Return what score distillation meets in a model: its autoencoder's gradient, and its guidance.
+
+    Args:
+        model: frozen.
+        evaluator: judges.
+        items: whose samples are followed, at about 500 sample-forwards each.
+        fits: see `measure`.
+        image_size: of renders.
+    """
+    prompts, seeds = [item.prompt for item in items], [item.seed for item in items]
+    real = renders(scenes_of(items, seed=_REFERENCES), image_size=image_size)
+    profile = guidance_profile(model, model.encode(real), model.embed(prompts))
+    return {
+        "autoencoder": measure_autoencoder(model, image_size=image_size, count=4 * len(items)),
+        "true views": fitted(model, evaluator, fits, size=image_size),
+        "noise of inversions": inverted_noise(model, prompts, seeds),
+        "guidance": profile.table(),
+    }
+
+
+def fitted(
+    model: StableDiffusion, evaluator: Evaluator, count: int, **settings: Any
+) -> dict[str, dict[str, float]]:
+    """Return what is left of objects that are fitted to true views through the autoencoder, by their words.
+
+    Args:
+        model: whose autoencoder.
+        evaluator: judges.
+        count: number of objects; each has the next of the colours.
+        **settings: of the fits, see `fit_true_views`.
+    """
+    found = {}
+    for name, colour, _ in zip(OBJECT_NAMES, cycle(COLOURS), range(count), strict=False):
+        words = prompt(name, colour)
+        fit = fit_true_views(model, words, num_views=16, **settings)
+        seen, true = evaluator.features(fit.images), evaluator.features(fit.pictures)
+        right = evaluator.accuracy(fit.images, [words] * len(fit.images))["colour"]
+        found[words] = {
+            "views of the right colour": float(right.mean()),
+            "kernel distance": metrics.kernel_distance(seen, true),
+            "colour off by": fit.colour_error,
+            "dB": fit.psnr,
+            "IoU": fit.iou,
+        }
+    return found
 
 
 def _saturation(images: Images) -> float:

@@ -1,0 +1,203 @@
+"""How good an autoencoder is to distil through: fidelity, colour in its latents, and whether its gradient leads home.
+
+Score distillation follows the encoder's gradient through pictures that no camera ever saw. So it is not enough that the
+autoencoder gives renders back: other colours and backgrounds have to survive it too, and pixels that descend on latents
+alone have to arrive at the picture the latents are of.
+"""
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from sdilib.distill import Codec
+from sdilib.lab import metrics
+from sdilib.lab.train.vae import TO_YIQ, recoloured
+from sdilib.lab.world.dataset import random_scene
+from sdilib.lab.world.kinds import COLOURS
+from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.scene import Background, WorldScene
+
+Images = Float[Tensor, "batch 3 height width"]
+
+CELL = 4
+"""Height and width of the pixels whose mean colours are compared."""
+
+_SEED = 103  # of the scenes; no data set's
+_BATCH = 32
+_MIX = 9  # pictures from one colour to another, both ends included
+
+
+@torch.no_grad()
+def _batched(function, images: Tensor) -> Tensor:
+    return torch.cat([function(some) for some in images.split(_BATCH)])
+
+
+def _seen(scenes: Sequence[WorldScene], size: int) -> tuple[Images, Tensor]:
+    """Pictures of scenes, and the share of each pixel that the object covers."""
+    images, covers, _ = render_batch(list(scenes), height=size, width=size)
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(covers)
+
+
+def measure_autoencoder(codec: Codec, *, image_size: int, count: int = 96) -> dict[str, Any]:
+    """Measure an autoencoder on unseen renders; the UNet is not asked.
+
+    Args:
+        codec: to and from latents.
+        image_size: height and width of the renders.
+        count: number of renders, 2 or more.
+
+    Returns:
+        By name: PSNR by set of pictures, in dB; fine detail of reconstructions over that of the renders; how much of the
+        objects' mean colours is linear in the latents; whether latents get nearer all along a mix of two colours; what
+        pixels come to that descend on latents from grey.
+    """
+    scenes = [random_scene(_SEED, i)[0] for i in range(count)]
+    images, covers = _seen(scenes, image_size)
+    after = _batched(lambda x: codec.decode(codec.encode(x)).clamp(0, 1), images)
+    detail = metrics.high_frequency_energy(after) / metrics.high_frequency_energy(images)
+    return {
+        "n": count,
+        "dB": fidelity(codec, scenes, image_size=image_size),
+        "fine detail": float(detail.mean()),
+        "linear colour": linear_colour(codec, images, covers),
+        "mixes": mixes(codec, image_size=image_size),
+        "from grey": from_grey(codec, images[:12], covers[:12]),
+    }
+
+
+def fidelity(codec: Codec, scenes: Sequence[WorldScene], *, image_size: int) -> dict[str, float]:
+    """Return the mean PSNR of reconstructions, in dB, by set of pictures.
+
+    Args:
+        codec: to and from latents.
+        scenes: what is seen.
+        image_size: height and width of their pictures.
+    """
+    random = np.random.default_rng(_SEED)
+
+    def behind(colours: Sequence[tuple[float, float, float]]) -> Images:
+        backgrounds = [Background(colour) for colour in colours]
+        pairs = zip(scenes, backgrounds, strict=True)
+        return _seen([replace(scene, background=of) for scene, of in pairs], image_size)[0]
+
+    strong = random.uniform((0, 0.5, 0.5), (1, 0.9, 0.95), (len(scenes), 3))
+    home = _seen(scenes, image_size)[0]
+    sets = {
+        "renders": home,
+        **{f"hues turned by {angle:g}°": _turned(home, angle) for angle in (30.0, 90.0, 180.0)},
+        "white background": behind([(1.0, 1.0, 1.0)] * len(scenes)),
+        "dark background": behind([(0.06, 0.06, 0.06)] * len(scenes)),
+        "strongly coloured background": behind([colorsys.hsv_to_rgb(*hsv) for hsv in strong]),
+        "pastel": 0.5 * home + 0.5,
+    }
+    return {
+        name: float(_batched(lambda x: metrics.psnr(codec.decode(codec.encode(x)), x), some).mean())
+        for name, some in sets.items()
+    }
+
+
+def _turned(images: Images, degrees: float) -> Images:
+    angle = torch.full((len(images),), float(np.radians(degrees)))
+    return recoloured(images, angle=angle, chroma=torch.ones(len(images))).clamp(0, 1)
+
+
+def linear_colour(codec: Codec, images: Images, covers: Tensor) -> dict[str, float]:
+    """Return how much of the variance of an object's colours a linear map of the latents explains.
+
+    The map is fitted to the cells of one half of the pictures, and judged on the other's, where the object covers more
+    than half of the cell. In red, green and blue brightness is most of the variance, so each chroma is asked for as well.
+
+    Args:
+        codec: to and from latents.
+        images: two or more.
+        covers: share of each pixel that the object covers.
+
+    Returns:
+        R² in RGB together, and of Y, I and Q.
+    """
+    z = _batched(codec.encode, images)
+    factor = images.shape[-1] // z.shape[-1]
+    known = torch.cat([z, torch.ones_like(z[:, :1])], 1).movedim(1, -1).double()
+    wanted = functional.avg_pool2d(images, factor).movedim(1, -1).double()
+    on = functional.avg_pool2d(covers[:, None], factor)[:, 0] > 0.5
+    first = torch.arange(len(images)) < len(images) // 2
+    fit, judge = (on & half[:, None, None] for half in (first, ~first))
+    matrix = torch.linalg.lstsq(known[fit], wanted[fit]).solution
+    error, spread = known[judge] @ matrix - wanted[judge], wanted[judge] - wanted[judge].mean(0)
+    chroma = TO_YIQ.double().T
+
+    def explained(left: Tensor, whole: Tensor) -> float:
+        return float(1 - left.square().sum() / whole.square().sum())
+
+    each = zip("YIQ", (error @ chroma).T, (spread @ chroma).T, strict=True)
+    return {"RGB": explained(error, spread)} | {n: explained(left, of) for n, left, of in each}
+
+
+@torch.no_grad()
+def mixes(codec: Codec, *, image_size: int, count: int = 4) -> dict[str, float]:
+    """Follow mixes from each named colour to each other, pixel by pixel, on the same object.
+
+    Args:
+        codec: to and from latents.
+        image_size: height and width.
+        count: number of objects.
+
+    Returns:
+        Share of the mixes along which the distance to the end's latents falls at every step, and the largest rise, as a
+        share of the distance at the beginning.
+    """
+    share = torch.linspace(0, 1, _MIX).view(-1, 1, 1, 1)
+    falls, rises = [], [0.0]
+    for i in range(count):
+        scene = replace(random_scene(_SEED + 1, i)[0], pattern="plain")
+        images, _ = _seen([replace(scene, colour=colour) for colour in COLOURS], image_size)
+        for a, b in permutations(images, 2):
+            z = codec.encode((1 - share) * a + share * b)
+            away = (z - z[-1]).flatten(1).square().mean(1).sqrt()
+            rise = float((away.diff() / away[0]).max())
+            falls.append(rise <= 1e-5)
+            rises.append(rise)
+    return {"falling": sum(falls) / len(falls), "largest rise": max(rises), "n": len(falls)}
+
+
+def from_grey(
+    codec: Codec, images: Images, covers: Tensor, *, num_steps: int = 250
+) -> dict[str, float]:
+    """Return what pixels in [0, 1] come to that begin grey and descend on the distance of latents alone.
+
+    Args:
+        codec: to latents.
+        images: whose latents are wanted.
+        covers: share of each pixel that the object covers.
+        num_steps: of Adam, its rate 0.05 and falling over the last hundred.
+
+    Returns:
+        PSNR of the means over 4 x 4 pixels in dB, and how far the mean colour is off, of the whole picture and of the
+        object.
+    """
+    wanted = _batched(codec.encode, images)
+    pixels = torch.full_like(images, 0.5).requires_grad_()
+    optimizer = torch.optim.Adam([pixels], lr=0.05)
+    for step in range(num_steps):
+        optimizer.param_groups[0]["lr"] = 0.05 * min(1.0, (num_steps - step) / 100)
+        optimizer.zero_grad(set_to_none=True)
+        (codec.encode(pixels) - wanted).square().mean().backward()
+        optimizer.step()
+        pixels.data.clamp_(0, 1)
+    found = pixels.detach()
+    means = [functional.avg_pool2d(some, CELL) for some in (found, images)]
+    off, weight = found - images, covers[:, None]
+    on_object = (off * weight).sum((2, 3)) / weight.sum((2, 3)).clamp_min(1e-6)
+    return {
+        "dB of 4 x 4 means": float(metrics.psnr(*means).mean()),
+        "mean colour off by": float(off.mean((2, 3)).abs().mean()),
+        "object's colour off by": float(on_object.abs().mean()),
+    }
