@@ -6,7 +6,7 @@ import pytest
 from sdilib.lab.world.nearest import mode_coverage, nearest, rendered
 from sdilib.lab.world.scene import Member, WorldCamera, WorldScene
 
-CAMERAS = [WorldCamera(azimuth, 15.0) for azimuth in (0.0, 72.0, 144.0, 216.0, 288.0)]
+CAMERAS = [WorldCamera(azimuth, 15.0) for azimuth in (0.0, 100.0, 220.0)]
 
 
 @pytest.mark.parametrize(("name", "pattern"), [("mushroom", "plain"), ("teapot", "striped")])
@@ -17,7 +17,7 @@ def test_the_member_that_was_drawn_is_found_again(name, pattern):
     assert found.iou > 0.95
     assert abs(found.size * found.scene.stretch / (1.1 * scene.stretch) - 1.0) < 0.06
     assert np.abs(np.subtract(found.scene.member.shape, scene.member.shape)).mean() < 0.25
-    assert found.colour_error < 0.1  # what is left is the grain
+    assert found.colour_error < 0.13  # what is left is the grain, and edges of stripes
 
 
 def test_a_floater_changes_little():
@@ -33,7 +33,7 @@ def test_a_floater_changes_little():
 
 def test_views_and_cameras_have_to_be_as_many():
     images, covers = rendered(WorldScene("mug", "red", "plain", CAMERAS[0]), CAMERAS)
-    with pytest.raises(ValueError, match="cameras=1: expected one for each of 5 views"):
+    with pytest.raises(ValueError, match="cameras=1: expected one for each of 3 views"):
         nearest(images, covers, CAMERAS[:1], name="mug", colour="red", pattern="plain")
 
 

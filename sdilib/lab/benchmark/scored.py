@@ -19,7 +19,7 @@ from sdilib.lab.benchmark.table import Column, Ranking
 from sdilib.lab.encoders import Encoder, clip_iqa, clip_score, r_precision
 from sdilib.lab.evaluator import Evaluator, asked
 from sdilib.lab.experiments.shared import drawing
-from sdilib.lab.experiments.shared.objects import Comparison, true_views
+from sdilib.lab.experiments.shared.objects import Comparison, family_views
 from sdilib.lab.experiments.shared.surfaces import best_chamfer
 from sdilib.lab.methods import table_prompts
 from sdilib.lab.metrics import diversity, high_frequency_energy, kernel_distance, saturation
@@ -198,7 +198,8 @@ class Scored:
             right = judge.accuracy(images, self.prompts)
             for attribute in ("object", "colour", "pattern"):
                 found[attribute][name] = right[attribute].nan_to_num(1.0)
-            true = {p: true_views(p, images.shape[-1]).images for p in set(self.prompts)}
+            size = images.shape[-1]
+            true = {p: family_views(p, size, placed=False).images for p in set(self.prompts)}
             for measure, of in plain.items():
                 reference = torch.stack([of(true[prompt]).mean() for prompt in self.prompts])
                 off = (found[measure][name] / reference - 1).abs()

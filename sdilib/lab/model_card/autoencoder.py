@@ -130,7 +130,8 @@ def linear_colour(codec: Codec, images: Images, covers: Tensor) -> dict[str, flo
     on = functional.avg_pool2d(covers[:, None], factor)[:, 0] > 0.5
     first = torch.arange(len(images)) < len(images) // 2
     fit, judge = (on & half[:, None, None] for half in (first, ~first))
-    matrix = torch.linalg.lstsq(known[fit], wanted[fit]).solution
+    # Channels that are the same but for rounding are one: without `rcond` they fit the rounding.
+    matrix = torch.linalg.lstsq(known[fit], wanted[fit], rcond=1e-5, driver="gelsd").solution
     error, spread = known[judge] @ matrix - wanted[judge], wanted[judge] - wanted[judge].mean(0)
     chroma = TO_YIQ.double().T
 

@@ -9,6 +9,7 @@ Letters: a number of the fit is in [-1, 1], as in `scene.Member`; stretch and si
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -19,14 +20,13 @@ from sdilib.lab.world.kinds import MOST_PARTS, NUM_SHAPE, OBJECTS
 from sdilib.lab.world.render import render_batch
 from sdilib.lab.world.scene import Light, Member, WorldCamera, WorldScene
 
-__all__ = ["Coverage", "Nearest", "mode_coverage", "nearest", "rendered"]
+__all__ = ["Coverage", "Nearest", "mode_coverage", "nearest", "nearest_shape", "rendered"]
 
 _STEP = 0.06  # of a difference: wide, since a picture's edges are averages of four rays
 _SIZES = 0.25  # log of the largest size
-_STARTS = 3
 _PLACES = tuple(product((-0.6, 0.0, 0.6), (-0.5, 0.5), (-0.75, -0.25, 0.25, 0.75)))
 """Of a pattern, to begin with: size of its cells, and their shift around and along; the nearest few are fitted."""
-_TRIED = 4
+_TRIED = 2
 
 Views = Float[np.ndarray, "views height width 3"]
 Covers = Float[np.ndarray, "views height width"]
@@ -98,30 +98,48 @@ def nearest(
     if not len(images) == len(covers) == len(cameras):
         reject("cameras", len(cameras), f"one for each of {len(images)} views")
     plain = WorldScene(name, colour, pattern, cameras[0])
-    scene, size = _shaped_like(covers, plain, cameras, np.random.default_rng([seed, 3]))
+    scene, size = nearest_shape(covers, cameras, plain, seed=seed)
     mine = rendered(scene, cameras, size=size, pixels=images.shape[1])[1]
     both, either = (mine > 0.5) & (covers > 0.5), (mine > 0.5) | (covers > 0.5)
     scene, error = _painted_like(images, both, scene, size, cameras)
     return Nearest(scene, size, float(both.sum() / max(1, either.sum())), error)
 
 
-def _shaped_like(
-    covers: Covers, plain: WorldScene, cameras: Sequence[WorldCamera], random: np.random.Generator
+def nearest_shape(
+    covers: Covers,
+    cameras: Sequence[WorldCamera],
+    plain: WorldScene,
+    *,
+    size: float = 1.0,
+    starts: int = 3,
+    seed: int = 0,
 ) -> tuple[WorldScene, float]:
-    """The scene whose silhouettes are nearest, and its size; a fit's numbers are shape, stretch, size."""
+    """Return the member of a scene's family whose silhouettes are nearest, and its size.
+
+    Args:
+        covers: share of each pixel that the object covers, in [0, 1].
+        cameras: one per view.
+        plain: says which family.
+        size: of the object, to begin with; the fit goes up to a quarter (of a logarithm) from there.
+        starts: of the fit; the first is the plain shape.
+        seed: of the others.
+    """
+    random = np.random.default_rng([seed, 3])
 
     def shaped(x: np.ndarray) -> tuple[WorldScene, float]:
         member = replace(plain.member, shape=_tuple(x[:NUM_SHAPE]))
         stretch = 1.0 + 0.12 * float(x[NUM_SHAPE])
-        return replace(plain, member=member, stretch=stretch), float(np.exp(_SIZES * x[-1]))
+        return replace(plain, member=member, stretch=stretch), size * float(np.exp(_SIZES * x[-1]))
 
     def off(x: np.ndarray) -> np.ndarray:
-        scene, size = shaped(x)
-        return (rendered(scene, cameras, size=size, pixels=covers.shape[1])[1] - covers).ravel()
+        scene, enlarged = shaped(x)
+        seen = rendered(scene, cameras, size=enlarged, pixels=covers.shape[1])[1]
+        return (seen - covers).ravel()
 
+    # What is fitted: shape, stretch, size.
     count = NUM_SHAPE + 2
-    starts = [np.zeros(count), *random.uniform(-0.7, 0.7, (_STARTS - 1, count))]
-    return shaped(min((_fitted(off, x) for x in starts), key=lambda fit: float(fit.cost)).x)
+    begun = [np.zeros(count), *random.uniform(-0.7, 0.7, (starts - 1, count))]
+    return shaped(min((_fitted(off, x) for x in begun), key=lambda fit: float(fit.cost)).x)
 
 
 def _painted_like(
@@ -181,9 +199,8 @@ def _fitted(residuals: Callable[[np.ndarray], np.ndarray], start: np.ndarray) ->
             columns.append((residuals(high) - residuals(low)) / (high[i] - low[i]))
         return np.stack(columns, axis=1)
 
-    return least_squares(
-        residuals, start, jacobian, bounds=(-1.0, 1.0), loss="soft_l1", f_scale=0.1, max_nfev=12
-    )
+    how: Any = {"jac": jacobian, "loss": "soft_l1", "f_scale": 0.1, "max_nfev": 12}
+    return least_squares(residuals, start, bounds=(-1.0, 1.0), **how)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,15 +173,14 @@ class Background:
         hue, saturation, value = random.uniform((0, 0.04, 0.01), (360, 0.42, 0.98))
         value = float(np.sqrt(value))  # more light ones than dark
         change, turned, turn = random.uniform((-0.18, -30, -180), (0.18, 30, 180))
-        ends = [
-            Shade(
-                (float(hue + side * turned), 0.0),
-                (float(saturation * coloured),) * 2,
-                (float(np.clip(value + side * change, 0.05, 1.0)), 1.0),
-            ).at((0.0, -1.0, -1.0))
-            for side in ((1.0, -1.0) if gradient else (0.0, 0.0))
-        ]
-        return cls(*ends, float(turn))
+
+        def end(side: float) -> _Three:
+            pale = float(saturation * coloured)
+            light = float(np.clip(value + side * change, 0.05, 1.0))
+            shade = Shade((float(hue + side * turned), 0.0), (pale, pale), (light, 1.0))
+            return shade.at((0.0, -1.0, -1.0))
+
+        return cls(end(float(gradient)), end(-float(gradient)), float(turn))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ class Grey(Whole):
 @pytest.fixture(scope="module")
 def measured():
     return {
-        kind.__name__: measure_autoencoder(kind(), image_size=16, count=8) for kind in (Whole, Grey)
+        kind.__name__: measure_autoencoder(kind(), image_size=32, count=48)
+        for kind in (Whole, Grey)
     }
 
 

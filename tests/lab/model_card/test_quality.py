@@ -133,7 +133,7 @@ def test_a_measurement_goes_on_where_it_stopped(judge, tmp_path, monkeypatch):
     spent = model.num_forwards
     samples = 8 * 2 * (2 + 1) + 2 * 2 * (2 * 7 + 1)
     # Of two: γ over t; the path and inversions from its four times.
-    assert spent == samples + 2 * (2 * 10 * (4 + 1) + 2 * 20 + 2 * (9 + 7 + 5 + 3) + 8)
+    assert spent == samples + 2 * (2 * 10 * (4 + 1) + 2 * 20 + 2 * (9 + 7 + 5 + 3))
     assert measure(model, evaluator, **options) == first
     assert model.num_forwards == spent
     json.dumps(first, allow_nan=False)

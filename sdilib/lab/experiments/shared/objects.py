@@ -14,9 +14,11 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import interpolate
 from tqdm.auto import tqdm
 
 from sdilib.cameras import Camera
@@ -31,8 +33,9 @@ from sdilib.lab.metrics import (
     saturation,
 )
 from sdilib.lab.runs import Finished, distilled
+from sdilib.lab.world.nearest import nearest_shape, rendered
 from sdilib.lab.world.render import render_batch
-from sdilib.lab.world.scene import BACKGROUND, WorldCamera, WorldScene
+from sdilib.lab.world.scene import BACKGROUND, Background, WorldCamera, WorldScene
 from sdilib.lab.world.views import MARGIN_DEGREES, has_front, view_margin
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
@@ -45,6 +48,7 @@ __all__ = [
     "Page",
     "best_iou",
     "compared",
+    "family_views",
     "halfway",
     "looked_at",
     "measured",
@@ -65,6 +69,8 @@ ELEVATION = 15.0
 
 _SCALES = tuple(1.08**k for k in range(-4, 5))
 _COVERED = 0.5  # opacity from which a pixel belongs to the object
+_FITTED, _FIT_SIZE = 4, 32  # views that a shape is fitted to, and their pixels
+_FAMILY = 128
 
 _PLAIN = {"saturation": saturation, "fine detail": high_frequency_energy}
 
@@ -279,8 +285,8 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
     With an evaluator: "object", "colour" and "pattern" are shares of the 16 views in which it sees what the prompt asks
     for, "view" the share in which it sees the side that is turned to it (of those 15 degrees from a border; 1 for an
     object without a front), "Janus" is 1 for one whose front is seen from behind (see `metrics.back_faces`), "IoU" is
-    `best_iou`, "saturation" and "fine detail" are ratios to the world's own renders of the same views, whose "deviation" is that from 1, and "kernel distance" is that of the views to its renders from
-    other sides. Without one: the two plain numbers. "distance" is the kernel distance, or else minus the fine detail.
+    `best_iou`, "saturation" and "fine detail" are ratios to the world's own renders of what the prompt could mean, whose
+    "deviation" is that from 1, and "kernel distance" is that to the same renders, see `family_views`. Without one: the two plain numbers. "distance" is the kernel distance, or else minus the fine detail.
 
     Args:
         looked: from `looked_at`.
@@ -292,7 +298,7 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
         found = {name: float(value) for name, value in plain.items()}
         return found | {"distance": -found["fine detail"]}
     size, features = looked.images.shape[-1], evaluator.features
-    truth = true_views(prompt, size).images
+    truth = family_views(prompt, size).images
     ratios = {name: float(plain[name] / of(truth).mean()) for name, of in _PLAIN.items()}
     cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
     named = [with_view(prompt, camera.view) for camera in cameras]
@@ -307,9 +313,7 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
         else 0.0
     )
     shares = {name: float(values.nan_to_num(1.0).mean()) for name, values in right.items()}
-    # Of other sides: against its own views an object would come out nearer than unseen renders are.
-    others = true_views(prompt, size, turn=11.25).images
-    distance = kernel_distance(features(looked.images), features(others))
+    distance = kernel_distance(features(looked.images), features(truth))
     off = {f"deviation of {name}": abs(ratio - 1) for name, ratio in ratios.items()}
     iou = best_iou(looked.opacity, prompt)
     shares["Janus"] = float(faces > 0.5)
@@ -317,27 +321,41 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
 
 
 def best_iou(opacity: Float[Tensor, "views height width"], prompt: str) -> float:
-    """Return the intersection over union of silhouettes with the true object's, the best over turn and scale.
+    """Return the intersection over union of silhouettes with the nearest object that the prompt could mean.
 
-    The mean over the 16 views; turns in steps of 22.5 degrees, scales from 0.74 to 1.36. A turn is allowed for since a
-    prompt does not say where the front is, a scale since it does not say how large the object is.
+    The mean over the 16 views. A prompt leaves open where the front is, how large the object is and its proportions: the
+    best turn (of 22.5 degrees) and scale are found first, then the shape is fitted to `_FITTED` of the views.
 
     Args:
         opacity: seen from `AZIMUTHS`.
         prompt: that names the world's object.
     """
+    size = opacity.shape[-1]
     mine = (opacity > _COVERED).flatten(1).double()
     numbers = torch.arange(len(AZIMUTHS))
     turned = (numbers[:, None] - numbers) % len(AZIMUTHS)  # view i, turned by k
-    best = 0.0
-    for scale in _SCALES:
-        true = true_views(prompt, opacity.shape[-1], scale=scale).opacity
-        truth = (true > _COVERED).flatten(1).double()
-        both = mine @ truth.T
-        either = mine.sum(1, keepdim=True) + truth.sum(1) - both
-        overlap = (both / either.clamp_min(1)).gather(1, turned)
-        best = max(best, float(overlap.mean(0).max()))
-    return best
+    best, turn, scale = 0.0, 0, 1.0
+    for tried in _SCALES:
+        overlap = _overlap(mine, true_views(prompt, size, scale=tried).opacity)
+        found, k = overlap.gather(1, turned).mean(0).max(0)
+        if found > best:
+            best, turn, scale = float(found), int(k), tried
+    if not best:
+        return 0.0
+    cameras = [WorldCamera(azimuth - AZIMUTHS[turn], ELEVATION) for azimuth in AZIMUTHS]
+    rough = interpolate(opacity[:, None], (_FIT_SIZE, _FIT_SIZE), mode="area")[:, 0]
+    few = slice(None, None, len(AZIMUTHS) // _FITTED)
+    covers = rough[few].double().numpy()
+    fit, enlarged = nearest_shape(covers, cameras[few], _scene(prompt), size=scale, starts=1)
+    seen = rendered(fit, cameras, size=enlarged, pixels=size)[1]
+    return max(best, float(_overlap(mine, torch.from_numpy(seen)).diagonal().mean()))
+
+
+def _overlap(mine: Tensor, opacity: Tensor) -> Float[Tensor, "mine true"]:
+    """Intersection over union of each of my silhouettes, as rows of 0 and 1, with each true one."""
+    truth = (opacity > _COVERED).flatten(1).double()
+    both = mine @ truth.T
+    return both / (mine.sum(1, keepdim=True) + truth.sum(1) - both).clamp_min(1)
 
 
 def sides(
@@ -369,19 +387,49 @@ def turns(
 
 
 @lru_cache(maxsize=256)
-def true_views(prompt: str, size: int, *, turn: float = 0.0, scale: float = 1.0) -> Looked:
-    """Return the views of the world's own object, in red where the prompt leaves the colour open.
+def true_views(prompt: str, size: int, *, scale: float = 1.0) -> Looked:
+    """Return the views of the world's plainest object of a prompt's words, in red where they leave the colour open.
 
     Args:
         prompt: that names it.
         size: of the views, in pixels.
-        turn: in degrees.
         scale: seen from nearer it is larger, by exactly as much.
     """
+    scene = _scene(prompt)
+    cameras = [WorldCamera(azimuth, ELEVATION, 3.6 / scale) for azimuth in AZIMUTHS]
+    return _pictures([replace(scene, camera=camera) for camera in cameras], size)
+
+
+@lru_cache(maxsize=256)
+def family_views(prompt: str, size: int, *, placed: bool = True) -> Looked:
+    """Return views of `_FAMILY` objects that the prompt could mean, each seen and lit in its own way.
+
+    Args:
+        prompt: that names them.
+        size: of the views, in pixels.
+        placed: all sides equally often, before the fixed background of an object in 3D; or else cameras and
+            backgrounds are drawn, too, as for a picture.
+    """
+    scene = _scene(prompt)
+    looks = scene.name, scene.colour, scene.pattern
+    random = np.random.default_rng([5, *scene.numbers])
+    scenes = [WorldScene.drawn(*looks, random) for _ in range(_FAMILY)]
+    if placed:
+        cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
+        fixed = Background()
+        scenes = [
+            replace(each, camera=camera, background=fixed)
+            for each, camera in zip(scenes, cycle(cameras), strict=False)
+        ]
+    return _pictures(scenes, size)
+
+
+def _scene(prompt: str) -> WorldScene:
     want = asked(prompt)
-    looks = want["object"] or "", want["colour"] or "red", want["pattern"] or "plain"
-    cameras = [WorldCamera(azimuth + turn, ELEVATION, 3.6 / scale) for azimuth in AZIMUTHS]
-    scenes = [WorldScene(*looks, camera) for camera in cameras]
-    images, silhouettes, _ = render_batch(scenes, height=size, width=size)
+    return WorldScene(want["object"] or "", want["colour"] or "red", want["pattern"] or "plain")
+
+
+def _pictures(scenes: Sequence[WorldScene], size: int) -> Looked:
+    images, silhouettes, _ = render_batch(list(scenes), height=size, width=size)
     pictures = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
     return Looked(pictures, torch.from_numpy(silhouettes))
