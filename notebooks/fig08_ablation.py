@@ -40,9 +40,10 @@ page = begin("fig08_ablation", preset, model=model, folder=folder, seed=seed, **
 
 # %% [markdown]
 # The paper changes three things together: how t runs, how κ is chosen, and (by the choice of κ) how far a
-# step goes. Here they are kept apart. The last rows take *whole steps*: several optimiser updates
-# towards each target, as SDI's preset has them, with a random κ and with an inverted one; and a random
-# κ that is given as many sample-forwards as SDI, in more steps.
+# step goes. Here they are kept apart. The rows after the paper's four are a random κ that is given as many
+# sample-forwards as SDI, in more steps; SDI with neither the randomness H(t) of eq. 11 nor the lag τ of appendix A.1; and
+# both noises *through the decoder*: the target is decoded to a picture, and three optimiser updates go towards it, where
+# the paper, and all other rows, push the gradient in latents through the encoder once.
 #
 # A tick below is one run's number. *Object*, *colour* and *view* are shares of 16 views from all
 # around in which the evaluator sees what was asked for; *IoU* compares silhouettes with the true
@@ -58,12 +59,10 @@ figure
 page.save(figure, made.record, study.claims(made), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** That the main improvement is inversion's was not shown: annealing t does most of the work here. Inversion
-# adds to that only together with several optimiser steps per target; what these do alone was not shown with eight
-# prompts. And given as many sample-forwards as SDI, which is six times as many steps, a random κ with annealed t makes
-# the best objects of all, if more slowly, since it renders more. The numbers are in the claims table.
+# **What differs from the paper.** Runs are far shorter, of small renders, on the bundled model. What this run shows of
+# the paper's claims, and what it does not, is in the claims table.
 #
-# Renders of half the size are a little worse. Half size stands for the paper's
+# Half size stands for the paper's
 # 64 × 64, whose renders are enlarged to 512 × 512 for the model; here 32 × 32 are enlarged to 64 × 64.
 #
 # ## Try

@@ -46,9 +46,9 @@ class Method:
 
 
 def _drawn(rule: str, gamma: float, **more: Any) -> Method:
-    """One whose noise is drawn at each step: t at random, Adam, one update per target."""
+    """One whose noise is drawn at each step: t at random, Adam."""
     times = SDS_TIMES | {"guidance_scale": gamma}
-    return Method(rule, times | more, {"learning_rate": 0.1}, {"updates": 1})
+    return Method(rule, times | more, {"learning_rate": 0.1})
 
 
 METHODS: Mapping[str, Method] = MappingProxyType(

@@ -117,9 +117,8 @@ _RUNS = {"quality": Setting("smoke", "laptop", "laptop", "gpu")}
 _JUDGED_RUNS = _RUNS | {"evaluator": _JUDGE}
 
 _RUN_3D: dict[str, tuple[Value, Value, Value]] = {
-    "steps": (2, 60, 150),
+    "steps": (2, 120, 240),
     "cameras": (2, 4, 4),
-    "updates": (1, 2, 3),
     "size": (64, 64, 64),
     "num_samples": (16, 48, 64),
     "levels": (12, 12, 12),
@@ -178,7 +177,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     },
     # 3D: three runs per prompt; at full with the runs of laptop, for the number of prompts.
     "fig01_teaser_3d": {"num_prompts": Setting(1, 1, 8, 4), **_JUDGED_RUNS},
-    # 3D: seven runs per prompt, two of them those of figure 1.
+    # 3D: eight runs per prompt, two of them those of figure 1.
     "fig08_ablation": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
     # 3D: six runs per prompt, two of them those of figure 8.
     "fig09_noise_choice_3d": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},

@@ -1,7 +1,7 @@
 """Convergence in 3D: how many optimiser steps each method needs, and how many sample-forwards.
 
-t falls over the length of a run, so each length is a run of its own. Each makes one update per target; those of the
-preset's own length are runs of figure 8.
+t falls over the length of a run, so each length is a run of its own; those of the preset's own length are runs of
+figure 8.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ def variants(settings: Mapping[str, Any], count: int) -> dict[str, dict[str, Any
         count: of lengths.
     """
     return {
-        _name(method, steps): changes | {"steps": steps, "updates": 1}
+        _name(method, steps): changes | {"steps": steps}
         for method, changes in METHODS.items()
         for steps in lengths(settings, count)
     }

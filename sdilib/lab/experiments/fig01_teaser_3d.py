@@ -3,7 +3,7 @@
 from sdilib.lab.claims import Less
 from sdilib.lab.presets import SDS_TIMES
 
-_SDS = SDS_TIMES | {"rule": "sds", "updates": 1}
+_SDS = SDS_TIMES | {"rule": "sds"}
 
 BURNT, BLURRY = "SDS, γ = 100", "SDS, γ = 7.5"
 

@@ -121,14 +121,12 @@ def fit_true_views(
         model: of the world.
         prompt: in the world's words, without a view.
         num_views: that it is looked at from, all around.
-        **settings: of the run, see `Text3D`; by default one update per target.
+        **settings: of the run, see `Text3D`.
 
     Raises:
         ValueError: a setting that cannot be.
     """
-    run = Text3D.of(
-        prompt=prompt, model=model.name, **{"through": "encoder", "updates": 1} | settings
-    )
+    run = Text3D.of(prompt=prompt, model=model.name, **settings)
     built = replace(run.build(model), rule=TrueViews(model, prompt))
     errors = [float(step.gradient_norm.square().mean().sqrt()) for step in built.steps()]
     camera = Camera.around([360 * (k + 0.5) / num_views for k in range(num_views)])

@@ -1,5 +1,6 @@
 """The gallery: a page over a folder of figures, with the claims that hold and the notebooks' own words."""
 
+import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain, dropwhile, takewhile
@@ -14,6 +15,13 @@ from sdilib.lab.notebooks.sources import paragraphs
 from sdilib.storage import atomic_write
 
 _TEMPLATE = Path(__file__).with_suffix(".md")
+_VERDICTS = {True: "yes", False: "**no**", None: "not tested"}
+
+
+def statements() -> list[dict[str, str]]:
+    """Return the paper's main statements: "paper", the "figure" that tests one, and how its "claim" begins."""
+    with Path(__file__).with_name("statements.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def gallery(folder: str | Path, *, notebooks: str | Path = "notebooks") -> Path:
@@ -40,6 +48,7 @@ def gallery(folder: str | Path, *, notebooks: str | Path = "notebooks") -> Path:
     page = filler.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         preset=folder.name,
         note=note.read_text(encoding="utf-8") if note.is_file() else "",
+        statements=_stated({record["figure"]: record["claims"] for record in records}),
         verdicts=_verdicts([claim for record in records for claim in record["claims"]]),
         figures=[_figure(each, titles[each["title"]] > 1, Path(notebooks)) for each in records],
     )
@@ -65,6 +74,18 @@ def _figure(record: Mapping[str, Any], shared: bool, notebooks: Path) -> dict[st
         "tests": "; ".join(dict.fromkeys(claim["test"] for claim in claims)),
         "settings": ", ".join(f"{k} {_setting(v)}" for k, v in config.items()),
     }
+
+
+def _stated(claims: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """A row for each of the paper's main statements whose figure was made; it holds if all of its claims do."""
+    rows = []
+    for each in statements():
+        figure, begins = each["figure"], each["claim"]
+        found = [of["holds"] for of in claims.get(figure, ()) if of["claim"].startswith(begins)]
+        if found:
+            verdict = _VERDICTS[None if None in found else all(found)]
+            rows.append(markdown_row([each["paper"], verdict, f"[{figure}]({figure}.png)"]))
+    return rows
 
 
 def _verdicts(claims: Sequence[Mapping[str, Any]]) -> str:
@@ -95,11 +116,9 @@ def _told(source: Path) -> tuple[str, str]:
 
 
 def _row(claim: Mapping[str, Any]) -> str:
-    verdict = {True: "yes", False: "**no**", None: "not tested"}[claim["holds"]]
     note = f". *{claim['note']}*" if claim["note"] else ""
-    return markdown_row(
-        [verdict, claim["claim"] + note, _measured(claim["measured"]), str(claim["n"])]
-    )
+    measured, verdict = _measured(claim["measured"]), _VERDICTS[claim["holds"]]
+    return markdown_row([verdict, claim["claim"] + note, measured, str(claim["n"])])
 
 
 def _measured(values: Mapping[str, Any]) -> str:

@@ -1,10 +1,15 @@
 """The gallery says what holds, in the notebooks' own words."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from sdilib.lab.claims import Claim
-from sdilib.lab.notebooks.gallery import gallery
+from sdilib.lab.notebooks.gallery import gallery, statements
 from sdilib.lab.presets import resolve
+
+FULL = Path(__file__).parents[3] / "paper_figures/full"
 
 
 def test_the_gallery_says_what_holds(save):
@@ -51,3 +56,19 @@ def test_a_note_stands_at_the_top(save):
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ValueError, match="expected a folder of figures"):
         gallery(tmp_path / "none")
+
+
+def test_the_papers_main_statements_stand_first_with_what_was_shown_of_them(save):
+    first, *_ = of = statements()
+    tested = next(each for each in of if each["figure"] == "fig01_teaser")
+    save(claims=[Claim(f"{tested['claim']} than DDIM", {}, 8, "a test", False)])
+    text = gallery(save.folder).read_text()
+    row = f"| {tested['paper']} | **no** | [fig01_teaser](fig01_teaser.png) |"
+    assert text.index(row) < text.index("| Figure | Claims that hold |")
+    assert first["paper"] not in text
+
+
+@pytest.mark.parametrize("each", statements(), ids=lambda each: each["figure"])
+def test_each_statement_is_tested_by_a_claim_of_its_figure(each):
+    records = json.loads((FULL / f"{each['figure']}.json").read_text())["claims"]
+    assert any(claim["claim"].startswith(each["claim"]) for claim in records)
