@@ -25,6 +25,7 @@ from sdilib.lab.experiments.shared.objects import (
     sides,
 )
 from sdilib.lab.runs import Finished
+from sdilib.lab.world.nearest import rendered
 from sdilib.lab.world.render import render_batch
 from sdilib.lab.world.scene import WorldCamera, WorldScene
 from sdilib.nerf.field import NeRF
@@ -157,11 +158,25 @@ def test_with_an_evaluator_the_kernel_distance_decides(evaluator):
 def test_the_true_object_has_the_true_numbers(evaluator):
     values = measured(truth(), PROMPT, evaluator)
     assert values["object"] == values["colour"] == 1.0
-    assert min(values["pattern"], values["view"]) > 0.9
-    assert values["IoU"] == values["saturation"] == values["fine detail"] == pytest.approx(1.0)
-    assert values["deviation of saturation"] == pytest.approx(0.0)
-    # Unbiased for independent draws; views at equal turns are more alike than those.
-    assert -0.8 < values["kernel distance"] < 0.3
+    assert values["pattern"] > 0.9
+    assert values["IoU"] == pytest.approx(1.0)
+    # Of what the words leave open this has the middle, and no grain.
+    assert values["deviation of saturation"] < 0.1
+    assert 0.5 < values["fine detail"] < 1.1
+    # Unbiased for independent draws; views of one object are more alike than those.
+    assert -0.8 < values["kernel distance"] < 1.5
+
+
+def test_an_object_of_other_proportions_is_as_right(evaluator):
+    drawn = WorldScene.drawn("mug", "red", "spotted", np.random.default_rng(3))
+    cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
+    images, covers = rendered(drawn, cameras, pixels=64)
+    mine = Looked(torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(covers))
+    plain = (mine.opacity > 0.5).flatten(1).double()
+    other = (truth("mug").opacity > 0.5).flatten(1).double()
+    overlap = (plain * other).sum(1) / (plain + other).clamp_max(1).sum(1)
+    assert float(overlap.mean()) < 0.9
+    assert best_iou(mine.opacity, "a red spotted mug") > 0.94
 
 
 def test_an_object_whose_front_is_all_around_is_janus(evaluator):
