@@ -164,7 +164,7 @@ class Text3D:
     activation: str = "exp"
     blob_height: float = 5.0
     blob_radius: float = BLOB_RADIUS
-    background: str = "fixed"
+    background: str = "random"
     shading: float = 0.0
     textureless: float = 0.0
     sparsity: float = 0.003

@@ -88,7 +88,8 @@ class NeRF(nn.Module):
             blob_radius: where the blob falls to 0.
             background: "fixed", "random" (one colour per view) or "environment" (learned, by
                 direction).
-            background_value: of the fixed background, in [0, 1]; 0.92 is the world's.
+            background_value: of the fixed background, and of a random one where nothing is drawn, in [0, 1]; 0.92 is
+                the world's.
             generator: for the network, and the grid if none is given; None is that of seed 0.
 
         Raises:
@@ -104,7 +105,7 @@ class NeRF(nn.Module):
         generator = generator or generator_at(0, 0, "nerf")
         self.grid = HashGrid(generator=generator) if grid is None else grid
         self.network = _network((self.grid.num_features, hidden, 4), generator)
-        self._fixed = in_range("background_value", background_value, 0, 1)
+        self.background_value = in_range("background_value", background_value, 0, 1)
         learned = self.background == "environment"
         self.environment = Environment(generator=generator) if learned else None
 
@@ -140,7 +141,7 @@ class NeRF(nn.Module):
             return self.environment(directions)
         if self.background == "random":
             return drawn[:, None, None].expand_as(directions)
-        return torch.full_like(directions, self._fixed)
+        return torch.full_like(directions, self.background_value)
 
     def _raw(self, points: Tensor) -> Tensor:
         return self.network(self.grid(0.5 + points / (2 * self.radius)))

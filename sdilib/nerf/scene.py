@@ -134,7 +134,7 @@ class NeRFScene:
         like = next(self.nerf.parameters())
         self.nerf.grid.active_levels = self._levels(done)
         jitter = torch.zeros(len(camera), *self._size)
-        drawn = torch.full((len(camera), 3), 0.5)
+        drawn = torch.full((len(camera), 3), self.nerf.background_value)
         marcher, light = self._marcher, None
         if generator is not None:
             jitter = torch.rand(jitter.shape, generator=generator)

@@ -126,7 +126,7 @@ def fit_true_views(
     Raises:
         ValueError: a setting that cannot be.
     """
-    run = Text3D.of(prompt=prompt, model=model.name, **settings)
+    run = Text3D.of(prompt=prompt, model=model.name, **{"background": "fixed"} | settings)
     built = replace(run.build(model), rule=TrueViews(model, prompt))
     errors = [float(step.gradient_norm.square().mean().sqrt()) for step in built.steps()]
     camera = Camera.around([360 * (k + 0.5) / num_views for k in range(num_views)])
