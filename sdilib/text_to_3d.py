@@ -224,7 +224,9 @@ class Text3D:
         for name in ("overhead_share", "progressive_share", "shading", "textureless"):
             in_range(name, getattr(self, name), 0, 1)
         in_range("progressive_start", self.progressive_start, 0, self.progressive_share)
-        in_range("image_weight", self.image_weight, 0, 1e6)
+        if in_range("image_weight", self.image_weight, 0, 1e6) and whole.get("rgb_weight"):
+            own = f"0, or the rule's own rgb_weight={whole['rgb_weight']} at 0: they are one loss"
+            reject("image_weight", self.image_weight, own)
         for name in ("learning_rate", "network_learning_rate", "background_learning_rate"):
             in_range(name, getattr(self, name), 0, 10, open_low=True)
         _ = self.times, self.penalties  # which check their own

@@ -411,7 +411,7 @@ def test_a_resumed_run_has_the_bits_of_the_unbroken_one(tiny):
 
 
 def test_light_comes_on_after_a_tenth_of_the_run(tiny):
-    config = changed_rule("sds", steps=11, updates=1)
+    config = changed_rule("sds", steps=11, background="fixed")
     dark = [step.render() for step in config.build(tiny).steps()]
     for change in ({"shading": 1.0}, {"shading": 1.0, "textureless": 1.0}):
         built = replace(config, **change).build(tiny)
@@ -584,6 +584,13 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
 def test_bad_settings_are_refused_by_name(tiny, change, message):
     with pytest.raises(ValueError, match=message):
         changed(**change).build(tiny)
+
+
+def test_hifas_loss_in_the_image_counts_once():
+    message = "image_weight=0.1: expected 0, or the rule's own rgb_weight=0.1 at 0"
+    with pytest.raises(ValueError, match=message):
+        changed_rule("hifa", image_weight=0.1)
+    assert changed_rule("hifa", image_weight=0.0).rule_settings["rgb_weight"] == 0.1
 
 
 @pytest.mark.parametrize("through", ["encoder", "decoder"])
