@@ -53,7 +53,7 @@ def test_what_differs_is_said_in_words(source):
 
 def test_the_readmes_findings_are_said_in_words():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    findings = text.split("What the bundled model shows")[1].split("\n## ")[0]
+    findings = text.split("What that gallery shows")[1].split("\n## ")[0]
     assert typed(findings) == []
 
 

@@ -1,6 +1,7 @@
 """The gallery: a page over a folder of figures, with the claims that hold and the notebooks' own words."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain, dropwhile, takewhile
@@ -112,7 +113,12 @@ def _told(source: Path) -> tuple[str, str]:
     claimed = takewhile(lambda part: not part.startswith("!["), texts[0][1:])
     rest = dropwhile(lambda part: not part.startswith("**What differs"), chain(*texts))
     differs = takewhile(lambda part: not part.startswith("#"), rest)
-    return "\n\n".join(claimed), "\n\n".join(differs)
+    # Notebooks link to each other by name alone.
+    claim, other = (
+        re.sub(r"\]\((\w+\.ipynb)\)", r"](../../notebooks/\1)", "\n\n".join(parts))
+        for parts in (claimed, differs)
+    )
+    return claim, other
 
 
 def _row(claim: Mapping[str, Any]) -> str:

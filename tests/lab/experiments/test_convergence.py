@@ -34,7 +34,7 @@ COSTS = dict.fromkeys(study.METHODS, 2) | {"SDI": 5}
 
 
 def test_lengths_double_from_half_the_presets():
-    assert study.lengths(SETTINGS, 4) == [30, 60, 120, 240]
+    assert study.lengths(SETTINGS, 4) == [60, 120, 240, 480]
     assert study.lengths(SETTINGS | {"steps": 1}, 2) == [1, 2]
 
 
@@ -46,7 +46,7 @@ def test_runs_of_the_presets_own_length_are_those_of_figure_8():
         ("random κ, t annealed", "annealed t"),
         ("SDI", "inversion"),
     ):
-        both = ours[f"{mine}, 60 steps"], theirs[other]
+        both = ours[f"{mine}, 120 steps"], theirs[other]
         assert len({address(run_of(SETTINGS, "a mug", **each), "weights") for each in both}) == 1
     every = [address(run_of(SETTINGS, "a mug", **each), "weights") for each in ours.values()]
     assert len(set(every)) == len(every)

@@ -76,8 +76,8 @@ def test_small_renders_take_less_and_lit_ones_more(tiny, changed, more):
 
 def test_an_encoders_graph_takes_more_than_a_decoders_images(tiny):
     small = replace(LARGE, rays_per_patch=1024)
-    encoder = replace(small, through="encoder")
-    assert run_bytes(encoder, tiny, 0) > run_bytes(small, tiny, 0)
+    decoder = replace(small, through="decoder")
+    assert run_bytes(small, tiny, 0) > run_bytes(decoder, tiny, 0)
 
 
 def test_the_machine_has_memory_left():
