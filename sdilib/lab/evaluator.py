@@ -19,6 +19,7 @@ from sdilib.cameras import VIEWS
 from sdilib.checks import reject
 from sdilib.lab.provenance import evaluator_folder
 from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
+from sdilib.lab.world.scene import WorldScene
 from sdilib.lab.world.views import has_front
 from sdilib.storage import load_tensors, read_json
 
@@ -98,6 +99,19 @@ def asked(prompt: str) -> dict[str, str | None]:
     if found["object"] is not None and not has_front(found["object"]):
         found["view"] = None
     return found
+
+
+def meant(prompt: str) -> WorldScene:
+    """Return the world's plainest object of a prompt's words, in red where they leave the colour open.
+
+    Args:
+        prompt: that names it.
+
+    Raises:
+        ValueError: it names no object of the world.
+    """
+    want = asked(prompt)
+    return WorldScene(want["object"] or "", want["colour"] or "red", want["pattern"] or "plain")
 
 
 def normalised(images: Images, size: int) -> Float[Tensor, "batch 3 size size"]:

@@ -19,7 +19,7 @@ from sdilib.lab.benchmark.table import Column, Ranking
 from sdilib.lab.encoders import Encoder, clip_iqa, clip_score, r_precision
 from sdilib.lab.evaluator import Evaluator, asked
 from sdilib.lab.experiments.shared import drawing
-from sdilib.lab.experiments.shared.objects import Comparison, family_views
+from sdilib.lab.experiments.shared.objects import Comparison, family_features, family_views
 from sdilib.lab.experiments.shared.surfaces import best_chamfer
 from sdilib.lab.methods import table_prompts
 from sdilib.lab.metrics import diversity, high_frequency_energy, kernel_distance, saturation
@@ -205,7 +205,7 @@ class Scored:
                 off = (found[measure][name] / reference - 1).abs()
                 found[f"deviation of {measure}"][name] = off
             if self.has_seeds:
-                real = {prompt: judge.features(views) for prompt, views in true.items()}
+                real = {p: family_features(judge, p, size, placed=False) for p in true}
                 seen = judge.features(images)
                 found["kernel distance"][name] = self._by_prompt(kernel_distance, seen, real)
         return found

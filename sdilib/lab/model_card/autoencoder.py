@@ -22,7 +22,7 @@ from sdilib.lab import metrics
 from sdilib.lab.train.vae import TO_YIQ, recoloured
 from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.kinds import COLOURS
-from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.render import pictures
 from sdilib.lab.world.scene import Background, WorldScene
 
 Images = Float[Tensor, "batch 3 height width"]
@@ -40,12 +40,6 @@ def _batched(function, images: Tensor) -> Tensor:
     return torch.cat([function(some) for some in images.split(_BATCH)])
 
 
-def _seen(scenes: Sequence[WorldScene], size: int) -> tuple[Images, Tensor]:
-    """Pictures of scenes, and the share of each pixel that the object covers."""
-    images, covers, _ = render_batch(list(scenes), height=size, width=size)
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(covers)
-
-
 def measure_autoencoder(codec: Codec, *, image_size: int, count: int = 96) -> dict[str, Any]:
     """Measure an autoencoder on unseen renders; the UNet is not asked.
 
@@ -60,7 +54,7 @@ def measure_autoencoder(codec: Codec, *, image_size: int, count: int = 96) -> di
         pixels come to that descend on latents from grey.
     """
     scenes = [random_scene(_SEED, i)[0] for i in range(count)]
-    images, covers = _seen(scenes, image_size)
+    images, covers = pictures(scenes, image_size)
     after = _batched(lambda x: codec.decode(codec.encode(x)).clamp(0, 1), images)
     detail = metrics.high_frequency_energy(after) / metrics.high_frequency_energy(images)
     return {
@@ -86,10 +80,10 @@ def fidelity(codec: Codec, scenes: Sequence[WorldScene], *, image_size: int) -> 
     def behind(colours: Sequence[tuple[float, float, float]]) -> Images:
         backgrounds = [Background(colour) for colour in colours]
         pairs = zip(scenes, backgrounds, strict=True)
-        return _seen([replace(scene, background=of) for scene, of in pairs], image_size)[0]
+        return pictures([replace(scene, background=of) for scene, of in pairs], image_size)[0]
 
     strong = random.uniform((0, 0.5, 0.5), (1, 0.9, 0.95), (len(scenes), 3))
-    home = _seen(scenes, image_size)[0]
+    home = pictures(scenes, image_size)[0]
     sets = {
         "renders": home,
         **{f"hues turned by {angle:g}°": _turned(home, angle) for angle in (30.0, 90.0, 180.0)},
@@ -159,7 +153,7 @@ def mixes(codec: Codec, *, image_size: int, count: int = 4) -> dict[str, float]:
     falls, rises = [], [0.0]
     for i in range(count):
         scene = replace(random_scene(_SEED + 1, i)[0], pattern="plain")
-        images, _ = _seen([replace(scene, colour=colour) for colour in COLOURS], image_size)
+        images, _ = pictures([replace(scene, colour=colour) for colour in COLOURS], image_size)
         for a, b in permutations(images, 2):
             z = codec.encode((1 - share) * a + share * b)
             away = (z - z[-1]).flatten(1).square().mean(1).sqrt()

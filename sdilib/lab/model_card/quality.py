@@ -29,7 +29,7 @@ from sdilib.lab.model_card.true_views import fit_true_views
 from sdilib.lab.world.captions import is_held_out, prompt
 from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
-from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.render import pictures
 from sdilib.lab.world.scene import WorldScene
 from sdilib.lab.world.views import scene_of_view
 from sdilib.stable_diffusion import StableDiffusion
@@ -297,8 +297,7 @@ def renders(scenes: Sequence[WorldScene], *, image_size: int) -> Images:
         scenes: what is seen.
         image_size: height and width.
     """
-    images, _, _ = render_batch(list(scenes), height=image_size, width=image_size)
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    return pictures(scenes, image_size)[0]
 
 
 def share(right: Iterable[float]) -> dict[str, float | int]:

@@ -14,9 +14,9 @@ from torch import Tensor
 from sdilib.cameras import Camera
 from sdilib.checks import reject
 from sdilib.guidance import Update, View
-from sdilib.lab.evaluator import asked
-from sdilib.lab.world.render import render_batch
-from sdilib.lab.world.scene import WorldCamera, WorldScene
+from sdilib.lab.evaluator import meant
+from sdilib.lab.world.render import pictures
+from sdilib.lab.world.scene import WorldCamera
 from sdilib.seeds import Generators
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
@@ -35,13 +35,10 @@ def true_pictures(prompt: str, camera: Camera, size: int) -> tuple[Images, Masks
         camera: the views.
         size: height and width, in pixels.
     """
-    want = asked(prompt)
-    looks = want["object"] or "", want["colour"] or "red", want["pattern"] or "plain"
+    scene = meant(prompt)
     poses = (camera.azimuth_degrees, camera.elevation_degrees, camera.distance, camera.fov_degrees)
     views = zip(*(each.tolist() for each in poses), strict=True)
-    scenes = [WorldScene(*looks, WorldCamera(*pose)) for pose in views]
-    images, silhouettes, _ = render_batch(scenes, height=size, width=size)
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(silhouettes)
+    return pictures([replace(scene, camera=WorldCamera(*pose)) for pose in views], size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

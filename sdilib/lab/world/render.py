@@ -6,12 +6,15 @@ the camera and takes steps as long as the signed distance until it meets the sur
 edge are averaged over 2 x 2 rays.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import no_type_check
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numba import njit, prange
+from torch import Tensor
 
 from sdilib.checks import positive_int
 from sdilib.lab.world.kinds import RADIUS
@@ -25,7 +28,7 @@ from sdilib.lab.world.scene import (
     flat,
 )
 
-__all__ = ["Rendering", "render", "render_batch"]
+__all__ = ["Rendering", "pictures", "render", "render_batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,23 @@ def render_batch(
     image, silhouette = np.empty_like(centres), np.empty_like(depth)
     _smooth_edges(what, frames, centres, depth, image, silhouette)
     return image, silhouette, depth
+
+
+def pictures(
+    scenes: Sequence[WorldScene], size: int
+) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch height width"]]:
+    """Draw scenes for a network to look at.
+
+    Args:
+        scenes: what is seen.
+        size: height and width, in pixels.
+
+    Returns:
+        Images in [0, 1], and the share of each pixel that the object covers.
+    """
+    images, silhouettes, _ = render_batch(list(scenes), height=size, width=size)
+    channels_first = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    return channels_first, torch.from_numpy(silhouettes)
 
 
 def _frame(camera):

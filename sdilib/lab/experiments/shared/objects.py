@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from sdilib.cameras import Camera
 from sdilib.denoiser import with_view
 from sdilib.lab.claims import Claim, Less, Numbers, Row, verdicts
-from sdilib.lab.evaluator import Evaluator, asked
+from sdilib.lab.evaluator import Evaluator, asked, meant
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.metrics import (
     back_faces,
@@ -34,7 +34,7 @@ from sdilib.lab.metrics import (
 )
 from sdilib.lab.runs import Finished, distilled
 from sdilib.lab.world.nearest import nearest_shape, rendered
-from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.render import pictures
 from sdilib.lab.world.scene import BACKGROUND, Background, WorldCamera, WorldScene
 from sdilib.lab.world.views import MARGIN_DEGREES, has_front, view_margin
 from sdilib.stable_diffusion import StableDiffusion
@@ -48,6 +48,7 @@ __all__ = [
     "Page",
     "best_iou",
     "compared",
+    "family_features",
     "family_views",
     "halfway",
     "looked_at",
@@ -286,7 +287,8 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
     for, "view" the share in which it sees the side that is turned to it (of those 15 degrees from a border; 1 for an
     object without a front), "Janus" is 1 for one whose front is seen from behind (see `metrics.back_faces`), "IoU" is
     `best_iou`, "saturation" and "fine detail" are ratios to the world's own renders of what the prompt could mean, whose
-    "deviation" is that from 1, and "kernel distance" is that to the same renders, see `family_views`. Without one: the two plain numbers. "distance" is the kernel distance, or else minus the fine detail.
+    "deviation" is that from 1, and "kernel distance" is that to the same renders, see `family_views`. Without one: the two
+    plain numbers. "distance" is the kernel distance, or else minus the fine detail.
 
     Args:
         looked: from `looked_at`.
@@ -297,7 +299,7 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
     if evaluator is None or asked(prompt)["object"] is None:
         found = {name: float(value) for name, value in plain.items()}
         return found | {"distance": -found["fine detail"]}
-    size, features = looked.images.shape[-1], evaluator.features
+    size = looked.images.shape[-1]
     truth = family_views(prompt, size).images
     ratios = {name: float(plain[name] / of(truth).mean()) for name, of in _PLAIN.items()}
     cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
@@ -313,7 +315,8 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
         else 0.0
     )
     shares = {name: float(values.nan_to_num(1.0).mean()) for name, values in right.items()}
-    distance = kernel_distance(features(looked.images), features(truth))
+    mine = evaluator.features(looked.images)
+    distance = kernel_distance(mine, family_features(evaluator, prompt, size))
     off = {f"deviation of {name}": abs(ratio - 1) for name, ratio in ratios.items()}
     iou = best_iou(looked.opacity, prompt)
     shares["Janus"] = float(faces > 0.5)
@@ -346,7 +349,7 @@ def best_iou(opacity: Float[Tensor, "views height width"], prompt: str) -> float
     rough = interpolate(opacity[:, None], (_FIT_SIZE, _FIT_SIZE), mode="area")[:, 0]
     few = slice(None, None, len(AZIMUTHS) // _FITTED)
     covers = rough[few].double().numpy()
-    fit, enlarged = nearest_shape(covers, cameras[few], _scene(prompt), size=scale, starts=1)
+    fit, enlarged = nearest_shape(covers, cameras[few], meant(prompt), size=scale, starts=1)
     seen = rendered(fit, cameras, size=enlarged, pixels=size)[1]
     return max(best, float(_overlap(mine, torch.from_numpy(seen)).diagonal().mean()))
 
@@ -395,9 +398,24 @@ def true_views(prompt: str, size: int, *, scale: float = 1.0) -> Looked:
         size: of the views, in pixels.
         scale: seen from nearer it is larger, by exactly as much.
     """
-    scene = _scene(prompt)
+    scene = meant(prompt)
     cameras = [WorldCamera(azimuth, ELEVATION, 3.6 / scale) for azimuth in AZIMUTHS]
-    return _pictures([replace(scene, camera=camera) for camera in cameras], size)
+    return Looked(*pictures([replace(scene, camera=camera) for camera in cameras], size))
+
+
+@lru_cache(maxsize=256)
+def family_features(
+    evaluator: Evaluator, prompt: str, size: int, *, placed: bool = True
+) -> Float[Tensor, "views width"]:
+    """Return what an evaluator sees in `family_views`, once for all objects that are compared with them.
+
+    Args:
+        evaluator: the judge.
+        prompt: see `family_views`, as what follows.
+        size: of the views, in pixels.
+        placed: see there.
+    """
+    return evaluator.features(family_views(prompt, size, placed=placed).images)
 
 
 @lru_cache(maxsize=256)
@@ -410,7 +428,7 @@ def family_views(prompt: str, size: int, *, placed: bool = True) -> Looked:
         placed: all sides equally often, before the fixed background of an object in 3D; or else cameras and
             backgrounds are drawn, too, as for a picture.
     """
-    scene = _scene(prompt)
+    scene = meant(prompt)
     looks = scene.name, scene.colour, scene.pattern
     random = np.random.default_rng([5, *scene.numbers])
     scenes = [WorldScene.drawn(*looks, random) for _ in range(_FAMILY)]
@@ -421,15 +439,4 @@ def family_views(prompt: str, size: int, *, placed: bool = True) -> Looked:
             replace(each, camera=camera, background=fixed)
             for each, camera in zip(scenes, cycle(cameras), strict=False)
         ]
-    return _pictures(scenes, size)
-
-
-def _scene(prompt: str) -> WorldScene:
-    want = asked(prompt)
-    return WorldScene(want["object"] or "", want["colour"] or "red", want["pattern"] or "plain")
-
-
-def _pictures(scenes: Sequence[WorldScene], size: int) -> Looked:
-    images, silhouettes, _ = render_batch(list(scenes), height=size, width=size)
-    pictures = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-    return Looked(pictures, torch.from_numpy(silhouettes))
+    return Looked(*pictures(scenes, size))
