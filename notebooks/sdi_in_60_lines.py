@@ -150,7 +150,9 @@ picture.resize((2 * picture.width, 2 * picture.height))
 # ## Try
 #
 # - In `updated`, `kappa = torch.randn_like(x0)`: SDS, with $t$ falling. A fresh noise each time, and nothing is inverted.
-# - Keep each step's `eps` for the next one's `kappa`, and leave `encoded` out: DDIM, to the last digit.
-# - `gamma_inv = 0`, and then 7.5. Which of the three comes closest to the noise that is found again?
+# - Keep each step's `eps` for the next one's `kappa`, and leave `encoded` out: DDIM, up to rounding.
+# - `gamma_inv = 0`, and then 7.5. For which of the three is `eps` closest to `kappa`, as eq. 8 asks?
+# - `gamma, gamma_inv = 3, -3`, and other seeds. What of the image stays?
 #
 # In 3D the image is a render, and the update is pushed through the encoder and the renderer into the scene: the same rule.
+# The [exercises](exercises/README.md) have its formulas with blanks.

@@ -12,7 +12,9 @@ PAGES = [
     "paper_figures/full/README.md",
     "paper_figures/settings.md",
     "sdilib/models/mini/README.md",
+    "notebooks/exercises/README.md",
     *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "notebooks").glob("*.py"))),
+    *(p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "notebooks/exercises").glob("*.py"))),
 ]
 
 

@@ -15,6 +15,7 @@ from sdilib.checks import NonFiniteError, closest, positive_int
 from sdilib.cli.app import add_app
 from sdilib.cli.arguments import integer
 from sdilib.cli.figures import add_figures
+from sdilib.cli.grade import add_grade
 from sdilib.cli.run import add_run
 from sdilib.cli.runs import add_runs
 from sdilib.cli.score import add_cite, add_score
@@ -114,6 +115,7 @@ def _parser() -> _Parser:
     add_sweep(command)
     add_score(command)
     add_cite(command)
+    add_grade(command)
     add_figures(command)
     card = command("model-card", _model_card, "measure a model of the world and write its card")
     card.add_argument("--model", default="mini", help="mini (default), or a trained folder")

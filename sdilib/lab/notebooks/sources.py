@@ -140,7 +140,7 @@ def _said(notebook: nbformat.NotebookNode) -> list[tuple[str, str, list[str]]]:
 
 
 def write_derived(folder: str | Path = "notebooks") -> list[Path]:
-    """Write the `.ipynb` of each notebook whose derived form differs from the one on disk.
+    """Write the `.ipynb` of each notebook, and exercise, whose derived form differs from the one on disk.
 
     Args:
         folder: where the notebooks are.
@@ -149,7 +149,7 @@ def write_derived(folder: str | Path = "notebooks") -> list[Path]:
         The files written.
     """
     written = []
-    for source in sorted(Path(folder).glob("*.py")):
+    for source in sorted([*Path(folder).glob("*.py"), *Path(folder).glob("exercises/*.py")]):
         target, text = source.with_suffix(".ipynb"), derive(source)
         if not target.is_file() or target.read_text(encoding="utf-8") != text:
             written.append(atomic_write(target, text))

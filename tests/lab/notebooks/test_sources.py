@@ -57,6 +57,14 @@ def test_the_derived_ipynb_has_no_outputs_and_the_same_bytes_each_time(source):
     assert write_derived(source.parent) == []
 
 
+def test_exercises_are_derived_with_the_notebooks(source):
+    exercise = source.parent / "exercises" / "01_try.py"
+    exercise.parent.mkdir()
+    exercise.write_text(TEXT)
+    derived = [path.with_suffix(".ipynb") for path in (exercise, source)]
+    assert sorted(write_derived(source.parent)) == sorted(derived)
+
+
 def test_a_notebook_that_was_run_and_saved_is_still_derived_and_one_that_was_edited_is_not(source):
     assert not is_derived(source)
     (made,) = write_derived(source.parent)
