@@ -28,7 +28,10 @@ from sdilib.lab.exercises import alpha, check, sigma
 
 # %%
 def sds(x0, t, noise, eps):
-    """Return the gradient in x0; `eps(x_t, t)` is the network with its prompt and γ, `alpha(t)` a number."""
+    """Return the gradient in x0.
+
+    `eps(x_t, t)` is the network, with its prompt and γ; `alpha(t)` and `sigma(t)` are there.
+    """
     x_t = ...
     weight = ...
     return ...

@@ -28,7 +28,10 @@ from sdilib.lab.exercises import alpha, check, sigma
 
 # %%
 def invert(x0, times, eps):
-    """Return x(t) at the last of the `times`, which rise from 0, where x̄ is x0; `eps(x, s)` is the network."""
+    """Return x(t) at the last of the `times`, which rise from 0, where x̄ is x0.
+
+    `eps(x, s)` is the network, with its prompt and γ.
+    """
     x_bar = x0
     for s, after in pairwise(times):
         x = ...  # what the network is asked about, at the time s

@@ -29,7 +29,10 @@ from sdilib.lab.exercises import alpha, check, sigma
 
 # %%
 def sdi(x0, x_t, t, t_next, eps):
-    """Return x0(t - τ), where t - τ is `t_next`; `x_t` is x0 inverted up to t, `eps(x, t)` the network."""
+    """Return x0(t - τ), where t - τ is `t_next`.
+
+    `x_t` is x0 inverted up to t; `eps(x, t)` is the network, with its prompt and γ.
+    """
     kappa = ...
     x_next = ...  # x0 with this noise, at t_next
     return ...

@@ -29,7 +29,10 @@ from sdilib.lab.exercises import alpha, check, sigma
 
 # %%
 def vsd(x0, t, noise, eps, phi, gamma):
-    """Return the gradient in x0, and the loss of φ; `eps(x_t, t, gamma)` is the model, `phi(x_t, t, gamma)` is φ."""
+    """Return the gradient in x0, and the loss of φ.
+
+    `eps(x_t, t, gamma)` is the model at any γ, and so is `phi(x_t, t, gamma)` of the scene.
+    """
     x_t = ...
     gradient = ...
     loss = ...

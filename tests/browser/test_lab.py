@@ -89,3 +89,19 @@ def test_the_notebooks_open_run_and_are_saved(lab, page, button, shoot):
     assert git(clone, "status --porcelain").splitlines() == changed
     write_derived(clone / "notebooks")
     assert git(clone, "status --porcelain") == ""
+
+
+def test_the_60_lines_and_an_exercise_run(lab, page, shoot):
+    port, *_ = lab
+    page.goto(f"http://localhost:{port}/lab/tree/notebooks/exercises/05_sdi.ipynb")
+    page.get_by_role("heading", name="5. SDI").wait_for()
+    run_all(page)
+    page.get_by_text("sdi: there is a blank (...) left to fill").wait_for()
+    shoot("lab-exercise")
+
+    page.goto(f"http://localhost:{port}/lab/tree/notebooks/sdi_in_60_lines.ipynb")
+    page.get_by_role("heading", name="SDI in 60 lines").wait_for()
+    run_all(page)
+    page.locator(".jp-OutputArea-output img").last.wait_for()
+    page.wait_for_timeout(1000)
+    shoot("lab-60-lines")
