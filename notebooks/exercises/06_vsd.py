@@ -31,7 +31,7 @@ from sdilib.lab.exercises import alpha, check, sigma
 def vsd(x0, t, noise, eps, phi, gamma):
     """Return the gradient in x0, and the loss of φ.
 
-    `eps(x_t, t, gamma)` is the model at any γ, and so is `phi(x_t, t, gamma)` of the scene.
+    `eps(x_t, t, gamma)` is the model, `phi(x_t, t, gamma)` is φ, each guided by the γ it is given.
     """
     x_t = ...
     gradient = ...

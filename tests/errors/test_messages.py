@@ -32,6 +32,7 @@ from sdilib.guidance import (
     View,
 )
 from sdilib.inversion import DDIMInversion, FixedPoint, GradientDescent, invert
+from sdilib.lab import exercises
 from sdilib.nerf.regularisers import Penalties
 from sdilib.oracle import GaussianMixture
 from sdilib.scenes import ImageScene
@@ -77,6 +78,19 @@ TABLE: dict[str, tuple[Callable[[], object], str]] = {
     "gamma_inv": (
         lambda: DDIMInversion(guidance_scale=math.nan),
         f"inversion_guidance_scale=nan: {FINITE}",
+    ),
+    # exercises
+    "no notebook": (
+        lambda: exercises.grade("none.ipynb"),
+        "notebook='none.ipynb': expected an existing .py or .ipynb file",
+    ),
+    "no time": (
+        lambda: exercises.grade(__file__, seconds=0.0),
+        "seconds=0.0: expected a number above 0",
+    ),
+    "no exercise": (
+        lambda: exercises.check(at),
+        "answer='at': expected one of add_noise, guide, sds, invert, sdi, vsd",
     ),
     # t
     "t above 1": (lambda: SCHEDULE.sigma(1.5), "t=1.5: expected times in [0, 1]"),
