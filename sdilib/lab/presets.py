@@ -232,6 +232,11 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "figA17_noise_patterns": {"path_steps": _steps(10, 30, 30, 30)},
     # 15 per step and image, all strategies and both ways together: 7,000 at laptop, 29,000 at full.
     "figA18_whole_inversion": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
+    # No network: exact models, seconds.
+    "figA19_in_distribution": {
+        "num_points": Setting(16, 256, 1024, 256),
+        "num_steps": Setting(4, 20, 40, 20, at_least=4),
+    },
     # Per image: 47 per step of the first five rows, 16 of two more, 4 of SDS both ways: 14,000 at laptop,
     # 68,000 at full.
     "figX1_published_code": {
