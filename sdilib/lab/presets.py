@@ -232,6 +232,13 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "figA17_noise_patterns": {"path_steps": _steps(10, 30, 30, 30)},
     # 15 per step and image, all strategies and both ways together: 7,000 at laptop, 29,000 at full.
     "figA18_whole_inversion": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
+    # 3D: three runs per prompt and seed. At full SDI's 48 are those of figure 2, and 16 of SDS's 96 those of figure 1:
+    # 80 of 960 sample-forwards are left, 47 minutes of one core. Then a second per object for its kind.
+    "figA16_diversity_3d": {
+        "num_prompts": Setting(1, 1, 8, 4),
+        "num_seeds": Setting(2, 3, 6, 4, at_least=2),
+        **_JUDGED_RUNS,
+    },
     # No network: exact models, seconds.
     "figA19_in_distribution": {
         "num_points": Setting(16, 256, 1024, 256),

@@ -1,0 +1,212 @@
+"""Figure 16: how much a prompt's 3D objects differ between seeds, and how many kinds of its family they reach.
+
+A prompt leaves four numbers of an object's shape open. A *kind* is which of them lie in their upper halves: 16 in all.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from sdilib.lab.claims import Less, Within
+from sdilib.lab.evaluator import asked, meant
+from sdilib.lab.experiments.shared import drawing
+from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS, ONE_LINE, Figure
+from sdilib.lab.experiments.shared.images import seed_distance
+from sdilib.lab.experiments.shared.objects import AZIMUTHS, ELEVATION, Comparison, Looked
+from sdilib.lab.presets import SDS_TIMES
+from sdilib.lab.world.nearest import nearest_shape
+from sdilib.lab.world.render import pictures
+from sdilib.lab.world.scene import Background, WorldCamera, WorldScene
+
+BURNT, BLURRY, WORLD = "SDS, γ = 100", "SDS, γ = 7.5", "the world"
+
+_SDS = SDS_TIMES | {"rule": "sds"}
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "SDI": {},
+    BLURRY: _SDS | {"guidance_scale": 7.5},
+    BURNT: _SDS | {"guidance_scale": 100.0},
+}
+"""What each changes of SDI's settings; those of figures 1 and 2."""
+
+HUES = {"SDI": "#1b7837", BLURRY: "#762a83", BURNT: "#b2182b", WORLD: "#1b1b1b"}
+
+DISTANCE, RATIO = "distance of seeds (RMS)", "distance over that of SDS at γ = 7.5"
+SHAPES, SPREAD, KINDS = "silhouettes apart (1 - IoU)", "spread of shape", "kinds of shape"
+
+NUM_PROMPTS = 2
+"""Prompts that are shown."""
+
+_VIEW = 1  # that is shown
+_FITTED, _SIZE = slice(None, None, 4), 32  # views that a shape is fitted to, and their pixels
+_COVERED = 0.5
+
+CLAIMS = (
+    Less("At γ = 100, SDS is less diverse than SDI", DISTANCE, BURNT, "SDI", unit="item"),
+    Within("SDI is at least as diverse as SDS at γ = 7.5", RATIO, "SDI", at_least=1.0, unit="item"),
+    Less(
+        "The coarse shape hardly varies: SDI's silhouettes differ less than the world's",
+        SHAPES,
+        lower="SDI",
+        higher=WORLD,
+        unit="item",
+    ),
+    Less("SDI reaches fewer kinds than the world has", KINDS, "SDI", WORLD, unit="item"),
+    Less("At γ = 100, SDS reaches fewer kinds than SDI", KINDS, BURNT, "SDI", unit="item"),
+)
+
+
+def views(made: Comparison) -> dict[str, list[Looked]]:
+    """Return what is seen of each run, by method, and of as many objects as the world draws of each prompt's words.
+
+    Args:
+        made: the runs of `VARIANTS`; without an evaluator the world does not know their prompts.
+    """
+    found = dict(made.looked)
+    if made.evaluator is not None and all(asked(y)["object"] for y in made.prompts):
+        size = found["SDI"][0].images.shape[-1]
+        seeds = [made.prompts[:k].count(y) for k, y in enumerate(made.prompts)]
+        found[WORLD] = [_drawn(y, s, size) for y, s in zip(made.prompts, seeds, strict=True)]
+    return found
+
+
+def _drawn(prompt: str, seed: int, size: int) -> Looked:
+    scene = meant(prompt)
+    random = np.random.default_rng([16, seed, *scene.numbers])
+    one = WorldScene.drawn(scene.name, scene.colour, scene.pattern, random)
+    cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
+    return Looked(
+        *pictures([replace(one, camera=c, background=Background()) for c in cameras], size)
+    )
+
+
+def fitted_shapes(
+    seen: Mapping[str, Sequence[Looked]], prompts: Sequence[str]
+) -> dict[str, Float[Tensor, "objects 4"]]:
+    """Return the numbers of shape, in [-1, 1], of the family's member nearest to each object, by method.
+
+    They are fitted to the silhouettes alone, the front being where the view words say. What shows nothing counts as the
+    plainest. About a second per object.
+
+    Args:
+        seen: from `views`.
+        prompts: of the objects; they name what the world knows.
+    """
+    cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS[_FITTED]]
+
+    def fitted(looked: Looked, prompt: str) -> tuple[float, ...]:
+        if not bool((looked.opacity > _COVERED).any()):
+            return meant(prompt).member.shape
+        few = looked.opacity[_FITTED, None]
+        covers = interpolate(few, (_SIZE, _SIZE), mode="area")[:, 0].double().numpy()
+        return nearest_shape(covers, cameras, meant(prompt), starts=1)[0].member.shape
+
+    return {
+        name: torch.tensor([fitted(*each) for each in zip(of, prompts, strict=True)]).double()
+        for name, of in seen.items()
+    }
+
+
+def measures(
+    seen: Mapping[str, Sequence[Looked]],
+    shapes: Mapping[str, Float[Tensor, "objects 4"]],
+    prompts: Sequence[str],
+) -> dict[str, dict[str, Float[Tensor, " prompts"]]]:
+    """Return figure 16's numbers: by measure, then method, one per prompt.
+
+    Args:
+        seen: from `views`.
+        shapes: from `fitted_shapes`; empty for another world's prompts.
+        prompts: of the objects, each at least twice.
+
+    Raises:
+        ValueError: a prompt with a single object.
+    """
+    places = [
+        [i for i, y in enumerate(prompts) if y == prompt] for prompt in dict.fromkeys(prompts)
+    ]
+    # All views below each other are one tall image.
+    tall = {n: torch.stack([torch.cat([*each.images], 1) for each in of]) for n, of in seen.items()}
+    distance = {name: seed_distance(images, prompts).double() for name, images in tall.items()}
+    masks = {n: torch.stack([each.opacity > _COVERED for each in of]) for n, of in seen.items()}
+    found = {
+        DISTANCE: distance,
+        RATIO: {"SDI": distance["SDI"] / distance[BLURRY].clamp_min(1e-6)},
+        SHAPES: {n: torch.stack([_apart(of[own]) for own in places]) for n, of in masks.items()},
+    }
+    if shapes:
+        each = {name: [of[own] for own in places] for name, of in shapes.items()}
+        # Uniform numbers in [-1, 1] deviate by the root of a third.
+        found[SPREAD] = {
+            name: torch.stack([some.std(0, correction=0).mean() * 3**0.5 for some in of])
+            for name, of in each.items()
+        }
+        found[KINDS] = {
+            name: torch.tensor([len((some > 0).unique(dim=0)) for some in of]).double()
+            for name, of in each.items()
+        }
+    return found
+
+
+def _apart(masks: Tensor) -> Float[Tensor, ""]:
+    """1 less the mean intersection over union of two seeds' silhouettes, over all pairs."""
+
+    def overlaps() -> Iterator[Tensor]:
+        for a, b in combinations(masks, 2):
+            yield (a & b).sum().double() / (a | b).sum().clamp_min(1)
+
+    return 1 - torch.stack(list(overlaps())).mean()
+
+
+def draw(
+    seen: Mapping[str, Sequence[Looked]],
+    shapes: Mapping[str, Float[Tensor, "objects 4"]],
+    prompts: Sequence[str],
+    numbers: Mapping[str, Mapping[str, Float[Tensor, " prompts"]]],
+) -> Figure:
+    """Draw for two prompts a row of seeds per method; below, the numbers of all, and where the two lie in their families.
+
+    Args:
+        seen: from `views`.
+        shapes: from `fitted_shapes`.
+        prompts: of the objects; the first eight seeds are drawn.
+        numbers: from `measures`.
+    """
+    shown = list(dict.fromkeys(prompts))[:NUM_PROMPTS]
+    places = [[i for i, y in enumerate(prompts) if y == prompt] for prompt in shown]
+    columns = [f"seed #{i + 1}" for i in range(min(MOST_COLUMNS, len(places[0])))]
+    blocks = [
+        {
+            n: torch.stack([of[i].images[_VIEW] for i in own[: len(columns)]])
+            for n, of in seen.items()
+        }
+        for own in places
+    ]
+    titles = 2 * ONE_LINE
+    height = drawing.rows_height(blocks[0], columns, titles=titles)
+    below = [drawing.items_height(seen), *([drawing.PANELS] if shapes else [])]
+    figure, parts = drawing.stacked(*[height] * len(blocks), *below)
+    for part, prompt, rows in zip(parts, shown, blocks, strict=False):
+        drawing.draw_rows(part, rows, columns, titles=titles)
+        left, top = drawing.LABELS / drawing.WIDTH, 1 - 0.2 / height
+        part.text(left, top, prompt, fontsize=8, fontweight="bold", va="bottom")
+    drawn = {name: numbers[name] for name in (DISTANCE, SHAPES, KINDS) if name in numbers}
+    drawing.draw_items(parts[len(blocks)], drawn, {name: HUES[name] for name in seen})
+    if shapes:
+        panels = drawing.panels(parts[-1], len(shown), drawing.PANELS)
+        for axes, prompt, own in zip(panels, shown, places, strict=True):
+            for name, of in shapes.items():
+                axes.plot(
+                    *of[own, :2].T, "o", color=HUES[name], markersize=4, alpha=0.7, label=name
+                )
+            axes.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
+            drawing.finish(axes, f"{prompt}: shapes", "1st number of shape; upwards the 2nd")
+        panels[0].legend(**drawing.SMALL)
+    return figure
