@@ -244,6 +244,12 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_points": Setting(16, 256, 1024, 256),
         "num_steps": Setting(4, 20, 40, 20, at_least=4),
     },
+    # 3D: figure 2's runs.
+    "figH1_failures": {
+        "num_prompts": Setting(1, 8, 12, 16),
+        "num_seeds": Setting(1, 1, 6, 1),
+        **_JUDGED_RUNS,
+    },
     # Per image: 47 per step of the first five rows, 16 of two more, 4 of SDS both ways: 14,000 at laptop,
     # 68,000 at full.
     "figX1_published_code": {
