@@ -232,6 +232,12 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "figA17_noise_patterns": {"path_steps": _steps(10, 30, 30, 30)},
     # 15 per step and image, all strategies and both ways together: 7,000 at laptop, 29,000 at full.
     "figA18_whole_inversion": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
+    # 3D: three runs per prompt; SDI's are those of figure 1, and ISM's those of figure 7 and, with SDI's times, of
+    # convergence, which at full has the first four prompts: four more of 3,600 sample-forwards, 4 minutes of one core.
+    "figA13_ism": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
+    # 3D: six runs per prompt, one of them that of figure 1; the other five have 20,000 sample-forwards: at full 5 minutes
+    # of one core per prompt.
+    "figA14_from_ism_3d": {"num_prompts": Setting(1, 1, 4, 2), **_JUDGED_RUNS},
     # 3D: three runs per prompt and seed. At full SDI's 48 are those of figure 2, and 16 of SDS's 96 those of figure 1:
     # 80 of 960 sample-forwards are left, 47 minutes of one core. Then a second per object for its kind.
     "figA16_diversity_3d": {

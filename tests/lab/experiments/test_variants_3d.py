@@ -4,13 +4,19 @@ import pytest
 
 from sdilib.lab import presets
 from sdilib.lab.experiments import (
+    convergence,
     fig01_teaser_3d,
     fig02_gallery,
     fig04_evolution_3d,
+    fig07_methods,
     fig08_ablation,
     fig09_noise_choice_3d,
     fig10_guidance_scales_3d,
     fig11_inversion_steps_3d,
+    figa13_ism,
+    figa14_from_ism_3d,
+    figa16_diversity_3d,
+    figh1_failures,
 )
 from sdilib.lab.experiments.shared.objects import run_of
 from sdilib.lab.runs import address
@@ -24,13 +30,21 @@ FIGURES = {
     "9": fig09_noise_choice_3d.VARIANTS,
     "10": fig10_guidance_scales_3d.VARIANTS,
     "11": fig11_inversion_steps_3d.VARIANTS,
+    "A13": figa13_ism.VARIANTS,
+    "A14": figa14_from_ism_3d.VARIANTS,
+    "A16": figa16_diversity_3d.VARIANTS,
+    "H1": figh1_failures.VARIANTS,
+}
+OTHERS = {
+    "7": fig07_methods.variants("ISM"),
+    "convergence": convergence.METHODS,
 }
 
 
 def names(figure):
     return {
         name: address(run_of(SETTINGS, "a red mug", **changes), "weights")
-        for name, changes in FIGURES[figure].items()
+        for name, changes in (FIGURES | OTHERS)[figure].items()
     }
 
 
@@ -43,9 +57,17 @@ def test_every_figure_shares_the_run_that_is_sdi():
         "9": fig09_noise_choice_3d.OURS,
         "10": fig10_guidance_scales_3d.OURS,
         "11": fig11_inversion_steps_3d.OURS,
+        "A13": figa13_ism.OURS,
+        "A14": figa14_from_ism_3d.OURS,
+        "A16": "SDI",
+        "H1": "SDI",
     }
     assert len({names(figure)[name] for figure, name in ours.items()}) == 1
     assert names("1")["SDS, γ = 7.5"] == names("8")["SDS"]
+    for burnt_or_blurry in ("SDS, γ = 7.5", "SDS, γ = 100"):
+        assert names("1")[burnt_or_blurry] == names("A16")[burnt_or_blurry]
+    assert names("7")["ISM"] == names("A13")[figa13_ism.ISM]
+    assert names("convergence")["ISM"] == names("A13")[figa13_ism.ANNEALED]
     assert names("9")["random"] == names("8")[fig08_ablation.RANDOM]
 
 

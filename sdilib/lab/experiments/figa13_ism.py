@@ -1,0 +1,25 @@
+"""Figure 13: interval score matching (ISM) beside SDI, in 3D."""
+
+from sdilib.lab.claims import Less
+from sdilib.lab.experiments.shared.objects import nearer
+from sdilib.lab.methods import METHODS
+
+ISM, ANNEALED, OURS = "ISM", "ISM, t annealed", "SDI"
+
+VARIANTS = {ISM: METHODS["ISM"].settings("nerf"), ANNEALED: {"rule": "ism"}, OURS: {}}
+"""What each changes of SDI's settings: ISM as in figure 7 and Table 1, and with SDI's times."""
+
+CLAIMS = (
+    nearer("SDI's views are nearer to real renders than ISM's", OURS, ISM),
+    nearer("So they are where ISM has SDI's times", OURS, ANNEALED),
+    Less("ISM is more saturated than SDI", "saturation", OURS, ISM),
+    *(
+        Less(
+            f"SDI's {what} is nearer the true object's than ISM's",
+            f"deviation of {what}",
+            OURS,
+            ISM,
+        )
+        for what in ("saturation", "fine detail")
+    ),
+)

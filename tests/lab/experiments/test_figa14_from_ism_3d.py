@@ -1,0 +1,45 @@
+"""Figure 14 in 3D: each row is one change, and the claims come out as the numbers are."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from sdilib.lab import presets
+from sdilib.lab.experiments.figa14_from_ism_3d import CLAIMS, CONDITIONAL, OURS, VARIANTS, WALK
+from sdilib.lab.experiments.shared.objects import Comparison, run_of
+
+SETTINGS = presets.resolve("run3d", "laptop")
+PROMPTS = [f"a mug, number {k}" for k in range(8)]
+
+
+def test_each_row_is_one_change():
+    runs = [run_of(SETTINGS, "a red mug", **changes).settings() for changes in WALK.values()]
+    changed = [
+        {name for name in a.keys() & b.keys() if a[name] != b[name]} for a, b in pairwise(runs)
+    ]
+    times = {"t_start", "t_end"}
+    assert changed == [times, {"t_schedule"}, {"inversion_guidance_scale"}, {"rule"}]
+    # The last one's further settings are as if they were not there.
+    full = runs[-1]
+    off = {name: full[name] for name in full.keys() - runs[-2].keys()}
+    assert off.pop("kappa") == "inversion"
+    assert off.pop("renoise")
+    assert not any(off.values())
+
+
+def test_ism_begins_with_its_authors_times():
+    ism = run_of(SETTINGS, "a red mug", **WALK["ISM"])
+    assert (ism.t_schedule, ism.t_end, ism.t_start) == ("random", 0.02, 0.5)
+    assert ism.rule_settings["inversion_guidance_scale"] == 0.0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_walk_that_leads_up_holds_and_one_that_leads_down_does_not(sign):
+    step = {name: sign * float(-k) for k, name in enumerate(VARIANTS)}
+    values = {name: torch.full((8,), value).double() for name, value in step.items()}
+    made = Comparison(PROMPTS, {}, None)
+    made.__dict__["numbers"] = {"distance": values, "saturation": values}
+    assert [claim.holds for claim in made.check(CLAIMS)] == [sign > 0] * 6
+    assert [*VARIANTS][-1] == OURS
+    assert CONDITIONAL in WALK
