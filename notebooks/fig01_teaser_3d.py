@@ -40,7 +40,8 @@ page = begin("fig01_teaser_3d", preset, model=model, folder=folder, seed=seed, *
 
 # %% [markdown]
 # One NeRF per prompt and method, with the same cameras, steps and seed. SDS draws t and its noise again at each
-# step; SDI lowers t with the steps and finds the noise by inversion (Algorithms 1 and 2).
+# step; SDI lowers t with the steps and finds the noise by inversion (Algorithms 1 and 2). γ is what the model is sampled
+# with: 7.5 for Stable Diffusion and 3 for the bundled model, whose words are all there from 3 on; a *high γ* is 100 and 40.
 #
 # A tick below is one run's number. *Object*, *colour* and *view* are shares of 16 views from all
 # around in which the evaluator sees what was asked for; *IoU* compares silhouettes with the true
@@ -48,7 +49,7 @@ page = begin("fig01_teaser_3d", preset, model=model, folder=folder, seed=seed, *
 # compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
 
 # %%
-made = compared(page, study.VARIANTS, root=root)
+made = compared(page, study.variants(page.run), root=root)
 figure = made.draw(ours="SDI")
 figure
 

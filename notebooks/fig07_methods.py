@@ -41,7 +41,7 @@ page = begin("fig07_methods", preset, num_prompts=num_prompts, **where, **judged
 # A run per method and prompt, as in Table 1 at equal steps: the same runs.
 
 # %%
-made = compared(page, study.variants(page.config["methods"]), root=root)
+made = compared(page, study.variants(page.config["methods"], page.run), root=root)
 figure = made.draw(study.OURS)
 figure
 

@@ -45,7 +45,7 @@ page = begin("fig10_guidance_scales_3d", preset, model=model, folder=folder, see
 # compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
 
 # %%
-made = compared(page, study.VARIANTS, root=root)
+made = compared(page, study.variants(page.run), root=root)
 figure = made.draw(ours=study.OURS)
 figure
 
@@ -53,6 +53,8 @@ figure
 page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
+# γ is what the model is sampled with: 7.5 for Stable Diffusion, 3 for the bundled model (figure 1 in 3D).
+#
 # **What differs from the paper.** (7.5, 7.5) is as bad as there: its object is recognised in few of the views.
 # (-7.5, 7.5) is far better, and (0, 7.5) is on par with it: that it is worse was not shown (claims table). (0, 0) makes
 # one and the same lump of every prompt, since nothing in it knows the prompt. The residuals of the same strategies, and

@@ -46,7 +46,7 @@ page = begin("figA13_ism", preset, model=model, folder=folder, seed=seed, **size
 # A tick is one run's number; figure 1 says what is measured.
 
 # %%
-made = compared(page, study.VARIANTS, root=root)
+made = compared(page, study.variants(page.run), root=root)
 figure = made.draw(study.OURS)
 figure
 
@@ -61,5 +61,5 @@ page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 # ## Try
 #
 # - `seed=1`: is it the method, or the draw?
-# - `sdilib run --prompt "..." --rule ism --set inversion_guidance_scale=-7.5`: an ISM that knows the prompt.
+# - `sdilib run --prompt "..." --rule ism --set inversion_guidance_scale=-3`: an ISM that knows the prompt.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

@@ -44,14 +44,14 @@ page = begin("figA14_from_ism_3d", preset, model=model, folder=folder, seed=seed
 #    subtracted.
 # 2. **wide t**: t ~ U(0.1, 0.98).
 # 3. **annealed t**: the same range, from high to low.
-# 4. **conditional inversion**: with the prompt, at $\gamma_\mathrm{inv} = -7.5$.
+# 4. **conditional inversion**: with the prompt, at $\gamma_\mathrm{inv} = -\gamma$.
 # 5. **full κ**: $\kappa = (\bar x(t) - x_0) / \sigma(t)$ is subtracted.
 # 6. **SDI** as in figure 1: its lowest t is 0.2, and its inversion has H(t) and τ.
 #
 # A tick is one run's number; figure 1 says what is measured.
 
 # %%
-made = compared(page, study.VARIANTS, root=root)
+made = compared(page, study.variants(page.run), root=root)
 figure = made.draw(study.OURS)
 figure
 

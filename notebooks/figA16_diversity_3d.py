@@ -51,7 +51,7 @@ page = begin("figA16_diversity_3d", preset, **where, **sizes, **judged)
 # their upper halves is its kind. A tick is one prompt.
 
 # %%
-made = compared(page, study.VARIANTS, root=root)
+made = compared(page, study.variants(page.run), root=root)
 seen = study.views(made)
 shapes = study.fitted_shapes(seen, made.prompts) if study.WORLD in seen else {}
 

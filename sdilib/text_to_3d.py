@@ -57,7 +57,7 @@ class Text3D:
         precision: of its networks: "auto", "float32", "float16" or "bfloat16" (see `usable_precision`).
         rule: one of `guidance.named.RULES`, or a rule of one's own.
         rule_settings: of the rule, by name; those left out have its defaults, and SDI's inversion
-            those of `INVERSION`. `Text3D.of` takes them among the others.
+            those of `INVERSION` and gamma_inv = -gamma. `Text3D.of` takes them among the others.
         negative_prompt: stands for ∅ in eq. 3, in inversions too; "" is the empty prompt.
         view_words: whether the words of each camera's view are appended to the prompt (DreamFusion,
             2209.14988).
@@ -185,7 +185,8 @@ class Text3D:
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
         if whole.get("kappa") == "inversion":
-            whole |= {key: of for key, of in INVERSION.items() if key not in self.rule_settings}
+            usual = INVERSION | {"inversion_guidance_scale": -whole["guidance_scale"]}
+            whole |= {key: of for key, of in usual.items() if key not in self.rule_settings}
         object.__setattr__(self, "rule_settings", whole)
         if whole.get("kappa") == "cached":
             reject("kappa", "cached", "another one in 3D, where not the rule alone moves the image")

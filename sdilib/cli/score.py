@@ -65,7 +65,9 @@ def _score(options: argparse.Namespace) -> int:
         if stage == "ring":
             ranking = ring_ranking(methods)
         else:
-            scored = bench.compared({n: each.settings(stage) for n, each in methods.items()})
+            scored = bench.compared(
+                {n: each.settings(stage, bench.sampled) for n, each in methods.items()}
+            )
             ranking = scored.ranking(f"{stage}, authors' settings, equal optimiser steps")
         write_tables([ranking], out, name)
         write_json(out / f"{name}.json", ranking.record)

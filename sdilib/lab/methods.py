@@ -15,7 +15,7 @@ from typing import Any
 
 from sdilib.checks import reject
 from sdilib.guidance.named import RULES, rule_settings
-from sdilib.lab.presets import SDS_TIMES, WORLD_PROMPTS
+from sdilib.lab.presets import SAMPLED, SDS_TIMES, WORLD_PROMPTS
 
 Settings = Mapping[str, Any]
 
@@ -36,13 +36,26 @@ class Method:
     image: Settings = field(default_factory=dict)
     nerf: Settings = field(default_factory=dict)
 
-    def settings(self, scene: str) -> dict[str, Any]:
+    def settings(self, scene: str, guidance_scale: float = SAMPLED) -> dict[str, Any]:
         """Return all of a scene's, the rule among them.
 
         Args:
             scene: "image" or "nerf".
+            guidance_scale: gamma that the model is sampled with; the method's own is scaled with it.
         """
-        return {"rule": self.rule, **self.common, **(self.image if scene == "image" else self.nerf)}
+        own = {"rule": self.rule, **self.common, **(self.image if scene == "image" else self.nerf)}
+        return own | scaled(own, guidance_scale)
+
+
+def scaled(settings: Settings, guidance_scale: float) -> dict[str, float]:
+    """Return the gamma of settings for Stable Diffusion, if they name one, for a model that is sampled with another.
+
+    Args:
+        settings: of a method.
+        guidance_scale: gamma that the model is sampled with.
+    """
+    asked = settings.get("guidance_scale")
+    return {} if asked is None else {"guidance_scale": asked * guidance_scale / SAMPLED}
 
 
 def _drawn(rule: str, gamma: float, **more: Any) -> Method:
@@ -126,14 +139,17 @@ def known_methods(which: str) -> dict[str, Method]:
     return found
 
 
-def candidates(method: Method, scene: str) -> Iterator[dict[str, Any]]:
+def candidates(
+    method: Method, scene: str, guidance_scale: float = SAMPLED
+) -> Iterator[dict[str, Any]]:
     """Yield what the search tries of a method, the authors' settings first.
 
     Args:
         method: a rule without one of the searched settings is searched over the rest.
         scene: "image" or "nerf".
+        guidance_scale: as in `Method.settings`.
     """
-    own = method.settings(scene)
+    own = method.settings(scene, guidance_scale)
     yield own
     read = rule_settings(method.rule)
     grid = {
@@ -142,7 +158,8 @@ def candidates(method: Method, scene: str) -> Iterator[dict[str, Any]]:
         if name == "learning_rate" or name in read
     }
     for values in product(*grid.values()):
-        changed = own | dict(zip(grid, values, strict=True))
+        tried = dict(zip(grid, values, strict=True))
+        changed = own | tried | scaled(tried, guidance_scale)
         if changed != own:
             yield changed
 

@@ -23,7 +23,7 @@ from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.methods import PAPERS, Method, candidates, search_prompts, table_prompts
 from sdilib.lab.notebooks.page import Page
-from sdilib.lab.presets import resolve
+from sdilib.lab.presets import SAMPLED, resolve
 from sdilib.lab.runs import Finished, distilled
 from sdilib.lab.runs.folders import SCENES
 from sdilib.stable_diffusion import StableDiffusion
@@ -133,6 +133,11 @@ class Benchmark:
         judges = (self.scene, self.model, self.encoder, self.evaluator)
         return Scored(*judges, [prompt for prompt, _ in items], dict(runs))
 
+    @property
+    def sampled(self) -> float:
+        """gamma that the model is sampled with."""
+        return float(self.run.get("guidance_scale", SAMPLED))
+
     def equal_cost(self, variants: Variants, scored: Scored) -> dict[str, dict[str, Any]]:
         """Return variants of so many steps that each costs what SDI does, or, without it, the dearest.
 
@@ -161,7 +166,7 @@ class Benchmark:
         apart = replace(self, prompts=prompts, seeds=self.seeds[:1])
         best, record = {}, {}
         for name, method in methods.items():
-            tried = list(candidates(method, self.scene))
+            tried = list(candidates(method, self.scene, self.sampled))
             scored = apart.compared({str(k): each for k, each in enumerate(tried)})
             diverged = [any(run.diverged for run in runs) for runs in scored.runs.values()]
             scores = [float(torch.tensor(each[SCORE]).mean()) for each in scored.clip.values()]
@@ -186,7 +191,7 @@ class Benchmark:
         """
         asked = [one_of("budgets", budgets, (*BUDGETS, "both"))]
         one_of("search", search, ("yes", "no"))
-        own = {name: method.settings(self.scene) for name, method in methods.items()}
+        own = {name: of.settings(self.scene, self.sampled) for name, of in methods.items()}
         settings, record = {"authors' settings": own}, {}
         if search == "yes":
             settings["searched settings"], record = self.searched(methods)

@@ -14,18 +14,20 @@ from torch import Tensor
 from sdilib.lab.claims import Claim, Within
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.objects import Comparison, nearer
-from sdilib.lab.presets import SDS_TIMES
+from sdilib.lab.presets import HIGH, SDS_TIMES
+
+BURNT = "SDS, high γ"
 
 _SDS = SDS_TIMES | {"rule": "sds"}
 
 METHODS: dict[str, dict[str, Any]] = {
-    "SDS, γ = 7.5": _SDS | {"guidance_scale": 7.5},
-    "SDS, γ = 100": _SDS | {"guidance_scale": 100.0},
+    "SDS": _SDS,
+    BURNT: _SDS,
     "random κ, t annealed": {"kappa": "random"},
     "SDI": {},
     "ISM": {"rule": "ism"},
 }
-"""What each changes of SDI's settings."""
+"""What each changes of SDI's settings, its high γ aside."""
 
 HUES = dict(zip(METHODS, ("#762a83", "#b2182b", "#b08bc0", "#1b7837", "#e08214"), strict=True))
 
@@ -60,8 +62,9 @@ def variants(settings: Mapping[str, Any], count: int) -> dict[str, dict[str, Any
         settings: those of SDI.
         count: of lengths.
     """
+    high = {BURNT: {"guidance_scale": HIGH * settings["guidance_scale"]}}
     return {
-        _name(method, steps): changes | {"steps": steps}
+        _name(method, steps): changes | high.get(method, {}) | {"steps": steps}
         for method, changes in METHODS.items()
         for steps in lengths(settings, count)
     }

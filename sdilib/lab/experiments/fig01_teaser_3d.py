@@ -1,24 +1,35 @@
-"""Figure 1 in 3D, panels d and e: SDS at γ = 100 and SDI at γ = 7.5; and SDS at SDI's own γ."""
+"""Figure 1 in 3D, panels d and e: SDS at a high γ and SDI at that of sampling; and SDS at SDI's own γ.
+
+With Stable Diffusion they are 100 and 7.5.
+"""
+
+from collections.abc import Mapping
+from typing import Any
 
 from sdilib.lab.claims import Less
-from sdilib.lab.presets import SDS_TIMES
+from sdilib.lab.presets import HIGH, SDS_TIMES
 
 _SDS = SDS_TIMES | {"rule": "sds"}
 
-BURNT, BLURRY = "SDS, γ = 100", "SDS, γ = 7.5"
+BURNT, BLURRY = "SDS, high γ", "SDS"
 
-VARIANTS = {
-    BURNT: _SDS | {"guidance_scale": 100.0},
-    BLURRY: _SDS | {"guidance_scale": 7.5},
-    "SDI": {},
-}
+
+def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what each method changes of SDI's settings.
+
+    Args:
+        settings: those of SDI.
+    """
+    burnt = {"guidance_scale": HIGH * settings["guidance_scale"]}
+    return {BURNT: _SDS | burnt, BLURRY: _SDS, "SDI": {}}
+
 
 CLAIMS = (
-    Less("SDS at γ = 7.5 has less fine detail than SDI", "fine detail", BLURRY, "SDI"),
-    Less("SDS at γ = 100 is more saturated than SDI", "saturation", "SDI", BURNT),
+    Less("SDS at SDI's γ has less fine detail than SDI", "fine detail", BLURRY, "SDI"),
+    Less("SDS at a high γ is more saturated than SDI", "saturation", "SDI", BURNT),
     *(
         Less(f"SDI's {what} than {whose}", measure, "SDI", rival)
-        for rival, whose in ((BLURRY, "SDS's at γ = 7.5"), (BURNT, "SDS's at γ = 100"))
+        for rival, whose in ((BLURRY, "SDS's"), (BURNT, "SDS's at a high γ"))
         for measure, what in (
             ("deviation of saturation", "saturation is nearer the true object's"),
             ("deviation of fine detail", "fine detail is nearer the true object's"),

@@ -1,5 +1,6 @@
 """Figure 7: SDI beside other authors' methods, in 3D, each at its authors' settings and with as many steps."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sdilib.lab.claims import Claim
@@ -9,13 +10,15 @@ from sdilib.lab.methods import known_methods
 OURS = "SDI"
 
 
-def variants(which: str) -> dict[str, dict[str, Any]]:
+def variants(which: str, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return what each method changes of SDI's settings; those of Table 1.
 
     Args:
         which: see `methods.known_methods`.
+        settings: those of SDI.
     """
-    return {name: method.settings("nerf") for name, method in known_methods(which).items()}
+    sampled = settings["guidance_scale"]
+    return {name: of.settings("nerf", sampled) for name, of in known_methods(which).items()}
 
 
 def claims(made: Comparison) -> list[Claim]:

@@ -44,7 +44,7 @@ def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     times = [float(run.times.at(k, run.steps)) for k in range(run.steps)]
     ends = [min(1.0, t + tau_max * (k + 0.5) / _TAUS) for t in times for k in range(_TAUS)]
     forwards = run.steps + round(sum(whole_steps(t, n) for t in ends) / _TAUS)
-    sds = SDS_TIMES | {"rule": "sds", "guidance_scale": 7.5}
+    sds = SDS_TIMES | {"rule": "sds"}
     return {
         HALF_SIZE: sds | {"render_size": run.size // 2},
         "SDS": sds,

@@ -1,13 +1,24 @@
 """Figure 13: interval score matching (ISM) beside SDI, in 3D."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sdilib.lab.claims import Less
 from sdilib.lab.experiments.shared.objects import nearer
 from sdilib.lab.methods import METHODS
 
 ISM, ANNEALED, OURS = "ISM", "ISM, t annealed", "SDI"
 
-VARIANTS = {ISM: METHODS["ISM"].settings("nerf"), ANNEALED: {"rule": "ism"}, OURS: {}}
-"""What each changes of SDI's settings: ISM as in figure 7 and Table 1, and with SDI's times."""
+
+def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what each changes of SDI's settings: ISM as in figure 7 and Table 1, and with SDI's times.
+
+    Args:
+        settings: those of SDI.
+    """
+    ism = METHODS["ISM"].settings("nerf", settings["guidance_scale"])
+    return {ISM: ism, ANNEALED: {"rule": "ism"}, OURS: {}}
+
 
 CLAIMS = (
     nearer("SDI's views are nearer to real renders than ISM's", OURS, ISM),

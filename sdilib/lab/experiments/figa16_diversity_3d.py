@@ -20,25 +20,29 @@ from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS, ONE_LINE, Figure
 from sdilib.lab.experiments.shared.images import seed_distance
 from sdilib.lab.experiments.shared.objects import AZIMUTHS, ELEVATION, Comparison, Looked
-from sdilib.lab.presets import SDS_TIMES
+from sdilib.lab.presets import HIGH, SDS_TIMES
 from sdilib.lab.world.nearest import nearest_shape
 from sdilib.lab.world.render import pictures
 from sdilib.lab.world.scene import Background, WorldCamera, WorldScene
 
-BURNT, BLURRY, WORLD = "SDS, γ = 100", "SDS, γ = 7.5", "the world"
+BURNT, BLURRY, WORLD = "SDS, high γ", "SDS", "the world"
 
 _SDS = SDS_TIMES | {"rule": "sds"}
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "SDI": {},
-    BLURRY: _SDS | {"guidance_scale": 7.5},
-    BURNT: _SDS | {"guidance_scale": 100.0},
-}
-"""What each changes of SDI's settings; those of figures 1 and 2."""
+
+def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what each changes of SDI's settings; those of figures 1 and 2.
+
+    Args:
+        settings: those of SDI.
+    """
+    burnt = {"guidance_scale": HIGH * settings["guidance_scale"]}
+    return {"SDI": {}, BLURRY: _SDS, BURNT: _SDS | burnt}
+
 
 HUES = {"SDI": "#1b7837", BLURRY: "#762a83", BURNT: "#b2182b", WORLD: "#1b1b1b"}
 
-DISTANCE, RATIO = "distance of seeds (RMS)", "distance over that of SDS at γ = 7.5"
+DISTANCE, RATIO = "distance of seeds (RMS)", "distance over that of SDS"
 SHAPES, SPREAD, KINDS = "silhouettes apart (1 - IoU)", "spread of shape", "kinds of shape"
 
 NUM_PROMPTS = 2
@@ -49,8 +53,8 @@ _FITTED, _SIZE = slice(None, None, 4), 32  # views that a shape is fitted to, an
 _COVERED = 0.5
 
 CLAIMS = (
-    Less("At γ = 100, SDS is less diverse than SDI", DISTANCE, BURNT, "SDI", unit="item"),
-    Within("SDI is at least as diverse as SDS at γ = 7.5", RATIO, "SDI", at_least=1.0, unit="item"),
+    Less("At a high γ, SDS is less diverse than SDI", DISTANCE, BURNT, "SDI", unit="item"),
+    Within("SDI is at least as diverse as SDS", RATIO, "SDI", at_least=1.0, unit="item"),
     Less(
         "The coarse shape hardly varies: SDI's silhouettes differ less than the world's",
         SHAPES,
@@ -67,7 +71,7 @@ def views(made: Comparison) -> dict[str, list[Looked]]:
     """Return what is seen of each run, by method, and of as many objects as the world draws of each prompt's words.
 
     Args:
-        made: the runs of `VARIANTS`; without an evaluator the world does not know their prompts.
+        made: the runs of `variants`; without an evaluator the world does not know their prompts.
     """
     found = dict(made.looked)
     if made.evaluator is not None and all(asked(y)["object"] for y in made.prompts):

@@ -42,7 +42,7 @@ def test_runs_of_the_presets_own_length_are_those_of_figure_8():
     ours, theirs = study.variants(SETTINGS, 2), fig08_ablation.variants(SETTINGS)
     assert len(ours) == 2 * len(study.METHODS)
     for mine, other in (
-        ("SDS, γ = 7.5", "SDS"),
+        ("SDS", "SDS"),
         ("random κ, t annealed", "annealed t"),
         ("SDI", "inversion"),
     ):

@@ -3,11 +3,11 @@
 import torch
 
 from sdilib.lab.claims import verdicts
-from sdilib.lab.experiments.fig10_guidance_scales_3d import CLAIMS, OURS, VARIANTS
+from sdilib.lab.experiments.fig10_guidance_scales_3d import CLAIMS, OURS, STRATEGIES
 
 
 def checked(ours, others):
-    values = dict.fromkeys(VARIANTS, others) | {OURS: ours}
+    values = dict.fromkeys(STRATEGIES, others) | {OURS: ours}
     return verdicts(CLAIMS, {"distance": {name: torch.full((8,), v) for name, v in values.items()}})
 
 

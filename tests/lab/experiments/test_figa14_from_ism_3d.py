@@ -6,15 +6,16 @@ import pytest
 import torch
 
 from sdilib.lab import presets
-from sdilib.lab.experiments.figa14_from_ism_3d import CLAIMS, CONDITIONAL, OURS, VARIANTS, WALK
+from sdilib.lab.experiments.figa14_from_ism_3d import CLAIMS, ISM, OURS, WALK, variants
 from sdilib.lab.experiments.shared.objects import Comparison, run_of
 
 SETTINGS = presets.resolve("run3d", "laptop")
+VARIANTS = variants(SETTINGS)
 PROMPTS = [f"a mug, number {k}" for k in range(8)]
 
 
 def test_each_row_is_one_change():
-    runs = [run_of(SETTINGS, "a red mug", **changes).settings() for changes in WALK.values()]
+    runs = [run_of(SETTINGS, "a red mug", **VARIANTS[name]).settings() for name in WALK]
     changed = [
         {name for name in a.keys() & b.keys() if a[name] != b[name]} for a, b in pairwise(runs)
     ]
@@ -29,7 +30,7 @@ def test_each_row_is_one_change():
 
 
 def test_ism_begins_with_its_authors_times():
-    ism = run_of(SETTINGS, "a red mug", **WALK["ISM"])
+    ism = run_of(SETTINGS, "a red mug", **VARIANTS[ISM])
     assert (ism.t_schedule, ism.t_end, ism.t_start) == ("random", 0.02, 0.5)
     assert ism.rule_settings["inversion_guidance_scale"] == 0.0
 
@@ -42,4 +43,3 @@ def test_a_walk_that_leads_up_holds_and_one_that_leads_down_does_not(sign):
     made.__dict__["numbers"] = {"distance": values, "saturation": values}
     assert [claim.holds for claim in made.check(CLAIMS)] == [sign > 0] * 6
     assert [*VARIANTS][-1] == OURS
-    assert CONDITIONAL in WALK

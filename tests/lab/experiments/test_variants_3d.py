@@ -23,20 +23,20 @@ from sdilib.lab.runs import address
 
 SETTINGS = presets.resolve("run3d", "laptop")
 FIGURES = {
-    "1": fig01_teaser_3d.VARIANTS,
+    "1": fig01_teaser_3d.variants(SETTINGS),
     "2": fig02_gallery.VARIANTS,
     "4": fig04_evolution_3d.VARIANTS,
     "8": fig08_ablation.variants(SETTINGS),
     "9": fig09_noise_choice_3d.VARIANTS,
-    "10": fig10_guidance_scales_3d.VARIANTS,
+    "10": fig10_guidance_scales_3d.variants(SETTINGS),
     "11": fig11_inversion_steps_3d.VARIANTS,
-    "A13": figa13_ism.VARIANTS,
-    "A14": figa14_from_ism_3d.VARIANTS,
-    "A16": figa16_diversity_3d.VARIANTS,
+    "A13": figa13_ism.variants(SETTINGS),
+    "A14": figa14_from_ism_3d.variants(SETTINGS),
+    "A16": figa16_diversity_3d.variants(SETTINGS),
     "H1": figh1_failures.VARIANTS,
 }
 OTHERS = {
-    "7": fig07_methods.variants("ISM"),
+    "7": fig07_methods.variants("ISM", SETTINGS),
     "convergence": convergence.METHODS,
 }
 
@@ -63,8 +63,8 @@ def test_every_figure_shares_the_run_that_is_sdi():
         "H1": "SDI",
     }
     assert len({names(figure)[name] for figure, name in ours.items()}) == 1
-    assert names("1")["SDS, γ = 7.5"] == names("8")["SDS"]
-    for burnt_or_blurry in ("SDS, γ = 7.5", "SDS, γ = 100"):
+    assert names("1")["SDS"] == names("8")["SDS"]
+    for burnt_or_blurry in ("SDS", "SDS, high γ"):
         assert names("1")[burnt_or_blurry] == names("A16")[burnt_or_blurry]
     assert names("7")["ISM"] == names("A13")[figa13_ism.ISM]
     assert names("convergence")["ISM"] == names("A13")[figa13_ism.ANNEALED]
