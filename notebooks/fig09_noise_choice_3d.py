@@ -39,8 +39,9 @@ sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
 page = begin("fig09_noise_choice_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# The same runs but for κ; t falls for all of them. *Unit* scales the inverted κ to unit deviation, which
-# is not in the paper.
+# The same runs but for κ; t falls for all of them. Two rows are not in the paper: *unit* scales the inverted κ to unit
+# deviation, and *begun* starts the inversion at t = 0.1 with drawn noise, since its first steps err most, where the image
+# is smooth (2410.23530).
 #
 # A tick below is one run's number. *Object*, *colour* and *view* are shares of 16 views from all
 # around in which the evaluator sees what was asked for; *IoU* compares silhouettes with the true

@@ -3,11 +3,12 @@
 import torch
 
 from sdilib.lab.claims import verdicts
-from sdilib.lab.experiments.fig09_noise_choice_3d import CLAIMS, OURS, VARIANTS
+from sdilib.lab.experiments.fig09_noise_choice_3d import BEGUN, CLAIMS, OURS, VARIANTS
 
 
 def checked(ours, others):
-    values = dict.fromkeys(VARIANTS, others) | {OURS: ours}
+    # The one begun later is as far from ours as ours is from the others.
+    values = dict.fromkeys(VARIANTS, others) | {OURS: ours, BEGUN: 2 * ours - others}
     return verdicts(CLAIMS, {"distance": {name: torch.full((8,), v) for name, v in values.items()}})
 
 
