@@ -46,6 +46,7 @@ endif
 define install
 $(PYTHON) -m pip install --quiet $(TORCH_ARGS) "$$(grep '^torch==' constraints.txt)"
 $(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[notebooks,sweeps,cluster,dev]'
+@! git rev-parse --git-dir >/dev/null 2>&1 || git config filter.notebook.clean "'$$($(PYTHON) -c 'import sys; print(sys.executable)')' -m sdilib notebooks --clean"
 endef
 
 .venv/ready: pyproject.toml constraints.txt

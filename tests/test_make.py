@@ -9,7 +9,11 @@ import time
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
+
+from sdilib.lab.notebooks.cleaning import tell_git
+from sdilib.lab.notebooks.sources import write_derived
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = """# ---
@@ -180,6 +184,37 @@ def test_without_an_active_environment_make_sets_up_its_own(clone):
         assert "constraints.txt" in second
     plan = make(clone, "-n", "env").stdout
     assert "venv .venv" not in plan
+
+
+def test_a_notebook_that_was_run_and_saved_is_the_same_to_git(clone):
+    def git(*words: str) -> str:
+        ours = ["git", "-c", "user.name=A reader", "-c", "user.email=reader@localhost"]
+        done = subprocess.run([*ours, *words], cwd=clone, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    write_derived(clone / "notebooks")
+    shutil.copy(ROOT / ".gitattributes", clone)
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "clone")
+    (setup,) = re.findall(r"^.*git config.*$", make(clone, "-n", "env").stdout, re.MULTILINE)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(setup, cwd=clone, shell=True, check=True, env=environment)
+    path = clone / "notebooks/fig97_one.ipynb"
+    notebook = nbformat.read(path, 4)
+    output = nbformat.v4.new_output("stream", text="a γ")
+    notebook.cells[-1].update(execution_count=3, outputs=[output])
+    nbformat.write(notebook, path)
+    tell_git(path)  # as make lab does
+    assert git("status", "--porcelain") == ""
+    assert "a γ" in path.read_text()  # for the reader nothing has changed
+    assert write_derived(path.parent) == [path]
+    assert git("status", "--porcelain") == ""
+    notebook.cells[-1].source += "  # edited"
+    nbformat.write(notebook, path)
+    tell_git(path)
+    assert git("status", "--porcelain") == " M notebooks/fig97_one.ipynb\n"
 
 
 def test_every_constraint_is_a_name_and_a_version():

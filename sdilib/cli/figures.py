@@ -31,6 +31,8 @@ def add_figures(command: Command) -> None:
         each.add_argument("--plan", default="", help="file that says how far make is")
     notebooks = command("notebooks", _derive, "derive each notebook's .ipynb from its .py")
     notebooks.add_argument("folder", nargs="?", default="notebooks")
+    clean = "instead take the outputs out of the .ipynb on standard input: git's filter"
+    notebooks.add_argument("--clean", action="store_true", help=clean)
     gallery = command("gallery", _gallery, "write the README.md of a folder of figures")
     gallery.add_argument("folder")
     check = command("check-figures", _check_figures, "name the figures that are not up to date")
@@ -81,6 +83,11 @@ def _stale(options: argparse.Namespace) -> int:
 
 
 def _derive(options: argparse.Namespace) -> int:
+    if options.clean:
+        from sdilib.lab.notebooks.cleaning import cleaned
+
+        sys.stdout.buffer.write(cleaned(sys.stdin.buffer.read().decode()).encode())
+        return 0
     from sdilib.lab.notebooks.sources import write_derived
 
     return _say(write_derived(options.folder))

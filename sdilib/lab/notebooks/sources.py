@@ -10,6 +10,7 @@ import jupytext
 import nbformat
 
 from sdilib.checks import reject
+from sdilib.lab.notebooks.cleaning import cleaned, tell_git
 from sdilib.storage import atomic_write
 
 
@@ -116,10 +117,9 @@ def derive(source: str | Path) -> str:
         FileNotFoundError: no such file.
     """
     notebook = jupytext.read(Path(source))
-    notebook.metadata.pop("jupytext", None)
     for index, cell in enumerate(notebook.cells):
         cell.id = f"cell-{index:02d}"  # jupytext draws them at random
-    return nbformat.writes(notebook) + "\n"
+    return cleaned(nbformat.writes(notebook))
 
 
 def is_derived(source: str | Path) -> bool:
@@ -153,4 +153,5 @@ def write_derived(folder: str | Path = "notebooks") -> list[Path]:
         target, text = source.with_suffix(".ipynb"), derive(source)
         if not target.is_file() or target.read_text(encoding="utf-8") != text:
             written.append(atomic_write(target, text))
+            tell_git(target)
     return written
