@@ -43,6 +43,13 @@ def until(true, message="") -> None:
         time.sleep(0.01)
 
 
+def worked(seconds: float) -> float:
+    """Processor time of this process while we look on."""
+    before = time.process_time()
+    time.sleep(seconds)
+    return time.process_time() - before
+
+
 def endless(explorer: Explorer) -> None:
     explorer.controls.named["kappa"].value = "random"
     explorer.controls.named["steps"].value = 100_000
@@ -357,6 +364,7 @@ def test_a_run_pauses_when_its_page_is_gone_and_goes_on_when_it_is_back(explorer
     assert explorer._beat.playing
     explorer._beat.value = 1
     until(lambda: explorer.session.snapshot.state == "paused")
+    until(lambda: worked(seconds=1.0) < 0.02)  # its threads wait, and do not look about
     explorer._beat.value = 2
     assert explorer.session.snapshot.state == "running"
     explorer.stop()
