@@ -108,14 +108,17 @@ app: $(READY) ## open the explorer and the results in the browser, on this machi
 screenshots: $(READY) ## take README's pictures of the explorer and the results again (ARGS="-k explorer")
 	SDILIB_BROWSER=1 $(PYTHON) -m pytest -n 0 -q tests/browser/take_screenshots.py $(ARGS)
 
-# They are looked at, not gone on with: their scenes stay here, their pictures, logs and meshes go along.
+# They are looked at, not gone on with: their scenes stay here; their pictures, logs and meshes go along, and are small.
+examples: FFMPEG = "$$($(PYTHON) -c 'import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())')" -loglevel error
+examples: SMALLER = 'scale=128:-1,split[film][few];[few]palettegen=128[colours];[film][colours]paletteuse=dither=none'
 examples: $(READY) ## make the three finished runs that the results show at first (ARGS="--model ...")
 	rm -rf $(EXAMPLES)
 	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a red spotted mushroom" --rule sdi $(ARGS)
 	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a red spotted mushroom" --rule sds $(ARGS)
 	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a blue rocket" --scene image $(ARGS)
-	$(PYTHON) -m sdilib runs export --root $(EXAMPLES) sdi-a-red sds-a-red --resolution 48
-	cd $(EXAMPLES) && rm -f */.lock */scene.safetensors */mesh.glb */mesh.obj */mesh.ply */turntable.mp4
+	$(PYTHON) -m sdilib runs export --root $(EXAMPLES) sdi-a-red sds-a-red --resolution 48 --density 3
+	cd $(EXAMPLES) && rm -f */.lock */scene.safetensors */mesh.glb */mesh.obj */mesh.ply */turntable.mp4 */views.png */preview.png
+	for film in $(EXAMPLES)/*/turntable.gif; do $(FFMPEG) -i $$film -filter_complex $(SMALLER) $$film.gif && mv $$film.gif $$film || exit; done
 
 train: $(READY) ## train a model of the world (ARGS="vae ...", then ARGS="unet ...", or ARGS="evaluator ...")
 	$(PYTHON) -m sdilib train $(ARGS)

@@ -4,12 +4,14 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sdilib.checks import closest, one_of, reject
 from sdilib.cli.arguments import Command, integer, number
 
 _ACTIONS = ("list", "show", "export", "remove")
+_EXAMPLES = Path(__file__).parents[1] / "examples"
 _MESH = ("density", "resolution", "size", "crumbs")
 
 
@@ -75,7 +77,8 @@ def _list(known: Sequence[dict[str, Any]], root: str) -> None:
         sys.stdout.write(f"{run['name']}  {run['state']}  {steps} steps  {size:.1f} MiB{older}\n")
     size = sum(run["bytes"] for run in known) / 2**20
     plural = "" if len(known) == 1 else "s"
-    sys.stdout.write(f"{len(known)} run{plural}, {size:.1f} MiB in {root}\n")
+    others = "" if known else f"; finished examples: sdilib runs --root {_EXAMPLES}"
+    sys.stdout.write(f"{len(known)} run{plural}, {size:.1f} MiB in {root}{others}\n")
 
 
 def whole_name(given: str, known: Sequence[str], root: str) -> str:

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from sdilib.lab.explorer.parts import png
+from sdilib.lab.explorer.results import EXAMPLES
 from sdilib.lab.runs import known_runs
 
 SMALL = {"steps": 4, "inversion steps n": 2}
@@ -104,7 +105,7 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     # A 3D object, turned.
     button("3D object").click()
     page.get_by_label("rule", exact=True).select_option("sds")
-    page.get_by_text("more settings").click()
+    button("more settings").press("Enter")
     enter(page, OBJECT)
     button("Start").click()
     finish(page, 3)
@@ -112,14 +113,18 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.locator(".noUi-handle:visible").nth(1).focus()
     page.keyboard.press("PageUp")
     until(lambda: pictures(page)[0] != before)
-    page.get_by_text("more settings").click()
+    button("more settings").click()
     shoot("explorer-3d")
     button("Save run").click()
     until(lambda: len(known_runs(root)) == 2)
 
     # The results: filtered, side by side, and one deleted.
     page.get_by_role("tab", name="Results").click()
-    page.get_by_text("2 of 2 runs").wait_for()
+    examples = len(known_runs(EXAMPLES))
+    page.get_by_text(f"{2 + examples} of {2 + examples} runs").wait_for()
+    shoot("results-first")
+    page.get_by_placeholder("filter").fill("model=tiny")
+    page.get_by_text(f"2 of {2 + examples} runs").wait_for()
     for box in page.locator(".sdi-run input[type=checkbox]").all():
         box.check()
     button("Compare").click()
@@ -142,7 +147,7 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     (folder,) = (path.parent for path in root.rglob("mesh.glb"))
     assert (folder / "mesh.html").is_file()
     page.get_by_placeholder("filter").fill("sds steps=3")
-    page.get_by_text("1 of 2 runs").wait_for()
+    page.get_by_text(f"1 of {2 + examples} runs").wait_for()
     page.set_viewport_size({"width": 480, "height": 900})
     shoot("results-narrow")
     page.get_by_role("tab", name="Explore").click()
@@ -153,7 +158,7 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.get_by_text("for good?").wait_for()
     assert len(known_runs(root)) == 2
     button("Delete").click()
-    page.get_by_text("0 of 1 runs").wait_for()
+    page.get_by_text(f"0 of {1 + examples} runs").wait_for()
     assert [run["config"]["scene"] for run in known_runs(root)] == ["image"]
 
     # Nobody is left behind.

@@ -254,6 +254,13 @@ def test_a_training_beside_the_runs_is_none_of_them(tmp_path, capsys):
         assert kept.is_file()
 
 
+def test_where_there_are_no_runs_it_says_where_the_examples_are(tmp_path, capsys):
+    assert main(["runs"]) == 0
+    told = capsys.readouterr().out.partition("finished examples: sdilib ")[2]
+    assert main(told.split()) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("3 runs, ")
+
+
 def test_a_run_that_a_process_works_on_is_left_and_the_others_removed(tmp_path, capsys):
     for name in ("sdi-a-1", "sdi-b-2"):
         (tmp_path / "runs" / name).mkdir(parents=True)

@@ -11,12 +11,16 @@ from sdilib.lab.explorer import results
 from sdilib.lab.explorer.parts import differences
 from sdilib.lab.explorer.results import Results
 from sdilib.lab.runs import distilled, known_runs
+from sdilib.lab.runs.folders import read_log
 from sdilib.lab.world.mesh import mesh
 from sdilib.lab.world.scene import WorldScene
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
 IMAGE = Text2D.of(prompt="a blue rocket", model="tiny", rule="sds", steps=3)
+KEPT = {"config.json", "done.json", "log.jsonl", "frames", "image.png", "turntable.gif", "mesh.html"}
+"""Of an example."""
+
 OBJECT = Text3D.of(
     prompt="a red mug",
     model="tiny",
@@ -141,10 +145,20 @@ def test_a_run_is_deleted_once_that_is_confirmed(shown, root):
     assert len(known_runs(root)) == len(shown.tiles) == 3
 
 
-def test_examples_are_small_and_of_this_version():
+def test_three_small_runs_of_this_version_come_with_the_package():
     known = known_runs(results.EXAMPLES)
+    made = {(run["config"]["scene"], run["config"]["rule"]) for run in known}
+    assert made == {("nerf", "sdi"), ("nerf", "sds"), ("image", "sdi")}
     assert all(run["state"] == "done" and not run["older"] for run in known)
     assert sum(run["bytes"] for run in known) <= 3 * 2**20
+    for run in known:
+        folder = results.EXAMPLES / run["name"]
+        assert read_log(folder / "log.jsonl")[-1]["step"] == run["config"]["steps"] - 1
+        turns = [(folder / name).exists() for name in ("turntable.gif", "mesh.html")]
+        assert turns == [run["config"]["scene"] == "nerf"] * 2
+        # Nothing tells where it was made.
+        assert "/" not in "".join(path.read_text() for path in folder.glob("*.json*"))
+        assert {path.name for path in folder.iterdir()} <= KEPT
 
 
 def test_examples_are_looked_at_without_their_scenes_and_stay_as_they_are(root, monkeypatch):
