@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,9 @@ def test_the_notebooks_open_run_and_are_saved(lab, page, button, shoot):
     # What was run and saved says what its source says, also to git, and so does what `make notebooks` makes of it.
     assert is_derived(clone / "notebooks/explore.py")
     assert is_derived(clone / "notebooks/results.py")
+    deadline = time.monotonic() + 900  # the last saving is told to git a moment later
+    while git(clone, "status", "--porcelain") and time.monotonic() < deadline:
+        time.sleep(0.2)
     assert git(clone, "status", "--porcelain") == ""
     written = write_derived(clone / "notebooks")
     assert [path.stem for path in written] == ["explore", "results"]
