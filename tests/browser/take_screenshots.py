@@ -1,6 +1,6 @@
 """README's pictures of the explorer and the results, by `make screenshots`: some minutes, most of them two 3D runs.
 
-`make screenshots ARGS="-k explorer"` takes the explorer's alone.
+`make screenshots ARGS="-k film"` takes the film of the explorer alone.
 
 No test, and so not collected: it makes what it shows with the bundled model.
 """
@@ -12,63 +12,93 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
-WIDTH = 1000  # of a picture, in pixels
+FOLDER = Path(__file__).parents[2] / "paper_figures"
+WIDTH, FILM_WIDTH = 1000, 720  # in pixels
+MOST, FILM_MOST = 300_000, 800_000  # in bytes, of a picture and of a film
 MINUTES = 60_000
 
 
 @pytest.fixture
 def app(serve, page, button, tmp_path) -> None:
     port, _ = serve("app", "--root runs", folder=tmp_path)
-    page.set_viewport_size({"width": 1060, "height": 800})
+    page.set_viewport_size({"width": 1000, "height": 800})
     page.goto(f"http://localhost:{port}/")
     button("Start").wait_for()
 
 
 @pytest.fixture
-def keep(page, shoot) -> Callable[[str], None]:
-    """Write the whole page as a picture of 64 colours, small enough for a repository."""
+def look(page, shoot) -> Callable[[int], Image.Image]:
+    """The whole page, so many pixels wide."""
 
+    def take(width: int) -> Image.Image:
+        shot = Image.open(io.BytesIO(shoot("readme"))).convert("RGB")
+        size = (width, round(shot.height * width / shot.width))
+        return shot.resize(size, Image.Resampling.LANCZOS)
+
+    return take
+
+
+@pytest.fixture
+def keep(page, look) -> Callable[[str], None]:
     def write(name: str) -> None:
         page.wait_for_timeout(1000)
-        shot = Image.open(io.BytesIO(shoot(name))).convert("RGB")
-        size = (WIDTH, round(shot.height * WIDTH / shot.width))
-        small = shot.resize(size, Image.Resampling.LANCZOS).quantize(64)
-        small.save(ROOT / "paper_figures" / f"{name}.png", optimize=True)
+        path = FOLDER / f"{name}.png"
+        look(WIDTH).quantize(256).save(path, optimize=True)
+        assert path.stat().st_size <= MOST
 
     return write
 
 
-def run(page, button, rule: str, **settings: int) -> None:
+def start(page, button, rule: str, **settings: int) -> None:
     page.get_by_label("rule", exact=True).select_option(rule)
     for label, value in settings.items():
         box = page.get_by_label(label, exact=True).locator("visible=true")
         box.fill(str(value))
         box.press("Enter")
     button("Start").click()
-    page.get_by_text("running: ").wait_for()
+    page.get_by_text("running: step").wait_for()
+
+
+def finish(page) -> None:
     page.get_by_text("finished: step").wait_for(timeout=60 * MINUTES)
 
 
-def test_take_the_explorer(app, page, button, keep):
-    run(page, button, "sds")
-    button("Keep as A").click()
-    run(page, button, "sdi")
-    keep("explorer")
-
-
-def test_take_an_object_and_the_results(app, page, button, keep):
+def test_film_the_explorer(app, page, button, look):
     button("3D object").click()
-    for rule in ("sds", "sdi"):
-        run(page, button, rule, steps=60)
-        button("Save run").click()
-        page.get_by_text("saved: ").wait_for()
-    keep("explorer_3d")
+    start(page, button, "sds", steps=60)
+    finish(page)
+    button("Keep as A").click()
+    start(page, button, "sdi")
+    frames, told = [], ""
+    while not told.startswith("finished"):
+        page.wait_for_timeout(100)
+        now = page.get_by_text("of 60 · t = ").inner_text()
+        if now != told:
+            frames.append(look(FILM_WIDTH))
+        told = now
+    page.wait_for_timeout(1000)
+    colours = look(FILM_WIDTH).quantize(128)
+    first, *others = [
+        each.quantize(palette=colours, dither=Image.Dither.NONE)
+        for each in (*frames[::2], look(FILM_WIDTH))
+    ]
+    path, lasting = FOLDER / "explorer.gif", [150] * len(frames[::2]) + [4000]
+    first.save(path, save_all=True, append_images=others, duration=lasting, loop=0)
+    assert path.stat().st_size <= FILM_MOST
+
+
+def test_take_the_results(app, page, button, keep):
     page.get_by_role("tab", name="Results").click()
-    page.get_by_text("2 of 2 runs").wait_for()
-    for box in page.locator(".sdi-run input[type=checkbox]").all():
-        box.check()
+    page.get_by_text("3 of 3 runs").wait_for()
+    page.get_by_placeholder("filter").fill("mushroom")
+    page.get_by_text("2 of 3 runs").wait_for()
+    first, second = page.locator(".sdi-run input[type=checkbox]").all()
+    first.check()
+    second.check()
     button("Compare").click()
     page.locator(".sdi-card:not(.sdi-run) img:visible").nth(1).wait_for()
-    page.wait_for_timeout(MINUTES / 4)
+    first.uncheck()
+    button("Mesh").click()
+    page.frame_locator("iframe").locator("canvas").wait_for()
+    page.wait_for_timeout(MINUTES / 20)
     keep("results")

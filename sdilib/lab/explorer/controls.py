@@ -12,6 +12,7 @@ from sdilib.distill import THROUGH
 from sdilib.guidance.base import WEIGHTS
 from sdilib.guidance.named import KAPPAS, RULES, make_rule, rule_settings
 from sdilib.guidance.vsd import ORDERS
+from sdilib.lab.explorer.parts import folded
 from sdilib.lab.explorer.session import Config
 from sdilib.lab.presets import example_prompts
 from sdilib.lab.runs.folders import SCENES
@@ -24,8 +25,8 @@ from sdilib.schedule import T_SCHEDULES
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
 
-_LAYOUT = {"width": "290px"}
-_STYLE = {"description_width": "120px"}
+_LAYOUT = {"width": "264px"}
+_STYLE = {"description_width": "118px"}
 _ANY = "any"
 _LABELS = {
     "kappa": "noise κ",
@@ -37,10 +38,10 @@ _LABELS = {
     "t_schedule": "t runs",
     "t_start": "t at the start",
     "t_end": "t at the end",
-    "learning_rate": "Adam (0: eq. 10)",
     "weight": "weight w(t)",
     "cameras": "views per step",
 }
+_OF_AN_IMAGE = {"learning_rate": "Adam (0: eq. 10)"}
 _CHOICES: Mapping[str, Any] = {
     "kappa": KAPPAS,
     "weight": WEIGHTS,
@@ -109,9 +110,9 @@ class Controls(ipywidgets.VBox):
             given: settings that a run in that scene begins with, in place of the defaults.
         """
         self._model, self._announce = model, changed
-        labels = [("image", "image"), ("3D object", "nerf")]
+        kinds = [("image", "image"), ("3D object", "nerf")]
         self.scene: Any = ipywidgets.ToggleButtons(
-            options=labels, value=scene, style={"button_width": "143px"}
+            options=kinds, value=scene, style={"button_width": "130px"}
         )
         text = example_prompts(model.draws_world)[0]
         self.prompt = WordPicker() if model.draws_world else _control("prompt", text, {})
@@ -121,21 +122,22 @@ class Controls(ipywidgets.VBox):
         for name, kind in SCENES.items():
             start = kind.of(prompt=text, rule=rule, **(given if name == scene else {}))
             values = {f.name: getattr(start, f.name) for f in fields(kind)}
-            means = _meanings(kind)
+            means, labels = _meanings(kind), _OF_AN_IMAGE if name == "image" else {}
             self._own[name] = {
-                key: _control(key, value, means)
+                key: _control(key, value, means, labels)
                 for key, value in values.items()
                 if key not in ("prompt", "model", "rule") and type(value) in _PLAIN
             }
         self._rules: dict[str, Any] = {}
-        self._run, self._more = ipywidgets.VBox(), ipywidgets.Accordion()
+        self._run, self._rest = ipywidgets.VBox(), ipywidgets.VBox()
+        self._more = folded("more settings", self._rest)
         heads = [ipywidgets.HTML(f"<h4>{t}</h4>") for t in ("what is asked for", "guidance", "run")]
         super().__init__(
             [
                 *(self.scene, heads[0], self.prompt, heads[1], self.rule, self.of_the_rule),
                 *(heads[2], self._run, self._more),
             ],
-            layout={"width": "306px", "flex": "0 0 auto"},
+            layout={"width": "280px", "flex": "0 0 auto"},
         )
         for control in (self.scene, self.prompt, self.rule, *self._own_controls()):
             self._watch(control)
@@ -209,8 +211,7 @@ class Controls(ipywidgets.VBox):
         own, main = self._own[scene], _MAIN[scene]
         self._run.children = [own[name] for name in main if name in own]
         rest = [control for name, control in own.items() if name not in main]
-        self._more.children = [ipywidgets.VBox(rest)] if rest else []
-        self._more.titles = ("more settings",)  # new children have none
+        self._rest.children = rest
         self._more.layout.display = "" if rest else "none"
         if isinstance(self.prompt, WordPicker):
             words = [self.prompt.colour, self.prompt.pattern, self.prompt.name]
@@ -239,9 +240,12 @@ def _dropdown(label: str, options: Any, value: str, hint: str = "") -> Any:
     )
 
 
-def _control(name: str, value: Any, means: Mapping[str, str]) -> Any:
+def _control(
+    name: str, value: Any, means: Mapping[str, str], labels: Mapping[str, str] = _LABELS
+) -> Any:
     """Return the control of a setting; a number out of range is left for the settings to refuse."""
-    label, hint = _LABELS.get(name, name.replace("_", " ")), means.get(name, "")
+    label = labels.get(name, _LABELS.get(name, name.replace("_", " ")))
+    hint = means.get(name, "")
     if name in _CHOICES:
         return _dropdown(label, _CHOICES[name], value, hint)
     kind = getattr(ipywidgets, _PLAIN[type(value)])

@@ -21,7 +21,7 @@ STYLE = """<style>
 .sdi-card {gap: 4px}
 .sdi-run {border: 1px solid rgba(128, 128, 128, .35); border-radius: 8px; padding: 8px}
 .sdi-dim {opacity: .65; font-size: 11px}
-.sdi-wrong {color: #b2182b; font-weight: 600}
+.sdi-wrong {color: var(--jp-error-color1, #b2182b); font-weight: 600}
 .sdi button {border-radius: 4px}
 .sdi .sdi-copy {border: none; height: 28px; padding: 0 12px; font-size: 13px; cursor: pointer;
   background: var(--jp-layout-color2, #eee); color: var(--jp-ui-font-color1, #222)}
@@ -59,6 +59,26 @@ def button(label: str, icon: str, act: Any, *, hint: str = "", style: str = "") 
     return made
 
 
+def folded(label: str, inside: ipywidgets.Widget) -> ipywidgets.VBox:
+    """Return a widget with a button above that shows and hides it: an accordion's head cannot be reached by keyboard.
+
+    Args:
+        label: on the button.
+        inside: hidden at first.
+    """
+    shown = ipywidgets.Box([inside], layout={"display": "none"})
+    opened = ipywidgets.ToggleButton(
+        description=label, icon="caret-right", layout={"width": "auto"}
+    )
+
+    def turn(change: Any) -> None:
+        shown.layout.display = "" if change.new else "none"
+        opened.icon = "caret-down" if change.new else "caret-right"
+
+    opened.observe(turn, "value")
+    return ipywidgets.VBox([opened, shown])
+
+
 def said(text: str, *, wrong: bool = False, dim: bool = False, hint: str = "") -> str:
     """Return a sentence as HTML.
 
@@ -86,7 +106,13 @@ def differences(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     shared = [name for name in settings[0] if all(name in each for each in settings)]
     apart = [n for n in shared if any(each[n] != settings[0][n] for each in settings)]
-    return [" · ".join(f"{n.replace('_', ' ')} {each[n]}" for n in apart) for each in settings]
+    return [" · ".join(_named(name, each[name]) for name in apart) for each in settings]
+
+
+def _named(name: str, value: Any) -> str:
+    """A setting in words; a prompt, and what is made, say what they are."""
+    what = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return what if name in ("prompt", "scene") else f"{name.replace('_', ' ')} {what}"
 
 
 def picture(size: int) -> ipywidgets.Image:

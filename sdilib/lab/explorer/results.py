@@ -7,6 +7,7 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import ipywidgets
@@ -177,17 +178,23 @@ class Results:
         ]
         known.sort(key=lambda run: run["folder"].stat().st_mtime, reverse=True)
         found = [run for run in known if matches(run, self.asked.value)]
-        before = {run["folder"] for run in self.chosen}
-        self.tiles = [_Tile(run, lambda _: self._choose()) for run in found[: self._most]]
-        for tile in self.tiles:
-            tile.box.value = tile.run["folder"] in before
+        before = {tile.run["folder"]: tile for tile in self.tiles}
+        self.tiles = [self._tile(run, before.get(run["folder"])) for run in found[: self._most]]
         self._grid.children = self.tiles
         self._more.layout.display = "" if len(found) > self._most else "none"
-        size = sum(run["bytes"] for run in known) / 2**20
+        size = sum(run["bytes"] for run in known if not run["example"]) / 2**20
         empty = "" if known else ": make one in the explorer, or by sdilib run"
-        text = f"{len(found)} of {len(known)} runs · {size:.1f} MB in {self.root}{empty}"
-        self._about.value = said(text, dim=True)
+        text = f"{len(found)} of {len(known)} runs · {size:.1f} MB in {self.root.name}{empty}"
+        self._about.value = said(text, dim=True, hint=str(self.root.resolve()))
         self._choose()
+
+    def _tile(self, run: Run, before: _Tile | None) -> _Tile:
+        """The tile that is there already, if the run is as it was: a click on its way to it still counts."""
+        if before is not None and before.run == run:
+            return before
+        made = _Tile(run, lambda _: self._choose())
+        made.box.value = before is not None and before.box.value
+        return made
 
     def compare(self) -> None:
         """Lay the chosen runs side by side: what differs, turntables that turn together, and curves."""
@@ -201,10 +208,12 @@ class Results:
             shown = picture(220)
             if film := self._film(run):
                 self._films[shown] = film
-            mark = f'<b style="color: {hue}">●</b> {html.escape(what)}'
+            mark = f'<b style="color: {hue}">●</b> {len(cards) + 1}: {html.escape(what)}'
             told = ipywidgets.HTML(mark, layout={"width": "220px"})
             cards.append(ipywidgets.VBox([shown, told]).add_class("sdi-card"))
-            logs[f"{len(logs) + 1}: {what}"[:70]] = read_log(run["folder"] / LOG)
+            logs[shorten(f"{len(logs) + 1}: {what}", 70, placeholder=" …")] = read_log(
+                run["folder"] / LOG
+            )
         self._lay(cards)
         logs = {name: log for name, log in logs.items() if log}
         self._curves.value = drawn(run_curves(logs)) if logs else picture(0).value
@@ -222,7 +231,8 @@ class Results:
             made, _ = _reopened(run)
             write_mesh_page(made, nerf_mesh(made.scene.field))
         self._solid.value = mesh_frame(path.read_text(encoding="utf-8"))
-        self.status.value = said(f"{run['config']['prompt']}, also saved as {path}")
+        told = f"{run['config']['prompt']}, also as a page: {run['name']}/{path.name}"
+        self.status.value = said(told, hint=str(path.resolve()))
 
     def _show_more(self) -> None:
         self._most += PAGE

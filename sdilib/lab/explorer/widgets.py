@@ -19,7 +19,17 @@ from matplotlib.figure import Figure
 from sdilib.checks import in_range, reject
 from sdilib.lab.explorer.controls import Controls
 from sdilib.lab.explorer.curves import explored, run_curves
-from sdilib.lab.explorer.parts import STYLE, button, differences, drawn, picture, png, row, said
+from sdilib.lab.explorer.parts import (
+    STYLE,
+    button,
+    differences,
+    drawn,
+    folded,
+    picture,
+    png,
+    row,
+    said,
+)
 from sdilib.lab.explorer.session import Config, Frame, Session, Snapshot, code
 from sdilib.lab.notebooks.records import write_figure
 from sdilib.lab.provenance import versions
@@ -157,13 +167,13 @@ class Explorer:
     def _arranged(self) -> ipywidgets.Box:
         of_the_run = [self.buttons[n] for n in ("start", "pause", "stop", "reset", "keep")]
         of_the_result = [self._copy, self.buttons["figure"], self.buttons["run"]]
-        shown = ipywidgets.Accordion([self.code], titles=("the code of these settings",))
+        shown = folded("the code of these settings", self.code)
         right = ipywidgets.VBox(
             [
                 row(*of_the_run, grid_gap="4px"),
                 self.status,
                 self.progress,
-                row(*self.cards),
+                row(*self.cards, grid_gap="8px"),
                 self.scrubber,
                 *self.turn,
                 self.curves,

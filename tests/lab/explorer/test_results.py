@@ -18,7 +18,15 @@ from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
 IMAGE = Text2D.of(prompt="a blue rocket", model="tiny", rule="sds", steps=3)
-KEPT = {"config.json", "done.json", "log.jsonl", "frames", "image.png", "turntable.gif", "mesh.html"}
+KEPT = {
+    "config.json",
+    "done.json",
+    "log.jsonl",
+    "frames",
+    "image.png",
+    "turntable.gif",
+    "mesh.html",
+}
 """Of an example."""
 
 OBJECT = Text3D.of(
@@ -69,6 +77,7 @@ def buttons(shown: Results) -> list:
 def test_all_runs_are_there_with_a_picture_and_their_size(shown):
     assert len(shown.tiles) == 4
     assert "4 of 4 runs · " in shown._about.value
+    assert f'title="{shown.root}"' in shown._about.value
     for tile in shown.tiles:
         picture, box, told = tile.children
         assert Image.open(io.BytesIO(picture.value)).size[0] >= 150
@@ -200,7 +209,7 @@ def test_a_mesh_is_shown_and_saved_as_a_page(shown, monkeypatch):
     page = (run["folder"] / "mesh.html").read_text()
     assert "<title>a red mug</title>" in page
     assert "srcdoc=" in shown._solid.value
-    assert "mesh.html" in shown.status.value
+    assert f"{run['name']}/mesh.html" in shown.status.value
 
 
 def test_a_field_without_a_surface_is_one_sentence(shown):
@@ -220,3 +229,17 @@ def test_what_only_some_read_is_not_told():
     runs = [{"rule": "sdi", "n": 3, "seed": 0}, {"rule": "sds", "seed": 0}]
     assert differences(runs) == ["rule sdi", "rule sds"]
     assert differences(runs[:1]) == [""]
+
+
+def test_settings_are_told_as_people_say_them():
+    runs = [{"prompt": p, "tau_max": x} for p, x in (("a mug", 0.0), ("a car", 1 / 30))]
+    assert differences(runs) == ["a mug · tau max 0", "a car · tau max 0.0333"]
+
+
+def test_looking_again_keeps_what_is_chosen_and_the_tiles_that_are_the_same(shown, root):
+    choose(shown, "image 0", "nerf 0")
+    before, (first, second) = list(shown.tiles), shown.chosen
+    (root / first["name"] / "more").write_bytes(b"1")
+    shown.refresh()
+    assert [run["name"] for run in shown.chosen] == [first["name"], second["name"]]
+    assert len(set(before) - set(shown.tiles)) == 1

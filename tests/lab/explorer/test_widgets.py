@@ -6,12 +6,14 @@ import time
 
 import pytest
 import torch
+from ipywidgets import Text
 from matplotlib.figure import Figure
 from PIL import Image
 
 from sdilib.lab.explorer import widgets
 from sdilib.lab.explorer.controls import WordPicker
 from sdilib.lab.explorer.curves import explored, run_curves
+from sdilib.lab.explorer.parts import folded
 from sdilib.lab.explorer.session import code
 from sdilib.lab.explorer.widgets import Explorer
 from sdilib.lab.runs import known_runs
@@ -293,7 +295,7 @@ def test_a_run_that_is_kept_stands_beside_the_next(explorer):
     explorer.wait(LIMIT)
     assert first.images["image"].value == kept != second.images["image"].value
     assert "guidance scale 7.5" in first.caption.value
-    assert "guidance scale 1.0" in second.caption.value
+    assert "guidance scale 1" in second.caption.value
     explorer.save_figure()
     explorer.buttons["keep"].click()
     assert first.layout.display == "none"
@@ -377,3 +379,27 @@ def test_every_setting_says_what_it_means(explorer):
         named = explorer.controls.named
         silent = [name for name, control in named.items() if not getattr(control, "tooltip", "")]
         assert set(silent) <= {"prompt", "rule", "kappa", "descent_rate"}
+
+
+def test_what_is_folded_is_shown_by_a_button_and_hidden_again():
+    inside = Text()
+    opened, shown = folded("more", inside).children
+    seen = []
+    for pressed in (False, True, False):
+        opened.value = pressed
+        seen.append(shown.layout.display != "none")
+    assert (shown.children, seen) == ((inside,), [False, True, False])
+
+
+def test_a_learning_rate_is_named_for_what_is_made(explorer):
+    explorer.controls.scene.value = "nerf"
+    assert explorer.controls.named["learning_rate"].description == "learning rate"
+    explorer.controls.scene.value = "image"
+    assert explorer.controls.named["learning_rate"].description == "Adam (0: eq. 10)"
+
+
+def test_six_runs_are_told_apart_by_hue_and_line():
+    figure = run_curves({str(k): records(5) for k in range(6)})
+    looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert len(looks) == 6
+    assert {style for _, style in looks} == {"-", "--"}
