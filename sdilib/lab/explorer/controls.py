@@ -23,7 +23,7 @@ from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS
 from sdilib.nerf.hash_grid import BACKENDS
 from sdilib.schedule import T_SCHEDULES
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_3d import Text3D
+from sdilib.text_to_3d import INVERSION, Text3D
 
 _LAYOUT = {"width": "264px"}
 _STYLE = {"description_width": "118px"}
@@ -128,7 +128,7 @@ class Controls(ipywidgets.VBox):
                 for key, value in values.items()
                 if key not in ("prompt", "model", "rule") and type(value) in _PLAIN
             }
-        self._rules: dict[str, Any] = {}
+        self._rules: dict[str, dict[str, Any]] = {name: {} for name in SCENES}
         self._run, self._rest = ipywidgets.VBox(), ipywidgets.VBox()
         self._more = folded("more settings", self._rest)
         heads = [ipywidgets.HTML(f"<h4>{t}</h4>") for t in ("what is asked for", "guidance", "run")]
@@ -148,7 +148,8 @@ class Controls(ipywidgets.VBox):
     def named(self) -> dict[str, Any]:
         """The controls that the present run reads, by setting."""
         read = {"prompt": self.prompt, "rule": self.rule, **self._own[self.scene.value]}
-        return read | {name: self._rules[name] for name in self._read() if name in self._rules}
+        of_rules = self._rules[self.scene.value]
+        return read | {name: of_rules[name] for name in self._read() if name in of_rules}
 
     def config(self) -> Config:
         """Return the run that the controls describe.
@@ -173,25 +174,27 @@ class Controls(ipywidgets.VBox):
     def _plain(self) -> list[Any]:
         """All that have a value of their own; the rule before its settings."""
         words = getattr(self.prompt, "children", (self.prompt,))
-        return [self.scene, *words, self.rule, *self._rules.values(), *self._own_controls()]
+        of_rules = [control for each in self._rules.values() for control in each.values()]
+        return [self.scene, *words, self.rule, *of_rules, *self._own_controls()]
 
     def _own_controls(self) -> list[Any]:
         return [control for each in self._own.values() for control in each.values()]
 
     def _read(self) -> dict[str, Any]:
-        """What the chosen rule reads, and with it the chosen noise."""
-        rule = self.rule.value
+        """What the chosen rule reads, and with it the chosen noise, and what they begin with."""
+        rule, kappa = self.rule.value, self._rules[self.scene.value].get("kappa")
         read = rule_settings(rule)
-        if "kappa" in read and "kappa" in self._rules:
-            read = rule_settings(rule, {"kappa": self._rules["kappa"].value})
-        return read
+        if "kappa" in read and kappa is not None:
+            read = rule_settings(rule, {"kappa": kappa.value})
+        in_3d = INVERSION if self.scene.value == "nerf" else {}
+        return read | {name: value for name, value in in_3d.items() if name in read}
 
     def _watch(self, control: Any) -> None:
         for part in getattr(control, "children", ()) or (control,):
             part.observe(self._changed, "value")
 
     def _changed(self, change: Any) -> None:
-        if change.owner in (self.scene, self.rule, self._rules.get("kappa")):
+        if change.owner in (self.scene, self.rule, self._rules[self.scene.value].get("kappa")):
             self._arrange()
         self._announce()
 
@@ -202,12 +205,13 @@ class Controls(ipywidgets.VBox):
         except ValueError:  # a rule that cannot be found: `config` says so
             return
         means = _meanings(RULES.get(self.rule.value), *KAPPAS.values(), *RULES.values())
-        for name in read.keys() - self._rules.keys():
-            self._rules[name] = _control(name, read[name], means)
-            self._begun[id(self._rules[name])] = read[name]
-            self._watch(self._rules[name])
-        self.of_the_rule.children = [self._rules[name] for name in read]
         scene = self.scene.value
+        of_rules = self._rules[scene]
+        for name in read.keys() - of_rules.keys():
+            of_rules[name] = _control(name, read[name], means)
+            self._begun[id(of_rules[name])] = read[name]
+            self._watch(of_rules[name])
+        self.of_the_rule.children = [of_rules[name] for name in read]
         own, main = self._own[scene], _MAIN[scene]
         self._run.children = [own[name] for name in main if name in own]
         rest = [control for name, control in own.items() if name not in main]

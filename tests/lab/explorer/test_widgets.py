@@ -19,6 +19,7 @@ from sdilib.lab.explorer.widgets import Explorer
 from sdilib.lab.runs import known_runs
 from sdilib.lab.world.captions import WORDS
 from sdilib.stable_diffusion.model import check_words
+from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
 LIMIT = 60.0
@@ -352,6 +353,7 @@ def test_values_that_do_not_go_together_disable_start(explorer):
     explorer.controls.named["kappa"].value = "cached"
     assert not explorer.buttons["start"].disabled
     explorer.controls.scene.value = "nerf"
+    explorer.controls.named["kappa"].value = "cached"
     assert explorer.buttons["start"].disabled
     assert "kappa=&#x27;cached&#x27;: expected another one in 3D" in explorer.status.value
     explorer.controls.scene.value = "image"
@@ -389,6 +391,16 @@ def test_what_is_folded_is_shown_by_a_button_and_hidden_again():
         opened.value = pressed
         seen.append(shown.layout.display != "none")
     assert (shown.children, seen) == ((inside,), [False, True, False])
+
+
+def test_a_run_begins_with_the_librarys_defaults_in_2d_and_in_3d(tiny):
+    explorer = Explorer(tiny, num_steps=120)
+    for scene, kind in (("image", Text2D), ("nerf", Text3D)):
+        explorer.controls.scene.value = scene
+        given = {"prompt": "a red spotted mushroom", "model": "tiny", "steps": 120}
+        assert explorer.config() == kind.of(**given)
+        assert explorer.code.value == code(kind.of(**given))
+    explorer.close()
 
 
 def test_a_learning_rate_is_named_for_what_is_made(explorer):
