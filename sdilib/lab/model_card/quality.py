@@ -24,7 +24,7 @@ from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.guidance_profile import guidance_profile
 from sdilib.lab.images import ddim_images
 from sdilib.lab.model_card.autoencoder import measure_autoencoder
-from sdilib.lab.model_card.guidance import inverted_noise
+from sdilib.lab.model_card.guidance import inverted_noise, one_update
 from sdilib.lab.model_card.true_views import fit_true_views
 from sdilib.lab.world.captions import is_held_out, prompt
 from sdilib.lab.world.dataset import random_scene
@@ -183,7 +183,7 @@ def to_distil_from(
     Args:
         model: frozen.
         evaluator: judges.
-        items: whose samples are followed, at about 500 sample-forwards each.
+        items: whose samples are followed, at about 700 sample-forwards each.
         fits: see `measure`.
         image_size: of renders.
     """
@@ -195,6 +195,7 @@ def to_distil_from(
         "true views": fitted(model, evaluator, fits, size=image_size),
         "noise of inversions": inverted_noise(model, prompts, seeds),
         "guidance": profile.table(),
+        "one update": one_update(model, real, prompts),
     }
 
 

@@ -1,10 +1,11 @@
 """What is measured of an autoencoder tells one that keeps everything from one that is blind to hue."""
 
 import pytest
+import torch
 from torch.nn import functional
 
 from sdilib.lab.model_card.autoencoder import measure_autoencoder
-from sdilib.lab.model_card.guidance import TIMES, inverted_noise
+from sdilib.lab.model_card.guidance import SCALES, TIMES, UPDATED, inverted_noise, one_update
 
 
 class Whole:
@@ -57,3 +58,13 @@ def test_the_noise_of_inversions_is_measured_on_the_models_own_way(tiny):
     for of in found.values():
         assert 0 < of["least"] <= of["mean"] <= of["most"]
     assert found == inverted_noise(tiny, ["a red mug", "a cat"], [0, 1])
+
+
+def test_one_update_is_measured_for_each_gamma_kappa_and_t(tiny):
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    found = one_update(tiny, images, ["a red mug", "a cat"])
+    assert len(found) == 3 * len(SCALES)
+    assert all(list(row) == [f"{t:g}" for t in UPDATED] for row in found.values())
+    # Where the inversion would begin above t, its noise is drawn; else it is found.
+    assert found["γ = 3, inverted"] != found["γ = 3, random"]
+    assert found == one_update(tiny, images, ["a red mug", "a cat"])

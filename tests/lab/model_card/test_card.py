@@ -64,6 +64,7 @@ def made_up(shares):
             "noise of inversions": {
                 "0.9": {"mean": 1.1, "least": 0.9, "most": 1.3, "rms of x0": 1.2}
             },
+            "one update": {"γ = 3, random": {"0.2": 1.05, "0.8": 1.5}},
             "guidance": {"t": [0.5, 1.0], "spread": [0.3, 0.9], "strength": [0.05, 0.02]},
         },
         "nearest training picture": {},
