@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -14,7 +14,7 @@ from sdilib.guidance.named import KAPPAS, RULES, make_rule, rule_settings
 from sdilib.guidance.vsd import ORDERS
 from sdilib.lab.explorer.parts import folded
 from sdilib.lab.explorer.session import Config
-from sdilib.lab.presets import example_prompts
+from sdilib.lab.presets import example_prompts, resolve
 from sdilib.lab.runs.folders import SCENES
 from sdilib.lab.runs.memory import require_memory
 from sdilib.lab.world.captions import VIEWS, prompt
@@ -120,7 +120,8 @@ class Controls(ipywidgets.VBox):
         self.of_the_rule = ipywidgets.VBox()
         self._own: dict[str, dict[str, Any]] = {}
         for name, kind in SCENES.items():
-            start = kind.of(prompt=text, rule=rule, **(given if name == scene else {}))
+            own = self._in_3d(("t_start", "t_end")) if name == "nerf" else {}
+            start = kind.of(prompt=text, rule=rule, **own | (dict(given) if name == scene else {}))
             values = {f.name: getattr(start, f.name) for f in fields(kind)}
             means, labels = _meanings(kind), _OF_AN_IMAGE if name == "image" else {}
             self._own[name] = {
@@ -186,8 +187,18 @@ class Controls(ipywidgets.VBox):
         read = rule_settings(rule)
         if "kappa" in read and kappa is not None:
             read = rule_settings(rule, {"kappa": kappa.value})
-        in_3d = INVERSION if self.scene.value == "nerf" else {}
+        if self.scene.value != "nerf":
+            return read
+        gamma = self._in_3d(("guidance_scale",)).get("guidance_scale", read.get("guidance_scale"))
+        in_3d: dict[str, Any] = INVERSION | {"guidance_scale": gamma}
+        if gamma is not None:
+            in_3d["inversion_guidance_scale"] = -gamma
         return read | {name: value for name, value in in_3d.items() if name in read}
+
+    def _in_3d(self, names: Sequence[str]) -> dict[str, Any]:
+        """Settings that the bundled model's runs in 3D begin with; those of another are the defaults."""
+        preset = resolve("run3d", "laptop") if self._model.draws_world else {}
+        return {name: preset[name] for name in names if name in preset}
 
     def _watch(self, control: Any) -> None:
         for part in getattr(control, "children", ()) or (control,):

@@ -16,6 +16,7 @@ from sdilib.lab.explorer.curves import explored, run_curves
 from sdilib.lab.explorer.parts import folded
 from sdilib.lab.explorer.session import code
 from sdilib.lab.explorer.widgets import Explorer
+from sdilib.lab.presets import resolve
 from sdilib.lab.runs import known_runs
 from sdilib.lab.world.captions import WORDS
 from sdilib.stable_diffusion.model import check_words
@@ -393,11 +394,12 @@ def test_what_is_folded_is_shown_by_a_button_and_hidden_again():
     assert (shown.children, seen) == ((inside,), [False, True, False])
 
 
-def test_a_run_begins_with_the_librarys_defaults_in_2d_and_in_3d(tiny):
+def test_a_run_begins_with_the_librarys_defaults_in_2d_and_the_presets_in_3d(tiny):
     explorer = Explorer(tiny, num_steps=120)
-    for scene, kind in (("image", Text2D), ("nerf", Text3D)):
+    preset = {k: resolve("run3d", "laptop")[k] for k in ("guidance_scale", "t_start", "t_end")}
+    for scene, kind, own in (("image", Text2D, {}), ("nerf", Text3D, preset)):
         explorer.controls.scene.value = scene
-        given = {"prompt": "a red spotted mushroom", "model": "tiny", "steps": 120}
+        given = {"prompt": "a red spotted mushroom", "model": "tiny", "steps": 120, **own}
         assert explorer.config() == kind.of(**given)
         assert explorer.code.value == code(kind.of(**given))
     explorer.close()
