@@ -190,7 +190,7 @@ class Controls(ipywidgets.VBox):
         if self.scene.value != "nerf":
             return read
         gamma = self._in_3d(("guidance_scale",)).get("guidance_scale", read.get("guidance_scale"))
-        in_3d: dict[str, Any] = INVERSION | {"guidance_scale": gamma}
+        in_3d: dict[str, Any] = {**INVERSION, "guidance_scale": gamma}
         if gamma is not None:
             in_3d["inversion_guidance_scale"] = -gamma
         return read | {name: value for name, value in in_3d.items() if name in read}
