@@ -73,16 +73,16 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** The identity holds to rounding, and so does the blur of SDS at
-# γ = 7.5. The rest does not carry over to the bundled model:
+# **What differs from the paper.** The identity holds to rounding, and SDS at γ = 100 is over-saturated, as there. SDS at
+# γ = 7.5 looks soft, but that it has less fine detail was not shown (claims table).
 #
-# - Inverting at $\gamma_\mathrm{inv} = -7.5$ from t = 1 leaves the range that this small model was
-#   trained on: contrast and dirt grow along the run, and the image ends further from DDIM's than
-#   that of SDS. Scaling κ to unit deviation removes part of the dirt.
-# - SDS with SDI's annealing and whole steps, random κ and all, is as sharp as DDIM and cheaper than
-#   SDI. So here the blur comes from small steps at random t, which average, not from κ alone.
-# - γ = 100 burns objects dark and soils the background with halos. The dirt is pale, so the
-#   mean saturation does not rise where the eye sees over-saturation.
+# And SDI does not come near DDIM's image here, for a reason of the bundled model's. An inversion begins with an image
+# without noise, and where that is smooth this small model predicts none, or the wrong one: what the first step gets wrong
+# grows to blotches on the background, and contrast with it. κ at unit deviation does not cure it. An inversion that *begins*
+# at t = 0.1 with drawn noise makes none of them (figure 9). Nor do runs in 3D, which begin at a lower t (figure 1 in 3D).
+#
+# SDS with SDI's annealing and whole steps, random κ and all, is as sharp as DDIM and cheaper than SDI. So here the blur
+# comes from small steps at random t, which average, not from κ alone.
 #
 # Whether a large model behaves as the paper says is a matter of `preset="gpu"`, not run yet.
 #

@@ -59,12 +59,12 @@ drawn = {"prompt": shown, "times": path.times}
 page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What differs from the paper.** At high t the pattern of the inverted κ is the object's shape, as
-# there, but it is also too large: its deviation there is well above the 1 of noise, for every
-# $\gamma_\mathrm{inv}$. The render is too large itself: at γ = 7.5, which is more than this model needs, x0(t) has at
-# high t a multiple of an image's amplitude, as the numbers beside the images say, and κ grows with it.
-# From the middle of the run on it is near 1, and from small t on fainter on the object than around it: figure 6
-# measures that. Fixed-point iteration is nearly as far off, and stays so longest; gradient descent is so in between.
+# **What differs from the paper.** The pattern of the inverted κ is the object's shape at every t, as there. Its deviation is
+# above that of noise at high t, where the render is too large itself: at γ = 7.5, which is more than this model needs, x0(t)
+# has there a multiple of an image's amplitude, as the numbers beside the images say. At low t it is far below, since the
+# first steps of an inversion find no noise where the image is smooth; at $\gamma_\mathrm{inv} = -7.5$ less so than at the
+# others. Begun at t = 0.1 with drawn noise, it looks like noise from there on. At $\gamma_\mathrm{inv} = 7.5$ and by
+# fixed-point iteration the object takes other colours.
 #
 # One prompt decides nothing about what the patterns look like: it is for the eye. Figure 9 measures.
 #
