@@ -36,11 +36,11 @@ def add_run(command: Command) -> None:
         help="of rule sdi: paper (default), or official, as the published code has it; see paper_figures/settings.md",
     )
     add("--steps", type=integer, default=0, help="0: the preset's")
-    add("--guidance-scale", type=number, help="gamma of eq. 3; default 7.5")
+    add("--guidance-scale", type=number, help="gamma of eq. 3; default 7.5, in 3D the preset's")
     add(
         "--inversion-guidance-scale",
         type=number,
-        help="gamma of the inversion, for a rule that has one, such as sdi; default -7.5",
+        help="gamma of the inversion, for a rule that has one, such as sdi; default -7.5, in 3D -gamma",
     )
     add("--seed", type=integer, default=0, help="of everything drawn; 0 (default)")
     add(
@@ -95,7 +95,14 @@ def _run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The options, checked, and the preset's values for the rest."""
     from sdilib.lab.paper_settings import OFFICIAL_2D, official
-    from sdilib.lab.presets import OWN_TIMES, SDS_PRACTISED, SDS_TIMES, STEP_BY_STEP, resolve
+    from sdilib.lab.presets import (
+        OWN_TIMES,
+        SDS_PRACTISED,
+        SDS_TIMES,
+        STEP_BY_STEP,
+        fitting,
+        resolve,
+    )
     from sdilib.stable_diffusion.names import require_offered
 
     text("prompt", options.prompt)
@@ -111,7 +118,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     by_adam = rule in RULES and rule not in STEP_BY_STEP
     if one_of("scene", options.scene, ("nerf", "image")) == "nerf":
         settings = resolve("run3d", options.preset, model=options.model, steps=options.steps)
-        practised = SDS_TIMES
+        settings, practised = fitting(settings, rule), SDS_TIMES
     else:
         steps = "sds_steps" if by_adam else "sdi_steps"
         found = resolve("run", options.preset, model=options.model, **{steps: options.steps})

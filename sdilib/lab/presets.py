@@ -5,6 +5,7 @@ sample sizes that the claims need (hours on a CPU) · `gpu` is Stable Diffusion 
 The code that runs is the same at each of them.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -378,3 +379,21 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
             positive_int(name, value, own[name].at_least)
         values[name] = value
     return values
+
+
+def fitting(settings: Mapping[str, Any], rule: str) -> dict[str, Any]:
+    """Return a preset's settings without its gamma where a rule reads none.
+
+    Args:
+        settings: as `resolve("run3d", ...)` returns them.
+        rule: one of `guidance.named.RULES`, or where a rule of one's own is.
+
+    Raises:
+        ValueError: an unknown rule.
+    """
+    from sdilib.guidance.named import (
+        rule_settings,
+    )  # which takes torch, and presets are read without
+
+    unread = {"guidance_scale"} - rule_settings(rule).keys()
+    return {name: value for name, value in settings.items() if name not in unread}

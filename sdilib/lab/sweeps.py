@@ -23,7 +23,7 @@ import torch
 
 from sdilib import __version__
 from sdilib.checks import like, one_of, positive_int, reject
-from sdilib.lab.presets import resolve
+from sdilib.lab.presets import fitting, resolve
 from sdilib.lab.runs.folders import NUMERICS, SCENES, config_of, runs_folder, settings_of
 from sdilib.lab.runs.making import distilled
 from sdilib.stable_diffusion import StableDiffusion
@@ -329,5 +329,6 @@ def _config(row: Mapping[str, Any]) -> Config:
             settings[own.name] = like(own.name, settings[own.name], own.default)
     if preset and kind is Text3D:
         of_preset = resolve("run3d", preset)
-        settings = {k: v for k, v in of_preset.items() if k != "preset"} | settings
+        of_preset.pop("preset")
+        settings = fitting(of_preset, settings.get("rule", "sdi")) | settings
     return kind.of(**settings)

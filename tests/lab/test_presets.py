@@ -7,6 +7,7 @@ from sdilib.lab.presets import (
     NUM_EXAMPLES,
     PAPER_PROMPTS,
     WORLD_PROMPTS,
+    fitting,
     resolve,
 )
 
@@ -85,3 +86,14 @@ def test_another_type_is_refused(value):
 def test_prompts_to_try_are_distinct():
     for prompts in (WORLD_PROMPTS, PAPER_PROMPTS):
         assert len(set(prompts)) == len(prompts) >= 8
+
+
+def test_a_rule_without_a_gamma_is_given_none(tmp_path):
+    path = tmp_path / "plain.py"
+    path.write_text(
+        "class Plain:\n    def __init__(self, denoiser):\n        self.denoiser = denoiser\n\n"
+        "    def __call__(self, x0, t, view, generator):\n        raise NotImplementedError\n"
+    )
+    settings = resolve("run3d", "laptop")
+    assert fitting(settings, "sds") == settings
+    assert settings.keys() - fitting(settings, str(path)).keys() == {"guidance_scale"}

@@ -23,7 +23,7 @@ from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.methods import PAPERS, Method, candidates, search_prompts, table_prompts
 from sdilib.lab.notebooks.page import Page
-from sdilib.lab.presets import SAMPLED, resolve
+from sdilib.lab.presets import SAMPLED, fitting, resolve
 from sdilib.lab.runs import Finished, distilled
 from sdilib.lab.runs.folders import SCENES
 from sdilib.stable_diffusion import StableDiffusion
@@ -103,6 +103,7 @@ class Benchmark:
             ValueError: a setting that cannot be.
         """
         common = {name: value for name, value in self.run.items() if name != "preset"}
+        common = fitting(common, settings.get("rule", "sdi"))
         return SCENES[self.scene].of(**{**common, **settings, "prompt": prompt, "seed": seed})
 
     def compared(self, variants: Variants) -> Scored:
