@@ -391,9 +391,8 @@ def fitting(settings: Mapping[str, Any], rule: str) -> dict[str, Any]:
     Raises:
         ValueError: an unknown rule.
     """
-    from sdilib.guidance.named import (
-        rule_settings,
-    )  # which takes torch, and presets are read without
+    # It takes torch, and presets are read without.
+    from sdilib.guidance.named import rule_settings
 
     unread = {"guidance_scale"} - rule_settings(rule).keys()
     return {name: value for name, value in settings.items() if name not in unread}
