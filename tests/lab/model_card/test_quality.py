@@ -132,8 +132,9 @@ def test_a_measurement_goes_on_where_it_stopped(judge, tmp_path, monkeypatch):
     first = measure(model, evaluator, **options)
     spent = model.num_forwards
     samples = 8 * 2 * (2 + 1) + 2 * 2 * (2 * 7 + 1)
-    # Of two: γ over t; the path and inversions from its four times.
-    assert spent == samples + 2 * (2 * 10 * (4 + 1) + 2 * 20 + 2 * (9 + 7 + 5 + 3))
+    # Of two: γ over t; the path and inversions from its four times; an update at four times by two γ and three κ.
+    updates = 2 * 2 * (4 + (4 + 2 + 4 + 6 + 8) + (4 + 1 + 3 + 5 + 7))
+    assert spent == samples + 2 * (2 * 10 * (4 + 1) + 2 * 20 + 2 * (9 + 7 + 5 + 3) + updates)
     assert measure(model, evaluator, **options) == first
     assert model.num_forwards == spent
     json.dumps(first, allow_nan=False)
