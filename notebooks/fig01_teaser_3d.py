@@ -57,8 +57,8 @@ figure
 page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** Nothing that the eye sees: SDS at a high γ is burnt and haloed, SDS at SDI's γ is blurred and
-# pale, and SDI is sharp and whole. That its views are nearer to real renders than SDS's was not shown with eight prompts,
+# **What differs from the paper.** The order is its own: SDS at a high γ is burnt and haloed, SDS at SDI's γ is blurred and
+# pale, and SDI is neither, though softer than the world's renders. That its views are nearer to real renders than SDS's was not shown with eight prompts,
 # though they are on most (claims table); its colours are stronger than the world's, and the mushroom lost its spots.
 #
 # The comparison is the paper's, at equal steps. SDS then has a fraction of SDI's sample-forwards, and its settings were

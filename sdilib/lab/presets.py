@@ -126,8 +126,8 @@ _JUDGED_RUNS = _RUNS | {"evaluator": _JUDGE}
 _RUN_3D: dict[str, tuple[Value, Value, Value]] = {
     # Its words are all there from 3 on, as its card shows, and a higher one saturates a view with each update.
     "guidance_scale": (3.0, 3.0, 3.0),
-    # Noise hides its 16 x 16 latents sooner: above 0.6 one update of a view doubles the colours, and no later one
-    # takes that back.
+    # Noise hides its 16 x 16 latents sooner. The higher t, the more an update of a view adds to its colours (the card,
+    # too), and no later one takes that back.
     "t_start": (0.6, 0.6, 0.6),
     "t_end": (0.02, 0.02, 0.02),
     "steps": (2, 120, 240),

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -120,7 +120,7 @@ class Controls(ipywidgets.VBox):
         self.of_the_rule = ipywidgets.VBox()
         self._own: dict[str, dict[str, Any]] = {}
         for name, kind in SCENES.items():
-            own = self._in_3d(("t_start", "t_end")) if name == "nerf" else {}
+            own = {k: v for k, v in self._preset(name).items() if k in ("t_start", "t_end")}
             start = kind.of(prompt=text, rule=rule, **own | (dict(given) if name == scene else {}))
             values = {f.name: getattr(start, f.name) for f in fields(kind)}
             means, labels = _meanings(kind), _OF_AN_IMAGE if name == "image" else {}
@@ -189,16 +189,16 @@ class Controls(ipywidgets.VBox):
             read = rule_settings(rule, {"kappa": kappa.value})
         if self.scene.value != "nerf":
             return read
-        gamma = self._in_3d(("guidance_scale",)).get("guidance_scale", read.get("guidance_scale"))
+        gamma = self._preset("nerf").get("guidance_scale", read.get("guidance_scale"))
         in_3d: dict[str, Any] = {**INVERSION, "guidance_scale": gamma}
         if gamma is not None:
             in_3d["inversion_guidance_scale"] = -gamma
         return read | {name: value for name, value in in_3d.items() if name in read}
 
-    def _in_3d(self, names: Sequence[str]) -> dict[str, Any]:
-        """Settings that the bundled model's runs in 3D begin with; those of another are the defaults."""
-        preset = resolve("run3d", "laptop") if self._model.draws_world else {}
-        return {name: preset[name] for name in names if name in preset}
+    def _preset(self, scene: str) -> dict[str, Any]:
+        """What the bundled model's runs in 3D have in place of the defaults; empty for all others."""
+        in_3d = scene == "nerf" and self._model.draws_world
+        return resolve("run3d", "laptop") if in_3d else {}
 
     def _watch(self, control: Any) -> None:
         for part in getattr(control, "children", ()) or (control,):
