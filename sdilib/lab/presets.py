@@ -70,6 +70,8 @@ SDS_TIMES: dict[str, Any] = {"t_schedule": "random", "t_end": 0.02}
 SDS_PRACTISED: dict[str, Any] = SDS_TIMES | {"learning_rate": 0.1}
 """SDS as practised in 2D (Algorithm 1): by Adam, in latents, whose own size is about 1."""
 
+SDS_3D: dict[str, Any] = SDS_TIMES | {"rule": "sds"}
+"""What SDS in 3D changes of SDI's settings."""
 
 OWN_TIMES: dict[str, dict[str, Any]] = {
     name: {"t_schedule": t_schedule, "t_end": 0.02}
@@ -379,6 +381,15 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
             positive_int(name, value, own[name].at_least)
         values[name] = value
     return values
+
+
+def high_sds(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what SDS at a high gamma changes of SDI's settings in 3D.
+
+    Args:
+        settings: those of SDI, its gamma among them.
+    """
+    return SDS_3D | {"guidance_scale": HIGH * settings["guidance_scale"]}
 
 
 def fitting(settings: Mapping[str, Any], rule: str) -> dict[str, Any]:

@@ -14,24 +14,15 @@ from torch import Tensor
 from sdilib.lab.claims import Claim, Within
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.objects import Comparison, nearer
-from sdilib.lab.presets import HIGH, SDS_TIMES
+from sdilib.lab.presets import SDS_3D, high_sds
 
 BURNT = "SDS, high γ"
 
-_SDS = SDS_TIMES | {"rule": "sds"}
+OURS, RIVAL = "SDI", "random κ, t annealed"
 
-METHODS: dict[str, dict[str, Any]] = {
-    "SDS": _SDS,
-    BURNT: _SDS,
-    "random κ, t annealed": {"kappa": "random"},
-    "SDI": {},
-    "ISM": {"rule": "ism"},
-}
-"""What each changes of SDI's settings, its high γ aside."""
+METHODS = "SDS", BURNT, RIVAL, OURS, "ISM"
 
 HUES = dict(zip(METHODS, ("#762a83", "#b2182b", "#b08bc0", "#1b7837", "#e08214"), strict=True))
-
-OURS, RIVAL = "SDI", "random κ, t annealed"
 
 MEASURES = "kernel distance", "object", "colour"
 """Over steps and over sample-forwards; without an evaluator "distance" alone."""
@@ -62,10 +53,11 @@ def variants(settings: Mapping[str, Any], count: int) -> dict[str, dict[str, Any
         settings: those of SDI.
         count: of lengths.
     """
-    high = {BURNT: {"guidance_scale": HIGH * settings["guidance_scale"]}}
+    others = {RIVAL: {"kappa": "random"}, OURS: {}, "ISM": {"rule": "ism"}}
+    methods = {"SDS": SDS_3D, BURNT: high_sds(settings)} | others
     return {
-        _name(method, steps): changes | high.get(method, {}) | {"steps": steps}
-        for method, changes in METHODS.items()
+        _name(method, steps): methods[method] | {"steps": steps}
+        for method in METHODS
         for steps in lengths(settings, count)
     }
 

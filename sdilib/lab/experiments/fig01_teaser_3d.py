@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdilib.lab.claims import Less
-from sdilib.lab.presets import HIGH, SDS_TIMES
-
-_SDS = SDS_TIMES | {"rule": "sds"}
+from sdilib.lab.presets import SDS_3D, high_sds
 
 BURNT, BLURRY = "SDS, high γ", "SDS"
 
@@ -20,8 +18,7 @@ def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     Args:
         settings: those of SDI.
     """
-    burnt = {"guidance_scale": HIGH * settings["guidance_scale"]}
-    return {BURNT: _SDS | burnt, BLURRY: _SDS, "SDI": {}}
+    return {BURNT: high_sds(settings), BLURRY: SDS_3D, "SDI": {}}
 
 
 CLAIMS = (

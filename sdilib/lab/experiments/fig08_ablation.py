@@ -9,7 +9,7 @@ from typing import Any
 
 from sdilib.lab.claims import Claim, Less
 from sdilib.lab.experiments.shared.objects import Comparison, nearer, run_of
-from sdilib.lab.presets import SDS_TIMES
+from sdilib.lab.presets import SDS_3D
 from sdilib.schedule import whole_steps
 
 OURS, RANDOM = "inversion", "annealed t"
@@ -44,10 +44,9 @@ def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     times = [float(run.times.at(k, run.steps)) for k in range(run.steps)]
     ends = [min(1.0, t + tau_max * (k + 0.5) / _TAUS) for t in times for k in range(_TAUS)]
     forwards = run.steps + round(sum(whole_steps(t, n) for t in ends) / _TAUS)
-    sds = SDS_TIMES | {"rule": "sds"}
     return {
-        HALF_SIZE: sds | {"render_size": run.size // 2},
-        "SDS": sds,
+        HALF_SIZE: SDS_3D | {"render_size": run.size // 2},
+        "SDS": SDS_3D,
         RANDOM: {"kappa": "random"},
         OURS: {},
         EQUAL_COST: {"kappa": "random", "steps": forwards},

@@ -20,14 +20,12 @@ from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS, ONE_LINE, Figure
 from sdilib.lab.experiments.shared.images import seed_distance
 from sdilib.lab.experiments.shared.objects import AZIMUTHS, ELEVATION, Comparison, Looked
-from sdilib.lab.presets import HIGH, SDS_TIMES
+from sdilib.lab.presets import SDS_3D, high_sds
 from sdilib.lab.world.nearest import nearest_shape
 from sdilib.lab.world.render import pictures
 from sdilib.lab.world.scene import Background, WorldCamera, WorldScene
 
 BURNT, BLURRY, WORLD = "SDS, high γ", "SDS", "the world"
-
-_SDS = SDS_TIMES | {"rule": "sds"}
 
 
 def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -36,8 +34,7 @@ def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     Args:
         settings: those of SDI.
     """
-    burnt = {"guidance_scale": HIGH * settings["guidance_scale"]}
-    return {"SDI": {}, BLURRY: _SDS, BURNT: _SDS | burnt}
+    return {"SDI": {}, BLURRY: SDS_3D, BURNT: high_sds(settings)}
 
 
 HUES = {"SDI": "#1b7837", BLURRY: "#762a83", BURNT: "#b2182b", WORLD: "#1b1b1b"}
