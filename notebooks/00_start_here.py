@@ -25,6 +25,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where figures go; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 num_points: int = 0  # paths in the plane, 1 or more
 num_prompts: int = 0  # prompts for the images, 1 to 16
 num_steps: int = 0  # of DDIM and SDI, 5 or more
@@ -43,7 +44,7 @@ from sdilib.lab.presets import SDS_PRACTISED
 
 where = {"model": model, "folder": folder, "seed": seed, "num_points": num_points}
 sizes = {"num_prompts": num_prompts, "num_steps": num_steps, "sds_steps": sds_steps}
-page = begin("00_start_here", preset, **where, **sizes)
+page = begin("00_start_here", preset, **where, **sizes, guidance_scale=guidance_scale)
 
 # %% [markdown]
 # ## In the plane, where everything is known
@@ -79,13 +80,14 @@ page.save(figure, numbers, claims, name="start_here_plane")
 # ## On a text-to-image model
 #
 # The same with images, in 2D, where the image is its own scene: $g(\psi, c) = \psi$. All runs start
-# from the same $x_0(1)$. SDS is run as practised (random t, Adam), at DDIM's own γ = 7.5.
+# from the same $x_0(1)$. SDS is run as practised (random t, Adam), at DDIM's own γ, which is 7.5 for
+# Stable Diffusion and 3 for the bundled model.
 
 # %%
 practice = SDS_PRACTISED | {"num_steps": page.config["sds_steps"]}
 made = {"DDIM": page.sample()}
-made["SDI, cached κ"] = page.distill(lambda m, eps: SDI(m, kappa=Cached(eps)))
-made["SDS, γ = 7.5"] = page.distill(lambda m, _: SDS(m, 7.5), **practice)
+made["SDI, cached κ"] = page.distill(lambda m, eps: SDI(m, page.gamma, Cached(eps)))
+made["SDS"] = page.distill(lambda m, _: SDS(m, page.gamma), **practice)
 figure = image_rows(*images.firsts(made, page.items[0]))
 figure
 

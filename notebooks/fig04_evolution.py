@@ -25,6 +25,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # sampled by DDIM, 1 to 16; the first is shown
 num_scenes: int = 0  # of these, distilled as well: at most num_prompts
 num_steps: int = 0  # of DDIM and SDI, 2 or more
@@ -33,7 +34,8 @@ plane_seed: int = 10  # of the run in the plane
 seed: int = 0  # of every prompt's noise
 
 # %%
-from sdilib.inversion import Cached, DDIMInversion
+from sdilib.guidance import SDI
+from sdilib.inversion import Cached
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import fig04_evolution as experiment
 from sdilib.lab.experiments.shared.path import ddim_path, decoded, sdi_with
@@ -41,6 +43,7 @@ from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_scenes": num_scenes, "num_steps": num_steps}
+sizes["guidance_scale"] = guidance_scale
 page = begin("fig04_evolution", preset, model=model, folder=folder, seed=seed, **sizes)
 prompts, seeds = page.items
 
@@ -50,11 +53,12 @@ prompts, seeds = page.items
 # which in 2D makes it DDIM itself. Both begin at $x_0(1)$.
 
 # %%
-size, few = {"num_steps": page.config["num_steps"]}, slice(page.config["num_scenes"])
+size = {name: page.config[name] for name in ("num_steps", "guidance_scale")}
+few = slice(page.config["num_scenes"])
 path = ddim_path(page.model, prompts, seeds, **size)
 some = page.model, prompts[few], seeds[few]
-scene = experiment.distilled(*some, rule=sdi_with(DDIMInversion), **size)
-cached = experiment.distilled(*some, rule=sdi_with(Cached), **size)
+scene = experiment.distilled(*some, rule=lambda m, _: SDI(m, page.gamma), **size)
+cached = experiment.distilled(*some, rule=sdi_with(Cached, page.gamma), **size)
 latents = {"x(t)": path.x_t, "scene": scene, "x0(t)": path.x0}
 images = {name: decoded(page.model, each) for name, each in latents.items()}
 
@@ -80,6 +84,6 @@ page.save(figure, {"times": path.times, **numbers}, verdicts(experiment.CLAIMS, 
 #
 # ## Try
 #
-# - `rule=sdi_with(RandomNoise)` for the scene: a random κ at every step.
+# - `rule=sdi_with(RandomNoise, page.gamma)` for the scene: a random κ at every step.
 # - `plane_seed=82`, `plane_seed=29`: other runs in the plane.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

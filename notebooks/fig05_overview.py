@@ -28,6 +28,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # measured, 1 to 16; the first is drawn
 num_steps: int = 0  # of the run, 2 or more
 t: float = 0.8  # of the step, in (0, 1)
@@ -40,15 +41,17 @@ from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_steps": num_steps}
+sizes["guidance_scale"] = guidance_scale
 page = begin("fig05_overview", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
 # Each scene comes to t by eq. 10 with the cached κ, which is DDIM. There SDI, with κ from inversion
-# at $\gamma_\mathrm{inv} = -7.5$, and SDS, with a random one, are asked for their step.
+# at $\gamma_\mathrm{inv} = -\gamma$, and SDS, with a random one, are asked for their step.
 # The residual written below $x(t)$ is eq. 8's, 0 where κ is the noise that the model finds.
 
 # %%
-made = experiment.one_step(page.model, *page.items, num_steps=page.config["num_steps"], t=t)
+size = {name: page.config[name] for name in ("num_steps", "guidance_scale")}
+made = experiment.one_step(page.model, *page.items, t=t, **size)
 figure = experiment.draw(experiment.images(page.model, made), made, page.prompts[0])
 figure
 

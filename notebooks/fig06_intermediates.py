@@ -25,6 +25,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # 1 to 16; the first is shown
 num_seeds: int = 0  # per prompt, 1 or more
 num_steps: int = 0  # of DDIM, which makes the renders, 2 or more
@@ -39,15 +40,18 @@ from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
+sizes["guidance_scale"] = guidance_scale
 page = begin("fig06_intermediates", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
 # In 2D a render is an image in the middle of its way: DDIM's $x_0(t)$ at `scene_t`. It is noised to
-# every t (eq. 7), by a random κ and by that of DDIM inversion, and denoised by eq. 5 at γ = 7.5.
+# every t (eq. 7), by a random κ and by that of DDIM inversion, and denoised by eq. 5 at the γ that the
+# model is sampled with.
 
 # %%
-path = ddim_path(page.model, *page.items, num_steps=page.config["num_steps"]).at([scene_t])
-run = experiment.intermediates(page.model, path.x0[:, 0], *page.items)
+at, gamma = {"num_steps": page.config["num_steps"]}, {"guidance_scale": page.gamma}
+path = ddim_path(page.model, *page.items, **at, **gamma).at([scene_t])
+run = experiment.intermediates(page.model, path.x0[:, 0], *page.items, **gamma)
 render = decoded(page.model, path.x0)[:, 0]
 denoised = {rule: decoded(page.model, each.denoised) for rule, each in run.items()}
 

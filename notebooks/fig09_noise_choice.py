@@ -17,7 +17,7 @@
 # **The paper's claim.** An SDI step needs the κ that solves eq. 8 at the present image. Noise drawn at
 # random, at each step again (SDS) or once, is far from it, and equally far both ways; neither ten fixed-point
 # iterations nor ten steps of gradient descent improve on it enough; DDIM inversion at
-# $\gamma_\mathrm{inv} = -7.5$ comes closer, and its images are the better ones.
+# $\gamma_\mathrm{inv} = -\gamma$ comes closer, and its images are the better ones.
 #
 # ![Figure 9 in 2D](../paper_figures/full/fig09_noise_choice.png)
 
@@ -25,6 +25,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # per prompt, 1 or more
 path_steps: int = 0  # of the path by DDIM, num_times or more
@@ -41,10 +42,11 @@ from sdilib.lab.notebooks.page import begin
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
 sizes |= {"path_steps": path_steps, "num_times": num_times}
+sizes["guidance_scale"] = guidance_scale
 page = begin("fig09_noise_choice", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# All choices are asked at the same points: DDIM's own x0(t), eq. 5, at γ = 7.5. There the answer is
+# All choices are asked at the same points: DDIM's own x0(t), eq. 5, at the γ that the model is sampled with. There the answer is
 # known, since DDIM's prediction at x(t) solves eq. 8 at x0(t) exactly; *cached* gives it. *Fixed* noise
 # is not the noise that the path began with, which would be a part of that answer. One row is not the paper's: an
 # inversion *begun* at t = 0.1 with drawn noise, since its first steps are the ones that err (2410.23530). The residual is
@@ -53,7 +55,7 @@ page = begin("fig09_noise_choice", preset, model=model, folder=folder, seed=seed
 
 # %%
 size = {"num_steps": page.config["path_steps"], "num_times": page.config["num_times"]}
-path = ddim_path(page.model, *page.items, **size)
+path = ddim_path(page.model, *page.items, guidance_scale=page.gamma, **size)
 numbers = experiment.measures(path)
 
 # %% [markdown]
@@ -61,8 +63,8 @@ numbers = experiment.measures(path)
 # away from DDIM's path, and the next κ is asked for where that has led.
 
 # %%
-size = {"num_steps": page.config["num_steps"]}
-rows = images(page.model, page.prompts[:8], seed, experiment.RULES, **size)
+size = {name: page.config[name] for name in ("num_steps", "guidance_scale")}
+rows = images(page.model, page.prompts[:8], seed, experiment.rules(page.gamma), **size)
 figure = experiment.draw(rows, page.prompts, path.times, numbers["residuals"], numbers["costs"])
 figure
 

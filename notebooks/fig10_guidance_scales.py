@@ -30,8 +30,8 @@ num_seeds: int = 0  # per prompt, 1 or more
 path_steps: int = 0  # of the path by DDIM, num_times or more
 num_times: int = 0  # of the path, at which κ is asked for
 num_steps: int = 0  # of each run that makes images, 2 or more
-inverse_scales: list = [-15.0, -7.5, -3.0, 0.0, 3.0, 7.5]  # γ_inv of the maps
-forward_scales: list = [0.0, 1.0, 4.0, 7.5, 15.0]  # γ_fwd of the maps
+inverse_scales: list = [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0]  # γ_inv of the maps, as multiples of γ
+forward_scales: list = [0.0, 0.5, 1.0, 2.0, 4.0]  # γ_fwd of the maps, likewise
 grid_times: list = [0.9, 0.6, 0.3]  # t of the maps, in (0, 1]
 seed: int = 0  # the first of each prompt's seeds
 
@@ -47,12 +47,12 @@ sizes |= {"path_steps": path_steps, "num_times": num_times}
 page = begin("fig10_guidance_scales", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# Along DDIM's own x0(t) at γ = 7.5, as in figure 9. An inversion depends on $\gamma_\mathrm{inv}$
+# Along DDIM's own x0(t) at the γ that the model is sampled with, as in figure 9. An inversion depends on $\gamma_\mathrm{inv}$
 # alone, so one serves every $\gamma_\mathrm{fwd}$ of the maps. n = 10, no $H(t)$, τ = 0.
 
 # %%
 size = {"num_steps": page.config["path_steps"], "num_times": page.config["num_times"]}
-path = ddim_path(page.model, *page.items, **size)
+path = ddim_path(page.model, *page.items, guidance_scale=page.gamma, **size)
 measures = experiment.measures(path)
 some, scales = path.at(grid_times), (inverse_scales, forward_scales)
 maps = {"grid_times": some.times, "grid": experiment.maps(some, *scales), "scales": scales}
@@ -64,7 +64,8 @@ maps = {"grid_times": some.times, "grid": experiment.maps(some, *scales), "scale
 over_t = {"times": path.times, "deviations": experiment.clean_deviations(path, inverse_scales)}
 
 # %%
-rules, size = {"DDIM": None, **experiment.RULES}, {"num_steps": page.config["num_steps"]}
+rules = {"DDIM": None, **experiment.rules(page.gamma)}
+size = {name: page.config[name] for name in ("num_steps", "guidance_scale")}
 rows = images(page.model, page.prompts[:8], seed, rules, **size)
 figure = experiment.draw(rows, page.prompts, r=measures["r"], **over_t, **maps)
 figure
@@ -85,6 +86,6 @@ page.save(figure, over_t | measures | maps, claims)
 #
 # ## Try
 #
-# - `inverse_scales=[-30.0, -15.0, -10.0, -7.5, -5.0]`: where is the best one?
-# - `DDIMInversion(guidance_scale=7.5, unit=True)`: is it the deviation of κ alone?
+# - `inverse_scales=[-4.0, -2.0, -1.5, -1.0, -0.75]`: where is the best one?
+# - `DDIMInversion(guidance_scale=page.gamma, unit=True)`: is it the deviation of κ alone?
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

@@ -23,6 +23,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # a prompt, 1 or more
 num_times: int = 0  # of DDIM's path, at which the residual is taken; at most num_steps
@@ -41,17 +42,18 @@ from sdilib.lab.notebooks.page import begin
 
 where = {"model": model, "folder": folder, "seed": seed, "num_times": num_times}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
-page = begin("fig11_inversion_steps", preset, **where, **sizes)
+page = begin("fig11_inversion_steps", preset, **where, **sizes, guidance_scale=guidance_scale)
 
 # %% [markdown]
-# Eq. 10 with κ from an inversion at $\gamma_\mathrm{inv} = -7.5$ in int(n·t) steps, for several n. In
+# Eq. 10 with κ from an inversion at $\gamma_\mathrm{inv} = -\gamma$ in int(n·t) steps, for several n. In
 # 2D there is an image to come close to: DDIM's, of the same noise.
 
 # %%
 steps = experiment.NUM_INVERSION_STEPS
-kappas = {f"n = {n}": partial(DDIMInversion, num_inversion_steps=n) for n in steps}
+inverted, gamma = partial(DDIMInversion, -page.gamma), page.gamma
+kappas = {f"n = {n}": partial(inverted, num_inversion_steps=n) for n in steps}
 made = {"DDIM": page.sample()}
-made |= {n: page.distill(lambda m, _, k=k: SDI(m, kappa=k()), name=n) for n, k in kappas.items()}
+made |= {n: page.distill(lambda m, _, k=k: SDI(m, gamma, k()), name=n) for n, k in kappas.items()}
 
 # %% [markdown]
 # And the residual of eq. 8 along DDIM's x0(t). With n it converges, but not to 0: the inversion then
@@ -60,7 +62,7 @@ made |= {n: page.distill(lambda m, _, k=k: SDI(m, kappa=k()), name=n) for n, k i
 
 # %%
 times = {name: page.config[name] for name in ("num_steps", "num_times")}
-path = ddim_path(page.model, *page.items, **times)
+path = ddim_path(page.model, *page.items, guidance_scale=gamma, **times)
 r = {n: residuals(path, noises(path, make, name=n)).mean(1) for n, make in kappas.items()}
 
 # %%

@@ -25,6 +25,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # a prompt, 1 or more
 ddim_steps: int = 0  # of DDIM, 2 or more
@@ -43,6 +44,7 @@ from sdilib.lab.notebooks.page import begin
 
 where = {"model": model, "folder": folder, "seed": seed, "learning_rate": learning_rate}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
+sizes["guidance_scale"] = guidance_scale
 page = begin("figA14_from_ism", preset, **where, **sizes, ddim_steps=ddim_steps)
 
 # %% [markdown]
@@ -53,19 +55,19 @@ page = begin("figA14_from_ism", preset, **where, **sizes, ddim_steps=ddim_steps)
 #    interval's prediction is subtracted.
 # 2. **wide t**: t ~ U(0.1, 0.98).
 # 3. **annealed t**: the same range, from high to low.
-# 4. **conditional inversion**: with the prompt, at $\gamma_\mathrm{inv} = -7.5$.
+# 4. **conditional inversion**: with the prompt, at $\gamma_\mathrm{inv} = -\gamma$.
 # 5. **full κ**: $\kappa = (\bar x(t) - x_0) / \sigma(t)$ is subtracted, which is SDI.
 
 # %%
-drawn = {"learning_rate": page.config["learning_rate"], "t_schedule": "random"}
+gamma, drawn = page.gamma, {"learning_rate": page.config["learning_rate"], "t_schedule": "random"}
 annealed = drawn | {"t_schedule": "linear"}
 made = {"DDIM": page.sample(num_steps=page.config["ddim_steps"])}
-made["ISM"] = page.distill(lambda m, _: squeezed(ISM(m), 0.02, 0.5), **drawn)
-made["+ wide t"] = page.distill(lambda m, _: squeezed(ISM(m), 0.1, 0.98), **drawn)
-made["+ annealed t"] = page.distill(lambda m, _: squeezed(ISM(m), 0.1, 0.98), **annealed)
-ism = partial(ISM, inversion_guidance_scale=-7.5)
+made["ISM"] = page.distill(lambda m, _: squeezed(ISM(m, gamma), 0.02, 0.5), **drawn)
+made["+ wide t"] = page.distill(lambda m, _: squeezed(ISM(m, gamma), 0.1, 0.98), **drawn)
+made["+ annealed t"] = page.distill(lambda m, _: squeezed(ISM(m, gamma), 0.1, 0.98), **annealed)
+ism = partial(ISM, guidance_scale=gamma, inversion_guidance_scale=-gamma)
 made["+ conditional inversion"] = page.distill(lambda m, _: squeezed(ism(m), 0.1, 0.98), **annealed)
-made["+ full κ = SDI"] = page.distill(lambda m, _: squeezed(SDI(m), 0.1, 0.98), **annealed)
+made["+ full κ = SDI"] = page.distill(lambda m, _: squeezed(SDI(m, gamma), 0.1, 0.98), **annealed)
 
 # %%
 prompts, numbers = page.items[0], experiment.measures(made)
@@ -87,5 +89,5 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 # ## Try
 #
 # - `num_steps=200`, `learning_rate=0.1`: which of the five were only slow?
-# - `squeezed(SDI(m), 0.0, 1.0)` with `learning_rate=None`: the last row as in figure 1.
-# - `ISM(m, num_inversion_steps=1)`: with one interval its κ is already the full one.
+# - `squeezed(SDI(m, gamma), 0.0, 1.0)` with `learning_rate=None`: the last row as in figure 1.
+# - `ISM(m, gamma, num_inversion_steps=1)`: with one interval its κ is already the full one.

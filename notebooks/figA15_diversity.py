@@ -25,6 +25,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # a prompt, 2 or more
 num_steps: int = 0  # of DDIM and SDI, 2 or more
@@ -41,6 +42,7 @@ from sdilib.lab.presets import SDS_PRACTISED
 
 where = {"model": model, "folder": folder, "seed": seed, "learning_rate": learning_rate}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
+sizes["guidance_scale"] = guidance_scale
 page = begin("figA15_diversity", preset, **where, **sizes, sds_steps=sds_steps)
 
 # %% [markdown]
@@ -54,9 +56,9 @@ page = begin("figA15_diversity", preset, **where, **sizes, sds_steps=sds_steps)
 steps = {"num_steps": page.config["sds_steps"], "learning_rate": page.config["learning_rate"]}
 practice = SDS_PRACTISED | steps
 made = {"DDIM": page.sample()}
-made["SDS, γ = 7.5"] = page.distill(lambda m, _: SDS(m, 7.5), **practice)
-made["SDS, γ = 100"] = page.distill(lambda m, _: SDS(m, 100.0), **practice)
-made["SDI"] = page.distill(lambda m, _: SDI(m))
+made["SDS"] = page.distill(lambda m, _: SDS(m, page.gamma), **practice)
+made["SDS, high γ"] = page.distill(lambda m, _: SDS(m, page.high_gamma), **practice)
+made["SDI"] = page.distill(lambda m, _: SDI(m, page.gamma))
 
 # %%
 prompts = page.items[0]
@@ -77,7 +79,7 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers))
 #
 # ## Try
 #
-# - `SDI(m, kappa=Cached(eps))` with `lambda m, eps: ...`: as diverse as DDIM, for it is DDIM.
-# - `DDIMInversion(tau_max=1/30, entropy=0.3)` as SDI's `kappa`: does $H(t)$ of eq. 11 bring
+# - `SDI(m, page.gamma, Cached(eps))` with `lambda m, eps: ...`: as diverse as DDIM, for it is DDIM.
+# - `DDIMInversion(-page.gamma, tau_max=1/30, entropy=0.3)` as SDI's `kappa`: does $H(t)$ of eq. 11 bring
 #   diversity?
 # - `sds_steps=1000`: do more steps draw the seeds together?

@@ -16,7 +16,7 @@
 #
 # **The paper's claim.** Gradient descent stays close to the random noise that it begins with;
 # fixed-point iteration drifts the wrong way; DDIM inversion gives patterns around the object, and
-# those at $\gamma_\mathrm{inv} = -7.5$ go with the image best: denoising it in one step keeps it.
+# those at $\gamma_\mathrm{inv} = -\gamma$ go with the image best: denoising it in one step keeps it.
 #
 # ![Figure 17 in 2D](../paper_figures/full/figa17_noise_patterns.png)
 
@@ -24,6 +24,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 path_steps: int = 0  # of the path by DDIM, 2 or more
 times: list = [0.9, 0.7, 0.5, 0.3, 0.1]  # t of the rows, in (0, 1]
 prompt: str = ""  # "" is the model's first example
@@ -37,7 +38,7 @@ from sdilib.lab.notebooks.page import begin
 
 # %%
 given = {"model": model, "folder": folder, "seed": seed, "path_steps": path_steps}
-page = begin("figA17_noise_patterns", preset, **given)
+page = begin("figA17_noise_patterns", preset, **given, guidance_scale=guidance_scale)
 shown = prompt or page.prompts[0]
 
 # %% [markdown]
@@ -48,7 +49,8 @@ shown = prompt or page.prompts[0]
 # as a multiple of that of the image at the path's end.
 
 # %%
-path = ddim_path(page.model, [shown], [seed], num_steps=page.config["path_steps"]).at(times)
+size = {"num_steps": page.config["path_steps"], "guidance_scale": page.gamma}
+path = ddim_path(page.model, [shown], [seed], **size).at(times)
 found = experiment.patterns(path)
 figure = experiment.draw(page.model, path, found)
 figure

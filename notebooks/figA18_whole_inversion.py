@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Figure 18: inverted all the way, unguided inversion is best
 #
-# **The paper's claim.** An image that DDIM made at γ = 7.5 is inverted all the way to t = 1 with
+# **The paper's claim.** An image that DDIM made at the usual γ is inverted all the way to t = 1 with
 # $\gamma_\mathrm{inv}$ and made again from there with $\gamma_\mathrm{fwd}$. Here
 # $(\gamma_\mathrm{inv}, \gamma_\mathrm{fwd}) = (0, 0)$ comes back closest, unlike in 3D, where it is too
-# weak and (-7.5, 7.5) serves best.
+# weak and (-γ, γ) serves best.
 #
 # ![Figure 18](../paper_figures/full/figa18_whole_inversion.png)
 
@@ -25,6 +25,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # per prompt, 1 or more
 num_steps: int = 0  # of DDIM, of the inversion and of the way back, 2 or more
@@ -38,6 +39,7 @@ from sdilib.lab.notebooks.page import begin
 
 # %%
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
+sizes["guidance_scale"] = guidance_scale
 page = begin("figA18_whole_inversion", preset, model=model, folder=folder, seed=seed, **sizes)
 prompts, seeds = page.items
 
@@ -48,7 +50,7 @@ prompts, seeds = page.items
 # $\gamma_\mathrm{fwd}$ follows another path altogether.
 
 # %%
-size = {"num_steps": page.config["num_steps"]}
+size = {name: page.config[name] for name in ("num_steps", "guidance_scale")}
 original = ddim_images(page.model, prompts, seeds, **size)
 made, numbers = experiment.regenerated(page.model, prompts, original.latents, **size)
 figure = experiment.draw(original.images, made, numbers["psnr"], page.prompts)

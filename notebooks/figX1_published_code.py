@@ -30,6 +30,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # a prompt, 1 or more
 num_steps: int = 0  # of DDIM and SDI, 3 or more
@@ -46,7 +47,7 @@ from sdilib.lab.notebooks.page import begin
 where = {"model": model, "folder": folder, "seed": seed}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
 sizes |= {"sds_steps": sds_steps}
-page = begin("figX1_published_code", preset, **where, **sizes)
+page = begin("figX1_published_code", preset, **where, **sizes, guidance_scale=guidance_scale)
 
 # %% [markdown]
 # Eq. 10 with and without τ, and the published variant at its own τ and at the paper's. All draw
@@ -55,11 +56,12 @@ page = begin("figX1_published_code", preset, **where, **sizes)
 # $\sqrt{\alpha\,\mathrm{Var}(x_0) + 1-\alpha}$.
 
 # %%
-wide, narrow = DDIMInversion(tau_max=0.1), DDIMInversion(tau_max=1 / 30)
-rules = {"eq. 10, τ = 0": lambda m, _: SDI(m)}
-rules["eq. 10, τ ≤ 0.1"] = lambda m, _: SDI(m, kappa=wide)
-rules["published, τ ≤ 0.1"] = lambda m, _: SDI(m, kappa=wide, renoise=False)
-rules["published, τ ≤ 1/30"] = lambda m, _: SDI(m, kappa=narrow, renoise=False)
+gamma = page.gamma
+wide, narrow = (DDIMInversion(-gamma, tau_max=tau) for tau in (0.1, 1 / 30))
+rules = {"eq. 10, τ = 0": lambda m, _: SDI(m, gamma)}
+rules["eq. 10, τ ≤ 0.1"] = lambda m, _: SDI(m, gamma, wide)
+rules["published, τ ≤ 0.1"] = lambda m, _: SDI(m, gamma, wide, renoise=False)
+rules["published, τ ≤ 1/30"] = lambda m, _: SDI(m, gamma, narrow, renoise=False)
 seen = {name: [] for name in rules}
 made = {"DDIM": page.sample()}
 made |= {n: page.distill(experiment.watched(rule, seen[n]), name=n) for n, rule in rules.items()}
@@ -82,12 +84,12 @@ page.save(figure, measures | over_t, claims)
 # the network about the render itself, then begins where it never was. The published 2D notebook decodes the
 # latents and encodes them again before each update, if it inverts. Here that is done for every rule alike, unless κ is
 # cached (eq. 6 is exact where nothing else moves the image); the alternative, free latents, is run beside it. It costs a
-# decoding and an encoding per step. SDS is run as practised, with random t and Adam, at γ = 7.5.
+# decoding and an encoding per step. SDS is run as practised, with random t and Adam.
 
 # %%
 known = {"DDIM": made["DDIM"], "SDI, encoded": made["eq. 10, τ = 0"]}
-seen = experiment.both_ways(page.distill, sds_steps=page.config["sds_steps"], known=known)
-measures = experiment.seen_measures(seen, draws_world=page.model.draws_world)
+seen = experiment.both_ways(page.distill, gamma, sds_steps=page.config["sds_steps"], known=known)
+measures = experiment.seen_measures(seen)
 figure = experiment.draw_both_ways(seen, page.items[0], measures)
 figure
 
@@ -107,6 +109,6 @@ page.save(figure, measures, claims, name="figx1_what_a_rule_sees")
 #
 # ## Try
 #
-# - `DDIMInversion(tau_max=0.1, unit=True)`: is there anything left to tame?
+# - `DDIMInversion(-gamma, tau_max=0.1, unit=True)`: is there anything left to tame?
 # - `DDIMInversion(tau_max=0.1, guidance_scale=0.0)`: the same with the empty prompt.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

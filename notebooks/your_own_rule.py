@@ -27,6 +27,7 @@
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
 model: str = ""  # "mini" (bundled), a folder in diffusers' format, or a hub id
 folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
+guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # a prompt, 1 or more
 num_steps: int = 0  # of DDIM, SDI and the rule, 2 or more
@@ -43,7 +44,7 @@ from sdilib.seeds import normal
 
 where = {"model": model, "folder": folder, "seed": seed, "sds_steps": sds_steps}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}
-page = begin("your_own_rule", preset, **where, **sizes)
+page = begin("your_own_rule", preset, **where, **sizes, guidance_scale=guidance_scale)
 
 # %% [markdown]
 # A rule is called with clean latents `x0`, a time `t` per item, the `view` (its prompt's embeddings,
@@ -59,14 +60,14 @@ page = begin("your_own_rule", preset, **where, **sizes)
 
 # %%
 class MyRule:
-    def __init__(self, model, eps, eta):
-        self.model, self.eps, self.eta = model, eps, eta
+    def __init__(self, model, eps, eta, gamma=7.5):
+        self.model, self.eps, self.eta, self.gamma = model, eps, eta, gamma
 
     def __call__(self, x0, t, view, generator):
         schedule = self.model.schedule
         kappa = (1 - self.eta**2) ** 0.5 * self.eps + self.eta * normal(x0, generator)
         x_t = schedule.add_noise(x0, kappa, t)
-        self.eps = self.model.guided(view.prompt, 7.5)(x_t, t)
+        self.eps = self.model.guided(view.prompt, self.gamma)(x_t, t)
         return Update.from_noises(
             x0, t, kappa=kappa, eps=self.eps, schedule=schedule, num_forwards=2 * len(x0)
         )
@@ -91,11 +92,11 @@ class MyResumableRule(MyRule):
 # %%
 practice = SDS_PRACTISED | {"num_steps": page.config["sds_steps"]}
 made = {"DDIM": page.sample()}
-made["SDS"] = page.distill(lambda m, _: SDS(m, 7.5), **practice)
-made["SDI"] = page.distill(lambda m, _: SDI(m))
+made["SDS"] = page.distill(lambda m, _: SDS(m, page.gamma), **practice)
+made["SDI"] = page.distill(lambda m, _: SDI(m, page.gamma))
 mine = {"latents": "free"}  # for a κ that is remembered nothing else may move the image
-made["my rule"] = page.distill(lambda m, eps: MyResumableRule(m, eps, eta=0.5), **mine)
-made["η = 0"] = page.distill(lambda m, eps: MyResumableRule(m, eps, eta=0.0), **mine)
+made["my rule"] = page.distill(lambda m, eps: MyResumableRule(m, eps, 0.5, page.gamma), **mine)
+made["η = 0"] = page.distill(lambda m, eps: MyResumableRule(m, eps, 0.0, page.gamma), **mine)
 
 # %%
 prompts, numbers = page.items[0], experiment.measures(made)

@@ -185,8 +185,7 @@ class Text3D:
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
         if whole.get("kappa") == "inversion":
-            usual = {**INVERSION, "inversion_guidance_scale": -whole["guidance_scale"]}
-            whole |= {key: of for key, of in usual.items() if key not in self.rule_settings}
+            whole |= {key: of for key, of in INVERSION.items() if key not in self.rule_settings}
         object.__setattr__(self, "rule_settings", whole)
         if whole.get("kappa") == "cached":
             reject("kappa", "cached", "another one in 3D, where not the rule alone moves the image")

@@ -122,7 +122,8 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     else:
         steps = "sds_steps" if by_adam else "sdi_steps"
         found = resolve("run", options.preset, model=options.model, **{steps: options.steps})
-        settings, practised = {"model": found["model"], "steps": found[steps]}, SDS_PRACTISED
+        settings = {name: found[name] for name in ("model", "guidance_scale")}
+        settings, practised = fitting(settings, rule) | {"steps": found[steps]}, SDS_PRACTISED
     require_offered(str(settings["model"]))
     settings.pop("preset", None)
     settings |= {"prompt": options.prompt, "rule": rule, "seed": options.seed}

@@ -85,8 +85,9 @@ KAPPAS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 )
 """The choices of section 6.2; "cached" in 2D only, where nothing but the rule moves the image."""
 
+_INVERSE = "inversion_guidance_scale"
 _OUTSIDE = {  # what a noise choice's own parameters are called beside those of its rule
-    "guidance_scale": "inversion_guidance_scale",
+    "guidance_scale": _INVERSE,
     "num_iterations": "num_inversion_steps",
     "learning_rate": "descent_rate",
 }
@@ -97,7 +98,7 @@ _DEFAULTS = {"guidance_scale": 7.5}
 def rule_settings(
     name: str, settings: Mapping[str, Any] | None = None, *, taken: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return all settings that a rule reads: those given, and its defaults for the rest.
+    """Return all settings that a rule reads: those given, and its defaults for the rest; kappa is inverted at -gamma.
 
     Args:
         name: a key of `RULES`, or where a rule of one's own is.
@@ -124,7 +125,10 @@ def rule_settings(
         if key not in known:
             listed = ", ".join(known) or "none"
             reject("setting", key, f"one that rule {name} reads: {listed}", known=known)
-    return known | {key: like(key, value, known[key]) for key, value in given.items()}
+    whole = known | {key: like(key, value, known[key]) for key, value in given.items()}
+    if whole.get("kappa") == "inversion" and _INVERSE not in given:
+        whole[_INVERSE] = -whole["guidance_scale"]
+    return whole
 
 
 def make_rule(

@@ -9,7 +9,7 @@ With w = sigma(t), a step of size one takes x0 to its denoised image.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
@@ -35,7 +35,7 @@ class SDI(WeightedRule):
         denoiser: frozen.
         guidance_scale: gamma_fwd.
         weight: w(t), one of `WEIGHTS`; "sigma" is eq. 10.
-        kappa: how the noise is chosen, one of `sdilib.inversion`'s.
+        kappa: how the noise is chosen, one of `sdilib.inversion`'s; None is inversion at -gamma_fwd, as in the paper.
         renoise: True is eq. 10 and Algorithm 2. False feeds the inversion's end, which lies at t +
             tau, to the network as if it were at t, as the published code does: kappa is then never
             used, and with tau > 0 contrast is damped.
@@ -46,8 +46,14 @@ class SDI(WeightedRule):
     Source: eq. 10, Algorithm 2.
     """
 
-    kappa: KappaChoice = field(default_factory=DDIMInversion)
+    kappa: KappaChoice = None  # pyright: ignore[reportAssignmentType] (no None is left below)
     renoise: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the settings, and choose the noise where none is given; see the class."""
+        super().__post_init__()
+        if self.kappa is None:
+            object.__setattr__(self, "kappa", DDIMInversion(-self.guidance_scale))
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps - kappa; see `WeightedRule`."""

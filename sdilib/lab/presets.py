@@ -109,11 +109,17 @@ class Setting(NamedTuple):
 
 _steps = partial(Setting, at_least=2)
 
+_BUNDLED = 3.0
+"""gamma that the bundled model is sampled with. It shows all of a prompt's words from 3 on, as its card says, and a higher
+one saturates the image with each update."""
+
+_SAMPLED = {"guidance_scale": Setting(_BUNDLED, _BUNDLED, _BUNDLED, SAMPLED)}
+
 _PROMPTS = Setting(1, 8, 16, 16)
 
-_IMAGES = {"num_prompts": _PROMPTS, "num_seeds": Setting(1, 2, 4, 4)}
+_IMAGES = _SAMPLED | {"num_prompts": _PROMPTS, "num_seeds": Setting(1, 2, 4, 4)}
 
-_FEWER_IMAGES = {"num_prompts": _PROMPTS, "num_seeds": Setting(1, 1, 2, 4)}
+_FEWER_IMAGES = _SAMPLED | {"num_prompts": _PROMPTS, "num_seeds": Setting(1, 1, 2, 4)}
 
 _PATH = {"path_steps": _steps(3, 30, 30, 30), "num_times": Setting(3, 10, 10, 10)}
 
@@ -126,8 +132,7 @@ _RUNS = {"quality": Setting("smoke", "laptop", "laptop", "gpu")}
 _JUDGED_RUNS = _RUNS | {"evaluator": _JUDGE}
 
 _RUN_3D: dict[str, tuple[Value, Value, Value]] = {
-    # Its words are all there from 3 on, as its card shows, and a higher one saturates a view with each update.
-    "guidance_scale": (3.0, 3.0, 3.0),
+    "guidance_scale": (_BUNDLED, _BUNDLED, _BUNDLED),
     # Noise hides its 16 x 16 latents sooner. The higher t, the more an update of a view adds to its colours (the card,
     # too), and no later one takes that back.
     "t_start": (0.6, 0.6, 0.6),
@@ -154,6 +159,7 @@ _PROMPTS_OF_A_TABLE = Setting(1, 8, 16, 43)
 
 NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "00_start_here": {
+        **_SAMPLED,
         "num_prompts": Setting(1, 4, 8, 4),
         "num_points": Setting(8, 64, 256, 64),
         # Inversion takes over at t = 0.2.
@@ -175,12 +181,13 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     },
     # Per image: 2 per step of DDIM, and 13 for each that is a scene, too: 900 at laptop, 7,000 at full.
     "fig04_evolution": {
+        **_SAMPLED,
         "num_prompts": _PROMPTS,
         "num_scenes": Setting(1, 1, 16, 8),
         "num_steps": _steps(4, 30, 30, 30),
     },
     # 35 per prompt, and 16 for the first: 300 at laptop.
-    "fig05_overview": {"num_prompts": _PROMPTS, "num_steps": _steps(5, 30, 30, 30)},
+    "fig05_overview": {**_SAMPLED, "num_prompts": _PROMPTS, "num_steps": _steps(5, 30, 30, 30)},
     # Per image: 60 for its render, and about 13 for each of nine times: 3,000 at laptop, 11,000 at full.
     "fig06_intermediates": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
     # 3D: a run per prompt and seed; those of the first seed are shared with the figures that compare.
@@ -225,6 +232,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     # Per image: 13 per step of DDIM and SDI, 4 of SDS at both gammas: 31,000 at laptop,
     # 85,000 at full.
     "figA15_diversity": {
+        **_SAMPLED,
         "num_prompts": _PROMPTS,
         "num_seeds": Setting(2, 8, 8, 8, at_least=2),
         "num_steps": _steps(3, 20, 20, 30),
@@ -244,7 +252,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_steps": _steps(2, 20, 30, 30),
     },
     # 600 for its one prompt.
-    "figA17_noise_patterns": {"path_steps": _steps(10, 30, 30, 30)},
+    "figA17_noise_patterns": {**_SAMPLED, "path_steps": _steps(10, 30, 30, 30)},
     # 15 per step and image, all strategies and both ways together: 7,000 at laptop, 29,000 at full.
     "figA18_whole_inversion": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
     # 3D: three runs per prompt; SDI's are those of figure 1, and ISM's those of figure 7 and, with SDI's times, of
@@ -294,6 +302,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "explore": {"num_steps": _steps(4, 30, 30, 30), "demo_steps": Setting(2, 30, 30, 30)},
     # Per image: 820 for DDIM, SDS, SDI and the reader's rule, twice: 3,300 at laptop, 52,000 at full.
     "your_own_rule": {
+        **_SAMPLED,
         "num_prompts": Setting(1, 4, 16, 16),
         "num_seeds": Setting(1, 1, 4, 4),
         "num_steps": _steps(3, 30, 30, 30),
@@ -302,6 +311,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     # Per image and step all seven methods 34, at equal cost each SDI's 12; the search tries seven settings on two
     # prompts: 130,000 at laptop.
     "table1_2d": {
+        **_SAMPLED,
         "num_prompts": _PROMPTS_OF_A_TABLE,
         "num_seeds": Setting(1, 2, 4, 4),
         "num_steps": _steps(3, 30, 50, 1000),
@@ -324,7 +334,11 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         name: Setting(*_RUN_3D.get(name, (None, None, None)), paper)
         for name, paper in (paper_settings.gpu() | {"guidance_scale": SAMPLED}).items()
     },
-    "run": {"sds_steps": Setting(4, 150, 300, 1000), "sdi_steps": Setting(3, 50, 50, 50)},
+    "run": {
+        **_SAMPLED,
+        "sds_steps": Setting(4, 150, 300, 1000),
+        "sdi_steps": Setting(3, 50, 50, 50),
+    },
 }
 """Values by notebook, parameter and preset. "run" is `sdilib run --scene image`, "run3d" `sdilib run`, whose settings keep their
 defaults where a preset names none."""

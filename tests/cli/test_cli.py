@@ -92,6 +92,7 @@ def test_settings_of_images_and_rules_are_set_by_name(tmp_path):
     made = [json.loads(path.read_text()) for path in tmp_path.glob("runs/*/config.json")]
     configs = {config["rule"]: runs.config_of(config) for config in made}
     settings = {"kappa": "gradient descent", "descent_rate": 0.2, "num_inversion_steps": 2}
+    settings |= {"guidance_scale": 3.0}  # what the bundled model is sampled with
     sdi = Text2D("mug", model="tiny", steps=3, t_end=0.1, rule_settings=settings)
     assert configs["sdi"] == sdi
     assert configs["mine.py"].rule_settings == {"guidance_scale": 2.0, "loud": False}

@@ -79,6 +79,7 @@ class Benchmark:
         """
         config = page.config
         steps = {"model": config["model"], "steps": config.get("num_steps")}
+        steps["guidance_scale"] = config.get("guidance_scale", SAMPLED)
         return cls(
             scene,
             page.run if scene == "nerf" else steps,

@@ -15,21 +15,35 @@ from sdilib.lab.experiments.shared.images import (
     Made,
 )
 
-BLURRY, BURNT = "SDS, γ = 7.5", "SDS, γ = 100"
-INVERTED, UNIT = "SDI, inverted κ", "SDI, inverted unit κ"
+BLURRY, BURNT = "SDS", "SDS, high γ"
+INVERTED, BEGUN = "SDI, inverted κ", "SDI, inversion begun"
 
 measures = images.measures
 
+_OURS = {"SDI": INVERTED, "SDI, inversion begun,": BEGUN}
+
 CLAIMS = (
-    Less("At γ = 7.5, SDS has less fine detail than DDIM", DETAIL, BLURRY, "DDIM"),
-    Less("At γ = 100, SDS is more saturated than DDIM", COLOUR, "DDIM", BURNT),
-    Less("SDI is closer to DDIM's fine detail than SDS at γ = 7.5", OFF_DETAIL, INVERTED, BLURRY),
-    Less("SDI is closer to DDIM's saturation than SDS at γ = 100", OFF_COLOUR, INVERTED, BURNT),
-    Less("SDI, unit κ, is closer to DDIM's detail than SDS at γ = 7.5", OFF_DETAIL, UNIT, BLURRY),
-    Less(
-        "SDI, unit κ, is closer to DDIM's saturation than SDS at γ = 100", OFF_COLOUR, UNIT, BURNT
+    Less("At SDI's γ, SDS has less fine detail than DDIM", DETAIL, BLURRY, "DDIM"),
+    Less("At a high γ, SDS is more saturated than DDIM", COLOUR, "DDIM", BURNT),
+    *(
+        Less(f"{said} is closer to DDIM's {what} than {rival}", off, ours, rival)
+        for said, ours in _OURS.items()
+        for off, what, rival in (
+            (OFF_DETAIL, "fine detail", BLURRY),
+            (OFF_COLOUR, "saturation", BURNT),
+        )
     ),
-    Less("SDI is closer to DDIM's image than SDS at γ = 7.5 (PSNR)", CLOSENESS, BLURRY, INVERTED),
+    *(
+        Less(f"{said} is closer to DDIM's image than SDS (PSNR)", CLOSENESS, BLURRY, ours)
+        for said, ours in _OURS.items()
+    ),
+    Less(
+        "Begun at t = 0.1 with drawn noise, the inversion leads closer to DDIM's image (PSNR)",
+        CLOSENESS,
+        INVERTED,
+        BEGUN,
+        note="not the paper's",
+    ),
     images.SAME_SAMPLER,
 )
 

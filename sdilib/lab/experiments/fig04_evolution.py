@@ -82,6 +82,7 @@ def distilled(
     *,
     rule: RuleFrom,
     num_steps: int,
+    guidance_scale: float = 7.5,
     batch_size: int = 16,
 ) -> Latents:
     """Distill latent scenes by plain steps (eq. 10) and keep their parameters at DDIM's times.
@@ -95,6 +96,7 @@ def distilled(
         seeds: one per item.
         rule: makes the rule of a batch.
         num_steps: of DDIM.
+        guidance_scale: gamma of its x0(1).
         batch_size: items at a time.
 
     Raises:
@@ -103,10 +105,11 @@ def distilled(
     """
     positive_int("num_steps", num_steps, at_least=2)
     embedded = model.embed(prompts)
+    settings = {"num_steps": num_steps, "start_guidance_scale": guidance_scale}
 
     def rows(items: Tensor) -> Iterator[tuple[Tensor]]:
         prompt, some = embedded.select(items), [seeds[i] for i in items.tolist()]
-        run = distilled_steps(model, prompt, some, rule=rule, num_steps=num_steps)
+        run = distilled_steps(model, prompt, some, rule=rule, **settings)
         for k, step in enumerate(run):
             if k == 0:
                 yield (step.x0,)

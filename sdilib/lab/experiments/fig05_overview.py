@@ -106,6 +106,7 @@ class Overview:
     ladder: Float[Tensor, "steps channels h w"]
     ladder_times: tuple[float, ...]
     ddim: Latents
+    scales: tuple[float, float]
 
 
 def one_step(
@@ -129,7 +130,7 @@ def one_step(
         num_steps: of a whole run, from t = 1 to 0, at least 2.
         t: of the step; the nearest of the run's times is taken, and not its first.
         guidance_scale: gamma of both rules.
-        inversion: SDI's; the paper's if None.
+        inversion: SDI's; None is at -gamma, as in the paper.
 
     Raises:
         ValueError: an argument outside its range.
@@ -138,7 +139,7 @@ def one_step(
     positive_int("num_steps", num_steps, at_least=2)
     in_range("t", t, 0, 1, open_low=True)
     number = min(max(round((1 - t) * num_steps), 1), num_steps - 1)
-    inversion = inversion or DDIMInversion()
+    inversion = inversion or DDIMInversion(-guidance_scale)
     prompt = model.embed(prompts)
     settings = {"num_steps": num_steps, "start_guidance_scale": guidance_scale}
     rule = sdi_with(Cached, guidance_scale)
@@ -164,6 +165,7 @@ def one_step(
         ladder=torch.cat([each.x_next for each in ladder]),
         ladder_times=tuple(float(each.t_next[0]) for each in ladder),
         ddim=step.update.target,
+        scales=(inversion.guidance_scale, guidance_scale),
     )
 
 
@@ -208,8 +210,6 @@ def draw(
     shown: Mapping[str, Float[Tensor, "pictures 3 height width"]],
     made: Overview,
     prompt: str,
-    *,
-    scales: tuple[float, float] = (-7.5, 7.5),
 ) -> Figure:
     """Draw one step of SDI as a diagram, with the first item's own pictures in its boxes.
 
@@ -217,7 +217,6 @@ def draw(
         shown: from `images`.
         made: from `one_step`.
         prompt: y.
-        scales: gamma_inv and gamma.
     """
     figure, axes = canvas(HEIGHT)
     noise = {name: noise_images(each.kappa[:1])[0] for name, each in made.updates.items()}
@@ -250,7 +249,7 @@ def draw(
     style = {"facecolor": "#e6eaf2", "edgecolor": "#5b6f95", "linewidth": 0.8, "zorder": 1}
     axes.add_patch(Polygon(HOURGLASS, joinstyle="round", **style))
     _arrows(axes)
-    _prompt(axes, prompt, scales)
+    _prompt(axes, prompt, made.scales)
     return figure
 
 

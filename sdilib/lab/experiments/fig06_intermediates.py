@@ -81,19 +81,21 @@ def intermediates(
     prompts: Sequence[str],
     seeds: Sequence[int],
     *,
+    guidance_scale: float = 7.5,
     times: Sequence[float] = TIMES,
     kappa: KappaChoice | None = None,
     batch_size: int = 16,
 ) -> dict[str, Noised]:
-    """Noise and denoise renders at several t, by SDS and by SDI, both at gamma = 7.5.
+    """Noise and denoise renders at several t, by SDS and by SDI.
 
     Args:
         model: frozen.
         x0: latents of the renders.
         prompts: one per render.
         seeds: one per render.
+        guidance_scale: gamma of both.
         times: in (0, 1], rising.
-        kappa: SDI's; None is `DDIMInversion()`.
+        kappa: SDI's; None is inversion at -gamma, as in the paper.
         batch_size: renders at a time.
 
     Raises:
@@ -110,8 +112,9 @@ def intermediates(
             update = rule(some, each, view, draws)
             yield model.schedule.add_noise(some, update.kappa, each), update.denoised, update.kappa
 
-    made, sdi = {}, SDI(model, 7.5, kappa or DDIMInversion())
-    for name, rule in (("SDS", SDS(model, 7.5)), ("SDI", sdi)):
+    choice, made = kappa or DDIMInversion(-guidance_scale), {}
+    rules = {"SDS": SDS(model, guidance_scale), "SDI": SDI(model, guidance_scale, choice)}
+    for name, rule in rules.items():
         before, size = model.num_forwards, {"total": len(times), "batch_size": batch_size}
         x_t, denoised, noise = batched(len(prompts), partial(ask, rule=rule), name=name, **size)
         cost = (model.num_forwards - before) / len(prompts)

@@ -13,32 +13,57 @@ from sdilib import inversion
 from sdilib.lab.claims import Exact, Less, Within
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared import path as along
+from sdilib.text_to_image import RuleFrom
 
-CHOICES: dict[str, along.MakeKappa] = {
-    "random": inversion.RandomNoise,
-    "fixed": inversion.FixedNoise,
-    "fixed point, ×10": inversion.FixedPoint,
-    "descent, ×10": inversion.GradientDescent,
-    "inversion, n = 10": inversion.DDIMInversion,
-    "cached": inversion.Cached,
-    **along.BEGUN,
-}
-"""The choices of section 6.2, with the paper's settings; and an inversion that begins later."""
+RANDOM, FIXED, CACHED, BEGUN = "random", "fixed", "cached", along.BEGUN
+FIXED_POINT, DESCENT, INVERSION = "fixed point, ×10", "descent, ×10", "inversion, n = 10"
 
-CHEAPER: dict[str, along.MakeKappa] = {
-    **{f"fixed point, ×{k}": partial(inversion.FixedPoint, num_iterations=k) for k in (1, 2, 5)},
-    **{f"descent, ×{k}": partial(inversion.GradientDescent, num_iterations=k) for k in (1, 2, 5)},
-    **{
-        f"inversion, n = {n}": partial(inversion.DDIMInversion, num_inversion_steps=n)
-        for n in (1, 3)
-    },
-}
-"""The same with fewer iterations, or fewer steps of the inversion."""
 
-RULES = {name: along.sdi_with(make) for name, make in CHOICES.items()}
-"""SDI with each choice."""
+def choices(guidance_scale: float) -> dict[str, along.MakeKappa]:
+    """Return what makes each choice of section 6.2, with the paper's settings; and an inversion that begins later.
 
-RANDOM, FIXED, FIXED_POINT, DESCENT, INVERSION, CACHED, BEGUN = CHOICES
+    Args:
+        guidance_scale: gamma that the model is sampled with.
+    """
+    return {
+        RANDOM: inversion.RandomNoise,
+        FIXED: inversion.FixedNoise,
+        FIXED_POINT: inversion.FixedPoint,
+        DESCENT: inversion.GradientDescent,
+        INVERSION: partial(inversion.DDIMInversion, -guidance_scale),
+        CACHED: inversion.Cached,
+        BEGUN: partial(along.begun, guidance_scale),
+    }
+
+
+def cheaper(guidance_scale: float) -> dict[str, along.MakeKappa]:
+    """Return the same with fewer iterations, or fewer steps of the inversion.
+
+    Args:
+        guidance_scale: gamma that the model is sampled with.
+    """
+    point, descent, inverted = (
+        inversion.FixedPoint,
+        inversion.GradientDescent,
+        partial(inversion.DDIMInversion, -guidance_scale),
+    )
+    return {
+        **{f"fixed point, ×{k}": partial(point, num_iterations=k) for k in (1, 2, 5)},
+        **{f"descent, ×{k}": partial(descent, num_iterations=k) for k in (1, 2, 5)},
+        **{f"inversion, n = {n}": partial(inverted, num_inversion_steps=n) for n in (1, 3)},
+    }
+
+
+def rules(guidance_scale: float) -> dict[str, RuleFrom]:
+    """Return SDI with each choice.
+
+    Args:
+        guidance_scale: gamma that the model is sampled with.
+    """
+    made = choices(guidance_scale)
+    return {name: along.sdi_with(make, guidance_scale) for name, make in made.items()}
+
+
 MEAN, RATIO, SHARE = "mean of r(t)", "of random noise's", "residual at each t, of random noise's"
 ROUNDED, OVER_T = "rounding in float32", "mean over t"
 NEAREST = "of 1, 2, 5 and 10 iterations those that cost most nearly what the inversion does"
@@ -84,7 +109,8 @@ def measures(path: along.Path) -> dict[str, dict[str, Any]]:
     denoiser, points = path.denoise.denoiser, len(path.seeds) * len(path.times)
     r: dict[str, Tensor] = {}
     spent: dict[str, list[float]] = {}
-    for name, make in (CHOICES | CHEAPER).items():
+    gamma = path.denoise.guidance_scale
+    for name, make in (choices(gamma) | cheaper(gamma)).items():
         before, began = denoiser.num_forwards, time.perf_counter()
         kappa = along.noises(path, make, name=name)
         both = denoiser.num_forwards - before, time.perf_counter() - began
@@ -99,7 +125,7 @@ def summary(r: ByChoice, costs: Mapping[str, float]) -> dict[str, dict[str, Any]
     """Return residuals and costs, and what `CLAIMS` compares.
 
     Args:
-        r: residuals by choice, those of `CHOICES` and `CHEAPER`.
+        r: residuals by choice, those of `choices` and `cheaper`.
         costs: of one kappa in sample-forwards, a backward pass counted as one, by choice.
     """
     mean = {name: each.mean(1) for name, each in r.items()}

@@ -15,13 +15,8 @@ from sdilib.inversion import DDIMInversion, full_kappa, invert
 from sdilib.lab.claims import Less, Within
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared import path as along
-from sdilib.lab.experiments.shared.path import STRATEGIES
-
-RULES = {
-    name: along.sdi_with(partial(DDIMInversion, guidance_scale=inverse), forward)
-    for name, (inverse, forward) in STRATEGIES.items()
-}
-"""SDI at each strategy."""
+from sdilib.lab.experiments.shared.scales import STRATEGIES, strategies
+from sdilib.text_to_image import RuleFrom
 
 BOTH, NONE, HALF, NEGATIVE = STRATEGIES
 PAIRS = ((HALF, NEGATIVE), (HALF, NONE), (NEGATIVE, NONE))
@@ -53,19 +48,32 @@ ByStrategy = Mapping[str, Float[Tensor, "items times"]]
 ByScale = dict[float, Float[Tensor, "items steps"]]
 
 
+def rules(guidance_scale: float) -> dict[str, RuleFrom]:
+    """Return SDI at each of `STRATEGIES`.
+
+    Args:
+        guidance_scale: gamma that the model is sampled with.
+    """
+    return {
+        name: along.sdi_with(partial(DDIMInversion, guidance_scale=inverse), forward)
+        for name, (inverse, forward) in strategies(guidance_scale).items()
+    }
+
+
 def measures(path: along.Path) -> dict[str, dict[str, Any]]:
     """Return the residual along a path for each of `STRATEGIES`, and what `CLAIMS` compares.
 
     Strategies that share gamma_inv share the inversion.
 
     Args:
-        path: its gamma plays no role in the residuals.
+        path: at the gamma that the model is sampled with.
     """
-    kappas = {inverse: _inverted(path, inverse) for inverse, _ in STRATEGIES.values()}
+    pairs = strategies(path.denoise.guidance_scale)
+    kappas = {inverse: _inverted(path, inverse) for inverse, _ in pairs.values()}
     return summary(
         {
             name: along.residuals(path, kappas[inverse], guidance_scale=forward)
-            for name, (inverse, forward) in STRATEGIES.items()
+            for name, (inverse, forward) in pairs.items()
         }
     )
 
@@ -87,15 +95,16 @@ def maps(
     """Return the mean residual over items, by gamma_inv, gamma_fwd and time.
 
     Args:
-        path: at the times of the maps; its gamma plays no role.
-        inverse_scales: values of gamma_inv, an inversion each.
-        forward_scales: values of gamma_fwd, a call of the denoiser each.
+        path: at the times of the maps.
+        inverse_scales: values of gamma_inv, as multiples of the path's gamma; an inversion each.
+        forward_scales: of gamma_fwd, likewise; a call of the denoiser each.
     """
-    kappas = [_inverted(path, inverse) for inverse in inverse_scales]
+    gamma = path.denoise.guidance_scale
+    kappas = [_inverted(path, inverse * gamma) for inverse in inverse_scales]
     asked = [
-        along.residuals(path, kappa, guidance_scale=gamma).mean(0)
+        along.residuals(path, kappa, guidance_scale=forward * gamma).mean(0)
         for kappa in kappas
-        for gamma in forward_scales
+        for forward in forward_scales
     ]
     return torch.stack(asked).unflatten(0, (len(kappas), -1))
 
@@ -115,7 +124,7 @@ def clean_deviations(
 
     Args:
         path: whose samples are inverted.
-        inverse_scales: values of gamma_inv.
+        inverse_scales: values of gamma_inv, as multiples of the path's gamma.
         num_inversion_steps: n.
     """
 
@@ -127,9 +136,10 @@ def clean_deviations(
 
     size = {"total": num_inversion_steps, "batch_size": path.batch_size, "name": "clean"}
     found = {}
-    for gamma in inverse_scales:
-        (kappa,) = along.batched(len(path.seeds), partial(rows, gamma=gamma), **size)
-        found[gamma] = along.root_mean_square(kappa)
+    for scale in inverse_scales:
+        ask = partial(rows, gamma=scale * path.denoise.guidance_scale)
+        (kappa,) = along.batched(len(path.seeds), ask, **size)
+        found[scale] = along.root_mean_square(kappa)
     return found
 
 
@@ -169,7 +179,7 @@ def draw(
     spread.axhline(1, color="#999999", linewidth=0.8, linestyle="--", zorder=0)
     spread.set_xlim(1, 0)
     drawing.legend(spread, columns=5)
-    drawing.finish(spread, f"deviation of κ on clean images, by {drawing.INVERSE}", "t")
+    drawing.finish(spread, f"deviation of κ on clean images, by {drawing.INVERSE} / γ", "t")
     _draw_maps(lower, grid_times, grid, scales)
     return figure
 
@@ -204,6 +214,6 @@ def _draw_maps(
         axes.set_xticks(range(len(forward)), forward)
         axes.set_yticks(range(len(inverse)), inverse if axes is line[0] else [""] * len(inverse))
         axes.spines[:].set_visible(False)
-        drawing.finish(axes, f"mean r at t = {t:.2g}", drawing.FORWARD)
+        drawing.finish(axes, f"mean r at t = {t:.2g}", f"{drawing.FORWARD} / γ")
         axes.tick_params(length=0)
-    line[0].set_ylabel(drawing.INVERSE, fontsize=8)
+    line[0].set_ylabel(f"{drawing.INVERSE} / γ", fontsize=8)

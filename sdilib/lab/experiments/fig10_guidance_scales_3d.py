@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdilib.lab.experiments.shared.objects import nearer
+from sdilib.lab.experiments.shared.scales import STRATEGIES, strategies
 
 OURS = "(-γ, γ)"
-
-STRATEGIES = {"(γ, γ)": (1, 1), "(0, 0)": (0, 0), "(0, γ)": (0, 1), OURS: (-1, 1)}
 
 
 def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -16,10 +15,10 @@ def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     Args:
         settings: those of SDI.
     """
-    sampled = float(settings["guidance_scale"])
+    pairs = strategies(float(settings["guidance_scale"]))
     return {
-        name: {"inversion_guidance_scale": a * sampled, "guidance_scale": b * sampled}
-        for name, (a, b) in STRATEGIES.items()
+        name: {"inversion_guidance_scale": inverse, "guidance_scale": forward}
+        for name, (inverse, forward) in pairs.items()
     }
 
 

@@ -60,7 +60,7 @@ CLAIMS = (
         unit="item",
     ),
     Less("SDI reaches fewer kinds than the world has", KINDS, "SDI", WORLD, unit="item"),
-    Less("At γ = 100, SDS reaches fewer kinds than SDI", KINDS, BURNT, "SDI", unit="item"),
+    Less("At a high γ, SDS reaches fewer kinds than SDI", KINDS, BURNT, "SDI", unit="item"),
 )
 
 

@@ -13,17 +13,26 @@ from sdilib.lab.experiments.shared.canvas import canvas, noise_images, picture
 from sdilib.lab.experiments.shared.drawing import WIDTH, Figure
 from sdilib.stable_diffusion import StableDiffusion
 
-CHOICES: dict[str, along.MakeKappa] = {
-    "random": inversion.RandomNoise,
-    "fixed": inversion.FixedNoise,
-    "fixed point": inversion.FixedPoint,
-    "descent": inversion.GradientDescent,
-    "inversion, γ = 7.5": partial(inversion.DDIMInversion, guidance_scale=7.5),
-    "inversion, γ = 0": partial(inversion.DDIMInversion, guidance_scale=0.0),
-    "inversion, γ = -7.5": inversion.DDIMInversion,
-    **along.BEGUN,
-    "cached": inversion.Cached,
-}
+
+def choices(guidance_scale: float) -> dict[str, along.MakeKappa]:
+    """Return what makes each choice of kappa.
+
+    Args:
+        guidance_scale: gamma that the model is sampled with; inversions have it, 0, and its negative.
+    """
+    inverted = inversion.DDIMInversion
+    return {
+        "random": inversion.RandomNoise,
+        "fixed": inversion.FixedNoise,
+        "fixed point": inversion.FixedPoint,
+        "descent": inversion.GradientDescent,
+        "inversion, γ_inv = γ": partial(inverted, guidance_scale),
+        "inversion, γ_inv = 0": partial(inverted, 0.0),
+        "inversion, γ_inv = -γ": partial(inverted, -guidance_scale),
+        along.BEGUN: partial(along.begun, guidance_scale),
+        "cached": inversion.Cached,
+    }
+
 
 CLAIMS = (
     Exact(
@@ -51,7 +60,8 @@ def patterns(path: along.Path) -> Patterns:
     Args:
         path: at gamma_fwd.
     """
-    kappas = {name: along.noises(path, make, name=name) for name, make in CHOICES.items()}
+    made = choices(path.denoise.guidance_scale)
+    kappas = {name: along.noises(path, make, name=name) for name, make in made.items()}
     return {name: (kappa, along.denoised(path, kappa)) for name, kappa in kappas.items()}
 
 

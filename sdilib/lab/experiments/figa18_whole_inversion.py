@@ -13,7 +13,8 @@ from sdilib.denoiser import GuidedDenoiser
 from sdilib.inversion import invert
 from sdilib.lab.claims import Less
 from sdilib.lab.experiments.shared.drawing import Figure, images_and_items
-from sdilib.lab.experiments.shared.path import STRATEGIES, batched
+from sdilib.lab.experiments.shared.path import batched
+from sdilib.lab.experiments.shared.scales import STRATEGIES, strategies
 from sdilib.lab.metrics import psnr
 from sdilib.schedule import time_grid
 from sdilib.stable_diffusion import StableDiffusion
@@ -67,6 +68,7 @@ def regenerated(
     latents: Float[Tensor, "items channels h w"],
     *,
     num_steps: int,
+    guidance_scale: float = 7.5,
     batch_size: int = 16,
 ) -> tuple[dict[str, Float[Tensor, "items 3 height width"]], dict[str, dict[str, Any]]]:
     """Invert images all the way and make them again, by each of `STRATEGIES`.
@@ -76,6 +78,7 @@ def regenerated(
         prompts: one per image.
         latents: of the originals.
         num_steps: each way.
+        guidance_scale: gamma of the originals.
         batch_size: images at a time.
 
     Returns:
@@ -97,7 +100,7 @@ def regenerated(
         yield image, psnr(image, original).clamp(max=200)
 
     made, numbers = {}, {"psnr": {}, "cost": {}}
-    for name, strategy in STRATEGIES.items():
+    for name, strategy in strategies(guidance_scale).items():
         before, size = model.num_forwards, {"total": 1, "name": name, "batch_size": batch_size}
         images, scores = batched(len(prompts), partial(rows, strategy=strategy), **size)
         made[name], numbers["psnr"][name] = images[:, 0], scores[:, 0]

@@ -30,7 +30,6 @@ from sdilib.lab.experiments.shared.images import Made
 from sdilib.lab.images import Generated
 from sdilib.lab.metrics import saturation
 from sdilib.lab.presets import SDS_PRACTISED
-from sdilib.lab.world.scene import BACKGROUND
 from sdilib.schedule import NoiseSchedule, spread, time_grid
 from sdilib.seeds import Generators, generator
 from sdilib.stable_diffusion import StableDiffusion
@@ -266,66 +265,69 @@ def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figu
     return figure
 
 
-BORDER = "border, off the background"
+BORDER = "border, standard deviation"
 
-RIVALS: dict[str, tuple[RuleFrom, dict[str, Any]]] = {
-    "SDI": (lambda model, _: SDI(model), {}),
-    "random κ": (lambda model, _: SDI(model, kappa=RandomNoise()), {}),
-    "SDS": (lambda model, _: SDS(model, 7.5), SDS_PRACTISED),
-}
+RIVALS = "SDI", "random κ", "SDS"
 """What is run both ways: SDI and a random kappa by whole steps with t annealed, SDS as practised."""
 
 
 def both_ways(
-    distill: Callable[..., Generated], *, sds_steps: int, known: Mapping[str, Generated]
+    distill: Callable[..., Generated],
+    guidance_scale: float,
+    *,
+    sds_steps: int,
+    known: Mapping[str, Generated],
 ) -> dict[str, Generated]:
     """Distil by each of `RIVALS`, with latents encoded before each update and with free ones.
 
     Args:
         distill: that of a notebook's page.
+        guidance_scale: gamma.
         sds_steps: optimiser steps of SDS.
         known: images by name, "DDIM" among them, that are there already.
 
     Returns:
         Images by name ("SDI, free"), "DDIM" first.
     """
+    gamma, practice = guidance_scale, SDS_PRACTISED | {"num_steps": sds_steps}
+    rules: tuple[tuple[RuleFrom, dict[str, Any]], ...] = (
+        (lambda model, _: SDI(model, gamma), {}),
+        (lambda model, _: SDI(model, gamma, RandomNoise()), {}),
+        (lambda model, _: SDS(model, gamma), practice),
+    )
     made = {"DDIM": known["DDIM"]}
-    for name, (rule, settings) in RIVALS.items():
-        steps = {"num_steps": sds_steps} if name == "SDS" else {}
+    for name, (rule, settings) in zip(RIVALS, rules, strict=True):
         for latents in LATENTS:
             row = f"{name}, {latents}"
-            run = known.get(row) or distill(rule, latents=latents, name=row, **settings, **steps)
-            made[row] = run
+            made[row] = known.get(row) or distill(rule, latents=latents, name=row, **settings)
     return made
 
 
-def border_error(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, " batch"]:
-    """Return how far the outermost sixteenth of each image is from the world's background, on average.
+def border_deviation(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, " batch"]:
+    """Return how uneven the outermost sixteenth of each image is: its standard deviation, the channels' mean.
 
     Args:
         images: in [0, 1].
     """
     width = max(1, images.shape[-1] // 16)
-    off = (images - BACKGROUND).abs().mean(1)
-    inner = off[:, width:-width, width:-width]
-    count = off[0].numel() - inner[0].numel()
-    return (off.flatten(1).sum(1) - inner.flatten(1).sum(1)) / count
+    outer = torch.ones(images.shape[-2:], dtype=torch.bool)
+    outer[width:-width, width:-width] = False
+    return images[..., outer].std(2, correction=0).mean(1)
 
 
-def seen_measures(made: Made, *, draws_world: bool) -> images.Measures:
-    """Return fine detail, saturation and distance to DDIM's images, and for a model of the world the border's error.
+def seen_measures(made: Made) -> images.Measures:
+    """Return fine detail, saturation and distance to DDIM's images, and how uneven the border is.
 
     Args:
         made: from `both_ways`.
-        draws_world: whether the model does.
     """
-    border = {name: border_error(run.images) for name, run in made.items()}
-    return images.measures(made) | ({BORDER: border} if draws_world else {})
+    border = {name: border_deviation(run.images) for name, run in made.items()}
+    return images.measures(made) | {BORDER: border}
 
 
 SEEN_CLAIMS = (
     *(
-        Less(f"Encoded before each update, {name} leaves a cleaner border", BORDER, *pair)
+        Less(f"Encoded before each update, {name} leaves a more even border", BORDER, *pair)
         for name in RIVALS
         for pair in [(f"{name}, encoded", f"{name}, free")]
     ),
@@ -339,7 +341,7 @@ SEEN_CLAIMS = (
         for name in RIVALS
     ),
     Less(
-        "Both encoded, a random κ leaves a cleaner border than SDI",
+        "Both encoded, a random κ leaves a more even border than SDI",
         BORDER,
         lower="random κ, encoded",
         higher="SDI, encoded",
@@ -357,6 +359,6 @@ def draw_both_ways(made: Made, prompts: Sequence[str], numbers: images.Measures)
     """
     rows, columns = images.firsts(made, prompts)
     kinds = {"DDIM": "DDIM", "random κ": "fixed"}
-    measured = {n: numbers[n] for n in (BORDER, images.CLOSENESS, images.DETAIL) if n in numbers}
+    measured = {n: numbers[n] for n in (BORDER, images.CLOSENESS, images.DETAIL)}
     hue = lambda name: drawing.colour_of(kinds.get(str(name).partition(",")[0]) or str(name))  # noqa: E731
     return drawing.images_and_items(rows, columns, measured, colour=hue)

@@ -67,23 +67,35 @@ class Page:
         """Every prompt with every seed, prompt by prompt: two lists of equal length."""
         return items(self.prompts, self.config.get("num_seeds", 1), first_seed=self.seed)
 
+    @property
+    def gamma(self) -> float:
+        """What the model is sampled with."""
+        return self.config["guidance_scale"]
+
+    @property
+    def high_gamma(self) -> float:
+        """As much higher as DreamFusion's 100 is for Stable Diffusion."""
+        return presets.HIGH * self.gamma
+
     def sample(self, **settings: Any) -> Generated:
-        """Sample the items by DDIM, in the page's `num_steps` if no other number is given.
+        """Sample the items by DDIM, at the page's gamma and in its `num_steps` if no others are given.
 
         Args:
             **settings: of `ddim_images`.
         """
-        settings = {"num_steps": self.config["num_steps"]} | settings
+        own = {"num_steps": self.config["num_steps"], "guidance_scale": self.gamma}
+        settings = own | settings
         return ddim_images(self.model, *self.items, **settings)
 
     def distill(self, rule: RuleFrom, **settings: Any) -> Generated:
-        """Distill the items by a rule, in the page's `num_steps` if no other number is given.
+        """Distill the items by a rule, from the image predicted at the page's gamma, in its `num_steps` if no others are given.
 
         Args:
             rule: makes the rule of a batch, from the model and the noise predicted at t = 1.
             **settings: of `distilled_images`.
         """
-        settings = {"num_steps": self.config["num_steps"]} | settings
+        own = {"num_steps": self.config["num_steps"], "start_guidance_scale": self.gamma}
+        settings = own | settings
         return distilled_images(self.model, *self.items, rule=rule, **settings)
 
     @cached_property

@@ -34,7 +34,7 @@ def test_costs_are_counted_in_forwards_and_a_backward_pass_as_one(oracle):
     assert [costs[f"descent, ×{k}"] for k in (1, 2, 5, 10)] == [4, 8, 20, 40]
     assert costs["inversion, n = 1"] == 2
     assert costs["inversion, n = 10"] == 11  # 2 (1 + … + 10) / 10
-    assert list(measures["residuals"]) == list(experiment.CHOICES | experiment.CHEAPER)
+    assert list(measures["residuals"]) == list(experiment.choices(7.5) | experiment.cheaper(7.5))
 
 
 def made_up(low: str, generator: torch.Generator) -> dict:
@@ -73,12 +73,12 @@ def test_claims_fail_where_inversion_is_worst(generator):
 @pytest.mark.parametrize("count", [1, 8])
 def test_the_figure_can_be_drawn(count, generator):
     columns = [f"a green striped object {i}" for i in range(count)]
-    rows = dict.fromkeys(experiment.CHOICES, torch.rand(count, 3, 8, 8))
+    rows = dict.fromkeys(experiment.choices(7.5), torch.rand(count, 3, 8, 8))
     r = {name: 1 + torch.rand(count, 3, generator=generator) for name in COSTS}
     figure = experiment.draw(rows, columns, [1.0, 0.6, 0.3], r, COSTS)
     figure.draw_without_rendering()
     *_, over_t, against = figure.axes
     labels = [text.get_text() for text in over_t.get_legend().get_texts()]
     assert labels[0] == "random  (0)"
-    assert len(labels) == len(experiment.CHOICES)
+    assert len(labels) == len(rows)
     assert len(against.lines) == 7

@@ -8,13 +8,8 @@ import torch
 from sdilib.inversion import DDIMInversion
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import fig10_guidance_scales as experiment
-from sdilib.lab.experiments.shared.path import (
-    STRATEGIES,
-    follow,
-    noises,
-    residuals,
-    root_mean_square,
-)
+from sdilib.lab.experiments.shared.path import follow, noises, residuals, root_mean_square
+from sdilib.lab.experiments.shared.scales import STRATEGIES, strategies
 from sdilib.seeds import generator
 
 PROMPTS = [f"prompt {i}" for i in range(8)]
@@ -32,17 +27,17 @@ def test_a_strategy_is_its_inversion_asked_at_its_own_gamma(path):
     some = path.at([0.6, 0.3])
     by_name = experiment.measures(some)["r"]
     kappa = noises(some, partial(DDIMInversion, guidance_scale=0.0))
-    for name, gamma in (("(0, 0)", 0.0), ("(0, 7.5)", 7.5)):
+    for name, gamma in (("(0, 0)", 0.0), ("(0, γ)", 7.5)):
         expected = residuals(some, kappa, guidance_scale=gamma)
         torch.testing.assert_close(by_name[name], expected)
-    grid = experiment.maps(some, [-7.5, 0.0], [0.0, 7.5])
+    grid = experiment.maps(some, [-1.0, 0.0], [0.0, 1.0])
     assert grid.shape == (2, 2, 2)
     torch.testing.assert_close(grid[1, 0], by_name["(0, 0)"].mean(0))
-    torch.testing.assert_close(grid[0, 1], by_name["(-7.5, 7.5)"].mean(0))
+    torch.testing.assert_close(grid[0, 1], by_name["(-γ, γ)"].mean(0))
 
 
 def test_one_whole_inversion_passes_through_those_up_to_each_t(path):
-    passed = experiment.clean_deviations(path, [-7.5])[-7.5]
+    passed = experiment.clean_deviations(path, [-1.0])[-1.0]
     for t in (0.3, 1.0):
         times = torch.full((3,), t, dtype=torch.float64)
         draws = generator(0, 0, "x")
@@ -53,17 +48,18 @@ def test_one_whole_inversion_passes_through_those_up_to_each_t(path):
 
 def test_strategies_are_rules_with_their_own_gammas(tiny):
     eps = torch.zeros(1, *tiny.latent_shape)
-    rules = {name: make(tiny, eps) for name, make in experiment.RULES.items()}
+    rules = {name: make(tiny, eps) for name, make in experiment.rules(3.0).items()}
     gammas = {
         name: (rule.kappa.guidance_scale, rule.guidance_scale) for name, rule in rules.items()
     }
-    assert gammas == STRATEGIES
+    assert gammas == strategies(3.0)
+    assert gammas["(-γ, γ)"] == (-3.0, 3.0)
 
 
 def test_claims_follow_the_numbers(generator):
     jitter = 0.001 * torch.rand(8, 3, generator=generator)
-    as_in_paper = {"(7.5, 7.5)": 2.0, "(0, 0)": 0.9, "(0, 7.5)": 1.0, "(-7.5, 7.5)": 0.95}
-    opposite = {"(7.5, 7.5)": 0.5, "(0, 0)": 0.7, "(0, 7.5)": 1.0, "(-7.5, 7.5)": 3.0}
+    as_in_paper = {"(γ, γ)": 2.0, "(0, 0)": 0.9, "(0, γ)": 1.0, "(-γ, γ)": 0.95}
+    opposite = {"(γ, γ)": 0.5, "(0, 0)": 0.7, "(0, γ)": 1.0, "(-γ, γ)": 3.0}
     for values, expected in ((as_in_paper, True), (opposite, False)):
         numbers = experiment.summary({name: value + jitter for name, value in values.items()})
         claims = verdicts(experiment.CLAIMS, numbers, groups=PROMPTS)

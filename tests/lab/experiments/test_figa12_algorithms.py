@@ -5,6 +5,7 @@ import inspect
 import textwrap
 
 from sdilib.guidance import SDI, SDS
+from sdilib.inversion import DDIMInversion
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figa12_algorithms as experiment
 from sdilib.lab.experiments.figa12_algorithms import CHARACTERS, aligned, body, draw
@@ -80,8 +81,6 @@ def test_sdi_with_a_random_kappa_is_sds_and_another_kappa_is_not(tiny, monkeypat
     assert claim.holds
     assert claim.n == 3
     assert tiny.num_forwards - before == 4 * 3
-    monkeypatch.setattr(
-        experiment, "RandomNoise", experiment.SDI.__dataclass_fields__["kappa"].default_factory
-    )
+    monkeypatch.setattr(experiment, "RandomNoise", DDIMInversion)
     (claim,) = verdicts(experiment.CLAIMS, experiment.measures(tiny, prompts))
     assert not claim.holds

@@ -6,7 +6,7 @@ from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments.figa15_diversity import CLAIMS, draw, measures
 from sdilib.lab.images import Generated
 
-METHODS = ["DDIM", "SDS, γ = 7.5", "SDS, γ = 100", "SDI"]
+METHODS = ["DDIM", "SDS", "SDS, high γ", "SDI"]
 
 
 def runs(ddim: float, low: float, high: float, sdi: float, count: int = 8) -> dict:

@@ -20,7 +20,7 @@ def test_only_the_cached_noise_brings_x0_back_and_all_are_drawn(tiny):
     assert not verdicts(experiment.CLAIMS, other)[0].holds
     assert (numbers["deviations"]["random"] - 1).abs().max() < 0.2
     (axes,) = experiment.draw(tiny, path, found).axes
-    assert len(axes.images) == 2 * 2 * len(experiment.CHOICES)
+    assert len(axes.images) == 2 * 2 * len(experiment.choices(7.5))
     sizes = [f"{float(each):.2f}" for each in numbers["deviations"]["random"]]
     assert [text.get_text() for text in axes.texts][1:3] == sizes
 

@@ -6,7 +6,7 @@ import torch
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figa18_whole_inversion as experiment
 from sdilib.lab.experiments.figa18_whole_inversion import regenerated, there_and_back
-from sdilib.lab.experiments.shared.path import STRATEGIES
+from sdilib.lab.experiments.shared.scales import STRATEGIES
 from sdilib.lab.images import ddim_images
 from sdilib.seeds import generator
 
@@ -45,17 +45,17 @@ def test_images_are_compared_with_their_originals_and_forwards_counted(tiny):
     prompts, seeds = ["a red mug", "a blue rocket", "a red mug"], [0, 1, 2]
     original = ddim_images(tiny, prompts, seeds, num_steps=3)
     made, numbers = regenerated(tiny, prompts, original.latents, num_steps=3, batch_size=2)
-    images = made["(0, 7.5)"]
+    images = made["(0, γ)"]
     assert images.shape == original.images.shape
-    assert numbers["cost"]["(0, 7.5)"] == 3 * (1 + 2)
+    assert numbers["cost"]["(0, γ)"] == 3 * (1 + 2)
     alone, _ = regenerated(tiny, prompts[1:2], original.latents[1:2], num_steps=3)
-    torch.testing.assert_close(images[1:2], alone["(0, 7.5)"], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(images[1:2], alone["(0, γ)"], rtol=1e-3, atol=1e-3)
     inverse, forward = (tiny.guided(tiny.embed(prompts), gamma) for gamma in (0.0, 7.5))
     latents = there_and_back(original.latents, inverse, forward, num_steps=3)
     expected = tiny.decode(latents).detach().clamp(0, 1)
     torch.testing.assert_close(images, expected, rtol=1e-3, atol=1e-3)
     error = (images - original.images).flatten(1).square().mean(1)
-    torch.testing.assert_close(numbers["psnr"]["(0, 7.5)"], -10 * error.log10())
+    torch.testing.assert_close(numbers["psnr"]["(0, γ)"], -10 * error.log10())
 
 
 def held(best: float, rest: float, count: int = 8) -> list[bool | None]:

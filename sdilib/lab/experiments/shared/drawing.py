@@ -28,10 +28,10 @@ COLOURS = {
     "inversion": "#1b7837",
     "inversion begun": "#8c510a",
     "cached": "#e08214",
-    "(7.5, 7.5)": "#b2182b",
+    "(γ, γ)": "#b2182b",
     "(0, 0)": "#4393c3",
-    "(0, 7.5)": "#b08bc0",
-    "(-7.5, 7.5)": "#1b7837",
+    "(0, γ)": "#b08bc0",
+    "(-γ, γ)": "#1b7837",
 }
 """One colour per family of methods, per choice of kappa and per strategy (gamma_inv, gamma_fwd), in every figure."""
 
@@ -156,7 +156,7 @@ def draw_rows(
 
     Args:
         figure: of the width `WIDTH` and the height `rows_height`.
-        rows: images in [0, 1] by label; that of a strategy, such as "(0, 7.5)", is spelled out.
+        rows: images in [0, 1] by label; that of a strategy, such as "(0, γ)", is spelled out.
         columns: titles.
         titles: as in `rows_height`.
     """
@@ -197,7 +197,7 @@ def colour_of(method: str) -> str:
     """Return a method's colour, that of the longest name in `COLOURS` that its own begins with.
 
     Args:
-        method: e.g. "SDS, γ = 7.5" or "fixed point, ×10".
+        method: e.g. "SDS, high γ" or "fixed point, ×10".
 
     Examples:
         >>> colour_of("fixed point, ×10") == COLOURS["fixed point"] != COLOURS["fixed"]

@@ -6,7 +6,6 @@ DDIM itself made.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -29,16 +28,8 @@ from sdilib.text_to_image import RuleFrom, noisy_start
 MakeKappa = Callable[[], KappaChoice]
 """Makes a choice of kappa with nothing remembered yet."""
 
-STRATEGIES = {
-    f"({inverse:g}, {forward:g})": (inverse, forward)
-    for inverse, forward in ((7.5, 7.5), (0.0, 0.0), (0.0, 7.5), (-7.5, 7.5))
-}
-"""Figure 10's and 18's pairs (gamma_inv, gamma_fwd)."""
-
-BEGUN: dict[str, MakeKappa] = {
-    "inversion begun, at t = 0.1, not the paper's": partial(DDIMInversion, inversion_start=0.1)
-}
-"""An inversion whose first steps are drawn noise instead, as figures 9 and 17 have it."""
+BEGUN = "inversion begun, at t = 0.1, not the paper's"
+"""An inversion whose first steps are drawn noise instead, `begun`, as figures 9 and 17 have it."""
 
 Latents = Float[Tensor, "items times *shape"]
 
@@ -115,17 +106,23 @@ class Path:
 
 
 def ddim_path(
-    model: StableDiffusion, prompts: Sequence[str], seeds: Sequence[int], **settings: Any
+    model: StableDiffusion,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    guidance_scale: float = 7.5,
+    **settings: Any,
 ) -> Path:
-    """Sample as `lab.images.ddim_images` does, at gamma = 7.5, and keep the path.
+    """Sample as `lab.images.ddim_images` does, and keep the path.
 
     Args:
         model: frozen.
         prompts: one per item.
         seeds: one per item.
+        guidance_scale: gamma.
         **settings: of `follow`: "num_steps" at least.
     """
-    denoise = model.guided(model.embed(prompts), 7.5)
+    denoise = model.guided(model.embed(prompts), guidance_scale)
     return follow(denoise, noisy_start(model, seeds), seeds, **settings)
 
 
@@ -258,6 +255,15 @@ def _along(path: Path, noise: Tensor, begin: Callable[[Tensor], Ask], name: str)
     return batched(len(path.seeds), rows, name=name, **size)[0]
 
 
+def begun(guidance_scale: float = 7.5) -> DDIMInversion:
+    """Return the inversion of `BEGUN`.
+
+    Args:
+        guidance_scale: gamma that the model is sampled with.
+    """
+    return DDIMInversion(-guidance_scale, inversion_start=0.1)
+
+
 def sdi_with(make: MakeKappa, guidance_scale: float = 7.5) -> RuleFrom:
     """Return SDI with a choice of kappa, for `lab.images.distilled_images`.
 
@@ -283,6 +289,7 @@ def images(
     rules: Mapping[str, RuleFrom | None],
     *,
     num_steps: int,
+    guidance_scale: float = 7.5,
 ) -> dict[str, Float[Tensor, "prompts 3 height width"]]:
     """Return images of whole runs in [0, 1], by name.
 
@@ -292,13 +299,15 @@ def images(
         seed: of each.
         rules: by name; None samples by DDIM instead.
         num_steps: of each run.
+        guidance_scale: gamma of DDIM, and of the image that the others begin with.
     """
     items, made = (model, prompts, [seed] * len(prompts)), {}
+    start = {"num_steps": num_steps, "start_guidance_scale": guidance_scale}
     for name, rule in rules.items():
         if rule is None:
-            run = ddim_images(*items, num_steps=num_steps)
+            run = ddim_images(*items, num_steps=num_steps, guidance_scale=guidance_scale)
         else:
-            run = distilled_images(*items, rule=rule, num_steps=num_steps, name=name)
+            run = distilled_images(*items, rule=rule, name=name, **start)
         made[name] = run.images
     return made
 

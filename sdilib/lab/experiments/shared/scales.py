@@ -1,4 +1,4 @@
-"""The same noise sampled at several guidance scales: the sweep, and numbers drawn against gamma."""
+"""Guidance scales: pairs of them, the same noise sampled at several, and numbers drawn against gamma."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +9,21 @@ from torch import Tensor
 from sdilib.lab.experiments.shared.drawing import finish
 from sdilib.lab.images import Generated, ddim_images
 from sdilib.stable_diffusion import StableDiffusion
+
+STRATEGIES = {"(γ, γ)": (1, 1), "(0, 0)": (0, 0), "(0, γ)": (0, 1), "(-γ, γ)": (-1, 1)}
+"""Figure 10's and 18's pairs (gamma_inv, gamma_fwd), as multiples of the gamma that the model is sampled with."""
+
+
+def strategies(guidance_scale: float) -> dict[str, tuple[float, float]]:
+    """Return (gamma_inv, gamma_fwd) of each of `STRATEGIES`.
+
+    Args:
+        guidance_scale: gamma that the model is sampled with.
+    """
+    return {
+        name: (inverse * guidance_scale, forward * guidance_scale)
+        for name, (inverse, forward) in STRATEGIES.items()
+    }
 
 
 def sweep(

@@ -57,7 +57,7 @@ def test_a_legend_stands_above_the_lines():
 
 def test_a_methods_colour_is_that_of_the_longest_name_it_begins_with():
     assert colour_of("fixed point, ×10") == COLOURS["fixed point"] != COLOURS["fixed"]
-    assert colour_of("SDS, γ = 7.5") == COLOURS["SDS"]
+    assert colour_of("SDS, high γ") == COLOURS["SDS"]
     assert colour_of("SDI, cached κ") == COLOURS["cached"] != COLOURS["SDI"]
     with pytest.raises(ValueError, match="empty"):
         colour_of("none of them")
@@ -75,23 +75,23 @@ def test_a_mean_has_a_band_only_where_there_are_several_items(generator):
 
 
 def test_below_images_stand_the_items_of_those_methods_that_were_measured():
-    rows = {name: torch.rand(10, 3, 8, 8) for name in ("original", "(0, 7.5)", "DDIM")}
-    measured = {"distance": {"(0, 7.5)": torch.rand(3), "DDIM": torch.rand(3)}}
+    rows = {name: torch.rand(10, 3, 8, 8) for name in ("original", "(0, γ)", "DDIM")}
+    measured = {"distance": {"(0, γ)": torch.rand(3), "DDIM": torch.rand(3)}}
     figure = images_and_items(rows, [f"prompt {i}" for i in range(10)], measured)
     *images, items = figure.axes
     assert len(images) == 3 * MOST_COLUMNS
-    assert [label.get_text() for label in items.get_yticklabels()] == ["(0, 7.5)", "DDIM"]
+    assert [label.get_text() for label in items.get_yticklabels()] == ["(0, γ)", "DDIM"]
     labels = [axes.get_ylabel() for axes in images[::MOST_COLUMNS]]
-    assert labels == ["original", f"{INVERSE} = 0\n{FORWARD} = 7.5", "DDIM"]
+    assert labels == ["original", f"{INVERSE} = 0\n{FORWARD} = γ", "DDIM"]
     assert figure.get_size_inches()[0] == WIDTH
 
 
 def test_rows_of_images_stand_where_their_labels_and_titles_say(generator):
-    rows = {name: torch.rand(3, 3, 4, 4, generator=generator) for name in ("DDIM", "SDS, γ = 7.5")}
+    rows = {name: torch.rand(3, 3, 4, 4, generator=generator) for name in ("DDIM", "SDS, high γ")}
     figure = image_rows(rows, ["a red mug", "an orange striped cottage", "a cactus"])
     drawn = [axes for axes in figure.axes if axes.images]
     assert len(drawn) == 6
-    assert [axes.get_ylabel() for axes in drawn[::3]] == ["DDIM", "SDS\nγ = 7.5"]
+    assert [axes.get_ylabel() for axes in drawn[::3]] == ["DDIM", "SDS\nhigh γ"]
     assert drawn[1].get_title() == "an orange\nstriped\ncottage"
     shown = torch.as_tensor(drawn[5].images[0].get_array())
-    torch.testing.assert_close(shown, rows["SDS, γ = 7.5"][2].permute(1, 2, 0))
+    torch.testing.assert_close(shown, rows["SDS, high γ"][2].permute(1, 2, 0))
