@@ -125,9 +125,11 @@ def rule_settings(
         if key not in known:
             listed = ", ".join(known) or "none"
             reject("setting", key, f"one that rule {name} reads: {listed}", known=known)
-    whole = known | {key: like(key, value, known[key]) for key, value in given.items()}
+    whole: dict[str, Any] = known | {
+        key: like(key, value, known[key]) for key, value in given.items()
+    }
     if whole.get("kappa") == "inversion" and _INVERSE not in given:
-        whole[_INVERSE] = -whole["guidance_scale"]
+        whole[_INVERSE] = -float(whole["guidance_scale"])
     return whole
 
 

@@ -20,9 +20,11 @@ BURNT = "SDS, high γ"
 
 OURS, RIVAL = "SDI", "random κ, t annealed"
 
-METHODS = "SDS", BURNT, RIVAL, OURS, "ISM"
+METHODS: tuple[str, ...] = ("SDS", BURNT, RIVAL, OURS, "ISM")
 
-HUES = dict(zip(METHODS, ("#762a83", "#b2182b", "#b08bc0", "#1b7837", "#e08214"), strict=True))
+HUES: dict[str, str] = dict(
+    zip(METHODS, ("#762a83", "#b2182b", "#b08bc0", "#1b7837", "#e08214"), strict=True)
+)
 
 MEASURES = "kernel distance", "object", "colour"
 """Over steps and over sample-forwards; without an evaluator "distance" alone."""
