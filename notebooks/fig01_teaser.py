@@ -66,7 +66,7 @@ made["SDS"] = page.distill(lambda m, _: SDS(m, gamma), **practice)
 made["SDS, high γ"] = page.distill(lambda m, _: SDS(m, page.high_gamma), **practice)
 made["SDS, annealed t"] = page.distill(lambda m, _: SDI(m, gamma, RandomNoise()))
 made["SDI, inverted κ"] = page.distill(lambda m, _: SDI(m, gamma))
-made["SDI, inversion begun"] = page.distill(lambda m, _: SDI(m, gamma, begun(gamma)))
+made["SDI, begun κ"] = page.distill(lambda m, _: SDI(m, gamma, begun(gamma)))
 made["SDI, cached κ"] = page.distill(lambda m, eps: SDI(m, gamma, Cached(eps)))
 
 # %%
@@ -78,13 +78,13 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** The identity holds to rounding, and SDS at γ = 100 is over-saturated, as there. SDS at
-# γ = 7.5 looks soft, but that it has less fine detail was not shown (claims table).
-#
-# And SDI does not come near DDIM's image here, for a reason of the bundled model's. An inversion begins with an image
-# without noise, and where that is smooth this small model predicts none, or the wrong one: what the first step gets wrong
-# grows to blotches on the background, and contrast with it. κ at unit deviation does not cure it. An inversion that *begins*
-# at t = 0.1 with drawn noise makes none of them (figure 9). Nor do runs in 3D, which begin at a lower t (figure 1 in 3D).
+# **What differs from the paper.** SDS is blurred at DDIM's γ and burnt at a high one, and the identity holds to rounding,
+# as there. But SDI by the paper's inversion does not come near DDIM's image, for a reason of the bundled model's. An
+# inversion begins with an image without noise, and where that is smooth this small model predicts none, or the wrong one:
+# what the first step gets wrong grows to blotches on the background, and contrast with it. An inversion that *begins* at
+# t = 0.1 with drawn noise makes none of them, and its colours are near DDIM's. That it ends nearer to DDIM's image
+# than SDS was not shown: it makes an image of its own. Runs in 3D begin at a lower t, where the paper's inversion errs
+# less (figure 1 in 3D).
 #
 # SDS with SDI's annealing and whole steps, random κ and all, is as sharp as DDIM and cheaper than SDI. So here the blur
 # comes from small steps at random t, which average, not from κ alone.

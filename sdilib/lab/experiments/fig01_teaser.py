@@ -16,11 +16,11 @@ from sdilib.lab.experiments.shared.images import (
 )
 
 BLURRY, BURNT = "SDS", "SDS, high γ"
-INVERTED, BEGUN = "SDI, inverted κ", "SDI, inversion begun"
+INVERTED, BEGUN = "SDI, inverted κ", "SDI, begun κ"
 
 measures = images.measures
 
-_OURS = {"SDI": INVERTED, "SDI, inversion begun,": BEGUN}
+_OURS = {"SDI": INVERTED, "SDI, begun at t = 0.1,": BEGUN}
 
 CLAIMS = (
     Less("At SDI's γ, SDS has less fine detail than DDIM", DETAIL, BLURRY, "DDIM"),

@@ -35,7 +35,7 @@ def made(generator) -> dict[str, Generated]:
         "SDS": (0.05, 0.4),
         "SDS, high γ": (0.2, 0.9),
         "SDI, inverted κ": (0.18, 0.42),
-        "SDI, inversion begun": (0.205, 0.405),
+        "SDI, begun κ": (0.205, 0.405),
     }
     runs = {n: pictures(generator, detail=d, colour=c) for n, (d, c) in like.items()}
     return runs | {"SDI, cached κ": runs["DDIM"]}
@@ -51,7 +51,7 @@ def test_the_opposite_images_hold_none(made, generator):
         "SDS, high γ": pictures(generator, detail=0.05, colour=0.3),
         "DDIM": made["SDS"],
         "SDI, inverted κ": made["SDS, high γ"],
-        "SDI, inversion begun": pictures(generator, detail=0.35, colour=1.0),
+        "SDI, begun κ": pictures(generator, detail=0.35, colour=1.0),
     }
     assert [claim.holds for claim in claims(swapped)] == [False] * 10
 
