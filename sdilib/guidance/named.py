@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdilib.checks import BROKEN, like, one_of, reject
+from sdilib.checks import BROKEN, finite, like, one_of, reject
 from sdilib.denoiser import Denoiser
 from sdilib.guidance.base import Rule, View
 from sdilib.guidance.hifa import HiFA, HiFAOneStep
@@ -129,7 +129,7 @@ def rule_settings(
         key: like(key, value, known[key]) for key, value in given.items()
     }
     if whole.get("kappa") == "inversion" and _INVERSE not in given:
-        whole[_INVERSE] = -float(whole["guidance_scale"])
+        whole[_INVERSE] = -finite("guidance_scale", whole["guidance_scale"])
     return whole
 
 
