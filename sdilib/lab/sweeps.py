@@ -288,11 +288,13 @@ def _name(config: Config) -> str:
 
 
 def _rows_of_toml(path: Path) -> Iterator[dict[str, Any]]:
-    try:
+    with _readable(path, "TOML"):
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        reject("file", str(path), f"TOML ({error})")
     each, runs = content.pop("each", {}), content.pop("runs", [{}])
+    if not isinstance(each, dict):
+        reject("each", each, "a table of lists, [each]")
+    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
+        reject("runs", runs, "tables, each under [[runs]]")
     for name, values in each.items():
         if not isinstance(values, list) or not values:
             reject(f"each.{name}", values, "a list of values")
@@ -301,11 +303,22 @@ def _rows_of_toml(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _rows_of_csv(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if None in row or None in row.values():
-                reject("file", str(path), "as many fields in each line as there are columns")
-            yield {name.strip(): _value(name, text) for name, text in row.items() if text.strip()}
+    with _readable(path, "CSV"), path.open(newline="", encoding="utf-8") as file:
+        columns, *lines = [line for line in csv.reader(file) if line] or [[]]
+    columns = [name.strip() for name in columns]
+    if len(set(columns)) < len(columns) or any(len(line) != len(columns) for line in lines):
+        reject("file", str(path), "each column once, and as many fields in each line as columns")
+    for line in lines:
+        named = zip(columns, line, strict=True)
+        yield {name: _value(name, text) for name, text in named if text.strip()}
+
+
+@contextmanager
+def _readable(path: Path, kind: str) -> Iterator[None]:
+    try:
+        yield
+    except (csv.Error, RecursionError, ValueError) as error:
+        reject("file", str(path), f"{kind} ({error})")
 
 
 def _value(name: str, text: str) -> Any:
@@ -313,22 +326,23 @@ def _value(name: str, text: str) -> Any:
         return text
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (RecursionError, ValueError):
         return text
 
 
 def _config(row: Mapping[str, Any]) -> Config:
     settings = dict(row)
     kind = SCENES[one_of("scene", settings.pop("scene", "nerf"), SCENES)]
-    preset = settings.pop("preset", "")
+    preset = like("preset", settings.pop("preset", ""), "")
+    of_preset = resolve("run3d", preset) if preset else {}
     if "prompt" not in settings:
         reject("prompt", "", "a text with at least one word")
+    like("rule_settings", settings.get("rule_settings", {}), {})
     for own in fields(kind):
         if own.name in settings and isinstance(own.default, bool | int | float | str):
             # One form: it names the run.
             settings[own.name] = like(own.name, settings[own.name], own.default)
-    if preset and kind is Text3D:
-        of_preset = resolve("run3d", preset)
+    if of_preset and kind is Text3D:
         of_preset.pop("preset")
         settings = fitting(of_preset, settings.get("rule", "sdi")) | settings
     return kind.of(**settings)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from sdilib.cli import main
+from sdilib.lab import sweeps
 from sdilib.lab.notebooks import runner
 from sdilib.lab.presets import NOTEBOOKS, PRESETS
 from sdilib.text_to_3d import Text3D
@@ -143,3 +144,60 @@ def test_parameters_of_notebooks_are_right_or_refused_before_a_kernel_starts(
         assert ": expected " in said
         assert not list(place.iterdir())
     assert len(started) == (not said)
+
+
+def in_toml(value: object) -> str:
+    """A value as TOML writes it; what TOML has no word for, as Python would."""
+    if isinstance(value, dict):
+        pairs = (f"{in_toml(key)} = {in_toml(each)}" for key, each in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(in_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+settings_of_runs = st.dictionaries(
+    st.one_of(st.sampled_from([*names, "scene", "preset", "each", "runs"]), words),
+    st.one_of(anything, st.lists(anything, max_size=3)),
+    max_size=3,
+)
+fields_of_runs = st.lists(st.sampled_from(["a mug", "sds", "7", "", "1e9", '"']), max_size=4)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A file of a sweep, by its ending and its bytes."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.sampled_from(["toml", "csv"])), draw(st.binary(max_size=40))
+    if draw(st.booleans()):
+        rows = [["prompt", *draw(st.lists(st.sampled_from([*names, "", "x"]), max_size=2))]]
+        rows += draw(st.lists(fields_of_runs, max_size=3))
+        return "csv", "\n".join(map(",".join, rows)).encode()
+    parts = [{"prompt": "a mug", "model": "tiny"} | draw(settings_of_runs)]
+    parts += [draw(settings_of_runs) for _ in range(2)]
+    lines = [
+        [f"{in_toml(key)} = {in_toml(value)}" for key, value in part.items()] for part in parts
+    ]
+    heads = draw(st.permutations(["[each]", "[[runs]]"]))
+    text = [*lines[0], heads[0], *lines[1], heads[1], *lines[2]]
+    return "toml", "\n".join(text[: draw(st.integers(1, len(text)))]).encode()
+
+
+@OFTEN
+@given(table=tables())
+def test_the_table_of_a_sweep_is_right_or_refused_before_a_run_is_made(tmp_path_factory, table):
+    ending, content = table
+    said, started, place = io.StringIO(), [], tmp_path_factory.mktemp("sweep")
+    (place / f"table.{ending}").write_bytes(content)
+    with contextlib.ExitStack() as held:
+        patched = held.enter_context(pytest.MonkeyPatch.context())
+        patched.setattr(sweeps, "sweep", lambda *runs, **_: iter(started.extend(runs) or ()))
+        held.enter_context(contextlib.chdir(place))
+        held.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        held.enter_context(contextlib.redirect_stderr(said))
+        try:
+            code = main(["sweep", f"table.{ending}"])
+        except TypeCheckError:  # in tests alone, which hold annotations
+            return
+    assert (code, said.getvalue().count("\n")) == ((0, 0) if started else (2, 1)), said.getvalue()
+    assert len(list(place.iterdir())) == 1

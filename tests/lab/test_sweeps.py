@@ -94,6 +94,11 @@ def test_a_csv_is_a_run_per_line():
             "scene='nerv': expected one of nerf, image; did you mean nerf?",
         ),
         ('prompt = "a"\nruns = []', "file='bad.toml': expected at least one run"),
+        ('prompt = "a"\nruns = 3', "runs=3: expected tables, each under [[runs]]"),
+        ('prompt = "a"\nruns = ["b"]', "runs=['b']: expected tables, each under [[runs]]"),
+        ('prompt = "a"\neach = [3]', "each=[3]: expected a table of lists, [each]"),
+        ('prompt = "a"\nscene = "image"\npreset = "x"', "preset='x': expected one of smoke"),
+        (f"seed = {'9' * 5000}", "file='bad.toml': expected TOML (Exceeds the limit"),
     ],
 )
 def test_a_table_that_cannot_be_is_refused_in_a_sentence(text, message):
@@ -107,8 +112,13 @@ def test_files_that_are_no_tables_are_refused():
     for name in ("none.toml", "table.json"):
         with pytest.raises(ValueError, match=r"file='.*': expected an existing .toml or .csv file"):
             runs_of(name)
-    with pytest.raises(ValueError, match="as many fields in each line"):
-        table("prompt,rule\na mug\n", "table.csv")
+    for text in ("prompt,rule\na mug\n", "prompt,seed,seed\na mug,1,2\n"):
+        with pytest.raises(ValueError, match="each column once, and as many fields in each line"):
+            table(text, "table.csv")
+    with pytest.raises(ValueError, match=r"file='table.csv': expected CSV \(field larger"):
+        table("x" * 200_000, "table.csv")
+    with pytest.raises(ValueError, match=r"seed=.*: expected a value of type int"):
+        table(f"prompt,seed\na mug,{'[' * 100_000}\n", "table.csv")
 
 
 def test_a_killed_worker_loses_nothing_and_the_number_of_workers_changes_no_bit(tmp_path):
