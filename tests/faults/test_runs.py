@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,31 +27,32 @@ from sdilib.text_to_image import Text2D
 HOW = {"model": "tiny", "steps": 12, "rule_settings": {"num_inversion_steps": 2}}
 OBJECT = Text3D("a red mug", **HOW, cameras=1, size=16, num_samples=16, levels=4)
 IMAGE = Text2D("a red mug", **HOW)
+LEARNED = Text2D("a red mug", model="tiny", steps=12, rule="vsd")
 BOTH = pytest.mark.parametrize("config", [OBJECT, IMAGE], ids=["nerf", "image"])
 FILES = ("checkpoint.safetensors", "checkpoint.before.safetensors")
 ROOT = Path(sdilib.__file__).parents[1]
 
-# Imported once; each line on its input is a moment, in seconds, after which a child that makes the run is killed.
+# Imports once. A line on its input is a run to make in so many children, and after how many seconds to kill them, 0 for never.
 MAKER = """
 import json, os, signal, sys, time
 import torch
 torch.set_num_threads(1)
 from sdilib.lab.runs import config_of, distilled
-config, root, together = config_of(json.loads(sys.argv[1])), sys.argv[2], int(sys.argv[3])
 for line in sys.stdin:
+    settings, root, seconds, together = json.loads(line)
     children = []
     for _ in range(together):
         child = os.fork()
         if not child:
             try:
-                distilled(config, root=root, save_seconds=0.0, progress=False)
+                distilled(config_of(settings), root=root, save_seconds=0.0, progress=False)
                 os._exit(0)
             except BaseException as error:
                 print(error, file=sys.stderr, flush=True)
                 os._exit(1)
         children.append(child)
-    if float(line) > 0:
-        time.sleep(float(line))
+    if seconds:
+        time.sleep(seconds)
         for child in children:
             os.kill(child, signal.SIGKILL)
     print(*(os.waitpid(child, 0)[1] for child in children), flush=True)
@@ -62,40 +64,40 @@ def same(one: Path, other: Path) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def maker(config, root: Path, together: int = 1) -> subprocess.Popen:
-    words = [sys.executable, "-c", MAKER, json.dumps(settings_of(config)), str(root), str(together)]
+@pytest.fixture(scope="module")
+def make() -> Iterator[Callable[..., list[int]]]:
+    """Has another process make a run, and kill it after some seconds if told so; returns how its children ended."""
     one = {"PYTHONPATH": str(ROOT), "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    return subprocess.Popen(words, env=os.environ | one, **pipes)
+    with subprocess.Popen([sys.executable, "-c", MAKER], env=os.environ | one, **pipes) as process:
+
+        def make(config, root: Path, *, seconds: float = 0.0, together: int = 1) -> list[int]:
+            assert process.stdin
+            assert process.stdout
+            asked = [settings_of(config), str(root), seconds, together]
+            process.stdin.write(json.dumps(asked) + "\n")
+            process.stdin.flush()
+            return [int(word) for word in process.stdout.readline().split()]
+
+        yield make
 
 
-def ask(process: subprocess.Popen, seconds: float) -> list[int]:
-    """Let it make the run for so long, 0 to its end; returns how its children ended."""
-    assert process.stdin
-    assert process.stdout
-    process.stdin.write(f"{seconds}\n")
-    process.stdin.flush()
-    return [int(word) for word in process.stdout.readline().split()]
-
-
-@BOTH
-def test_killed_at_random_moments_a_run_ends_with_the_same_bits(config, tmp_path, times):
+@pytest.mark.parametrize("config", [OBJECT, IMAGE, LEARNED], ids=["nerf", "image", "vsd"])
+def test_killed_at_random_moments_a_run_ends_with_the_same_bits(config, tmp_path, make, times):
     wanted, root = times(2, 50), tmp_path / "killed"
-    untouched = maker(config, tmp_path / "whole")  # at as many threads
     began = time.monotonic()
-    assert ask(untouched, 0) == [0]
+    assert make(config, tmp_path / "whole") == [0]  # at as many threads
     length, draw = time.monotonic() - began, np.random.default_rng(0)
-    untouched.communicate()
     (whole,) = (tmp_path / "whole").iterdir()
-    folder, kills, process = root / whole.name, 0, maker(config, root)
+    folder, kills = root / whole.name, 0
     while kills < wanted:
-        (ended,) = ask(process, float(draw.uniform(0.01, length)))
+        (ended,) = make(config, root, seconds=float(draw.uniform(0.01, length)))
+        assert ended in (0, signal.SIGKILL)
         kills += ended == signal.SIGKILL
         if (folder / "done.json").exists():
             assert same(whole, folder)
             shutil.rmtree(folder)
-    assert ask(process, 0) == [0]
-    process.communicate()
+    assert make(config, root) == [0]
     assert same(whole, folder)
     assert (folder / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
     done, expected = (storage.read_json(each / "done.json") for each in (folder, whole))
@@ -105,10 +107,8 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(config, tmp_path
 
 
 @pytest.mark.parametrize("together", [2, 4])
-def test_processes_that_ask_for_one_run_make_it_once(together, tmp_path, tiny):
-    process = maker(IMAGE, tmp_path, together)
-    assert ask(process, 0) == [0] * together
-    process.communicate()
+def test_processes_that_ask_for_one_run_make_it_once(together, tmp_path, make, tiny):
+    assert make(IMAGE, tmp_path, together=together) == [0] * together
     folder = tmp_path / address(IMAGE, tiny.identity)
     assert len((folder / "log.jsonl").read_text().splitlines()) == IMAGE.steps - 1
     assert same(
