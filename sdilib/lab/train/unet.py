@@ -199,7 +199,6 @@ def train_unet(
     vae: str | Path,
     out: str | Path,
     pipeline: str | Path,
-    stop_after: int | None = None,
 ) -> nn.ModuleDict:
     """Train the denoiser, or go on where a checkpoint in `out` stops.
 
@@ -209,7 +208,6 @@ def train_unet(
         vae: folder of the trained autoencoder.
         out: folder for latents, checkpoint and log.
         pipeline: folder that becomes a `StableDiffusionPipeline`, again and again while training.
-        stop_after: leave after this step.
 
     Raises:
         ValueError: no trained autoencoder in `vae`, or a checkpoint of other settings in `out`.
@@ -250,7 +248,7 @@ def train_unet(
         size, kind = data.images.shape[1], config.prediction
         save_pipeline(pipeline, averaged, autoencoder, tokenizer, image_size=size, prediction=kind)
 
-    return train_loop(networks, loss, config.loop, out=out, export=export, stop_after=stop_after)
+    return train_loop(networks, loss, config.loop, out=out, export=export)
 
 
 def save_pipeline(
