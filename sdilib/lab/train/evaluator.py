@@ -207,10 +207,7 @@ def evaluator_loss(
 
 
 def train_evaluator(
-    config: EvaluatorConfig,
-    *,
-    out: str | Path,
-    image_size: int = 64,
+    config: EvaluatorConfig, *, out: str | Path, image_size: int = 64
 ) -> nn.ModuleDict:
     """Train the evaluator, or go on where a checkpoint stops, save it in `out/evaluator` and measure it.
 

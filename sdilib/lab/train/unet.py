@@ -40,13 +40,7 @@ from sdilib.lab.world.captions import WORDS
 from sdilib.lab.world.dataset import WorldData
 from sdilib.seeds import generator
 from sdilib.stable_diffusion.loading import StableDiffusionPipeline
-from sdilib.storage import (
-    hash_files,
-    hash_json,
-    load_tensors,
-    save_tensors,
-    write_json,
-)
+from sdilib.storage import hash_files, hash_json, load_tensors, save_tensors, write_json
 
 _TEXT_HEADS = 4
 
@@ -193,12 +187,7 @@ def denoising_loss(
 
 
 def train_unet(
-    config: UNetConfig,
-    data: WorldData,
-    *,
-    vae: str | Path,
-    out: str | Path,
-    pipeline: str | Path,
+    config: UNetConfig, data: WorldData, *, vae: str | Path, out: str | Path, pipeline: str | Path
 ) -> nn.ModuleDict:
     """Train the denoiser, or go on where a checkpoint in `out` stops.
 
