@@ -72,7 +72,7 @@ def test_gpu_check_without_a_cuda_device_says_so(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     done = make(ROOT, "gpu-check")
     assert done.returncode == 2
-    assert "gpu-check: no CUDA device is visible to torch" in done.stderr
+    assert "device='cuda': expected one that torch" in done.stderr
     assert "Traceback" not in done.stderr
 
 

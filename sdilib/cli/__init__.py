@@ -137,28 +137,12 @@ def _parser() -> _Parser:
 def _model_card(options: argparse.Namespace) -> int:
     from sdilib.lab.model_card import write_model_card
 
-    path = write_model_card(
-        options.model,
-        out=options.out,
-        evaluator=options.evaluator,
-        training=options.training,
-        count=options.count,
-        build=options.build,
-    )
-    sys.stdout.write(f"{path}\n")
+    given = {name: value for name, value in vars(options).items() if name != "command"}
+    sys.stdout.write(f"{write_model_card(**given)}\n")
     return 0
 
 
 def _gpu_check(options: argparse.Namespace) -> int:
-    positive_int("size", options.size)
-
-    import torch
-
-    if not torch.cuda.is_available():
-        raise ValueError(
-            f"gpu-check: no CUDA device is visible to torch {torch.__version__}: expected a CUDA "
-            "build of torch, a driver, and a device that CUDA_VISIBLE_DEVICES does not hide"
-        )
     from sdilib.lab.gpu_check import check_gpu, summary
     from sdilib.storage import write_json
 

@@ -117,20 +117,12 @@ def _remove(name: str, root: str, *, leave_held: bool) -> None:
 
 
 def _export(run: dict[str, Any], root: str, mesh: dict[str, Any]) -> None:
-    from sdilib.lab.runs import address, config_of, distilled
-    from sdilib.lab.runs.exporting import export
-    from sdilib.stable_diffusion import StableDiffusion
+    from sdilib.lab.runs.exporting import export, reopened
 
     name = run["name"]
     if run["state"] != "done":
         reject("names", name, f"a finished run, not one that is {run['state']}")
     if run["older"]:
         reject("names", name, "a run with the settings of this version")
-    config = config_of(run["config"])
-    model = StableDiffusion.from_pretrained(config.model)
-    # Otherwise it would be distilled again, for minutes, under another name.
-    if address(config.on(model.device), model.identity) != name:
-        expected = "a run of the model, rule and backend that its settings name here"
-        reject("names", name, expected)
-    for path in export(distilled(config, root=root, model=model), model, mesh=mesh):
+    for path in export(*reopened(Path(root) / name), mesh=mesh):
         sys.stdout.write(f"{path}\n")

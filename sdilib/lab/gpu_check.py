@@ -81,7 +81,8 @@ def check_gpu(
     positive_int("size", size)
     device = torch.device(device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        reject("device", str(device), "a CUDA device that torch sees")
+        need = "a CUDA build, a driver, and a device that CUDA_VISIBLE_DEVICES does not hide"
+        reject("device", str(device), f"one that torch {torch.__version__} sees: {need}")
     checks: dict[str, Callable[[], Check]] = {
         "render, table": lambda: check_render(device, packed=False),
         "render, nerfacc": lambda: check_render(device, packed=True),

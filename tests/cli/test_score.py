@@ -4,17 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from made_up import RULE
 
 from sdilib.cli import main
-
-RULE = """
-from sdilib.guidance import SDS
-class Mine:
-    def __init__(self, denoiser, guidance_scale=3.0):
-        self.inner = SDS(denoiser, guidance_scale)
-    def __call__(self, *seen):
-        return self.inner(*seen)
-"""
 
 
 @pytest.fixture(autouse=True)

@@ -118,61 +118,6 @@ def test_an_integer_stands_for_a_float_and_becomes_one():
     assert (gamma, type(gamma)) == (100.0, float)
 
 
-@pytest.mark.parametrize(
-    ("name", "given", "message"),
-    [
-        (
-            "sdss",
-            {},
-            f"rule='sdss': expected one of {', '.join(RULES)}, or a rule of your own as module:Rule or "
-            "file.py:Rule; did you mean sds?",
-        ),
-        (
-            "sdi",
-            {"kappa": "randem"},
-            "kappa='randem': expected one of inversion, random, fixed, cached, fixed point, "
-            "gradient descent; did you mean random?",
-        ),
-        (
-            "sds",
-            {"guidance_scal": 7.5},
-            "setting='guidance_scal': expected one that rule sds reads: guidance_scale, weight; "
-            "did you mean guidance_scale?",
-        ),
-        (
-            "sdi",
-            {"kappa": "random", "num_inversion_steps": 5},
-            "setting='num_inversion_steps': expected one that rule sdi reads: guidance_scale, kappa, "
-            "renoise, weight",
-        ),
-        ("sds", {"guidance_scale": "7.5"}, "guidance_scale='7.5': expected a value of type float"),
-        ("sds", {"guidance_scale": True}, "guidance_scale=True: expected a value of type float"),
-        ("sds", {"weight": 1}, "weight=1: expected a value of type str"),
-        ("sdi", {"renoise": 1}, "renoise=1: expected a value of type bool"),
-        (
-            "ism",
-            {"num_inversion_steps": 2.0},
-            "num_inversion_steps=2.0: expected a value of type int",
-        ),
-        ("none.py", {}, "rule='none.py': expected an existing file"),
-        (
-            "sdilib.none:Rule",
-            {},
-            "rule='sdilib.none:Rule': expected a module that can be imported, which sdilib.none "
-            "cannot",
-        ),
-        (
-            "sdilib.guidance.sdi:IMS",
-            {},
-            "rule='IMS': expected one of SDI, MVSDI, PFD, ISM; did you mean ISM?",
-        ),
-    ],
-)
-def test_what_is_unknown_or_of_another_type_is_refused_with_the_nearest_name(name, given, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        rule_settings(name, given)
-
-
 def test_a_value_that_the_rule_refuses_is_named_as_it_was_given(oracle):
     with pytest.raises(ValueError, match="inversion_guidance_scale=nan: expected a finite number"):
         make_rule("sdi", oracle, {"inversion_guidance_scale": float("nan")})

@@ -64,14 +64,7 @@ def view(
     grey = torch.full((len(camera), 1, 1, 3), BACKGROUND, dtype=dtype)
     marcher = Marcher(occupancy, **{"num_samples": 32} | settings)
     return render(
-        field,
-        camera,
-        marcher,
-        height=size,
-        width=size,
-        background=grey,
-        jitter=jitter,
-        light=light,
+        field, camera, marcher, height=size, width=size, background=grey, jitter=jitter, light=light
     )
 
 

@@ -11,14 +11,7 @@ from sdilib.inversion import Cached
 from sdilib.lab.images import distilled_images
 from sdilib.text_to_image import Encoded, Text2D, noisy_start
 
-PROMPTS, SEEDS = ["a red mug", "a blue rocket", "a red mug"], [0, 0, 1]
-RUN = Text2D(
-    "a red mug",
-    model="tiny",
-    rule_settings={"num_inversion_steps": 2},
-    steps=5,
-    seed=3,
-)
+RUN = Text2D("a red mug", model="tiny", rule_settings={"num_inversion_steps": 2}, steps=5, seed=3)
 RUNS = {
     "sdi": RUN,
     "cached": replace(RUN, rule_settings={"kappa": "cached"}),
@@ -33,12 +26,6 @@ RUNS = {
         steps=4,
     ),
 }
-
-
-def cached(tiny, prompts=PROMPTS, seeds=SEEDS, **more):
-    return distilled_images(
-        tiny, prompts, seeds, rule=lambda m, eps: SDI(m, kappa=Cached(eps)), num_steps=6, **more
-    )
 
 
 def test_every_method_starts_from_a_zero_latent_with_the_seeds_own_noise(tiny):
@@ -165,7 +152,7 @@ def test_latents_are_encoded_but_where_kappa_is_cached(tiny):
     assert isinstance(given.build(tiny).rule, Encoded)
     make = {"rule": lambda m, eps: SDI(m), "num_steps": 3}
     default, encoded, free = (
-        distilled_images(tiny, PROMPTS[:1], [0], **make, **latents).latents
+        distilled_images(tiny, [RUN.prompt], [0], **make, **latents).latents
         for latents in ({}, {"latents": "encoded"}, {"latents": "free"})
     )
     assert torch.equal(default, encoded)

@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.loading import random_pipeline
 
-NETWORKS = ("unet", "vae", "text_encoder")
 PROMPTS = ["a red mug", "a blue rocket"]
 VALUES = (None, -1, 0, 3, 77, 0.5, "x", [], [2, 2], {"a": 1}, True, float("nan"))
 """What a configuration's value is replaced by."""

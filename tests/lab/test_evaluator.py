@@ -219,7 +219,7 @@ def test_its_own_data_is_what_it_says(tmp_path):
 
 
 def test_a_run_that_was_stopped_resumes_to_the_same_bits(trained, tmp_path):
-    train_evaluator(TINY, out=tmp_path, image_size=16, stop_after=2)
+    train_evaluator(replace(TINY, loop=replace(LOOP, steps=2)), out=tmp_path, image_size=16)
     train_evaluator(TINY, out=tmp_path, image_size=16)
     whole, parts = (load_tensors(folder / CHECKPOINT) for folder in (trained[2], tmp_path))
     assert int(whole["step"]) == TINY.loop.steps

@@ -66,10 +66,6 @@ def test_a_wrong_number_of_seeds_is_refused(tiny):
         ddim_images(tiny, PROMPTS, [0], num_steps=4)
 
 
-def latents(built, first_step=0):
-    return [step.render() for step in built.steps(first_step)]
-
-
 @pytest.mark.parametrize(
     ("rule", "message"),
     [

@@ -137,14 +137,13 @@ def test_a_longer_run_begins_like_a_shorter_one():
 
 def test_a_folder_with_the_checkpoint_of_another_training_is_refused(data, tmp_path, vae_folder):
     folders = {"vae": vae_folder, "out": tmp_path / "unet", "pipeline": tmp_path / "mini"}
-    train_unet(TINY_UNET, data, **folders, stop_after=1)
+    train_unet(replace(TINY_UNET, loop=replace(LOOP, steps=1)), data, **folders)
     with pytest.raises(
         ValueError, match=r"^out='.*unet': expected a folder without .*\(dropped=0\.15\)"
     ):
         train_unet(replace(TINY_UNET, dropped=0.2), data, **folders)
-    longer = replace(TINY_UNET, loop=replace(TINY_UNET.loop, steps=LOOP.steps + 1))
-    train_unet(longer, data, **folders)  # it may be prolonged
-    assert int(load_tensors(tmp_path / "unet" / CHECKPOINT)["step"]) == LOOP.steps + 1
+    train_unet(replace(TINY_UNET, loop=replace(LOOP, steps=2)), data, **folders)  # prolonged
+    assert int(load_tensors(tmp_path / "unet" / CHECKPOINT)["step"]) == 2
 
 
 class Truth(torch.nn.Module):
@@ -221,19 +220,21 @@ def test_errors_of_chroma_weigh_more_than_those_of_brightness():
     assert float(colour_error(chroma)) > 5 * float(colour_error(grey))
 
 
-def test_a_linear_map_of_the_latents_learns_the_mean_colours(data, tmp_path):
-    config = replace(TINY_VAE, varied=0.0, loop=replace(LOOP, steps=40, learning_rate=1e-2))
-    train_vae(config, data, out=tmp_path)
-    linear = [line["linear"] for line in logged(tmp_path)]
-    train_vae(config, data, out=tmp_path / "short", stop_after=1)
-    assert linear[-1] < 0.7 * logged(tmp_path / "short")[-1]["linear"]
-
-
-def test_vae_loss_falls_in_twenty_steps(data, tmp_path):
-    loop = replace(LOOP, steps=20)
-    train_vae(replace(TINY_VAE, loop=loop), data, out=tmp_path / "long")
-    train_vae(replace(TINY_VAE, loop=loop), data, out=tmp_path / "short", stop_after=1)
-    assert logged(tmp_path / "long")[-1]["loss"] < 0.8 * logged(tmp_path / "short")[-1]["loss"]
+@pytest.mark.parametrize(
+    ("number", "share", "config"),
+    [
+        ("loss", 0.8, TINY_VAE),
+        ("linear", 0.7, replace(TINY_VAE, varied=0.0, loop=replace(LOOP, learning_rate=1e-2))),
+    ],
+)
+def test_the_autoencoder_learns_the_pictures_and_their_mean_colours(
+    number, share, config, data, tmp_path
+):
+    for steps in (40, 1):
+        loop = replace(config.loop, steps=steps)
+        train_vae(replace(config, loop=loop), data, out=tmp_path / str(steps))
+    last, first = (logged(tmp_path / name)[-1][number] for name in ("40", "1"))
+    assert last < share * first
 
 
 def test_vae_latents_have_unit_deviation(data, tmp_path):
@@ -266,18 +267,17 @@ def test_unet_loss_falls_in_twenty_steps(data, vae_folder, tmp_path):
 
 @pytest.mark.parametrize("part", ["vae", "unet"])
 def test_a_run_that_was_stopped_resumes_to_the_same_bits(part, data, vae_folder, tmp_path):
-    def train(folder, stop_after=None):
+    def train(folder, steps):
+        loop = replace(LOOP, steps=steps)
         if part == "vae":
-            config = replace(TINY_VAE, loop=replace(LOOP, steps=6))
-            train_vae(config, data, out=folder, stop_after=stop_after)
+            train_vae(replace(TINY_VAE, loop=loop), data, out=folder)
         else:
-            config = replace(TINY_UNET, loop=replace(LOOP, steps=6))
             folders = {"vae": vae_folder, "out": folder, "pipeline": folder / "mini"}
-            train_unet(config, data, **folders, stop_after=stop_after)
+            train_unet(replace(TINY_UNET, loop=loop), data, **folders)
 
-    train(tmp_path / "whole")
-    train(tmp_path / "parts", stop_after=2)
-    train(tmp_path / "parts")
+    train(tmp_path / "whole", 6)
+    train(tmp_path / "parts", 2)
+    train(tmp_path / "parts", 6)
     whole, parts = (load_tensors(tmp_path / name / CHECKPOINT) for name in ("whole", "parts"))
     assert whole.keys() == parts.keys()
     assert int(whole["step"]) == 6

@@ -135,18 +135,3 @@ def test_a_process_that_does_not_end_well_is_one_sentence(cell, says, tmp_path):
     )
     assert verdict.says.startswith(says)
     assert (verdict.of, verdict.right) == ("anna", False)
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("none.ipynb", "notebook='none.ipynb': expected an existing .py or .ipynb file"),
-        ("a.py --seconds 0", "seconds=0.0: expected a number above 0"),
-        ("a.py --seconds nan", "seconds=nan: expected a finite number"),
-    ],
-)
-def test_what_cannot_be_graded_is_refused(words, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    Path("a.py").touch()
-    assert main(["grade", *words.split()]) == 2
-    assert message in capsys.readouterr().err

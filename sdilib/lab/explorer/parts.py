@@ -7,7 +7,6 @@ from typing import Any
 
 import ipywidgets
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -150,17 +149,6 @@ def enlarged(image: Image.Image, size: int) -> bytes:
     """
     times = max(1, -(-size // max(image.size)))
     return _bytes(image.resize([side * times for side in image.size], Image.Resampling.LANCZOS))
-
-
-def drawn(figure: Figure) -> bytes:
-    """Return a figure as PNG.
-
-    Args:
-        figure: closed by nobody: it belongs to no window.
-    """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
 
 
 def _bytes(image: Image.Image) -> bytes:

@@ -13,25 +13,14 @@ from typing import Any
 import ipywidgets
 from PIL import Image, ImageSequence
 
-from sdilib.checks import reject
 from sdilib.lab.explorer.curves import HUES, run_curves
-from sdilib.lab.explorer.parts import (
-    STYLE,
-    button,
-    differences,
-    drawn,
-    enlarged,
-    picture,
-    row,
-    said,
-)
+from sdilib.lab.explorer.parts import STYLE, button, differences, enlarged, picture, row, said
 from sdilib.lab.exports import nerf_mesh
 from sdilib.lab.mesh_page import mesh_frame
-from sdilib.lab.runs import Finished, config_of, known_runs, remove, runs_folder
-from sdilib.lab.runs.exporting import MESH_PAGE, export, pictures, write_mesh_page
-from sdilib.lab.runs.folders import LOG, SCENE, read_log
+from sdilib.lab.runs import known_runs, remove, runs_folder
+from sdilib.lab.runs.exporting import MESH_PAGE, export, pictures, reopened, write_mesh_page
+from sdilib.lab.runs.folders import LOG, read_log
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.storage import load_tensors
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 """Finished runs that come with the package, so that the first opening is not empty, by `make examples`; they stay as they are."""
@@ -63,17 +52,6 @@ def matches(run: Run, asked: str) -> bool:
     words = f"{config['prompt']} {config['rule']} {run['state']}".lower().split()
     words += [f"{name}={value}".lower() for name, value in config.items()]
     return all(any(word.startswith(each) for word in words) for each in asked.lower().split())
-
-
-def _reopened(run: Run) -> tuple[Finished[Any], StableDiffusion]:
-    """A finished run as its own files have it, whatever has become of its model's or rule's code since."""
-    config, folder = config_of(run["config"]), run["folder"]
-    model = _model(config.model)
-    built = config.build(model)
-    if run["config"]["scene"] == "image" and run["config"]["model_hash"] != model.hash:
-        reject("model", config.model, "the weights that the run was made with, to decode its image")
-    built.restore(load_tensors(folder / SCENE))
-    return Finished(folder, built.config, built.scene, "", 0.0, 0, ()), model
 
 
 class _Tile(ipywidgets.VBox):
@@ -216,7 +194,7 @@ class Results:
             )
         self._lay(cards)
         logs = {name: log for name, log in logs.items() if log}
-        self._curves.value = drawn(run_curves(logs)) if logs else picture(0).value
+        self._curves.value = run_curves(logs)._repr_png_() if logs else picture(0).value
         self.status.value = ""
         self._turned()
 
@@ -228,7 +206,7 @@ class Results:
     def _show_mesh(self, run: Run) -> None:
         path = run["folder"] / MESH_PAGE
         if not path.exists():
-            made, _ = _reopened(run)
+            made, _ = reopened(run["folder"], _model)
             write_mesh_page(made, nerf_mesh(made.scene.field))
         self._solid.value = mesh_frame(path.read_text(encoding="utf-8"))
         told = f"{run['config']['prompt']}, also as a page: {run['name']}/{path.name}"
@@ -255,7 +233,7 @@ class Results:
         in_3d = run["config"].get("scene") == "nerf"
         if in_3d and not turntable.exists() and run["state"] == "done" and not run["older"]:
             told = f"drawing the turntable of {run['name']} …"
-            self._try(told, lambda: list(pictures(*_reopened(run))))
+            self._try(told, lambda: list(pictures(*reopened(run["folder"], _model))))
         if turntable.exists():
             with Image.open(turntable) as film:
                 return [frame.convert("RGB") for frame in ImageSequence.Iterator(film)]
@@ -296,7 +274,7 @@ class Results:
             self._try(told, lambda run=run: self._export_one(run))
 
     def _export_one(self, run: Run) -> None:
-        names = ", ".join(path.name for path in export(*_reopened(run)))
+        names = ", ".join(path.name for path in export(*reopened(run["folder"], _model)))
         self.status.value = said(f"written to {run['folder']}: {names}")
 
     def _ask(self, question: str, yes: str, act: Callable[[], None]) -> None:

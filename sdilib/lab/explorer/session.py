@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -280,7 +280,6 @@ def _frame(built: Built2D | Built3D, step: Step, view: Tensor | None) -> Frame:
     return Frame(step.step, latents, view)
 
 
-@dataclass(eq=False)
 class Session:
     """Makes one run at a time on a thread of its own.
 
@@ -291,15 +290,17 @@ class Session:
         model: frozen; used by one run at a time.
     """
 
-    model: StableDiffusion
-    _run: _Run | None = field(default=None, init=False, repr=False)
-    _idle: Snapshot = field(default_factory=Snapshot, init=False, repr=False)
-    _camera: Camera = field(default_factory=lambda: Camera.around([22.5]), init=False, repr=False)
-    _changed: threading.Condition = field(
-        default_factory=threading.Condition, init=False, repr=False
-    )
-    _finalizer: weakref.finalize | None = field(default=None, init=False, repr=False)
-    _thread: threading.Thread | None = field(default=None, init=False, repr=False)
+    def __init__(self, model: StableDiffusion) -> None:
+        """Begin idle.
+
+        Args:
+            model: see the class.
+        """
+        self.model, self._idle, self._camera = model, Snapshot(), Camera.around([22.5])
+        self._changed = threading.Condition()
+        self._run: _Run | None = None
+        self._finalizer: weakref.finalize | None = None
+        self._thread: threading.Thread | None = None
 
     @property
     def snapshot(self) -> Snapshot:

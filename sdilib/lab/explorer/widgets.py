@@ -16,21 +16,11 @@ from typing import Any
 import ipywidgets
 from matplotlib.figure import Figure
 
-from sdilib.checks import in_range, reject
+from sdilib.checks import reject
 from sdilib.lab.explorer.controls import Controls
 from sdilib.lab.explorer.curves import explored, run_curves
-from sdilib.lab.explorer.parts import (
-    STYLE,
-    button,
-    differences,
-    drawn,
-    folded,
-    picture,
-    png,
-    row,
-    said,
-)
-from sdilib.lab.explorer.session import Config, Frame, Session, Snapshot, code
+from sdilib.lab.explorer.parts import STYLE, button, differences, folded, picture, png, row, said
+from sdilib.lab.explorer.session import Frame, Session, Snapshot, code
 from sdilib.lab.notebooks.records import write_figure
 from sdilib.lab.provenance import versions
 from sdilib.lab.runs import address, runs_folder
@@ -38,6 +28,9 @@ from sdilib.stable_diffusion import StableDiffusion
 
 SIZE, SMALL = 256, 80
 """Of the image, and of those that explain it, in pixels."""
+
+PAUSE = 0.25
+"""Seconds from one picture to the next, at least."""
 
 GONE = 90.0
 """Seconds without a sign of the page, after which it counts as closed: a browser lets hidden pages act once a minute."""
@@ -104,7 +97,6 @@ class Explorer:
         num_steps: int = 30,
         seed: int = 0,
         root: str = "",
-        pictures_per_second: float = 4.0,
     ) -> None:
         """Build the widget; nothing runs yet.
 
@@ -115,14 +107,11 @@ class Explorer:
             num_steps: likewise.
             seed: likewise.
             root: folder of all runs, where runs and figures are saved; see `lab.runs.runs_folder`.
-            pictures_per_second: at most, in (0, 60].
 
         Raises:
             ValueError: a value outside its range.
         """
         self.session, self._root = Session(model), root
-        rate = in_range("pictures_per_second", pictures_per_second, 0, 60, open_low=True)
-        self._pause = 1 / rate
         given = {"steps": num_steps, "seed": seed}
         self.controls = Controls(model, self._changed, scene=scene, rule=rule, given=given)
         keep = "keep this run on the left, as A, and make the next one beside it"
@@ -189,14 +178,6 @@ class Explorer:
     def _repr_mimebundle_(self, **arguments: Any) -> Any:
         return self.view._repr_mimebundle_(**arguments)
 
-    def config(self) -> Config:
-        """Return the run that the controls describe.
-
-        Raises:
-            ValueError: a value outside its range, or values that do not go together.
-        """
-        return self.controls.config()
-
     def start(self, *, pause_after: int = 0) -> None:
         """Begin the run that the controls describe; the one before it is cancelled.
 
@@ -206,7 +187,7 @@ class Explorer:
             pause_after: after so many steps the run pauses by itself; 0 is never.
         """
         try:
-            self.session.start(self.config(), pause_after=pause_after)
+            self.session.start(self.controls.config(), pause_after=pause_after)
         except ValueError as error:
             self._say(str(error), wrong=True)
             return
@@ -305,7 +286,7 @@ class Explorer:
         """Write the code again, or say what is wrong; show what turns an object where there is one."""
         wrong, program = "", ""
         try:
-            program = code(self.config())
+            program = code(self.controls.config())
         except ValueError as error:
             wrong = str(error)
         self.buttons["start"].disabled = bool(wrong)
@@ -349,7 +330,7 @@ class Explorer:
             if self._beaten and began - self._beaten > GONE and seen.state == "running":
                 self._absent = True
                 self.session.pause()
-            time.sleep(max(0.0, self._pause - (time.monotonic() - began)))
+            time.sleep(max(0.0, PAUSE - (time.monotonic() - began)))
 
     def _paint_again(self) -> None:
         self._shown = None
@@ -382,7 +363,7 @@ class Explorer:
                 self.scrubber.value = self.scrubber.max
             self._show_frames()
             logs = {name: each.log for name, each in self._named().items() if each.log}
-            self.curves.value = drawn(run_curves(logs)) if logs else picture(0).value
+            self.curves.value = run_curves(logs)._repr_png_() if logs else picture(0).value
 
     def _show_frames(self) -> None:
         """Show the frame that the scrubber is at, and that of the run kept beside, as far on."""

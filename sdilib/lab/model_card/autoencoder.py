@@ -32,12 +32,24 @@ CELL = 4
 
 _SEED = 103  # of the scenes; no data set's
 _BATCH = 32
+_STEPS = 250  # of the descent from grey
 _MIX = 9  # pictures from one colour to another, both ends included
 
 
 @torch.no_grad()
-def _batched(function, images: Tensor) -> Tensor:
-    return torch.cat([function(some) for some in images.split(_BATCH)])
+def reconstructed(codec: Codec, images: Images) -> Images:
+    """Return images after an autoencoder, in [0, 1].
+
+    Args:
+        codec: to and from latents.
+        images: in [0, 1].
+    """
+    return torch.cat([codec.decode(codec.encode(x)).clamp(0, 1) for x in images.split(_BATCH)])
+
+
+@torch.no_grad()
+def _encoded(codec: Codec, images: Images) -> Tensor:
+    return torch.cat([codec.encode(some) for some in images.split(_BATCH)])
 
 
 def measure_autoencoder(codec: Codec, *, image_size: int, count: int = 96) -> dict[str, Any]:
@@ -55,11 +67,11 @@ def measure_autoencoder(codec: Codec, *, image_size: int, count: int = 96) -> di
     """
     scenes = [random_scene(_SEED, i)[0] for i in range(count)]
     images, covers = pictures(scenes, image_size)
-    after = _batched(lambda x: codec.decode(codec.encode(x)).clamp(0, 1), images)
+    after = reconstructed(codec, images)
     detail = metrics.high_frequency_energy(after) / metrics.high_frequency_energy(images)
     return {
         "n": count,
-        "dB": fidelity(codec, scenes, image_size=image_size),
+        "dB": fidelity(codec, scenes, images),
         "fine detail": float(detail.mean()),
         "linear colour": linear_colour(codec, images, covers),
         "mixes": mixes(codec, image_size=image_size),
@@ -67,23 +79,23 @@ def measure_autoencoder(codec: Codec, *, image_size: int, count: int = 96) -> di
     }
 
 
-def fidelity(codec: Codec, scenes: Sequence[WorldScene], *, image_size: int) -> dict[str, float]:
+def fidelity(codec: Codec, scenes: Sequence[WorldScene], home: Images) -> dict[str, float]:
     """Return the mean PSNR of reconstructions, in dB, by set of pictures.
 
     Args:
         codec: to and from latents.
         scenes: what is seen.
-        image_size: height and width of their pictures.
+        home: their pictures.
     """
     random = np.random.default_rng(_SEED)
 
     def behind(colours: Sequence[tuple[float, float, float]]) -> Images:
         backgrounds = [Background(colour) for colour in colours]
         pairs = zip(scenes, backgrounds, strict=True)
-        return pictures([replace(scene, background=of) for scene, of in pairs], image_size)[0]
+        other = [replace(scene, background=of) for scene, of in pairs]
+        return pictures(other, home.shape[-1])[0]
 
     strong = random.uniform((0, 0.5, 0.5), (1, 0.9, 0.95), (len(scenes), 3))
-    home = pictures(scenes, image_size)[0]
     sets = {
         "renders": home,
         **{f"hues turned by {angle:g}°": _turned(home, angle) for angle in (30.0, 90.0, 180.0)},
@@ -92,10 +104,7 @@ def fidelity(codec: Codec, scenes: Sequence[WorldScene], *, image_size: int) -> 
         "strongly coloured background": behind([colorsys.hsv_to_rgb(*hsv) for hsv in strong]),
         "pastel": 0.5 * home + 0.5,
     }
-    return {
-        name: float(_batched(lambda x: metrics.psnr(codec.decode(codec.encode(x)), x), some).mean())
-        for name, some in sets.items()
-    }
+    return {n: float(metrics.psnr(reconstructed(codec, of), of).mean()) for n, of in sets.items()}
 
 
 def _turned(images: Images, degrees: float) -> Images:
@@ -117,7 +126,7 @@ def linear_colour(codec: Codec, images: Images, covers: Tensor) -> dict[str, flo
     Returns:
         R² in RGB together, and of Y, I and Q.
     """
-    z = _batched(codec.encode, images)
+    z = _encoded(codec, images)
     factor = images.shape[-1] // z.shape[-1]
     known = torch.cat([z, torch.ones_like(z[:, :1])], 1).movedim(1, -1).double()
     wanted = functional.avg_pool2d(images, factor).movedim(1, -1).double()
@@ -137,13 +146,12 @@ def linear_colour(codec: Codec, images: Images, covers: Tensor) -> dict[str, flo
 
 
 @torch.no_grad()
-def mixes(codec: Codec, *, image_size: int, count: int = 4) -> dict[str, float]:
-    """Follow mixes from each named colour to each other, pixel by pixel, on the same object.
+def mixes(codec: Codec, *, image_size: int) -> dict[str, float]:
+    """Follow mixes from each named colour to each other, pixel by pixel, on four objects.
 
     Args:
         codec: to and from latents.
         image_size: height and width.
-        count: number of objects.
 
     Returns:
         Share of the mixes along which the distance to the end's latents falls at every step, and the largest rise, as a
@@ -151,7 +159,7 @@ def mixes(codec: Codec, *, image_size: int, count: int = 4) -> dict[str, float]:
     """
     share = torch.linspace(0, 1, _MIX).view(-1, 1, 1, 1)
     falls, rises = [], [0.0]
-    for i in range(count):
+    for i in range(4):
         scene = replace(random_scene(_SEED + 1, i)[0], pattern="plain")
         images, _ = pictures([replace(scene, colour=colour) for colour in COLOURS], image_size)
         for a, b in permutations(images, 2):
@@ -163,26 +171,25 @@ def mixes(codec: Codec, *, image_size: int, count: int = 4) -> dict[str, float]:
     return {"falling": sum(falls) / len(falls), "largest rise": max(rises), "n": len(falls)}
 
 
-def from_grey(
-    codec: Codec, images: Images, covers: Tensor, *, num_steps: int = 250
-) -> dict[str, float]:
+def from_grey(codec: Codec, images: Images, covers: Tensor) -> dict[str, float]:
     """Return what pixels in [0, 1] come to that begin grey and descend on the distance of latents alone.
+
+    In 250 steps of Adam, its rate 0.05 and falling over the last hundred.
 
     Args:
         codec: to latents.
         images: whose latents are wanted.
         covers: share of each pixel that the object covers.
-        num_steps: of Adam, its rate 0.05 and falling over the last hundred.
 
     Returns:
         PSNR of the means over 4 x 4 pixels in dB, and how far the mean colour is off, of the whole picture and of the
         object.
     """
-    wanted = _batched(codec.encode, images)
+    wanted = _encoded(codec, images)
     pixels = torch.full_like(images, 0.5).requires_grad_()
     optimizer = torch.optim.Adam([pixels], lr=0.05)
-    for step in range(num_steps):
-        optimizer.param_groups[0]["lr"] = 0.05 * min(1.0, (num_steps - step) / 100)
+    for step in range(_STEPS):
+        optimizer.param_groups[0]["lr"] = 0.05 * min(1.0, (_STEPS - step) / 100)
         optimizer.zero_grad(set_to_none=True)
         (codec.encode(pixels) - wanted).square().mean().backward()
         optimizer.step()

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -121,30 +120,18 @@ def card(folder: str | Path, measured: Mapping[str, Any]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class QualityTable:
-    """What was measured of a model, as a notebook shows it.
-
-    Attributes:
-        text: in Markdown.
-    """
-
-    text: str
-
-    def _repr_markdown_(self) -> str:
-        return self.text
-
-
-def quality_table(model: str) -> QualityTable:
-    """Return what was measured of a model, or how to measure it.
+def quality_table(model: str) -> Any:
+    """Return what was measured of a model, or how to measure it, as a notebook shows it: IPython's `Markdown`.
 
     Args:
         model: as for `StableDiffusion.from_pretrained`.
     """
+    from IPython.display import Markdown  # notebooks alone have it
+
     folder = model_folder(model)
     if folder is None or not (folder / QUALITY).is_file():
-        return QualityTable(f"*{model} is not measured yet: `sdilib model-card`.*")
-    return QualityTable(_filled("measured.md", read_json(folder / QUALITY)))
+        return Markdown(f"*{model} is not measured yet: `sdilib model-card`.*")
+    return Markdown(_filled("measured.md", read_json(folder / QUALITY)))
 
 
 def _filled(template: str, measured: Mapping[str, Any], **of_model: Any) -> str:

@@ -23,9 +23,11 @@ _STEPS = 20
 
 
 def inverted_noise(
-    model: StableDiffusion, prompts: Sequence[str], seeds: Sequence[int], *, scale: float = 7.5
+    model: StableDiffusion, prompts: Sequence[str], seeds: Sequence[int]
 ) -> dict[str, dict[str, float]]:
     """Return the deviation of the noise that DDIM inversion finds along DDIM's own x0(t), by t.
+
+    The path has γ = 7.5, the inversion its opposite.
 
     It is 1 where guidance leaves amplitudes as they were: the noise of an inversion grows with its image's amplitude.
     About 2 * (20 + 4 * 10) sample-forwards per prompt.
@@ -34,10 +36,9 @@ def inverted_noise(
         model: frozen.
         prompts: one per sample.
         seeds: one per sample.
-        scale: gamma of the path; the inversion has the opposite (the paper's -7.5).
     """
-    denoise = model.guided(model.embed(prompts), scale)
-    inversion, found = DDIMInversion(-scale), {}
+    denoise = model.guided(model.embed(prompts), 7.5)
+    inversion, found = DDIMInversion(-7.5), {}
     for step in ddim(noisy_start(model, seeds), denoise, times=time_grid(_STEPS)):
         if any(abs(step.t - t) < 1e-6 for t in TIMES):
             t = torch.full((len(prompts),), step.t, dtype=torch.float64)
@@ -53,9 +54,7 @@ def inverted_noise(
 
 
 def one_update(
-    model: StableDiffusion,
-    images: Float[Tensor, "batch 3 height width"],
-    prompts: Sequence[str],
+    model: StableDiffusion, images: Float[Tensor, "batch 3 height width"], prompts: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """Return what one update of SDI makes of the saturation of images, as a ratio: by gamma and kappa, then by t.
 

@@ -23,7 +23,7 @@ from sdilib.lab import metrics
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.guidance_profile import guidance_profile
 from sdilib.lab.images import ddim_images
-from sdilib.lab.model_card.autoencoder import measure_autoencoder
+from sdilib.lab.model_card.autoencoder import measure_autoencoder, reconstructed
 from sdilib.lab.model_card.guidance import inverted_noise, one_update
 from sdilib.lab.model_card.true_views import fit_true_views
 from sdilib.lab.world.captions import is_held_out, prompt
@@ -246,22 +246,21 @@ def _sampled(
     return torch.cat(parts)
 
 
-def balanced_items(count: int, *, held_out: bool = False, seed: int = 0) -> list[Item]:
+def balanced_items(count: int, *, held_out: bool = False) -> list[Item]:
     """Return prompts in which every object comes equally often; colours, patterns and views in a shuffled order.
 
     The first of a longer list are those of a shorter one. An object without a combination of the kind asked for is left
     out.
 
     Args:
-        count: number of prompts, each with a seed of its own.
+        count: number of prompts, each with a seed of its own, from 0 on.
         held_out: of the combinations kept out of training, instead of the others.
-        seed: of the order, and the first of the samples' seeds.
 
     Raises:
         ValueError: `count` below 1.
     """
     positive_int("count", count)
-    random = np.random.default_rng([seed, int(held_out)])
+    random = np.random.default_rng([0, int(held_out)])
     queues = []
     for name in OBJECT_NAMES:
         looks = [
@@ -273,9 +272,7 @@ def balanced_items(count: int, *, held_out: bool = False, seed: int = 0) -> list
             queues.append(cycle([looks[i] for i in random.permutation(len(looks))]))
     rounds = chain.from_iterable(zip(*queues, strict=True))
     drawn = enumerate(islice(rounds, count))
-    return [
-        Item(name, colour, pattern, view, seed + i) for i, (name, colour, pattern, view) in drawn
-    ]
+    return [Item(name, colour, pattern, view, i) for i, (name, colour, pattern, view) in drawn]
 
 
 def scenes_of(items: Sequence[Item], *, seed: int) -> list[WorldScene]:
@@ -334,22 +331,6 @@ def accuracies(
     right = evaluator.accuracy(images, prompts)
     looks = right["object"] * right["colour"] * right["pattern"]
     return {name: share(values.tolist()) for name, values in {**right, JUDGED: looks}.items()}
-
-
-@torch.no_grad()
-def reconstructed(model: StableDiffusion, images: Images, *, batch_size: int = 32) -> Images:
-    """Return images after the model's autoencoder, in [0, 1].
-
-    Args:
-        model: whose autoencoder.
-        images: in [0, 1].
-        batch_size: images at a time.
-    """
-    parts = [
-        model.decode(model.encode(some.to(model.device))).clamp(0, 1).cpu()
-        for some in images.split(batch_size)
-    ]
-    return torch.cat(parts)
 
 
 def likeness(

@@ -8,16 +8,40 @@ from typing import Any
 import torch
 
 from sdilib.cameras import Camera
+from sdilib.checks import reject
 from sdilib.lab.exports import MESH_KINDS, nerf_mesh, png_bytes, turntable, write_mesh, write_strip
 from sdilib.lab.mesh_page import mesh_page
+from sdilib.lab.runs.folders import CONFIG, SCENE, config_of
 from sdilib.lab.runs.making import Finished
 from sdilib.lab.world.mesh import Mesh
 from sdilib.scenes import ImageScene
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.storage import atomic_write
+from sdilib.storage import atomic_write, load_tensors, read_json
 
 MESH_PAGE = "mesh.html"
 """The surface of a run in 3D, in its folder: a page that turns by the mouse."""
+
+
+def reopened(
+    folder: Path, load: Callable[[str], StableDiffusion] = StableDiffusion.from_pretrained
+) -> tuple[Finished[Any], StableDiffusion]:
+    """Return a finished run as its own files have it, whatever has become of its rule's code since, and its model.
+
+    Args:
+        folder: of the run.
+        load: gives a model by its name.
+
+    Raises:
+        ValueError: settings of another version; an image whose model has other weights now, as they decode it.
+    """
+    settings = read_json(folder / CONFIG)
+    config = config_of(settings)
+    model = load(config.model)
+    built = config.build(model)
+    if settings["scene"] == "image" and settings["model_hash"] != model.hash:
+        reject("model", config.model, "the weights that the run was made with, to decode its image")
+    built.restore(load_tensors(folder / SCENE))
+    return Finished(folder, built.config, built.scene, "", 0.0, 0, ()), model
 
 
 def pictures(run: Finished[Any], model: StableDiffusion) -> Iterator[Path]:

@@ -47,11 +47,7 @@ def main() -> None:
         train_vae(options.vae, data, out=options.out / "vae")
     else:
         train_unet(
-            options.unet,
-            data,
-            vae=vae,
-            out=options.out / "unet",
-            pipeline=options.out / "mini",
+            options.unet, data, vae=vae, out=options.out / "unet", pipeline=options.out / "mini"
         )
 
 

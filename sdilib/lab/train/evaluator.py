@@ -29,7 +29,7 @@ from sdilib.lab.train.loop import (
 )
 from sdilib.lab.train.tokenizer import text_shape, write_tokenizer
 from sdilib.lab.train.unet import tokenize
-from sdilib.lab.train.vae import pictures
+from sdilib.lab.train.vae import pictures, softened
 from sdilib.lab.world.captions import WORDS
 from sdilib.lab.world.dataset import make_dataset, random_scene, scene_labels
 from sdilib.lab.world.render import render_batch
@@ -134,12 +134,9 @@ def dirtied(
     batch, _, height, width = x.shape
     grid = _bent_grid(batch, height, width, random)
     x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
-    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-    kernel = (row[:, None] * row).expand(3, 1, 5, 5)
-    blurred = functional.conv2d(functional.pad(x, (2, 2, 2, 2), mode="replicate"), kernel, groups=3)
     amounts = torch.rand(4, batch, 1, 1, 1, generator=random)
     # Half of them are blurred a little, and every one has its own level of noise.
-    x = x.lerp(blurred, (2.0 * amounts[0] - 1.0).clamp_min(0.0))
+    x = x.lerp(softened(x), (2.0 * amounts[0] - 1.0).clamp_min(0.0))
     x = torch.where(
         _patch(batch, height, width, random),
         torch.rand(batch, 3, 1, 1, generator=random) * 2 - 1,
@@ -210,11 +207,7 @@ def evaluator_loss(
 
 
 def train_evaluator(
-    config: EvaluatorConfig,
-    *,
-    out: str | Path,
-    image_size: int = 64,
-    stop_after: int | None = None,
+    config: EvaluatorConfig, *, out: str | Path, image_size: int = 64
 ) -> nn.ModuleDict:
     """Train the evaluator, or go on where a checkpoint stops, save it in `out/evaluator` and measure it.
 
@@ -222,7 +215,6 @@ def train_evaluator(
         config: architecture, data and training.
         out: folder for the renders, the checkpoint, the log and the result.
         image_size: height and width of the renders.
-        stop_after: leave after this step.
     """
     out = Path(out)
     keep_settings(out, config)
@@ -247,9 +239,7 @@ def train_evaluator(
     def export(averaged: nn.ModuleDict) -> None:
         save_evaluator(out / "evaluator", averaged, config, image_size)
 
-    averaged = train_loop(
-        networks, loss, config.loop, out=out, export=export, stop_after=stop_after
-    )
+    averaged = train_loop(networks, loss, config.loop, out=out, export=export)
     made = Evaluator.from_pretrained(str(out / "evaluator"))
     accuracy = evaluator_accuracy(made, count=config.test_count, image_size=image_size)
     write_json(out / "evaluator" / CARD, {**made.card, "accuracy": accuracy})

@@ -178,7 +178,6 @@ def train_loop(
     *,
     out: Path,
     export: Callable[[Model], None] | None = None,
-    stop_after: int | None = None,
 ) -> Model:
     """Train until `config.steps`, from the checkpoint in `out` if there is one.
 
@@ -189,7 +188,6 @@ def train_loop(
         config: see there.
         out: folder of the checkpoint and of `log.jsonl`.
         export: called with the averaged weights now and then, and at the end.
-        stop_after: leave, with a checkpoint, when this step is done (for tests and time limits).
 
     Returns:
         A model of the averaged weights.
@@ -197,15 +195,14 @@ def train_loop(
     out.mkdir(parents=True, exist_ok=True)
     state = _State(model, config)
     first = state.load(out / CHECKPOINT)
-    last = config.steps if stop_after is None else min(stop_after, config.steps)
     saved = time.monotonic()
     exported = saved - config.export_seconds + 120.0  # the first export comes after two minutes
     with (out / "log.jsonl").open("a") as log, tqdm(total=config.steps, initial=first) as bar:
-        for step in range(first, last):
+        for step in range(first, config.steps):
             numbers = state.advance(step, loss)
             bar.update()
             now = time.monotonic()
-            if (step + 1) % 50 == 0 or step + 1 == last:
+            if (step + 1) % 50 == 0 or step + 1 == config.steps:
                 bar.set_postfix(loss=f"{numbers['loss']:.4f}")
                 log.write(json.dumps({"step": step + 1, **numbers}) + "\n")
                 log.flush()
@@ -215,7 +212,7 @@ def train_loop(
             if export is not None and now - exported > config.export_seconds:
                 export(state.averaged)
                 exported = time.monotonic()
-    state.save(out / CHECKPOINT, max(first, last))
+    state.save(out / CHECKPOINT, max(first, config.steps))
     if export is not None:
         export(state.averaged)
     return state.averaged

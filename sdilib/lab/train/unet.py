@@ -40,13 +40,7 @@ from sdilib.lab.world.captions import WORDS
 from sdilib.lab.world.dataset import WorldData
 from sdilib.seeds import generator
 from sdilib.stable_diffusion.loading import StableDiffusionPipeline
-from sdilib.storage import (
-    hash_files,
-    hash_json,
-    load_tensors,
-    save_tensors,
-    write_json,
-)
+from sdilib.storage import hash_files, hash_json, load_tensors, save_tensors, write_json
 
 _TEXT_HEADS = 4
 
@@ -193,13 +187,7 @@ def denoising_loss(
 
 
 def train_unet(
-    config: UNetConfig,
-    data: WorldData,
-    *,
-    vae: str | Path,
-    out: str | Path,
-    pipeline: str | Path,
-    stop_after: int | None = None,
+    config: UNetConfig, data: WorldData, *, vae: str | Path, out: str | Path, pipeline: str | Path
 ) -> nn.ModuleDict:
     """Train the denoiser, or go on where a checkpoint in `out` stops.
 
@@ -209,7 +197,6 @@ def train_unet(
         vae: folder of the trained autoencoder.
         out: folder for latents, checkpoint and log.
         pipeline: folder that becomes a `StableDiffusionPipeline`, again and again while training.
-        stop_after: leave after this step.
 
     Raises:
         ValueError: no trained autoencoder in `vae`, or a checkpoint of other settings in `out`.
@@ -250,7 +237,7 @@ def train_unet(
         size, kind = data.images.shape[1], config.prediction
         save_pipeline(pipeline, averaged, autoencoder, tokenizer, image_size=size, prediction=kind)
 
-    return train_loop(networks, loss, config.loop, out=out, export=export, stop_after=stop_after)
+    return train_loop(networks, loss, config.loop, out=out, export=export)
 
 
 def save_pipeline(

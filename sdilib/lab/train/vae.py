@@ -98,16 +98,13 @@ def make_vae(config: VAEConfig, *, image_size: int = 64) -> AutoencoderKL:
         return AutoencoderKL(**shape)
 
 
-def train_vae(
-    config: VAEConfig, data: WorldData, *, out: str | Path, stop_after: int | None = None
-) -> AutoencoderKL:
+def train_vae(config: VAEConfig, data: WorldData, *, out: str | Path) -> AutoencoderKL:
     """Train the autoencoder, or go on where a checkpoint in `out` stops, and save it in `out/vae`.
 
     Args:
         config: architecture and training.
         data: pictures.
         out: folder for the checkpoint, the log and the result.
-        stop_after: leave after this step.
     """
     out = Path(out)
     keep_settings(out, config)
@@ -134,7 +131,7 @@ def train_vae(
         total = numbers["loss"] + config.linear * off
         return {**numbers, "loss": total, "linear": off.detach()}
 
-    averaged = train_loop(networks, loss, config.loop, out=out, stop_after=stop_after)
+    averaged = train_loop(networks, loss, config.loop, out=out)
     made = cast(AutoencoderKL, averaged["vae"])
     deviation = latents_of(made, data, min(2000, len(data.images))).std()
     made.register_to_config(scaling_factor=float(1.0 / deviation))
@@ -168,14 +165,20 @@ def varied(
     other = other + 0.3 * (shift - 0.5) * torch.randn(batch, 3, 1, 1, generator=random)
     lit, lamp = torch.rand(2, batch, 3, 1, 1, generator=random)
     other = other * torch.where(lit[:, :1] < 0.35, 1.0 - 0.75 * lamp, 1.0)
-    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-    kernel = (row[:, None] * row).expand(3, 1, 5, 5)
-    padded = functional.pad(other, (2, 2, 2, 2), mode="replicate")
-    soft = functional.conv2d(padded, kernel, groups=3)
-    other = 2.0 * torch.where(blurred < 0.25, soft, other).clamp(0, 1) - 1.0
+    other = 2.0 * torch.where(blurred < 0.25, softened(other), other).clamp(0, 1) - 1.0
     wanted = torch.where(chosen < share, other, x)
     dirt = 0.2 * level * torch.randn(x.shape, generator=random)
     return wanted + dirt * ((noisy < 0.33) & (chosen < share)), wanted
+
+
+def softened(
+    images: Float[Tensor, "batch 3 height width"],
+) -> Float[Tensor, "batch 3 height width"]:
+    """Return images blurred by a pixel: a binomial kernel of 5 x 5."""
+    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    kernel = (row[:, None] * row).expand(3, 1, 5, 5)
+    padded = functional.pad(images, (2, 2, 2, 2), mode="replicate")
+    return functional.conv2d(padded, kernel, groups=3)
 
 
 def recoloured(

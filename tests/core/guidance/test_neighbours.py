@@ -4,32 +4,28 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made_up import draws
 
 from sdilib.cameras import Camera
 from sdilib.guidance import ASD, CFD, CSD, SDI, SDS, SDSBridge, View
 from sdilib.guidance.neighbours import surface_noise
 from sdilib.inversion import FixedNoise
-from sdilib.seeds import generator as generator_at
-
-
-def same(step: int = 0) -> list[torch.Generator]:
-    return [generator_at(0, step, "guidance", item) for item in range(3)]
 
 
 def test_asd_without_a_shift_is_the_guidance_alone(oracle, x0, times, view):
-    asd = ASD(oracle, 7.5, shift=0.0)(x0, times, view, same())
-    torch.testing.assert_close(asd.gradient, CSD(oracle, 6.5)(x0, times, view, same()).gradient)
+    asd = ASD(oracle, 7.5, shift=0.0)(x0, times, view, draws())
+    torch.testing.assert_close(asd.gradient, CSD(oracle, 6.5)(x0, times, view, draws()).gradient)
 
 
 def test_asd_subtracts_the_prompts_prediction_at_a_later_time_of_the_same_noise(
     oracle, x0, view, drawn
 ):
     t = torch.tensor([0.98, 0.5, 0.01], dtype=torch.float64)
-    update = ASD(oracle, 7.5, shift=0.6)(x0, t, view, same())
-    draws = same()
-    for each in draws:
+    update = ASD(oracle, 7.5, shift=0.6)(x0, t, view, draws())
+    streams = draws()
+    for each in streams:
         torch.randn(4, 2, 2, dtype=torch.float64, generator=each)
-    u = torch.cat([torch.rand(1, dtype=torch.float64, generator=each) for each in draws])
+    u = torch.cat([torch.rand(1, dtype=torch.float64, generator=each) for each in streams])
     later = torch.tensor(
         [min(1.0, 0.98 + 0.6 * float(u[0]) * 0.96), 0.5 + 0.6 * float(u[1]) * 0.48, 0.01]
     )
@@ -41,14 +37,14 @@ def test_asd_subtracts_the_prompts_prediction_at_a_later_time_of_the_same_noise(
 
 
 def test_the_bridges_first_stage_is_sds_and_its_second_the_guidance(oracle, x0, times, view):
-    sds = SDS(oracle, 7.5, weight="1-alpha")(x0, times, view, same())
-    csd = CSD(oracle, 7.5)(x0, times, view, same())
+    sds = SDS(oracle, 7.5, weight="1-alpha")(x0, times, view, draws())
+    csd = CSD(oracle, 7.5)(x0, times, view, draws())
     for done, expected in ((0.0, sds), (0.49, sds), (0.5, csd), (0.99, csd)):
-        update = SDSBridge(oracle, 7.5)(x0, times, replace(view, done=done), same())
+        update = SDSBridge(oracle, 7.5)(x0, times, replace(view, done=done), draws())
         torch.testing.assert_close(update.gradient, expected.gradient)
         torch.testing.assert_close(update.eps, csd.eps)
     whole = SDSBridge(oracle, 7.5, first_share=1.0)
-    late = whole(x0, times, replace(view, done=0.99), same())
+    late = whole(x0, times, replace(view, done=0.99), draws())
     torch.testing.assert_close(late.gradient, sds.gradient)
 
 
@@ -60,7 +56,7 @@ def test_the_bridges_words_follow_the_prompt(reader, x0, times, drawn):
 
     model = Spaced(reader.means, reader.stds, reader.weights)
     view = View(model.embed(["0", "1", "2"]), done=0.9)
-    update = SDSBridge(model, 4.0, wanted="1", faults="2 0")(x0, times, view, same())
+    update = SDSBridge(model, 4.0, wanted="1", faults="2 0")(x0, times, view, draws())
     wanted = model.embed(["0 1", "1 1", "2 1"]).conditional
     faults = model.embed(["0 2 0", "1 2 0", "2 2 0"]).conditional
     x_t = model.schedule.add_noise(x0, drawn, times)
@@ -69,14 +65,14 @@ def test_the_bridges_words_follow_the_prompt(reader, x0, times, drawn):
     torch.testing.assert_close(update.gradient, w * 4 * (e_wanted - e_there))
     with pytest.raises(ValueError, match=r"^wanted='1': expected '' for a prompt that was never"):
         SDSBridge(model, wanted="1", faults="")(
-            x0, times, View(model.prompt([[0], [1], [2]]), done=0.9), same()
+            x0, times, View(model.prompt([[0], [1], [2]]), done=0.9), draws()
         )
 
 
 def test_in_2d_cfds_noise_is_kept_as_sdis_fixed_one(oracle, x0, times, view):
     cfd, sdi = CFD(oracle, 7.5), SDI(oracle, 7.5, kappa=FixedNoise())
     for step in range(3):
-        one, two = (rule(x0, times, view, same(step)) for rule in (cfd, sdi))
+        one, two = (rule(x0, times, view, draws(step=step)) for rule in (cfd, sdi))
         assert torch.equal(one.gradient, two.gradient)
         assert torch.equal(one.kappa, cfd.state_dict()["noise"])
 
@@ -90,7 +86,7 @@ def plane() -> tuple[Camera, torch.Tensor]:
 
 def carried(oracle, x0, times, view, camera, depth, rule=None, step=0):
     seen = replace(view, camera=camera, depth=depth)
-    return (rule or CFD(oracle, 7.5))(x0, times, seen, same(step)).kappa
+    return (rule or CFD(oracle, 7.5))(x0, times, seen, draws(step=step)).kappa
 
 
 def test_one_place_has_one_noise_from_wherever_it_is_seen(oracle, x0, times, view, plane):

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made_up import draws
 
 from sdilib.denoiser import PromptEmbeddings
 from sdilib.guidance import CSD, NFSD, SDS, SJC, StableSD, View
-from sdilib.seeds import generator as generator_at
 
 
 def terms(oracle, x0, t, view, noise):
@@ -18,13 +18,9 @@ def terms(oracle, x0, t, view, noise):
     return *branches, x_t, alpha
 
 
-def same() -> list[torch.Generator]:
-    return [generator_at(0, 0, "guidance", item) for item in range(3)]
-
-
 def test_sjc_is_sds_with_weight_one(oracle, x0, times, view):
-    sjc = SJC(oracle)(x0, times, view, same())
-    assert torch.equal(sjc.gradient, SDS(oracle, weight="1")(x0, times, view, same()).gradient)
+    sjc = SJC(oracle)(x0, times, view, draws())
+    assert torch.equal(sjc.gradient, SDS(oracle, weight="1")(x0, times, view, draws()).gradient)
 
 
 def test_sjc_is_the_denoisers_distance_over_sigma(oracle, x0, times, view, drawn):
@@ -32,16 +28,16 @@ def test_sjc_is_the_denoisers_distance_over_sigma(oracle, x0, times, view, drawn
     sigma = oracle.schedule.sigma(times).reshape(-1, 1, 1, 1)
     z = x0 + sigma * drawn
     eps = oracle.guided(view.prompt, 7.5)(z / (1 + sigma**2).sqrt(), times)
-    update = SJC(oracle, 7.5)(x0, times, view, same())
+    update = SJC(oracle, 7.5)(x0, times, view, draws())
     torch.testing.assert_close(update.gradient, -(z - sigma * eps - x0) / sigma)
 
 
 @pytest.mark.parametrize("weight", ["1", "1-alpha", "sigma"])
 def test_csd_is_the_difference_of_two_sds(weight, oracle, x0, times, view):
     high, low = (
-        SDS(oracle, gamma, weight=weight)(x0, times, view, same()).gradient for gamma in (9.0, 4.0)
+        SDS(oracle, gamma, weight=weight)(x0, times, view, draws()).gradient for gamma in (9.0, 4.0)
     )
-    csd = CSD(oracle, 5.0, weight=weight)(x0, times, view, same())
+    csd = CSD(oracle, 5.0, weight=weight)(x0, times, view, draws())
     torch.testing.assert_close(csd.gradient, high - low)
 
 
@@ -50,7 +46,9 @@ def test_csd_moves_to_the_negative_prompt_in_the_first_half(reader, x0, times, v
     (e_neg,) = reader.branches(x_t, times, [reader.embed(["1 2"] * 3).conditional])
     for done, c2 in ((0.0, 0.0), (0.25, 0.4), (0.5, 0.8), (0.9, 0.8)):
         seen = View(view.prompt, done=done)
-        update = CSD(reader, 2.0, avoided_prompt="1 2", negative_share=0.8)(x0, times, seen, same())
+        update = CSD(reader, 2.0, avoided_prompt="1 2", negative_share=0.8)(
+            x0, times, seen, draws()
+        )
         along = e_y - c2 * e_neg - (1 - c2) * e_none
         torch.testing.assert_close(update.gradient, (1 - alpha) * 2 * along)
         assert update.num_forwards == 3 * 3
@@ -59,7 +57,7 @@ def test_csd_moves_to_the_negative_prompt_in_the_first_half(reader, x0, times, v
 def test_csd_with_a_normalised_gradient_has_norm_one(oracle, x0, times, view):
     for weight in ("1", "sigma"):
         plain, unit = (
-            CSD(oracle, 7.5, weight=weight, normalise=normalise)(x0, times, view, same()).gradient
+            CSD(oracle, 7.5, weight=weight, normalise=normalise)(x0, times, view, draws()).gradient
             for normalise in (False, True)
         )
         torch.testing.assert_close(unit, plain / plain.norm())
@@ -67,7 +65,7 @@ def test_csd_with_a_normalised_gradient_has_norm_one(oracle, x0, times, view):
 
 def test_csd_where_nothing_is_asked_for_stays_finite(oracle, x0, times, view):
     prompt = PromptEmbeddings(view.prompt.unconditional, view.prompt.unconditional)
-    update = CSD(oracle, 7.5, normalise=True)(x0, times, View(prompt), same())
+    update = CSD(oracle, 7.5, normalise=True)(x0, times, View(prompt), draws())
     assert not bool(update.gradient.any())
 
 
@@ -76,7 +74,7 @@ def test_nfsds_terms_item_by_item(reader, x0, view, drawn):
     e_y, e_none, x_t, alpha = terms(reader, x0, t, view, drawn)
     (e_neg,) = reader.branches(x_t, t, [reader.embed(["1 2"] * 3).conditional])
     domain = torch.stack([(e_none - e_neg)[0], (e_none - e_neg)[1], e_none[2]])
-    update = NFSD(reader, 7.5, avoided_prompt="1 2")(x0, t, view, same())
+    update = NFSD(reader, 7.5, avoided_prompt="1 2")(x0, t, view, draws())
     torch.testing.assert_close(update.gradient, (1 - alpha) * (domain + 7.5 * (e_y - e_none)))
     assert update.num_forwards == 3 * 3
 
@@ -86,7 +84,7 @@ def test_a_negative_prompt_is_not_taken_for_one_of_perp_negs(rule, reader, x0, t
     negatives = (reader.embed(["0"] * 3).conditional,)
     prompt = replace(view.prompt, negatives=negatives, negative_weights=(0.0,))  # without effect
     plain, other = (
-        rule(reader, 7.5, avoided_prompt="1 2")(x0, times, View(each, done=0.5), same())
+        rule(reader, 7.5, avoided_prompt="1 2")(x0, times, View(each, done=0.5), draws())
         for each in (view.prompt, prompt)
     )
     torch.testing.assert_close(other.gradient, plain.gradient)
@@ -95,7 +93,7 @@ def test_a_negative_prompt_is_not_taken_for_one_of_perp_negs(rule, reader, x0, t
 
 def test_nfsd_without_a_negative_prompt_is_csd_above_its_threshold(oracle, x0, view):
     t = torch.tensor([0.9, 0.5, 0.2], dtype=torch.float64)
-    nfsd, csd = (rule(oracle, 7.5)(x0, t, view, same()) for rule in (NFSD, CSD))
+    nfsd, csd = (rule(oracle, 7.5)(x0, t, view, draws()) for rule in (NFSD, CSD))
     torch.testing.assert_close(nfsd.gradient, csd.gradient)
 
 
@@ -119,12 +117,12 @@ def test_stablesd_is_sds_between_its_bounds_guidance_above_and_the_rest_below(
 ):
     t = torch.tensor([0.81, 0.8, 0.15], dtype=torch.float64)
     e_y, e_none, _, alpha = terms(oracle, x0, t, view, drawn)
-    update = StableSD(oracle, 7.5)(x0, t, view, same())
+    update = StableSD(oracle, 7.5)(x0, t, view, draws())
     along = [6.5 * (e_y - e_none), 7.5 * (e_y - e_none) + e_none - drawn, e_y - drawn]
     expected = (1 - alpha) * torch.stack([term[i] for i, term in enumerate(along)])
     torch.testing.assert_close(update.gradient, expected)
-    whole = StableSD(oracle, 7.5, high=1.0, low=0.0)(x0, t, view, same())
-    sds = SDS(oracle, 7.5, weight="1-alpha")(x0, t, view, same())
+    whole = StableSD(oracle, 7.5, high=1.0, low=0.0)(x0, t, view, draws())
+    sds = SDS(oracle, 7.5, weight="1-alpha")(x0, t, view, draws())
     torch.testing.assert_close(whole.gradient, sds.gradient)
 
 
@@ -136,6 +134,6 @@ def test_perp_negs_negatives_are_part_of_the_guidance(rule, scripted, rows, x0, 
     answers = {1.0: ones, 0.0: 0 * ones, 3.0: ones + across}
     denoiser = scripted(lambda x_t, t, condition: answers[float(condition[0, 0])])
     t = torch.full((3,), 0.5, dtype=torch.float64)
-    plain = rule(denoiser, 2.0, weight="1")(x0, t, View(rows(3)), same())
-    kept = rule(denoiser, 2.0, weight="1")(x0, t, View(rows(3, (3.0,))), same())
+    plain = rule(denoiser, 2.0, weight="1")(x0, t, View(rows(3)), draws())
+    kept = rule(denoiser, 2.0, weight="1")(x0, t, View(rows(3, (3.0,))), draws())
     torch.testing.assert_close(kept.gradient, plain.gradient - 2 * across)

@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made_up import draws
 
 from sdilib.guidance import SDS, SteinDreamer, View
 from sdilib.oracle import GaussianMixture
 from sdilib.seeds import generator as generator_at
-
-
-def same(step: int = 0) -> list[torch.Generator]:
-    return [generator_at(0, step, "guidance", item) for item in range(3)]
 
 
 @pytest.fixture
@@ -28,17 +25,17 @@ def blob() -> GaussianMixture:
 
 
 def test_at_first_it_is_sds(oracle, x0, times, view, deep):
-    sds = SDS(oracle, 7.5, weight="1-alpha")(x0, times, view, same())
+    sds = SDS(oracle, 7.5, weight="1-alpha")(x0, times, view, draws())
     for seen in (view, deep):
-        update = SteinDreamer(oracle, 7.5)(x0, times, seen, same())
+        update = SteinDreamer(oracle, 7.5)(x0, times, seen, draws())
         torch.testing.assert_close(update.gradient, sds.gradient)
 
 
 def test_with_all_memory_it_stays_sds(oracle, x0, times, deep):
     rule = SteinDreamer(oracle, 7.5, memory=1.0)
     for number in range(3):
-        sds = SDS(oracle, 7.5, weight="1-alpha")(x0, times, deep, same(number))
-        torch.testing.assert_close(rule(x0, times, deep, same(number)).gradient, sds.gradient)
+        sds = SDS(oracle, 7.5, weight="1-alpha")(x0, times, deep, draws(step=number))
+        torch.testing.assert_close(rule(x0, times, deep, draws(step=number)).gradient, sds.gradient)
 
 
 def test_the_depths_variate_has_the_mean_zero(oracle, x0, times, deep):
@@ -77,7 +74,7 @@ def test_times_far_apart_have_their_own_coefficients(blob, x0, times, view):
     rule = SteinDreamer(blob, 1.0, weight="1")
     row = View(blob.prompt([[0]] * 3))
     for number in range(40):
-        rule(x0, torch.full((3,), 0.85, dtype=torch.float64), row, same(number))
+        rule(x0, torch.full((3,), 0.85, dtype=torch.float64), row, draws(step=number))
     moments = rule.state_dict()["moments"]
     fresh = SteinDreamer(blob).state_dict()["moments"]
     assert not torch.equal(moments[8], fresh[8])
@@ -87,21 +84,21 @@ def test_times_far_apart_have_their_own_coefficients(blob, x0, times, view):
 
 def test_its_state_comes_back(oracle, x0, times, deep):
     rule, other = SteinDreamer(oracle, 7.5), SteinDreamer(oracle, 7.5)
-    rule(x0, times, deep, same())
+    rule(x0, times, deep, draws())
     other.load_state_dict(rule.state_dict())
-    one, two = (each(x0, times, deep, same()).gradient for each in (rule, other))
+    one, two = (each(x0, times, deep, draws()).gradient for each in (rule, other))
     assert torch.equal(one, two)
 
 
 def test_a_flat_depth_has_no_variate(oracle, x0, times, view):
     flat = replace(view, depth=torch.ones(3, 8, 8))
-    one = SteinDreamer(oracle, 7.5)(x0, times, flat, same())
+    one = SteinDreamer(oracle, 7.5)(x0, times, flat, draws())
     assert bool(one.gradient.isfinite().all())
 
 
 def test_a_prediction_that_is_not_finite_leaves_the_coefficients(oracle, x0, times, view):
     rule = SteinDreamer(oracle, 7.5)
-    rule(x0, times, view, same())
+    rule(x0, times, view, draws())
     before = rule.state_dict()["moments"]
-    rule(x0 * float("inf"), times, view, same(1))
+    rule(x0 * float("inf"), times, view, draws(step=1))
     assert torch.equal(rule.state_dict()["moments"], before)

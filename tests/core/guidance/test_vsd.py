@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from made_up import draws
 
 from sdilib.cameras import Camera
 from sdilib.distill import distill
@@ -12,10 +13,6 @@ from sdilib.scenes import ImageScene
 from sdilib.seeds import generator as generator_at
 from sdilib.storage import load_tensors, save_tensors
 from sdilib.text_to_image import Text2D
-
-
-def same(count: int = 3) -> list[torch.Generator]:
-    return [generator_at(0, 0, "guidance", item) for item in range(count)]
 
 
 class Perfect:
@@ -39,8 +36,8 @@ def cameras() -> Camera:
 @pytest.mark.parametrize("weight", ["1", "1-alpha", "sigma"])
 @pytest.mark.parametrize("rule", [VSD, ESD])
 def test_fresh_it_is_the_guidance_alone(rule, weight, oracle, x0, times, view):
-    vsd = rule(oracle, 7.5, weight=weight)(x0, times, view, same())
-    csd = CSD(oracle, 6.5, weight=weight)(x0, times, view, same())
+    vsd = rule(oracle, 7.5, weight=weight)(x0, times, view, draws())
+    csd = CSD(oracle, 6.5, weight=weight)(x0, times, view, draws())
     torch.testing.assert_close(vsd.gradient, csd.gradient)
 
 
@@ -48,8 +45,8 @@ def test_fresh_lora_is_the_frozen_model_whatever_the_pose(tiny64, generator, cam
     x0 = torch.randn(3, *tiny64.latent_shape, dtype=torch.float64, generator=generator)
     t = torch.tensor([0.9, 0.5, 0.2], dtype=torch.float64)
     view = View(tiny64.embed(["a mug", "a rocket", "a cactus"]), camera=cameras)
-    vsd = VSD(tiny64, 7.5, adapter_steps=0)(x0, t, view, same())
-    csd = CSD(tiny64, 6.5)(x0, t, view, same())
+    vsd = VSD(tiny64, 7.5, adapter_steps=0)(x0, t, view, draws())
+    csd = CSD(tiny64, 6.5)(x0, t, view, draws())
     torch.testing.assert_close(vsd.gradient, csd.gradient, rtol=1e-8, atol=1e-8)
     assert vsd.num_forwards == 3 * 3
 
@@ -57,8 +54,8 @@ def test_fresh_lora_is_the_frozen_model_whatever_the_pose(tiny64, generator, cam
 def test_a_perfect_adapter_makes_it_sds(oracle, x0, times, view):
     oracle.adapter = lambda rank: Perfect(oracle.schedule, x0)
     for rule in (VSD(oracle, 7.5), ESD(oracle, 7.5)):
-        vsd = rule(x0, times, view, same())
-        sds = SDS(oracle, 7.5, weight="1-alpha")(x0, times, view, same())
+        vsd = rule(x0, times, view, draws())
+        sds = SDS(oracle, 7.5, weight="1-alpha")(x0, times, view, draws())
         torch.testing.assert_close(vsd.gradient, sds.gradient)
 
 
@@ -69,8 +66,8 @@ def test_esds_lambda_goes_from_vsd_to_no_camera(tiny64, generator, cameras):
     how = {"adapter_rate": 0.05, "camera_dropout": 0.0}
     rules = {share: ESD(tiny64, 7.5, entropy_share=share, **how) for share in (0.0, 0.25, 1.0)}
     rules["vsd"] = VSD(tiny64, 7.5, **how)
-    first = {name: rule(x0, t, view, same()) for name, rule in rules.items()}  # all learn the same
-    update = {name: rule(x0, t, view, same()).gradient for name, rule in rules.items()}
+    first = {name: rule(x0, t, view, draws()) for name, rule in rules.items()}  # all learn the same
+    update = {name: rule(x0, t, view, draws()).gradient for name, rule in rules.items()}
     assert torch.equal(update[0.0], update["vsd"])
     assert float((update[1.0] - update[0.0]).abs().max()) > 1e-4  # phi looks at the camera
     torch.testing.assert_close(update[0.25], 0.25 * update[1.0] + 0.75 * update[0.0])
@@ -97,9 +94,9 @@ def test_phi_learns_the_noise_in_what_the_scene_shows(planar):
 
 def test_before_and_after_differ_by_when_phi_learns(oracle, x0, times, view):
     # Without a second update "after" is fresh, and "before" is not.
-    fresh = CSD(oracle, 6.5)(x0, times, view, same())
+    fresh = CSD(oracle, 6.5)(x0, times, view, draws())
     after, before = (
-        VSD(oracle, 7.5, order=order, adapter_rate=0.05)(x0, times, view, same())
+        VSD(oracle, 7.5, order=order, adapter_rate=0.05)(x0, times, view, draws())
         for order in ("after", "before")
     )
     torch.testing.assert_close(after.gradient, fresh.gradient)
@@ -124,7 +121,7 @@ def test_the_model_itself_never_changes(tiny, generator, two):
     rule = VSD(tiny, 7.5, adapter_rate=0.1)
     state = torch.default_generator.get_state()
     for _ in range(2):
-        rule(x0, t, View(two), same(2))
+        rule(x0, t, View(two), draws(2))
     assert torch.equal(torch.default_generator.get_state(), state)
     assert tiny.hash == before
     assert list(tiny._unet.state_dict()) == names
@@ -134,7 +131,7 @@ def test_the_model_itself_never_changes(tiny, generator, two):
 
 def test_an_oracles_adapter_leaves_the_global_stream_alone(oracle, x0, times, view):
     state = torch.default_generator.get_state()
-    VSD(oracle)(x0, times, view, same())
+    VSD(oracle)(x0, times, view, draws())
     assert torch.equal(torch.default_generator.get_state(), state)
 
 
@@ -195,17 +192,17 @@ def test_a_resumed_run_is_the_whole_run_to_the_bit(kind, order, request, tmp_pat
 
 def test_a_state_given_back_before_the_first_update_is_kept(oracle, x0, times, view):
     rule, other = (VSD(oracle, 7.5, adapter_rate=0.05) for _ in range(2))
-    rule(x0, times, view, same())
+    rule(x0, times, view, draws())
     state = rule.state_dict()
     other.load_state_dict(state)
     assert other.state_dict().keys() == state.keys()
     # What one learns later is neither the other's nor the state's.
     first, second = (
-        [each(x0, times, view, same()).gradient for _ in range(3)] for each in (rule, other)
+        [each(x0, times, view, draws()).gradient for _ in range(3)] for each in (rule, other)
     )
     assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
     rule.load_state_dict(state)  # into one that has learned already
-    assert torch.equal(rule(x0, times, view, same()).gradient, first[0])
+    assert torch.equal(rule(x0, times, view, draws()).gradient, first[0])
 
 
 def test_a_gradient_that_is_not_finite_is_skipped_with_a_warning(oracle, x0, times, view, caplog):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made_up import SMALL
 
 from sdilib.lab.benchmark.comparing import Benchmark, Results
 from sdilib.lab.encoders import Encoder
@@ -13,15 +14,6 @@ from sdilib.stable_diffusion import StableDiffusion
 METHODS = {
     "SDS": Method("sds", {"guidance_scale": 7.5, "t_schedule": "random"}),
     "SDI": Method("sdi"),
-}
-NERF = {
-    "model": "tiny",
-    "steps": 2,
-    "cameras": 1,
-    "size": 16,
-    "num_samples": 8,
-    "levels": 2,
-    "finest_resolution": 16,
 }
 
 
@@ -123,7 +115,14 @@ def test_what_was_made_is_drawn(results):
 
 
 def test_objects_are_compared_from_all_sides(bench, tmp_path):
-    apart = replace(bench, scene="nerf", run=NERF, prompts=["a red mug"], seeds=[0], root=tmp_path)
+    apart = replace(
+        bench,
+        scene="nerf",
+        run=SMALL | {"steps": 2},
+        prompts=["a red mug"],
+        seeds=[0],
+        root=tmp_path,
+    )
     made = apart.results({"SDI": Method("sdi")}, budgets="steps")
     (scored,) = made.scored.values()
     assert scored.views["SDI"][0].shape == (16, 3, 16, 16)

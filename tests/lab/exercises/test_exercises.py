@@ -177,10 +177,7 @@ def unfinished(e_y, e_empty, gamma):
         (lambda y, n, g: (y, n), "it returns 2 values where it should return ε"),
         (lambda y, n, g: y[:2], "ε has the shape (2, 4, 2, 2) where (3, 4, 2, 2) is asked"),
         (lambda y, n, g: y / 0, "ε holds numbers that are not finite"),
-        (
-            lambda y, n, g: n + 2 * g * (y - n),
-            "ε is off by … of its size, by none of the usual",
-        ),
+        (lambda y, n, g: n + 2 * g * (y - n), "ε is off by … of its size, by none of the usual"),
     ],
 )
 def test_whatever_else_is_wrong_is_one_sentence(answer, says):
@@ -205,12 +202,3 @@ def test_a_dots_index_is_no_blank():
         return e_empty[...] + gamma * (e_y[...] - e_empty)
 
     assert EXERCISES["guide"].mark(indexed).right
-
-
-def test_an_exercise_that_does_not_exist():
-    def invertt(x0): ...
-
-    with pytest.raises(
-        ValueError, match=r"answer='invertt': expected one of .*; did you mean invert\?"
-    ):
-        check(invertt)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from made_up import of_runs
 
 from sdilib.lab import presets
 from sdilib.lab.experiments import convergence as study
@@ -22,11 +23,9 @@ def made_up(means: dict[str, list[float]], forwards: dict[str, int]) -> Comparis
     spent = {
         name: torch.full((8,), float(forwards[m] * n)).double() for (m, n), name in names.items()
     }
-    made = Comparison(prompts, {}, None)
-    made.__dict__["numbers"] = {"distance": distance, "sample-forwards": spent}
     grey = Looked(torch.full((16, 3, 8, 8), 0.5), torch.zeros(16, 8, 8))
-    made.__dict__["looked"] = {name: [grey] * 8 for name in names.values()}
-    return made
+    looked = {name: [grey] * 8 for name in names.values()}
+    return of_runs(prompts, looked=looked, numbers={"distance": distance, "sample-forwards": spent})
 
 
 MEANS = {method: [9.0, 6.0, 5.9] for method in study.METHODS} | {"SDI": [7.0, 5.0, 3.0]}

@@ -4,16 +4,10 @@ import dataclasses
 
 import pytest
 import torch
+from made_up import PROMPTS, generated, held
 
-from sdilib.lab.claims import Claim, verdicts
 from sdilib.lab.experiments.fig01_teaser import CLAIMS, draw, measures
 from sdilib.lab.images import Generated
-
-PROMPTS = [f"prompt {i}" for i in range(8)]
-
-
-def claims(made: dict[str, Generated], prompts: list[str] = PROMPTS) -> list[Claim]:
-    return verdicts(CLAIMS, measures(made), groups=prompts)
 
 
 def pictures(generator: torch.Generator, *, detail: float, colour: float) -> Generated:
@@ -22,9 +16,7 @@ def pictures(generator: torch.Generator, *, detail: float, colour: float) -> Gen
     tint = torch.tensor([0.0, 1.0, 1.0])[:, None, None] * colour * 0.5
     jitter = 0.01 * torch.rand(8, 1, 1, 1, generator=generator)
     right = torch.arange(16) >= 8
-    images = (0.6 + board * ~right - tint * right + jitter).clamp(0, 1)
-    none = torch.zeros(8, 0)
-    return Generated(images, images, 2.0, 0.1, none, none)
+    return generated((0.6 + board * ~right - tint * right + jitter).clamp(0, 1))
 
 
 @pytest.fixture
@@ -42,7 +34,7 @@ def made(generator) -> dict[str, Generated]:
 
 
 def test_images_as_the_paper_has_them_hold_all_claims(made):
-    assert [claim.holds for claim in claims(made)] == [True] * 10
+    assert held(CLAIMS, measures(made), PROMPTS) == [True] * 10
 
 
 def test_the_opposite_images_hold_none(made, generator):
@@ -53,30 +45,25 @@ def test_the_opposite_images_hold_none(made, generator):
         "SDI, inverted κ": made["SDS, high γ"],
         "SDI, begun κ": pictures(generator, detail=0.35, colour=1.0),
     }
-    assert [claim.holds for claim in claims(swapped)] == [False] * 10
+    assert held(CLAIMS, measures(swapped), PROMPTS) == [False] * 10
 
 
 def test_one_prompt_decides_nothing(made):
-    none = torch.zeros(1, 0)
-    one = {
-        name: Generated(run.images[:1], run.latents[:1], 2.0, 0.1, run.residuals[:1], none)
-        for name, run in made.items()
-    }
-    *statistics, identity = claims(one, PROMPTS[:1])
-    assert {claim.holds for claim in statistics} == {None}
-    assert identity.holds  # an identity needs no statistics
+    one = {name: generated(run.images[:1]) for name, run in made.items()}
+    # An identity, the last one, needs no statistics.
+    assert held(CLAIMS, measures(one), PROMPTS[:1]) == [None] * 9 + [True]
 
 
 def test_the_same_sampler_is_recognised_by_its_latents(made):
     ddim = made["DDIM"]
     other = dataclasses.replace(ddim, latents=ddim.latents * 1.01)
-    assert claims(made)[-1].holds
-    assert not claims(made | {"SDI, cached κ": other})[-1].holds
+    assert held(CLAIMS, measures(made))[-1]
+    assert not held(CLAIMS, measures(made | {"SDI, cached κ": other}))[-1]
 
 
 def test_a_method_that_was_left_out_is_not_tested(made):
     fewer = {name: run for name, run in made.items() if name != "SDS, high γ"}
-    assert claims(fewer)[1].holds is None
+    assert held(CLAIMS, measures(fewer), PROMPTS)[1] is None
 
 
 def test_the_figure_marks_each_item_and_the_mean(made):

@@ -2,11 +2,9 @@
 
 import pytest
 import torch
+from made_up import PROMPTS, held
 
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments.fig01_teaser_3d import BLURRY, BURNT, CLAIMS
-
-PROMPTS = [f"a mug, number {k}" for k in range(8)]
 
 
 def numbers(sdi, blurry, burnt, count=8):
@@ -20,16 +18,12 @@ def numbers(sdi, blurry, burnt, count=8):
 
 @pytest.mark.parametrize(("sdi", "holds"), [(0.1, True), (0.9, False)])
 def test_sdi_is_nearer_the_truth_where_it_is(sdi, holds):
-    claims = verdicts(CLAIMS[2:], numbers(sdi, 0.5, 0.5), groups=PROMPTS)
-    assert [claim.holds for claim in claims] == [holds] * 6
+    assert held(CLAIMS[2:], numbers(sdi, 0.5, 0.5), PROMPTS) == [holds] * 6
 
 
 def test_sds_is_blurry_at_a_low_gamma_and_burnt_at_a_high_one():
-    blurry, burnt, *_ = verdicts(CLAIMS, numbers(0.1, 0.5, 0.5), groups=PROMPTS)
-    assert blurry.holds
-    assert burnt.holds
+    assert held(CLAIMS[:2], numbers(0.1, 0.5, 0.5), PROMPTS) == [True] * 2
 
 
 def test_with_few_prompts_nothing_is_decided():
-    claims = verdicts(CLAIMS, numbers(0.1, 0.5, 0.5, count=2), groups=PROMPTS[:2])
-    assert {claim.holds for claim in claims} == {None}
+    assert set(held(CLAIMS, numbers(0.1, 0.5, 0.5, count=2), PROMPTS[:2])) == {None}

@@ -1,23 +1,17 @@
 """The gallery shows each prompt's first object, and holds all of them to its bars."""
 
-from pathlib import Path
-
 import pytest
 import torch
+from made_up import held, of_runs
 
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments.fig02_gallery import CLAIMS, draw, film
-from sdilib.lab.experiments.shared.objects import Comparison, Looked, run_of
-from sdilib.lab.runs import Finished
+from sdilib.lab.experiments.shared.objects import Looked
 
 
 def gallery(prompts, values):
     """Runs of which only the views matter: each in one grey."""
-    runs = [Finished(Path(), run_of({}, prompt), None, "", 0.0, 0, ()) for prompt in prompts]
-    made = Comparison(prompts, {"SDI": runs}, None)
     looks = [Looked(torch.full((16, 3, 4, 4), value), torch.ones(16, 4, 4)) for value in values]
-    made.__dict__["looked"] = {"SDI": looks}
-    return made
+    return of_runs(prompts, looked={"SDI": looks})
 
 
 def test_a_film_shows_objects_side_by_side_and_white_where_none_is():
@@ -46,11 +40,8 @@ def test_the_bars_are_passed_from_above_and_from_below(better, holds):
     }
     values = at_least | at_most | {"diverged": 0.0 if better else 1.0}
     numbers = {name: {"SDI": torch.full((96,), value)} for name, value in values.items()}
-    claims = verdicts(CLAIMS, numbers, groups=list(range(96)))
-    assert [claim.holds for claim in claims] == [holds] * 6
+    assert held(CLAIMS, numbers, list(range(96))) == [holds] * 6
 
 
 def test_a_model_of_another_world_is_held_to_no_bar_but_that_of_divergence():
-    diverged, *rest = verdicts(CLAIMS, {"diverged": {"SDI": torch.zeros(96)}})
-    assert diverged.holds
-    assert {claim.holds for claim in rest} == {None}
+    assert held(CLAIMS, {"diverged": {"SDI": torch.zeros(96)}}) == [True] + [None] * 5

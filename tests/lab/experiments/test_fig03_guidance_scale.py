@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from made_up import generated, held
 
-from sdilib.lab.claims import Claim, verdicts
+from sdilib.lab.claims import verdicts
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments.fig03_guidance_scale import (
     CLAIMS,
@@ -17,7 +18,6 @@ from sdilib.lab.experiments.fig03_guidance_scale import (
     measures,
     words_shown,
 )
-from sdilib.lab.images import Generated
 from sdilib.lab.model_card import quality
 
 PROMPTS = [f"prompt {i}" for i in range(8) for _ in range(2)]
@@ -38,10 +38,6 @@ def levels(**of: dict[str, float]) -> dict[str, dict[str, torch.Tensor]]:
     }
 
 
-def claims(**of: dict[str, float]) -> list[Claim]:
-    return verdicts(CLAIMS, levels(**of), groups=PROMPTS)
-
-
 AS_SAID = {
     "words": {"1": 0.5, "7.5": 0.9},
     "colour": {"7.5": 0.6, "100": 0.9},
@@ -51,16 +47,16 @@ AS_SAID = {
 
 
 def test_verdicts_follow_the_numbers():
-    assert [claim.holds for claim in claims(**AS_SAID)] == [True] * 4
+    assert held(CLAIMS, levels(**AS_SAID), PROMPTS) == [True] * 4
     opposite = {
         name: dict(zip(of, reversed(of.values()), strict=True)) for name, of in AS_SAID.items()
     }
-    assert [claim.holds for claim in claims(**opposite)] == [False] * 4
+    assert held(CLAIMS, levels(**opposite), PROMPTS) == [False] * 4
 
 
 def test_without_an_evaluator_words_are_not_tested():
     known = {name: of for name, of in AS_SAID.items() if name != "words"}
-    first, *others = claims(**known)
+    first, *others = verdicts(CLAIMS, levels(**known), PROMPTS)
     assert first.holds is None
     assert "was not measured" in first.note
     assert [claim.holds for claim in others] == [True] * 3
@@ -78,10 +74,8 @@ def test_words_are_shown_by_renders_and_not_by_those_of_other_prompts():
 
 
 def test_measures_are_one_per_image_and_one_per_prompt(generator):
-    none, made = torch.zeros(16, 0), {}
-    for scale in SCALES:
-        images = torch.rand(16, 3, 8, 8, generator=generator)
-        made[f"{scale:g}"] = Generated(images, images, 2.0, 0.1, none, none)
+    sets = {f"{scale:g}": torch.rand(16, 3, 8, 8, generator=generator) for scale in SCALES}
+    made = {name: generated(images) for name, images in sets.items()}
     numbers = measures(made, PROMPTS)
     assert set(numbers) == {COLOUR, CLIPPED, DISTANCE, "cost"}
     assert list(numbers[COLOUR]) == ["1", "2", "4", "7.5", "15", "30", "100"]
@@ -105,6 +99,5 @@ def test_clipped_values_are_those_at_the_ends():
 
 def test_one_seed_is_refused(generator):
     images = torch.rand(1, 3, 8, 8, generator=generator)
-    none = torch.zeros(1, 0)
     with pytest.raises(ValueError, match="at least two images of each prompt"):
-        measures({"1": Generated(images, images, 2.0, 0.1, none, none)}, ["a"])
+        measures({"1": generated(images)}, ["a"])

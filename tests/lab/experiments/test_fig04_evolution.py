@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from made_up import held
 
 from sdilib.inversion import Cached, RandomNoise
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import fig04_evolution as experiment
 from sdilib.lab.experiments.shared.drawing import WIDTH
 from sdilib.lab.experiments.shared.path import ddim_path, sdi_with
@@ -26,7 +26,7 @@ def test_the_scene_begins_at_x0_of_1_and_with_the_cached_kappa_stays_with_ddim(t
     latents = {"x(t)": run.x_t, "scene": other, "x0(t)": run.x0}
     images = {name: torch.rand(2, STEPS, 3, 8, 8) for name in latents}
     exact = [experiment.measures(latents, images, made) for made in (cached, other)]
-    assert [verdicts(experiment.CLAIMS[:1], each)[0].holds for each in exact] == [True, False]
+    assert [held(experiment.CLAIMS[:1], each) for each in exact] == [[True], [False]]
 
 
 def test_what_is_picked_begins_and_ends_with_the_run():
@@ -49,7 +49,7 @@ def test_measures_of_known_latents():
     assert found[experiment.LAG]["x(t)"].tolist() == [1.0]
 
 
-def held(rise: float, far: float, near: float, count: int = 8) -> list[bool | None]:
+def decided(rise: float, far: float, near: float, count: int = 8) -> list[bool | None]:
     """What is claimed of runs whose detail rises, of x0(1)'s distance from the end, and of the scene's from x0(t)."""
     jitter = 0.01 * torch.arange(8.0)
     first, last = 2 + jitter, 2 + rise + jitter
@@ -64,13 +64,13 @@ def held(rise: float, far: float, near: float, count: int = 8) -> list[bool | No
         experiment.START: {"x0(t)": far + jitter, "x(t)": 1 + jitter},
         experiment.LAG: {"x0(t)": (near + jitter)[:count], "x(t)": (1 + jitter)[:count]},
     }
-    return [claim.holds for claim in verdicts(experiment.CLAIMS, numbers)]
+    return held(experiment.CLAIMS, numbers)
 
 
 def test_verdicts_follow_the_numbers():
-    assert held(1, 0.5, 0.2) == [True] * 5
-    assert held(-1, 1.5, 1.8) == [True] + [False] * 4
-    assert held(1, 0.5, 0.2, count=1) == [True] * 3 + [None] * 2
+    assert decided(1, 0.5, 0.2) == [True] * 5
+    assert decided(-1, 1.5, 1.8) == [True] + [False] * 4
+    assert decided(1, 0.5, 0.2, count=1) == [True] * 3 + [None] * 2
 
 
 @pytest.mark.parametrize("columns", [2, 8])

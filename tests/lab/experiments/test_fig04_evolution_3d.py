@@ -1,15 +1,11 @@
 """Figure 4 in 3D reads the frames of runs, without those that diverged."""
 
-from pathlib import Path
-
 import pytest
 import torch
+from made_up import PROMPTS, of_runs
 
 from sdilib.lab.experiments.fig04_evolution_3d import claims, draw, films, measures
-from sdilib.lab.experiments.shared.objects import Comparison, run_of
 from sdilib.lab.runs import Finished
-
-PROMPTS = [f"a mug, number {k}" for k in range(8)]
 
 
 @pytest.fixture
@@ -17,10 +13,11 @@ def made(monkeypatch):
     """Runs whose frames sharpen towards a chequered board; the last one diverged after two."""
     board = ((torch.arange(8)[:, None] + torch.arange(8)) % 2).float().expand(3, 8, 8)
     whole = {t: 0.5 + (1 - t) * (board - 0.5) for t in (0.9, 0.5, 0.1)}
-    runs = [Finished(Path(), run_of({}, prompt), None, "", 0.0, 0, ()) for prompt in PROMPTS]
+    made = of_runs(PROMPTS, looked={"SDI": []})
+    runs = made.runs["SDI"]
     frames = {id(run): whole for run in runs} | {id(runs[-1]): dict(list(whole.items())[:2])}
     monkeypatch.setattr(Finished, "frames", property(lambda run: frames[id(run)]))
-    return Comparison(PROMPTS, {"SDI": runs}, None)
+    return made
 
 
 def test_a_run_that_diverged_is_left_out(made):

@@ -4,16 +4,15 @@ import io
 
 import pytest
 import torch
+from made_up import PROMPTS, held
 from matplotlib.patches import FancyBboxPatch
 
 from sdilib.inversion import DDIMInversion
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import fig05_overview as experiment
 from sdilib.lab.experiments.fig05_overview import INVERSION, NETWORK, Overview
 from sdilib.lab.experiments.shared.drawing import WIDTH
 from sdilib.lab.experiments.shared.path import ddim_path
 
-PROMPTS = [f"prompt {i}" for i in range(8)]
 TWO, SEEDS, STEPS = ["a red mug", "a blue rocket"], [3, 4], 5
 
 
@@ -58,14 +57,14 @@ def test_verdicts_follow_the_numbers():
     few, many = 0.1 * torch.arange(8.0), 1 + 0.1 * torch.arange(8.0)
     low, high = {"SDI": few, "SDS": many}, {"SDI": many, "SDS": few}
 
-    def held(residuals, distances, prompts=PROMPTS):
+    def decided(residuals, distances, prompts=PROMPTS):
         numbers = {experiment.RESIDUAL: residuals, experiment.DISTANCE: distances}
-        return [claim.holds for claim in verdicts(experiment.CLAIMS, numbers, groups=prompts)]
+        return held(experiment.CLAIMS, numbers, prompts)
 
-    assert held(low, low) == [True, True]
-    assert held(low, high) == [True, False]
-    assert held(high, low) == [False, True]
-    assert held(low, low, ["the same"] * 8) == [None, None]
+    assert decided(low, low) == [True, True]
+    assert decided(low, high) == [True, False]
+    assert decided(high, low) == [False, True]
+    assert decided(low, low, ["the same"] * 8) == [None, None]
 
 
 def test_measures_are_the_rules_residuals_and_their_distance_from_ddim(made):

@@ -2,15 +2,14 @@
 
 import pytest
 import torch
+from made_up import PROMPTS, held
 
 from sdilib.inversion import RandomNoise
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import fig06_intermediates as experiment
 from sdilib.lab.experiments.fig06_intermediates import COSINE, DETAIL, PLACE, Noised
 from sdilib.seeds import generator
 
 TWO, SEEDS, TIMES = ["a red mug", "a blue rocket"], [3, 4], [0.3, 0.8]
-PROMPTS = [f"prompt {i}" for i in range(8)]
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +67,17 @@ def test_measures_of_known_latents():
     assert measures[DETAIL]["SDI"][0, 0] < 1e-6 < measures[DETAIL]["SDI"][1, 2]
 
 
-def held(sds: float, sdi: float, count: int = 8) -> list[bool | None]:
+def decided(sds: float, sdi: float, count: int = 8) -> list[bool | None]:
     jitter = 0.01 * torch.arange(float(count))[:, None].expand(-1, 3)
     by_rule = {"SDS": sds + jitter, "SDI": sdi + jitter}
     numbers = experiment.summary(dict.fromkeys((DETAIL, COSINE, PLACE), by_rule), (0.2, 0.7, 0.9))
-    claims = verdicts(experiment.CLAIMS, numbers, groups=PROMPTS[:count])
-    return [claim.holds for claim in claims]
+    return held(experiment.CLAIMS, numbers, PROMPTS[:count])
 
 
 def test_verdicts_follow_the_numbers():
-    assert held(0.1, 0.5) == [True] * 3
-    assert held(0.5, 0.1) == [False] * 3
-    assert held(0.1, 0.5, count=7) == [None] * 3
+    assert decided(0.1, 0.5) == [True] * 3
+    assert decided(0.5, 0.1) == [False] * 3
+    assert decided(0.1, 0.5, count=7) == [None] * 3
 
 
 def test_fine_detail_counts_from_t_07_on():

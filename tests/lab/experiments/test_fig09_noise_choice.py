@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made_up import PROMPTS, held
 
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import fig09_noise_choice as experiment
 from sdilib.lab.experiments.shared.path import follow
 from sdilib.seeds import generator
 
-PROMPTS = [f"prompt {i}" for i in range(8)]
 COSTS = {
     "random": 0.0,
     "fixed": 0.0,
@@ -46,9 +45,7 @@ def made_up(low: str, generator: torch.Generator) -> dict:
 def test_claims_hold_for_numbers_as_the_paper_has_them(generator):
     r = made_up("inversion, n = 10", generator) | {"cached": torch.zeros(8, 3)}
     r[experiment.BEGUN] = r["inversion, n = 10"] / 2
-    claims = verdicts(experiment.CLAIMS, experiment.summary(r, COSTS), groups=PROMPTS)
-    assert len(claims) == 9
-    assert {claim.holds for claim in claims} == {True}
+    assert held(experiment.CLAIMS, experiment.summary(r, COSTS), PROMPTS) == [True] * 9
 
 
 def test_at_equal_cost_means_the_cost_nearest_to_that_of_inversion(generator):
@@ -62,12 +59,9 @@ def test_claims_fail_where_inversion_is_worst(generator):
     r = made_up("random", generator)
     r["inversion, n = 10"] = 2 + r["fixed"]
     r[experiment.BEGUN] = 3 + r["fixed"]
-    claims = verdicts(experiment.CLAIMS, experiment.summary(r, COSTS), groups=PROMPTS)
-    assert {claim.holds for claim in claims} == {False}
+    assert held(experiment.CLAIMS, experiment.summary(r, COSTS), PROMPTS) == [False] * 9
     one = experiment.summary({name: each[:1] for name, each in r.items()}, COSTS)
-    *tested, exact = verdicts(experiment.CLAIMS, one, groups=PROMPTS[:1])
-    assert {claim.holds for claim in tested} == {None}
-    assert not exact.holds
+    assert held(experiment.CLAIMS, one, PROMPTS[:1]) == [None] * 8 + [False]  # the last is exact
 
 
 @pytest.mark.parametrize("count", [1, 8])

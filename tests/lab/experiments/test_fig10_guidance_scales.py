@@ -4,15 +4,13 @@ from functools import partial
 
 import pytest
 import torch
+from made_up import PROMPTS, held
 
 from sdilib.inversion import DDIMInversion
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import fig10_guidance_scales as experiment
 from sdilib.lab.experiments.shared.path import follow, noises, residuals, root_mean_square
 from sdilib.lab.experiments.shared.scales import STRATEGIES, strategies
 from sdilib.seeds import generator
-
-PROMPTS = [f"prompt {i}" for i in range(8)]
 
 
 @pytest.fixture
@@ -62,8 +60,7 @@ def test_claims_follow_the_numbers(generator):
     opposite = {"(γ, γ)": 0.5, "(0, 0)": 0.7, "(0, γ)": 1.0, "(-γ, γ)": 3.0}
     for values, expected in ((as_in_paper, True), (opposite, False)):
         numbers = experiment.summary({name: value + jitter for name, value in values.items()})
-        claims = verdicts(experiment.CLAIMS, numbers, groups=PROMPTS)
-        assert [claim.holds for claim in claims] == [expected] * 7
+        assert held(experiment.CLAIMS, numbers, PROMPTS) == [expected] * 7
 
 
 @pytest.mark.parametrize("count", [1, 8])

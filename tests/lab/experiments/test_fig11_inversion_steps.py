@@ -2,20 +2,17 @@
 
 import pytest
 import torch
+from made_up import PROMPTS, generated, held
 
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments.fig11_inversion_steps import CLAIMS, RESIDUAL, draw, measures
 from sdilib.lab.images import Generated
-
-PROMPTS = [f"prompt {i}" for i in range(8)]
 
 
 def boards(amplitude: float) -> Generated:
     """Eight checkerboards of some contrast."""
     board = amplitude * (-1.0) ** (torch.arange(8)[:, None] + torch.arange(8))
     images = 0.5 + board + 0.001 * torch.arange(8.0)[:, None, None, None].expand(8, 3, 8, 8)
-    none = torch.zeros(8, 0)
-    return Generated(images, images, 250.0, 0.1, none, none)
+    return generated(images, num_forwards=250.0)
 
 
 def runs(one: float, ten: float, thirty: float) -> dict[str, Generated]:
@@ -27,8 +24,7 @@ def runs(one: float, ten: float, thirty: float) -> dict[str, Generated]:
     ("amplitudes", "holds"), [((0.05, 0.18, 0.18), True), ((0.1, 0.05, 0.19), False)]
 )
 def test_claims_follow_the_images(amplitudes, holds):
-    claims = verdicts(CLAIMS, measures(runs(*amplitudes)), groups=PROMPTS)
-    assert [claim.holds for claim in claims] == [holds] * 4
+    assert held(CLAIMS, measures(runs(*amplitudes)), PROMPTS) == [holds] * 4
 
 
 def test_rows_say_what_a_step_costs_and_curves_are_means_over_n():

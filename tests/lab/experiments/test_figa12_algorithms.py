@@ -25,13 +25,7 @@ def bare(x):
 
 
 def test_a_body_is_the_source_without_signature_and_docstring():
-    assert body(documented) == [
-        "# a comment",
-        "if x:",
-        '    return "x"',
-        "",
-        "return documented",
-    ]
+    assert body(documented) == ["# a comment", "if x:", '    return "x"', "", "return documented"]
     assert body(bare) == ["return x"]
 
 

@@ -4,23 +4,16 @@ from functools import partial
 
 import pytest
 import torch
+from made_up import PROMPTS, generated, held
 
 from sdilib.guidance import ISM, SDI, View
 from sdilib.inversion import DDIMInversion, invert
-from sdilib.lab.claims import verdicts
-from sdilib.lab.experiments.figa14_from_ism import (
-    CLAIMS,
-    WALK,
-    draw,
-    measures,
-    squeezed,
-)
+from sdilib.lab.experiments.figa14_from_ism import CLAIMS, WALK, draw, measures, squeezed
 from sdilib.lab.images import Generated, distilled_images
 from sdilib.seeds import generator as generator_at
 
 TIMES = torch.tensor([1.0, 0.52, 0.13], dtype=torch.float64)
 NAMES = ["DDIM", *WALK]
-PROMPTS = [f"prompt {i}" for i in range(8)]
 
 
 @pytest.fixture
@@ -83,32 +76,28 @@ def pictures(off: float, generator: torch.Generator) -> Generated:
     board = (-1.0) ** (torch.arange(16)[:, None] + torch.arange(16))
     tint = torch.tensor([0.3 + off, 0.0, 0.0])[:, None, None]
     jitter = 0.01 * torch.rand(8, 1, 1, 1, generator=generator)
-    images = (0.4 + (0.2 - off / 3) * board + tint + jitter).clamp(0, 1)
-    return Generated(images, images, 2.0, 0.1, torch.zeros(8, 0), torch.zeros(8, 0))
+    return generated((0.4 + (0.2 - off / 3) * board + tint + jitter).clamp(0, 1))
 
 
 def walk(offs: list[float], generator: torch.Generator) -> dict[str, Generated]:
     return {n: pictures(off, generator) for n, off in zip(NAMES, [0.0, *offs], strict=True)}
 
 
-def decided(made: dict[str, Generated], prompts: list[str]) -> list[bool | None]:
-    return [claim.holds for claim in verdicts(CLAIMS, measures(made), groups=prompts)]
-
-
 def test_a_walk_that_nears_ddim_holds_all_claims_and_one_that_leaves_it_none(generator):
     offs = [0.25, 0.2, 0.15, 0.1, 0.05]
-    assert decided(walk(offs, generator), PROMPTS) == [True] * 7
-    assert decided(walk(offs[::-1], generator), PROMPTS) == [False] * 7
+    there, back = (measures(walk(each, generator)) for each in (offs, offs[::-1]))
+    assert held(CLAIMS, there, PROMPTS) == [True] * 7
+    assert held(CLAIMS, back, PROMPTS) == [False] * 7
 
 
 def test_one_change_too_many_fails_alone(generator):
     made = walk([0.25, 0.2, 0.15, 0.05, 0.1], generator)  # the last one leads away again
-    assert decided(made, PROMPTS) == [True, True, True, False, True, True, True]
+    assert held(CLAIMS, measures(made), PROMPTS) == [True, True, True, False, True, True, True]
 
 
 def test_one_prompt_decides_nothing(generator):
     offs = [0.25, 0.2, 0.15, 0.1, 0.05]
-    assert decided(walk(offs, generator), ["the same"] * 8) == [None] * 7
+    assert held(CLAIMS, measures(walk(offs, generator)), ["the same"] * 8) == [None] * 7
 
 
 def test_ddim_has_no_distance_from_itself_and_its_line_stays_empty(generator):

@@ -3,15 +3,14 @@
 from itertools import pairwise
 
 import pytest
-import torch
+from made_up import ahead
 
 from sdilib.lab import presets
 from sdilib.lab.experiments.figa14_from_ism_3d import CLAIMS, ISM, OURS, WALK, variants
-from sdilib.lab.experiments.shared.objects import Comparison, run_of
+from sdilib.lab.experiments.shared.objects import run_of
 
 SETTINGS = presets.resolve("run3d", "laptop")
 VARIANTS = variants(SETTINGS)
-PROMPTS = [f"a mug, number {k}" for k in range(8)]
 
 
 def test_each_row_is_one_change():
@@ -37,9 +36,7 @@ def test_ism_begins_with_its_authors_times():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_walk_that_leads_up_holds_and_one_that_leads_down_does_not(sign):
-    step = {name: sign * float(-k) for k, name in enumerate(VARIANTS)}
-    values = {name: torch.full((8,), value).double() for name, value in step.items()}
-    made = Comparison(PROMPTS, {}, None)
-    made.__dict__["numbers"] = {"distance": values, "saturation": values}
+    means = {name: 10.0 - sign * k for k, name in enumerate(VARIANTS)}
+    made = ahead(means, "distance", "saturation")
     assert [claim.holds for claim in made.check(CLAIMS)] == [sign > 0] * 6
     assert [*VARIANTS][-1] == OURS

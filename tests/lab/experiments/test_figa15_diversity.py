@@ -1,22 +1,20 @@
 """Diversity: claims that follow the distance of seeds, and its drawing."""
 
 import torch
+from made_up import generated, held
 
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments.figa15_diversity import CLAIMS, draw, measures
-from sdilib.lab.images import Generated
 
 METHODS = ["DDIM", "SDS", "SDS, high γ", "SDI"]
 
 
 def runs(ddim: float, low: float, high: float, sdi: float, count: int = 8) -> dict:
     """Two greys per prompt by method, about as far from each other as told."""
-    made, none = {}, torch.zeros(2 * count, 0)
+    made = {}
     jitter = 1 + 0.02 * torch.rand(count, generator=torch.Generator())
     for name, level in zip(METHODS, (ddim, low, high, sdi), strict=True):
         pairs = 0.5 + torch.stack([-jitter, jitter], 1).flatten() * level / 2
-        images = pairs[:, None, None, None].expand(-1, 3, 8, 8)
-        made[name] = Generated(images, images, 1.0, 1.0, none, none)
+        made[name] = generated(pairs[:, None, None, None].expand(-1, 3, 8, 8))
     return made
 
 
@@ -26,7 +24,7 @@ def prompts(count: int = 8) -> list[str]:
 
 def decided(count: int = 8, **levels: float) -> list[bool | None]:
     numbers = measures(runs(**levels, count=count), prompts(count))
-    return [claim.holds for claim in verdicts(CLAIMS, numbers)]
+    return held(CLAIMS, numbers)
 
 
 def test_verdicts_follow_the_numbers():
@@ -41,11 +39,8 @@ def test_as_diverse_is_diverse_enough_and_seven_prompts_are_too_few():
 
 
 def test_the_figure_has_a_block_per_prompt_with_a_row_per_method(generator):
-    asked, none = [y for y in "abc" for _ in range(9)], torch.zeros(27, 0)
-    made = {}
-    for name in METHODS:
-        images = torch.rand(27, 3, 4, 4, generator=generator)
-        made[name] = Generated(images, images, 1.0, 1.0, none, none)
+    asked = [y for y in "abc" for _ in range(9)]
+    made = {n: generated(torch.rand(27, 3, 4, 4, generator=generator)) for n in METHODS}
     figure = draw(made, asked, measures(made, asked))
     drawn = [axes for axes in figure.axes if axes.images]
     assert len(drawn) == 2 * 4 * 8  # the ninth seed is left out, and the third prompt

@@ -1,11 +1,9 @@
 """Diversity in 3D: distances and kinds whose values are known, and claims that follow them."""
 
-from pathlib import Path
-
 import pytest
 import torch
+from made_up import held, of_runs
 
-from sdilib.lab.claims import verdicts
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments import figa16_diversity_3d as experiment
 from sdilib.lab.experiments.figa16_diversity_3d import (
@@ -19,25 +17,11 @@ from sdilib.lab.experiments.figa16_diversity_3d import (
     SPREAD,
     WORLD,
 )
-from sdilib.lab.experiments.shared.objects import (
-    AZIMUTHS,
-    ELEVATION,
-    Comparison,
-    Looked,
-    run_of,
-)
-from sdilib.lab.runs import Finished
+from sdilib.lab.experiments.shared.objects import AZIMUTHS, ELEVATION, Looked
 from sdilib.lab.world.render import pictures
 from sdilib.lab.world.scene import Member, WorldCamera, WorldScene
 
 PROMPTS = ["a red mushroom", "a blue rocket"] * 3
-
-
-def made(looked: dict[str, list[Looked]], evaluator=None) -> Comparison:
-    runs = [Finished(Path(), run_of({}, prompt), None, "", 0.0, 0, ()) for prompt in PROMPTS]
-    whole = Comparison(PROMPTS, dict.fromkeys(looked, runs), evaluator)
-    whole.__dict__["looked"] = looked
-    return whole
 
 
 def square(grey: float, wide: int) -> Looked:
@@ -76,7 +60,8 @@ def test_kinds_are_counted_by_the_halves_that_shapes_lie_in(seen):
 
 
 def test_the_worlds_own_are_different_objects_of_the_same_words():
-    whole = made({"SDI": [square(0.5, 8)] * 6}, Evaluator.from_pretrained())
+    looked, judge = {"SDI": [square(0.5, 8)] * 6}, Evaluator.from_pretrained()
+    whole = of_runs(PROMPTS, looked=looked, evaluator=judge)
     own = experiment.views(whole)[WORLD]
     assert len(own) == 6
     assert not torch.equal(own[0].opacity, own[2].opacity)  # the same prompt's
@@ -101,22 +86,22 @@ def test_the_shape_of_an_object_is_found_and_that_of_nothing_is_the_plainest():
 
 
 def test_another_worlds_prompts_are_compared_with_themselves_alone(seen):
-    assert WORLD not in experiment.views(made(seen))
+    assert WORLD not in experiment.views(of_runs(PROMPTS, looked=seen))
 
 
-def held(sdi: float, blurry: float, burnt: float, world: float, count: int = 8):
+def decided(sdi: float, blurry: float, burnt: float, world: float, count: int = 8):
     ramp = 1 + 0.01 * torch.arange(count).double()
     levels = {"SDI": sdi, BLURRY: blurry, BURNT: burnt, WORLD: world}
     values = {name: level * ramp for name, level in levels.items()}
     ratio = {"SDI": values["SDI"] / values[BLURRY]}
     numbers = dict.fromkeys((DISTANCE, SHAPES, KINDS), values) | {RATIO: ratio}
-    return [claim.holds for claim in verdicts(CLAIMS, numbers)]
+    return held(CLAIMS, numbers)
 
 
 def test_the_verdicts_follow_the_numbers():
-    assert held(sdi=3.0, blurry=2.0, burnt=1.0, world=4.0) == [True] * 5
-    assert held(sdi=2.0, blurry=3.0, burnt=2.5, world=1.0) == [False] * 5
-    assert held(sdi=3.0, blurry=2.0, burnt=1.0, world=4.0, count=7) == [None] * 5
+    assert decided(sdi=3.0, blurry=2.0, burnt=1.0, world=4.0) == [True] * 5
+    assert decided(sdi=2.0, blurry=3.0, burnt=2.5, world=1.0) == [False] * 5
+    assert decided(sdi=3.0, blurry=2.0, burnt=1.0, world=4.0, count=7) == [None] * 5
 
 
 def test_two_prompts_are_drawn_with_a_row_of_seeds_per_method(seen):

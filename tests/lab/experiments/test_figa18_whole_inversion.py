@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from made_up import held
 
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figa18_whole_inversion as experiment
 from sdilib.lab.experiments.figa18_whole_inversion import regenerated, there_and_back
 from sdilib.lab.experiments.shared.scales import STRATEGIES
@@ -58,19 +58,16 @@ def test_images_are_compared_with_their_originals_and_forwards_counted(tiny):
     torch.testing.assert_close(numbers["psnr"]["(0, γ)"], -10 * error.log10())
 
 
-def held(best: float, rest: float, count: int = 8) -> list[bool | None]:
+def decided(best: float, rest: float, count: int = 8) -> list[bool | None]:
     ramp = torch.linspace(0, 1, count)
     psnr = {name: (best if name == "(0, 0)" else rest) + ramp for name in STRATEGIES}
-    claims = verdicts(
-        experiment.CLAIMS, {"psnr": psnr}, groups=[f"prompt {i}" for i in range(count)]
-    )
-    return [claim.holds for claim in claims]
+    return held(experiment.CLAIMS, {"psnr": psnr}, [f"prompt {i}" for i in range(count)])
 
 
 def test_the_verdict_follows_the_distances():
-    assert held(30.0, 20.0) == [True] * 3
-    assert held(10.0, 20.0) == [False] * 3
-    assert held(30.0, 20.0, count=1) == [None] * 3
+    assert decided(30.0, 20.0) == [True] * 3
+    assert decided(10.0, 20.0) == [False] * 3
+    assert decided(30.0, 20.0, count=1) == [None] * 3
 
 
 @pytest.mark.parametrize("count", [1, 8])

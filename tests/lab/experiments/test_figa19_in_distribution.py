@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from made_up import held
 
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figa19_in_distribution as experiment
 from sdilib.lab.experiments.figa19_in_distribution import (
     BETWEEN,
@@ -66,8 +66,8 @@ def test_a_render_that_lags_is_one_render_and_has_no_noise_of_ddims_own(both):
 
 
 def test_the_verdicts_are_what_the_notebook_says_in_words(both):
-    claims = verdicts(CLAIMS, experiment.measures(*both))
-    assert [claim.holds for claim in claims] == [True, True, False, True, False, True]
+    found = held(CLAIMS, experiment.measures(*both))
+    assert found == [True, True, False, True, False, True]
 
 
 def test_other_numbers_give_other_verdicts(both):
@@ -75,8 +75,7 @@ def test_other_numbers_give_other_verdicts(both):
     for measure in (OUTSIDE, MOVED):
         of = numbers[measure]
         of[INVERTED], of[RANDOM] = of[RANDOM], of[INVERTED]
-    claims = verdicts(CLAIMS, numbers)
-    assert [claim.holds for claim in claims] == [True, False, False, False, False, True]
+    assert held(CLAIMS, numbers) == [True, False, False, False, False, True]
 
 
 def test_the_figure_shows_each_noise_and_four_curves(both):

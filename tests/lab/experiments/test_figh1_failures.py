@@ -1,17 +1,14 @@
 """Failures found by measure: what is broken is told from what is whole, and the worst of all is shown."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from made_up import held, of_runs
 
-from sdilib.lab.claims import verdicts
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments import figh1_failures as experiment
 from sdilib.lab.experiments.figh1_failures import BARS, CLAIMS, DRIFT, HOLLOW, JANUS, MISSHAPEN
-from sdilib.lab.experiments.shared.objects import Comparison, Looked, run_of, true_views
-from sdilib.lab.runs import Finished
+from sdilib.lab.experiments.shared.objects import Comparison, Looked, true_views
 
 CAT = "a red cat"
 
@@ -22,10 +19,7 @@ def judge():
 
 
 def seen(prompts: list[str], looked: list[Looked], evaluator=None) -> Comparison:
-    runs = [Finished(Path(), run_of({}, prompt), None, "", 0.0, 0, ()) for prompt in prompts]
-    made = Comparison(prompts, {"SDI": runs}, evaluator)
-    made.__dict__["looked"] = {"SDI": looked}
-    return made
+    return of_runs(prompts, looked={"SDI": looked}, evaluator=evaluator)
 
 
 def test_a_front_seen_from_behind_is_janus(judge):
@@ -88,8 +82,7 @@ def test_failures_are_rare_where_few_are_above_the_bar(count, holds):
     values = np.zeros(72)
     values[:count] = 1.0
     found = {kind: torch.from_numpy(values) for kind in BARS}
-    claims = verdicts(CLAIMS, experiment.failed(found))
-    assert [claim.holds for claim in claims] == [holds] * 4
+    assert held(CLAIMS, experiment.failed(found)) == [holds] * 4
 
 
 def test_the_figure_shows_the_worst_and_where_they_stand():

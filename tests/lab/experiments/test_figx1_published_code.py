@@ -2,17 +2,16 @@
 
 import pytest
 import torch
+from made_up import PROMPTS, generated, held
 
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.guidance import SDI, SDS, View
 from sdilib.inversion import Cached, DDIMInversion
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figx1_published_code as experiment
 from sdilib.lab.images import Generated, ddim_images, distilled_images
 from sdilib.schedule import NoiseSchedule, time_grid
 from sdilib.seeds import generator as generator_at
 
-PROMPTS = [f"prompt {i}" for i in range(8)]
 TIMES = torch.tensor([0.9, 0.52, 0.13], dtype=torch.float64)
 
 
@@ -94,7 +93,7 @@ def test_the_formula_holds_and_would_not_with_another_noise(tiny, monkeypatch):
 
     def holds() -> bool | None:
         numbers = experiment.formula(tiny, prompts, seeds, latents)
-        return verdicts(experiment.CLAIMS[:1], numbers)[0].holds
+        return held(experiment.CLAIMS[:1], numbers)[0]
 
     assert holds()
     monkeypatch.setattr(experiment, "SDI", lambda m, **more: SDI(m, **more | {"renoise": True}))
@@ -113,9 +112,7 @@ def pictures(size: float, generator: torch.Generator) -> Generated:
     """Eight images of half a red square: contrast and saturation grow with `size`."""
     left = (torch.arange(16) < 8).float() * torch.tensor([0.0, -1.0, -1.0])[:, None, None]
     jitter = 1 + 0.02 * torch.rand(8, 1, 1, 1, generator=generator)
-    images = 0.8 + size * jitter * left
-    images = images.expand(-1, -1, 16, -1)
-    return Generated(images, images, 2.0, 0.1, torch.zeros(8, 0), torch.zeros(8, 0))
+    return generated((0.8 + size * jitter * left).expand(-1, -1, 16, -1))
 
 
 def decided(plain, paper, published, off, prompts=PROMPTS) -> list[bool | None]:
@@ -125,9 +122,7 @@ def decided(plain, paper, published, off, prompts=PROMPTS) -> list[bool | None]:
     deviations = {experiment.PAPER: 1.2 + jitter, experiment.PUBLISHED: 1 + off + jitter}
     over_t = {"deviations": deviations, "expected": torch.ones(8, 3)}
     made = {name: pictures(size, generator) for name, size in sizes.items()}
-    numbers = experiment.measures(made, over_t)
-    claims = verdicts(experiment.CLAIMS[1:], numbers, groups=prompts)
-    return [claim.holds for claim in claims]
+    return held(experiment.CLAIMS[1:], experiment.measures(made, over_t), prompts)
 
 
 def test_verdicts_follow_the_numbers():
@@ -145,9 +140,7 @@ def test_the_figure_draws_mean_deviations_and_the_factor_over_t(generator):
         "published, τ ≤ 0.1",
         "published, τ ≤ 1/30",
     )
-    none = torch.zeros(9, 0)
-    sets = {name: torch.rand(9, 3, 4, 4, generator=generator) for name in names}
-    made = {name: Generated(each, each, 1.0, 1.0, none, none) for name, each in sets.items()}
+    made = {n: generated(torch.rand(9, 3, 4, 4, generator=generator)) for n in names}
     seen = {name: [list(torch.rand(5, 9, generator=generator))] for name in names[1:]}
     over_t = experiment.over_time(seen, made["DDIM"].latents, NoiseSchedule.scaled_linear())
     numbers = experiment.measures(made, over_t) | over_t
@@ -186,7 +179,6 @@ def test_each_rule_is_run_both_ways_and_what_is_known_is_not_made_again(tiny):
     assert [steps for *_, steps in asked] == [2, 2, 2, 3, 3]
     assert not torch.allclose(made["SDS, free"].latents, made["SDS, encoded"].latents)
     numbers = experiment.seen_measures(made)
-    claims = verdicts(experiment.SEEN_CLAIMS, numbers, groups=["a red mug"])
-    assert [claim.holds for claim in claims] == [None] * 7
+    assert held(experiment.SEEN_CLAIMS, numbers, ["a red mug"]) == [None] * 7
     figure = experiment.draw_both_ways(made, ["a red mug"], numbers)
     assert len(figure.axes) == len(made) + 3

@@ -1,8 +1,8 @@
 """Section 4's argument in the plane: errors and ends that are known, and claims that follow them."""
 
 import torch
+from made_up import held
 
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import start_here
 from sdilib.lab.experiments.shared.plane import follow, ring
 
@@ -31,8 +31,7 @@ def plane(num_points: int, num_steps: int, sds_steps: int, t_from: float) -> tup
 
 def test_the_plane_holds_all_but_inversion_from_the_average():
     numbers = start_here.measures(ring(), *plane(16, 30, 200, 0.2))
-    claims = verdicts(start_here.PLANE_CLAIMS, numbers)
-    assert [claim.holds for claim in claims] == [True, True, True, False, True]
+    assert held(start_here.PLANE_CLAIMS, numbers) == [True, True, True, False, True]
 
 
 def test_the_plane_has_six_panels():

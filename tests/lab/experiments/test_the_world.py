@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from made_up import generated, held
 
-from sdilib.lab.claims import verdicts
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments import the_world
 from sdilib.lab.experiments.shared.scales import sweep
@@ -17,7 +17,7 @@ from sdilib.lab.world.scene import WorldCamera, WorldScene
 
 def test_depth_carried_back_lies_on_the_surface():
     numbers = the_world.world_measures(image_size=24)
-    assert verdicts(the_world.WORLD_CLAIMS, numbers)[0].holds
+    assert held(the_world.WORLD_CLAIMS, numbers)[0]
     camera = WorldCamera(70.0, 30.0)
     scene = WorldScene("cat", "red", "plain", camera)
     depth = render(scene, height=32, width=32).depth
@@ -52,26 +52,18 @@ def reds(saturation: torch.Tensor, brightness: float) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("fit", "colour", "expected"), [(0.1, 0.2, [True] * 3), (-0.1, -0.2, [False, False, True])]
 )
-def test_what_guidance_does_is_decided_by_the_numbers(made_of, fit, colour, expected):
+def test_what_guidance_does_is_decided_by_the_numbers(fit, colour, expected):
     prompts, ramp = [f"a {name}" for name in OBJECT_NAMES[:8]], torch.linspace(0, 0.1, 8)
     low, usual = reds(0.5 + ramp, 0.6), reds(0.5 + ramp, 0.6 + fit)
     made = {
-        "1": made_of(low),
-        "7.5": made_of(usual),
-        "100": made_of(reds(0.5 + ramp + colour, 0.6)),
+        "1": generated(low),
+        "7.5": generated(usual),
+        "100": generated(reds(0.5 + ramp + colour, 0.6)),
     }
     numbers = the_world.sweep_measures(made, Scripted(), prompts, usual)
-    claims = verdicts(the_world.SWEEP_CLAIMS, numbers, groups=prompts)
-    assert [claim.holds for claim in claims] == expected
+    assert held(the_world.SWEEP_CLAIMS, numbers, prompts) == expected
     assert numbers["object"]["7.5"].tolist() == [1.0] * 8
     assert numbers["colour"]["7.5"].tolist() == []
-
-
-@pytest.fixture
-def made_of():
-    from sdilib.lab.images import Generated
-
-    return lambda images: Generated(images, images, 1.0, 1.0, *[torch.zeros(len(images), 0)] * 2)
 
 
 def test_samples_are_drawn_beside_renders(tiny):

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from made_up import held
 
 from sdilib.guidance.named import RULES
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import when_does_inversion_help as experiment
 
 
@@ -27,9 +27,7 @@ def test_the_figure_follows_from_few_rings(few):
     assert sorted(numbers["left out"]) == sorted(f"unheard of, {m}" for m in experiment.MODELS)
     assert all("expected one of" in reason for reason in numbers["left out"].values())
     every = numbers | experiment.derived(numbers, sweeps)
-    assert [claim.holds for claim in verdicts(experiment.CLAIMS, every)] == [None] * len(
-        experiment.CLAIMS
-    )
+    assert held(experiment.CLAIMS, every) == [None] * len(experiment.CLAIMS)
     spent = numbers[f"sample-forwards, {experiment.PERFECT}"]
     assert spent[experiment.EQUAL] == pytest.approx(spent[experiment.INVERSION], rel=0.3)
     figure = experiment.draw(numbers, runs, sweeps)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_up import PROMPTS, generated, held
 
 from sdilib.distill import distill
 from sdilib.guidance import SDI, SDS, View
 from sdilib.guidance.base import Rule, StatefulRule, Update
 from sdilib.inversion import Cached
-from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments.your_own_rule import CLAIMS, Means, draw, measures
 from sdilib.lab.images import Generated, ddim_images, distilled_images
 from sdilib.lab.notebooks.sources import cells
@@ -18,7 +18,6 @@ from sdilib.schedule import NoiseSchedule
 from sdilib.seeds import generator, normal
 
 NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "your_own_rule.py"
-PROMPTS = [f"prompt {i}" for i in range(8)]
 
 
 @pytest.fixture(scope="module")
@@ -115,32 +114,22 @@ def test_at_eta_zero_it_makes_ddims_images_at_ddims_cost(tiny, written):
             num_steps=5,
             latents="free",
         )
-        special, _ = verdicts(CLAIMS, measures({"DDIM": sampled, "η = 0": made}))
-        assert special.holds is holds
+        assert held(CLAIMS, measures({"DDIM": sampled, "η = 0": made}))[0] is holds
         assert made.num_forwards == sampled.num_forwards == 10
 
 
 def made_up(distances: dict[str, float]) -> dict[str, Generated]:
     """Images at given distances from DDIM's, half a grey."""
-    none = torch.zeros(8, 0)
-    return {
-        name: Generated(
-            torch.full((8, 3, 4, 4), 0.5 + distance),
-            torch.zeros(8, 4, 2, 2),
-            12.0,
-            0.5,
-            none,
-            none,
-        )
-        for name, distance in distances.items()
-    }
+    costs = {"latents": torch.zeros(8, 4, 2, 2), "num_forwards": 12.0, "seconds": 0.5}
+    images = {n: torch.full((8, 3, 4, 4), 0.5 + off) for n, off in distances.items()}
+    return {name: generated(each, **costs) for name, each in images.items()}
 
 
 @pytest.mark.parametrize(("own", "holds"), [(0.02, True), (0.3, False)])
 def test_the_verdict_follows_the_images(own, holds):
     numbers = measures(made_up({"DDIM": 0.0, "SDS": 0.1, "SDI": 0.05, "my rule": own}))
-    assert verdicts(CLAIMS, numbers, groups=PROMPTS)[1].holds is holds
-    assert verdicts(CLAIMS, numbers, groups=["one prompt"] * 8)[1].holds is None
+    assert held(CLAIMS, numbers, PROMPTS)[1] is holds
+    assert held(CLAIMS, numbers, ["one prompt"] * 8)[1] is None
 
 
 def test_the_table_has_a_row_per_method_with_its_cost():

@@ -1,10 +1,12 @@
 """The results without a browser: what is found, laid side by side, exported and deleted."""
 
 import io
+import json
 import shutil
 from dataclasses import replace
 
 import pytest
+from made_up import small_3d
 from PIL import Image
 
 from sdilib.lab.explorer import results
@@ -14,7 +16,6 @@ from sdilib.lab.runs import distilled, known_runs
 from sdilib.lab.runs.folders import read_log
 from sdilib.lab.world.mesh import mesh
 from sdilib.lab.world.scene import WorldScene
-from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
 IMAGE = Text2D.of(prompt="a blue rocket", model="tiny", rule="sds", steps=3)
@@ -29,16 +30,7 @@ KEPT = {
 }
 """Of an example."""
 
-OBJECT = Text3D.of(
-    prompt="a red mug",
-    model="tiny",
-    rule="sds",
-    steps=2,
-    cameras=1,
-    size=16,
-    num_samples=8,
-    levels=4,
-)
+OBJECT = small_3d(rule="sds", steps=2, cameras=1, num_samples=8)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +186,8 @@ def test_an_image_is_exported_and_one_of_other_weights_is_not(shown, monkeypatch
     buttons(shown)[0].click()
     assert (run["folder"] / "image.png").exists()
     assert "image.png" in shown.status.value
-    run["config"]["model_hash"] = "other"
+    others = run["config"] | {"model_hash": "other"}
+    (run["folder"] / "config.json").write_text(json.dumps(others))
     shown._export()
     assert "expected the weights that the run was made with" in shown.status.value
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made_up import small_3d
 
 from sdilib.guidance.named import KAPPAS, RULES
 from sdilib.lab.explorer.session import MOST_FRAMES, Frame, Session, Snapshot, code
@@ -19,16 +20,7 @@ from sdilib.text_to_image import Text2D
 
 SHORT = Text2D("a red mug", model="tiny", steps=4, rule_settings={"num_inversion_steps": 2})
 LONG = replace(SHORT, rule_settings={"kappa": "random"}, steps=100_000)
-OBJECT = Text3D.of(
-    prompt="a red mug",
-    model="tiny",
-    rule="sds",
-    steps=3,
-    cameras=1,
-    size=16,
-    num_samples=8,
-    levels=4,
-)
+OBJECT = small_3d(rule="sds", steps=3, cameras=1, num_samples=8)
 LIMIT = 60.0  # seconds until a test that hangs is called a failure
 
 

@@ -28,8 +28,9 @@ SIZES = {"image": (256, 256), "x(t)": (80, 80), "x̂0": (80, 80), "κ": (96, 96)
 
 
 @pytest.fixture
-def explorer(tiny, tmp_path):
-    made = Explorer(tiny, num_steps=4, root=str(tmp_path), pictures_per_second=50.0)
+def explorer(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(widgets, "PAUSE", 0.02)
+    made = Explorer(tiny, num_steps=4, root=str(tmp_path))
     made.controls.named["num_inversion_steps"].value = 2
     yield made
     made.close()
@@ -63,16 +64,16 @@ def endless(explorer: Explorer) -> None:
 
 def test_the_controls_say_the_run(explorer):
     read = {"num_inversion_steps": 2}
-    assert explorer.config() == Text2D(
+    assert explorer.controls.config() == Text2D(
         "a red spotted mushroom", model="tiny", steps=4, rule_settings=read
     )
     picker = explorer.controls.named["prompt"]
     picker.colour.value, picker.pattern.value = "any", "plain"
     picker.name.value, picker.view.value = "ice cream", "side"
     explorer.controls.named["learning_rate"].value = 0.1
-    assert explorer.config().prompt == "an ice cream, side view"
-    assert explorer.config().learning_rate == 0.1
-    assert explorer.code.value == code(explorer.config())
+    assert explorer.controls.config().prompt == "an ice cream, side view"
+    assert explorer.controls.config().learning_rate == 0.1
+    assert explorer.code.value == code(explorer.controls.config())
 
 
 def test_every_offered_word_is_one_of_the_worlds():
@@ -87,7 +88,7 @@ def test_another_model_has_a_line_of_text(tiny, monkeypatch):
     monkeypatch.setattr(tiny, "name", "owner/model")
     explorer = Explorer(tiny)
     explorer.controls.named["prompt"].value = "a cat"
-    assert explorer.config().prompt == "a cat"
+    assert explorer.controls.config().prompt == "a cat"
     assert "'a cat'" in explorer.code.value
     explorer.close()
 
@@ -190,7 +191,7 @@ def test_the_settings_that_the_rule_reads_are_shown_and_keep_their_values(explor
     of_ism = {"inversion_guidance_scale", "num_inversion_steps"}
     assert shown("ism") == {"guidance_scale", "weight"} | of_ism
     assert controls.named["num_inversion_steps"].value == 2
-    assert explorer.config().rule_settings["num_inversion_steps"] == 2
+    assert explorer.controls.config().rule_settings["num_inversion_steps"] == 2
 
 
 def test_a_rule_of_ones_own_has_controls_of_its_settings(tiny, tmp_path):
@@ -400,7 +401,7 @@ def test_a_run_begins_with_the_librarys_defaults_in_2d_and_the_presets_in_3d(tin
     for scene, kind, own in (("image", Text2D, {}), ("nerf", Text3D, preset)):
         explorer.controls.scene.value = scene
         given = {"prompt": "a red spotted mushroom", "model": "tiny", "steps": 120, **own}
-        assert explorer.config() == kind.of(**given)
+        assert explorer.controls.config() == kind.of(**given)
         assert explorer.code.value == code(kind.of(**given))
     explorer.close()
 

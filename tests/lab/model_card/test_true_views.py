@@ -7,12 +7,7 @@ import torch
 
 from sdilib.cameras import Camera
 from sdilib.guidance import View
-from sdilib.lab.model_card.true_views import (
-    TrueViews,
-    TrueViewsFit,
-    fit_true_views,
-    true_pictures,
-)
+from sdilib.lab.model_card.true_views import TrueViews, TrueViewsFit, fit_true_views, true_pictures
 from sdilib.lab.world.render import render
 from sdilib.lab.world.scene import WorldCamera, WorldScene
 from sdilib.seeds import generator

@@ -6,25 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_up import small_3d
 
 from sdilib.lab.runs import address, config_of, distilled, known_runs, remove
 from sdilib.lab.runs.folders import settings_of
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
-SOLID = Text3D(
-    "a red mug",
-    model="tiny",
-    steps=2,
-    cameras=1,
-    size=16,
-    num_samples=16,
-    rule="sds",
-    levels=4,
-    finest_resolution=16,
-    progressive_share=0.5,
-)
+SOLID = small_3d(steps=2, cameras=1, rule="sds", progressive_share=0.5)
 IMAGE = Text2D("a red mug", model="tiny", steps=3, rule="sds")
 BOTH = pytest.mark.parametrize("config", [SOLID, IMAGE], ids=["nerf", "image"])
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from made_up import generated
 
 from sdilib.lab.experiments.shared.images import firsts, measures, seed_distance
 from sdilib.lab.images import Generated
@@ -9,9 +10,8 @@ from sdilib.lab.images import Generated
 
 def of_level(level: float, count: int = 4) -> Generated:
     """Even grey images, with latents of that level."""
-    none = torch.zeros(count, 0)
     images, latents = torch.full((count, 3, 4, 4), level), torch.full((count, 4, 2, 2), level)
-    return Generated(images, latents, 12.0, 0.5, none, none)
+    return generated(images, latents=latents, num_forwards=12.0, seconds=0.5)
 
 
 def test_distances_are_from_ddims_image_and_latents():
@@ -28,10 +28,8 @@ def test_distances_are_from_ddims_image_and_latents():
 
 
 def test_what_is_off_is_the_distance_to_ddims_number(generator):
-    none = torch.zeros(2, 0)
     sets = {name: torch.rand(2, 3, 8, 8, generator=generator) for name in ("DDIM", "SDI")}
-    made = {n: Generated(each, each, 1.0, 1.0, none, none) for n, each in sets.items()}
-    numbers = measures(made)
+    numbers = measures({name: generated(each) for name, each in sets.items()})
     for measure in ("fine detail", "saturation"):
         of = numbers[measure]
         expected = (of["SDI"] - of["DDIM"]).abs()
@@ -40,9 +38,8 @@ def test_what_is_off_is_the_distance_to_ddims_number(generator):
 
 def test_the_first_image_of_each_of_eight_prompts_is_shown():
     prompts = [f"prompt {i}" for i in range(9) for _ in range(2)]
-    none = torch.zeros(18, 0)
     images = torch.arange(18.0)[:, None, None, None].expand(-1, 3, 2, 2)
-    shown, columns = firsts({"a": Generated(images, images, 1.0, 1.0, none, none)}, prompts)
+    shown, columns = firsts({"a": generated(images)}, prompts)
     assert columns == [f"prompt {i}" for i in range(8)]
     assert shown["a"][:, 0, 0, 0].tolist() == [0, 2, 4, 6, 8, 10, 12, 14]
 

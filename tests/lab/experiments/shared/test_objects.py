@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from made_up import SMALL
 
 from sdilib.cameras import Camera
 from sdilib.lab import presets
@@ -34,15 +35,6 @@ from sdilib.stable_diffusion import StableDiffusion
 
 PROMPT = "a red spotted mushroom"
 SETTINGS = presets.resolve("run3d", "laptop")
-TINY = SETTINGS | {
-    "model": "tiny",
-    "steps": 1,
-    "cameras": 1,
-    "size": 16,
-    "num_samples": 8,
-    "levels": 2,
-    "finest_resolution": 16,
-}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +46,12 @@ def evaluator():
 def page():
     model = StableDiffusion.from_pretrained("tiny")
     return SimpleNamespace(
-        model=model, evaluator=None, prompts=["a red mug"], run=TINY, config={}, seed=0
+        model=model,
+        evaluator=None,
+        prompts=["a red mug"],
+        run=SETTINGS | SMALL | {"steps": 1},
+        config={},
+        seed=0,
     )
 
 
