@@ -184,21 +184,19 @@ class Controls(ipywidgets.VBox):
     def _read(self) -> dict[str, Any]:
         """What the chosen rule reads, and with it the chosen noise, and what they begin with."""
         rule, kappa = self.rule.value, self._rules[self.scene.value].get("kappa")
+        preset = self._preset(self.scene.value)
         read = rule_settings(rule)
-        if "kappa" in read and kappa is not None:
-            read = rule_settings(rule, {"kappa": kappa.value})
-        if self.scene.value != "nerf":
-            return read
-        gamma = self._preset("nerf").get("guidance_scale", read.get("guidance_scale"))
-        in_3d: dict[str, Any] = {**INVERSION, "guidance_scale": gamma}
-        if gamma is not None:
-            in_3d["inversion_guidance_scale"] = -gamma
-        return read | {name: value for name, value in in_3d.items() if name in read}
+        chosen = {name: of for name, of in preset.items() if name == "guidance_scale"}
+        if kappa is not None:
+            chosen["kappa"] = kappa.value
+        read = rule_settings(rule, {name: of for name, of in chosen.items() if name in read})
+        usual = INVERSION if self.scene.value == "nerf" else {}
+        return read | {name: value for name, value in usual.items() if name in read}
 
     def _preset(self, scene: str) -> dict[str, Any]:
-        """What the bundled model's runs in 3D have in place of the defaults; empty for all others."""
-        in_3d = scene == "nerf" and self._model.draws_world
-        return resolve("run3d", "laptop") if in_3d else {}
+        """What the bundled model's runs have in place of the defaults; empty for all others."""
+        name = "run3d" if scene == "nerf" else "run"
+        return resolve(name, "laptop") if self._model.draws_world else {}
 
     def _watch(self, control: Any) -> None:
         for part in getattr(control, "children", ()) or (control,):

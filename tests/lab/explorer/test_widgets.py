@@ -63,7 +63,7 @@ def endless(explorer: Explorer) -> None:
 
 
 def test_the_controls_say_the_run(explorer):
-    read = {"num_inversion_steps": 2}
+    read = {"num_inversion_steps": 2, "guidance_scale": resolve("run", "laptop")["guidance_scale"]}
     assert explorer.controls.config() == Text2D(
         "a red spotted mushroom", model="tiny", steps=4, rule_settings=read
     )
@@ -297,7 +297,7 @@ def test_a_run_that_is_kept_stands_beside_the_next(explorer):
     explorer.start()
     explorer.wait(LIMIT)
     assert first.images["image"].value == kept != second.images["image"].value
-    assert "guidance scale 7.5" in first.caption.value
+    assert "guidance scale 3" in first.caption.value
     assert "guidance scale 1" in second.caption.value
     explorer.save_figure()
     explorer.buttons["keep"].click()
@@ -395,10 +395,11 @@ def test_what_is_folded_is_shown_by_a_button_and_hidden_again():
     assert (shown.children, seen) == ((inside,), [False, True, False])
 
 
-def test_a_run_begins_with_the_librarys_defaults_in_2d_and_the_presets_in_3d(tiny):
+def test_a_run_begins_with_the_presets_values(tiny):
     explorer = Explorer(tiny, num_steps=120)
-    preset = {k: resolve("run3d", "laptop")[k] for k in ("guidance_scale", "t_start", "t_end")}
-    for scene, kind, own in (("image", Text2D, {}), ("nerf", Text3D, preset)):
+    in_2d = {"guidance_scale": resolve("run", "laptop")["guidance_scale"]}
+    in_3d = {k: resolve("run3d", "laptop")[k] for k in ("guidance_scale", "t_start", "t_end")}
+    for scene, kind, own in (("image", Text2D, in_2d), ("nerf", Text3D, in_3d)):
         explorer.controls.scene.value = scene
         given = {"prompt": "a red spotted mushroom", "model": "tiny", "steps": 120, **own}
         assert explorer.controls.config() == kind.of(**given)
