@@ -10,6 +10,7 @@ PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "paper_figures/full/README.md",
+    "paper_figures/full/which_rule.md",
     "paper_figures/settings.md",
     "sdilib/models/mini/README.md",
     "notebooks/exercises/README.md",
