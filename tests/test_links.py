@@ -12,6 +12,7 @@ PAGES = [
     "paper_figures/full/README.md",
     "paper_figures/full/which_rule.md",
     "paper_figures/settings.md",
+    "sdilib/lab/sweeps.md",
     "sdilib/models/mini/README.md",
     "notebooks/exercises/README.md",
     *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "notebooks").glob("*.py"))),
