@@ -127,6 +127,9 @@ bench: $(READY) ## time a step of each rule, its share in the UNet, and the part
 	$(PYTHON) tests/benchmarks/bench_step.py $(ARGS)
 	$(PYTHON) tests/benchmarks/bench_step_3d.py $(ARGS)
 
+bench-sweep: $(READY) ## what a sweep costs besides its runs, 1,000 workers and 10,000 runs, minutes (ARGS="--runs ... --workers ...")
+	$(PYTHON) tests/benchmarks/bench_sweep.py --out paper_figures/sweeps.json --page paper_figures/sweeps.md $(ARGS)
+
 bench-memory: $(READY) ## peak memory of a NeRF's step over size and samples a ray (ARGS="--sizes ... --samples ...")
 	$(PYTHON) tests/benchmarks/bench_deferred.py --out paper_figures/memory.json --figure paper_figures/memory.png $(ARGS)
 
@@ -142,5 +145,5 @@ table1: $(READY) ## make the paper's Table 1, in 2D and in 3D (PRESET=... MODEL=
 clean: ## remove build/ and the figures that git ignores; .venv stays
 	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
 
-.PHONY: help env figures active made gallery check-figures test test-browser soak lint notebooks lab app screenshots examples train table1 model-card bench bench-memory gpu-check clean FORCE
+.PHONY: help env figures active made gallery check-figures test test-browser soak lint notebooks lab app screenshots examples train table1 model-card bench bench-memory bench-sweep gpu-check clean FORCE
 .DEFAULT_GOAL := help

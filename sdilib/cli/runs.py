@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,8 @@ def _runs(options: argparse.Namespace) -> int:
     if options.action == "show":
         shown = [known[name] for name in names]
         sys.stdout.write(json.dumps(shown, indent=1, ensure_ascii=False) + "\n")
-    for name in names if options.action == "remove" else ():
-        _remove(name, root, leave_held=all_unfinished)
+    if options.action == "remove":
+        _remove(names, root, leave_held=all_unfinished)
     for name in names if options.action == "export" else ():
         _export(known[name], root, mesh)
     return 0
@@ -103,17 +104,21 @@ def whole_name(given: str, known: Sequence[str], root: str) -> str:
     reject("names", given, f"one of the runs in {root}{such}")
 
 
-def _remove(name: str, root: str, *, leave_held: bool) -> None:
+def _remove(names: list[str], root: str, *, leave_held: bool) -> None:
     from sdilib.lab.runs import remove
 
-    try:
-        remove([name], root)
-    except ValueError as error:
-        if not leave_held:
-            raise
-        sys.stdout.write(f"left: {error}\n")
-    else:
-        sys.stdout.write(f"removed {name}\n")
+    while names:
+        stopped = None
+        try:
+            remove(names, root)  # all at once: each time it looks through the whole folder
+        except ValueError as error:
+            stopped = error
+        gone = list(takewhile(lambda name: not (Path(root) / name).exists(), names))
+        sys.stdout.write("".join(f"removed {name}\n" for name in gone))
+        if stopped and not leave_held:
+            raise stopped
+        sys.stdout.write(f"left: {stopped}\n" if stopped else "")
+        names = names[len(gone) + 1 :]
 
 
 def _export(run: dict[str, Any], root: str, mesh: dict[str, Any]) -> None:

@@ -24,11 +24,20 @@ import torch
 from sdilib import __version__
 from sdilib.checks import like, one_of, positive_int, reject
 from sdilib.lab.presets import fitting, resolve
-from sdilib.lab.runs.folders import NUMERICS, SCENES, config_of, runs_folder, settings_of
+from sdilib.lab.runs.folders import (
+    DONE,
+    NUMERICS,
+    SCENES,
+    address,
+    config_of,
+    runs_folder,
+    settings_of,
+)
 from sdilib.lab.runs.making import distilled
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.names import BUNDLED, RANDOM
-from sdilib.storage import hash_json, slug
+from sdilib.stable_diffusion.precision import AUTO
+from sdilib.storage import hash_json, read_json, slug
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
@@ -136,15 +145,19 @@ def _make(settings: dict[str, Any], root: str, threads: int) -> tuple[str, str, 
     """A run, in a worker's process."""
     torch.set_num_threads(threads)
     config = config_of(settings)
-    quiet: Any = {"progress": False, "preview_seconds": 0.0}
-    made = distilled(config, root=root, model=_model(config.model), **quiet)
-    state = "diverged" if made.diverged else "done"
-    return made.folder.name, state, made.diverged, made.seconds
+    model = _model(config.model, getattr(config, "precision", AUTO))
+    name = address(config.on(model.device), model.identity)
+    done = Path(root) / name / DONE
+    if not done.exists():  # one that is there is not even built, which takes a prediction
+        quiet: Any = {"progress": False, "preview_seconds": 0.0}
+        distilled(config, root=root, model=model, **quiet)
+    said = read_json(done)
+    return name, "diverged" if said["diverged"] else "done", said["diverged"], said["seconds"]
 
 
 @lru_cache(maxsize=1)
-def _model(name: str) -> StableDiffusion:
-    return StableDiffusion.from_pretrained(name)
+def _model(name: str, precision: str) -> StableDiffusion:
+    return StableDiffusion.from_pretrained(name, dtype=precision)
 
 
 def _version() -> str:

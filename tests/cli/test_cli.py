@@ -19,7 +19,7 @@ from sdilib.cli import main
 from sdilib.lab import runs
 from sdilib.lab.paper_settings import OFFICIAL_2D
 from sdilib.lab.presets import SDS_PRACTISED
-from sdilib.lab.runs import exporting, making
+from sdilib.lab.runs import exporting, folders, making
 from sdilib.storage import load_tensors
 from sdilib.text_to_image import Text2D
 
@@ -255,15 +255,21 @@ def test_where_there_are_no_runs_it_says_where_the_examples_are(tmp_path, capsys
     assert capsys.readouterr().out.splitlines()[-1].startswith("3 runs, ")
 
 
-def test_a_run_that_a_process_works_on_is_left_and_the_others_removed(tmp_path, capsys):
-    for name in ("sdi-a-1", "sdi-b-2"):
+def test_a_run_that_a_process_works_on_is_left_and_the_others_removed(
+    tmp_path, capsys, monkeypatch
+):
+    for name in ("sdi-a-1", "sdi-b-2", "sdi-b-3", "sdi-b-4"):
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "runs" / name / "config.json").write_text(json.dumps(CONFIG))
-    with FileLock(tmp_path / "runs" / "sdi-a-1" / ".lock"):
+    looked, known = [], folders.known_runs
+    monkeypatch.setattr(folders, "known_runs", lambda root: looked.append(root) or known(root))
+    with FileLock(tmp_path / "runs" / "sdi-b-2" / ".lock"):
         assert main(["runs", "remove", "unfinished"]) == 0
-        said = "left: run='sdi-a-1': expected a run that no process is working on\n"
-        assert capsys.readouterr().out == f"{said}removed sdi-b-2\n"
-        assert main(["runs", "remove", "sdi-a-1"]) == 2
+        left = "left: run='sdi-b-2': expected a run that no process is working on\n"
+        removed = [f"removed sdi-{name}\n" for name in ("a-1", "b-3", "b-4")]
+        assert capsys.readouterr().out == removed[0] + left + removed[1] + removed[2]
+        assert len(looked) == 2  # before and after the one that is left: the folder may be large
+        assert main(["runs", "remove", "sdi-b-2"]) == 2
 
 
 @pytest.mark.parametrize(

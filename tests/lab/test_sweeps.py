@@ -10,8 +10,10 @@ import pytest
 import sdilib
 from sdilib.lab import sweeps
 from sdilib.lab.runs import distilled
+from sdilib.lab.runs.folders import settings_of
 from sdilib.lab.sweeps import runs_of, submit, sweep
 from sdilib.storage import read_json
+from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
 ROOT = Path(sdilib.__file__).parents[1]
@@ -146,6 +148,24 @@ def test_a_killed_worker_loses_nothing_and_the_number_of_workers_changes_no_bit(
     assert ended["killed"].name.startswith("deadly-py-a-blue-car-0")
     assert "3 workers died of it" in ended["killed"].reason
     assert Path("deaths").read_text() == "x" * 4
+
+
+def test_a_run_that_is_there_takes_no_prediction(tmp_path):
+    settings = settings_of(Text2D("a red mug", model="tiny", steps=2))
+    first = sweeps._make(settings, str(tmp_path), 1)
+    assert first[1:3] == ("done", "")
+    model = sweeps._model("tiny", "auto")
+    spent = model.num_forwards
+    assert sweeps._make(settings, str(tmp_path), 1) == first
+    assert model.num_forwards == spent > 0
+
+
+def test_a_run_has_the_precision_that_its_settings_say(tmp_path):
+    small = {"steps": 1, "cameras": 1, "size": 16, "num_samples": 8, "levels": 2}
+    config = Text3D("a red mug", model="tiny", precision="float16", **small)
+    name, state, reason, _ = sweeps._make(settings_of(config), str(tmp_path), 1)
+    assert (state, reason) == ("done", "")
+    assert (tmp_path / name / "scene.safetensors").is_file()
 
 
 def test_two_sweeps_at_once_make_each_run_once(tmp_path):

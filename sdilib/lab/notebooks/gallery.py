@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from sdilib.lab.claims import markdown_row
 from sdilib.lab.notebooks.freshness import read_records
 from sdilib.lab.notebooks.sources import paragraphs
+from sdilib.lab.notebooks.which_rule import which_rule
 from sdilib.storage import atomic_write
 
 _TEMPLATE = Path(__file__).with_suffix(".md")
@@ -28,8 +29,8 @@ def statements() -> list[dict[str, str]]:
 def gallery(folder: str | Path, *, notebooks: str | Path = "notebooks") -> Path:
     """Write the `README.md` of a folder of figures: the claims that hold in a table, then each figure with its own.
 
-    The page depends on the records, the notebooks' words and the folder's `NOTE.md`, if there is one, which stands at its
-    top; equal ones give an equal page.
+    Beside it `which_rule.md`, if there is a figure that compares rules. The pages depend on the records, the notebooks'
+    words and the folder's `NOTE.md`, if there is one, which stands at the top; equal ones give equal pages.
 
     Args:
         folder: where the figures are.
@@ -43,12 +44,15 @@ def gallery(folder: str | Path, *, notebooks: str | Path = "notebooks") -> Path:
     """
     folder = Path(folder)
     records = sorted(read_records(folder), key=lambda each: not each["figure"].startswith("start"))
-    note = folder / "NOTE.md"
+    note, advice = folder / "NOTE.md", which_rule(records)
+    if advice:
+        atomic_write(folder / "which_rule.md", advice)
     titles = Counter(record["title"] for record in records)
     filler = Environment(trim_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined)
     page = filler.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         preset=folder.name,
         note=note.read_text(encoding="utf-8") if note.is_file() else "",
+        advice=bool(advice),
         statements=_stated({record["figure"]: record["claims"] for record in records}),
         verdicts=_verdicts([claim for record in records for claim in record["claims"]]),
         figures=[_figure(each, titles[each["title"]] > 1, Path(notebooks)) for each in records],
