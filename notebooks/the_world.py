@@ -97,11 +97,10 @@ claims = verdicts(experiment.SWEEP_CLAIMS, numbers, groups=prompts)
 page.save(figure, numbers, claims, name="the_world_samples")
 
 # %% [markdown]
-# **What differs from the paper.** Guidance does what the paper says of it: at γ = 1 words are ignored, and
-# beyond 15 images fit their prompts less and less. Over-saturation takes another form: the mean saturation does not rise
-# from γ = 7.5 to 100, since these colours are nearly pure as they are; contrast does, and the
-# background gets dirty. Best is γ between 3 and 7.5. Of what a prompt asks for, the view is what the model
-# gets wrong most often.
+# **What differs from the paper.** Guidance does what the paper says of it: at γ = 1 words are missed, and with γ saturation
+# rises, to far above that of renders; beyond 15 images fit their prompts less and less. They fit best between 3 and 7.5,
+# and are as saturated as renders below 3: so the figures sample this model at γ = 3. Of what a prompt asks for, view and
+# pattern are what it gets wrong most often.
 #
 # ## How good the model is
 #
