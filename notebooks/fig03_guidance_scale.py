@@ -64,8 +64,8 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
 # **What differs from the paper.** As there, fewer words are shown at γ = 1, and a high γ burns images: saturation rises, colours
-# leave their range, and beyond 30 words are lost again. The bundled model shows them all from 2 on, so it needs less
-# than 7.5. One thing is the opposite: seeds differ more with γ, not less. The distance is one of pixels, and
+# leave their range, and beyond 30 words are lost again. The bundled model shows them from 2 on, so it needs less
+# than Stable Diffusion. One thing is the opposite: seeds differ more with γ, not less. The distance is one of pixels, and
 # contrast grows with γ, too; whether the objects themselves vary less, it does not tell.
 #
 # ## Try

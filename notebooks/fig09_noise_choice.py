@@ -73,11 +73,11 @@ claims = verdicts(experiment.CLAIMS, numbers, groups=page.items[0])
 page.save(figure, {"times": path.times, **numbers}, claims)
 
 # %% [markdown]
-# **What differs from the paper.** In the mean over t inversion was not shown to solve eq. 8 better than random noise or fixed
-# noise, and gradient descent does so far better, at equal cost too. Two things of the bundled model's are behind this. At
-# γ = 7.5, which is more than it needs, x0(t) has at high t a multiple of an image's amplitude. And the first steps of an
-# inversion err where the image is smooth: begun at t = 0.1 with drawn noise, which is not the paper's, it has a lower
-# residual, and its images are free of the blotches that grow along the run of the paper's.
+# **What differs from the paper.** In the mean over t, inversion solves eq. 8 better than fixed noise, as there. That it does so
+# better than noise drawn again at each step was not shown, and both iterations do better than it, at equal cost, too. What
+# is behind it is the bundled model's: the first steps of an inversion err where the image is smooth. Begun at t = 0.1 with
+# drawn noise, which is not the paper's, it has a lower residual, and its images are free of the blotches that grow along
+# the run of the paper's.
 #
 # A low residual alone is not what makes an image: fixed-point iteration ends in bright patches, and gradient descent, with the
 # lowest residual of all, in dull ones. A random κ, drawn again as t falls, gives clean images.

@@ -175,7 +175,7 @@ def _draw_costs(axes: Axes, r: ByChoice, costs: Mapping[str, float]) -> None:
         colour = drawing.colour_of(family)
         line: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.2, "label": family}
         axes.plot(*zip(*places, strict=True), color=colour, **line)
-        for name, place in zip(members, places, strict=True):
+        for name, place in zip(members, places, strict=True) if len(members) > 1 else ():
             number = name.partition(", ")[2].removeprefix("n = ").removeprefix("×")
             text = {"textcoords": "offset points", "xytext": (0, 4), "ha": "center"}
             axes.annotate(number, place, fontsize=6.5, color=colour, **text)

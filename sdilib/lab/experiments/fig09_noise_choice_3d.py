@@ -2,7 +2,7 @@
 
 from sdilib.lab.experiments.shared.objects import nearer
 
-OURS, BEGUN = "inversion", "inversion begun"
+OURS, BEGUN = "inversion", "begun, at t = 0.1"
 
 VARIANTS = {
     "random": {"kappa": "random"},

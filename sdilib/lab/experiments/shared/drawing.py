@@ -26,7 +26,7 @@ COLOURS = {
     "fixed point": "#b2182b",
     "descent": "#4393c3",
     "inversion": "#1b7837",
-    "inversion begun": "#8c510a",
+    "begun": "#8c510a",
     "cached": "#e08214",
     "(γ, γ)": "#b2182b",
     "(0, 0)": "#4393c3",

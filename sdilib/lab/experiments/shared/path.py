@@ -28,8 +28,8 @@ from sdilib.text_to_image import RuleFrom, noisy_start
 MakeKappa = Callable[[], KappaChoice]
 """Makes a choice of kappa with nothing remembered yet."""
 
-BEGUN = "inversion begun, at t = 0.1, not the paper's"
-"""An inversion whose first steps are drawn noise instead, `begun`, as figures 9 and 17 have it."""
+BEGUN = "begun, at t = 0.1"
+"""An inversion whose first steps are drawn noise instead, `begun`, as figures 9 and 17 have it; not the paper's."""
 
 Latents = Float[Tensor, "items times *shape"]
 
