@@ -64,7 +64,7 @@ figure
 # ## Try
 #
 # - κ random, then fixed, then cached, with the same seed: the noise is all that differs.
-# - SDS with t random and Adam at 0.1, at γ = 7.5 and at γ = 100: blur, and burnt colours.
-# - SDI at γ of inversion 0 and 7.5 in place of -7.5: watch the residual.
+# - SDS with t random and Adam at 0.1, at the γ it begins with and at thirteen times that: blur, and burnt colours.
+# - SDI at γ of inversion 0 and γ in place of -γ: watch the residual.
 # - A 3D object by SDI; then keep it as A and make it by SDS.
 # - A rule of your own: `Explorer(page.model, rule="my_rule.py")`.
