@@ -36,11 +36,15 @@ def add_run(command: Command) -> None:
         help="of rule sdi: paper (default), or official, as the published code has it; see paper_figures/settings.md",
     )
     add("--steps", type=integer, default=0, help="0: the preset's")
-    add("--guidance-scale", type=number, help="gamma of eq. 3; default 7.5, in 3D the preset's")
+    add(
+        "--guidance-scale",
+        type=number,
+        help="gamma of eq. 3; default 7.5 at preset gpu, lower at the bundled model's",
+    )
     add(
         "--inversion-guidance-scale",
         type=number,
-        help="gamma of the inversion, for a rule that has one, such as sdi; default -7.5, in 3D -gamma",
+        help="gamma of the inversion, for a rule that has one, such as sdi; default -7.5 at preset gpu: -gamma, unless the rule says otherwise",
     )
     add("--seed", type=integer, default=0, help="of everything drawn; 0 (default)")
     add(

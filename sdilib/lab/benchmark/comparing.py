@@ -78,11 +78,11 @@ class Benchmark:
             workers: processes.
         """
         config = page.config
-        steps = {"model": config["model"], "steps": config.get("num_steps")}
-        steps["guidance_scale"] = config.get("guidance_scale", SAMPLED)
+        in_2d = {"model": config["model"], "steps": config.get("num_steps")}
+        in_2d["guidance_scale"] = config.get("guidance_scale", SAMPLED)
         return cls(
             scene,
-            page.run if scene == "nerf" else steps,
+            page.run if scene == "nerf" else in_2d,
             table_prompts(page.model.draws_world)[: config["num_prompts"]],
             range(page.seed, page.seed + config.get("num_seeds", 1)),
             page.model,
