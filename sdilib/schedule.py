@@ -110,6 +110,10 @@ class NoiseSchedule:
             ValueError: a beta schedule or prediction type that is not supported, or zero terminal
                 SNR.
         """
+        ddpm = "one of a DDPM, with a beta_schedule or trained_betas"
+        kind = str(config.get("_class_name", "one without betas"))
+        if kind.startswith(("FlowMatch", "EDM")):  # whatever betas its file has, they are not used
+            reject("scheduler", kind, ddpm)
         for key, allowed, why in _ONLY:
             if (given := config.get(key, allowed)) not in (allowed, None):
                 reject(key, given, f"{json.dumps(allowed)} ({why})")
@@ -128,8 +132,7 @@ class NoiseSchedule:
             table = [in_range("trained_betas", beta, 0, 1) for beta in betas]
             return cls((1 - torch.tensor(table, dtype=torch.float64)).cumprod(0), prediction)
         if "beta_schedule" not in config:  # flow matching and EDM have none: it would be invented
-            kind = config.get("_class_name", "one without betas")
-            reject("scheduler", kind, "one of a DDPM, with a beta_schedule or trained_betas")
+            reject("scheduler", kind, ddpm)
         name = one_of("beta_schedule", config["beta_schedule"], BETA_SCHEDULES)
         start, end = (
             in_range(key, config.get(key, default), 0, 1, open_low=True)

@@ -40,6 +40,7 @@ appendix A.1. In 2D, and where a residual of eq. 8 is measured, both are off."""
 
 _EMPTY = 0.002  # mean opacity below which nothing is left to be seen
 _AZIMUTH = 22.5  # of the one image that a run is followed by, in degrees
+_LARGEST = 4096  # pixels along a side: beyond any model's
 _GROWING = 0.1  # share of a run in which a scene may yet be empty
 
 
@@ -206,6 +207,7 @@ class Text3D:
         for name in (*counts, "base_resolution", "log2_table_size", "hidden"):
             positive_int(name, getattr(self, name))
         positive_int("finest_resolution", self.finest_resolution, self.base_resolution)
+        in_range("size", self.size, 1, _LARGEST)
         in_range("log2_table_size", self.log2_table_size, 1, LARGEST_TABLE)
         for name in ("rays_per_patch", "render_size", "seed"):
             positive_int(name, getattr(self, name), at_least=0)

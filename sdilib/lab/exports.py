@@ -116,6 +116,22 @@ def _write_mp4(frames: UInt8[np.ndarray, "n h w 3"], path: Path) -> Path:
     return path
 
 
+def check_mesh(*, density: float = 15.0, resolution: int = 96, size: float = 0.0) -> None:
+    """Check what `nerf_mesh` takes, before there is a field.
+
+    Args:
+        density: see there, as the others.
+        resolution: of the grid.
+        size: of the mesh.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+    in_range("density", density, 0, 1e9, open_low=True)
+    in_range("resolution", positive_int("resolution", resolution, at_least=8), 8, 1024)
+    in_range("size", size, 0, 1e9)
+
+
 @torch.no_grad()
 def nerf_mesh(
     nerf: NeRF,
@@ -137,9 +153,7 @@ def nerf_mesh(
     Raises:
         ValueError: a number out of range, or a field that is nowhere or everywhere so dense.
     """
-    in_range("density", density, 0, 1e9, open_low=True)
-    in_range("resolution", positive_int("resolution", resolution, at_least=8), 8, 1024)
-    in_range("size", size, 0, 1e9)
+    check_mesh(density=density, resolution=resolution, size=size)
     device = next(nerf.parameters()).device
     axis = torch.linspace(-nerf.radius, nerf.radius, resolution + 1)
     points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)

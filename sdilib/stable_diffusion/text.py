@@ -40,14 +40,14 @@ def check_tokenizer(tokenizer: Any, text_encoder: torch.nn.Module) -> None:
         ValueError: two words have the same tokens, the last word that was merged comes in pieces, or there are tokens
             that the text encoder has no row for.
     """
+    special = set(tokenizer.all_special_tokens)
+    vocabulary = {token: k for token, k in tokenizer.get_vocab().items() if token not in special}
     one, other = tokenizer(["a", "mug"], add_special_tokens=False).input_ids
-    if one == other or not one or not other:
+    if one == other or not one or not other or not vocabulary:
         reject("vocabulary", len(tokenizer), "one that tells words apart")
     in_range("vocabulary", len(tokenizer), 1, _config(text_encoder).vocab_size)
     in_range("length", _longest(tokenizer, text_encoder), 3, 10_000)
     # Merges come in the order of the vocabulary: the last of them is the first that a file cut off loses.
-    special = set(tokenizer.all_special_tokens)
-    vocabulary = {token: k for token, k in tokenizer.get_vocab().items() if token not in special}
     last = max(vocabulary, key=lambda token: vocabulary[token])
     pieces = [
         piece.value

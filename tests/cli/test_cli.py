@@ -169,6 +169,9 @@ def test_what_can_be_exported_is_and_the_rest_is_one_sentence(tmp_path, capsys):
     for path in folder.glob("*.[gp][in][fg]"):
         path.unlink()
     capsys.readouterr()
+    assert main(["runs", "export", folder.name, "--density", "-1"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "sdilib: density=-1.0: expected a number in (0, 1e+09]\n")
     assert main(["runs", "export", folder.name, "--density", "1e6"]) == 2
     said = capsys.readouterr()
     names = ["views.png", "turntable.gif", "turntable.mp4"]

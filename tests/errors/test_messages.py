@@ -307,6 +307,13 @@ TABLE: dict[str, Callable[[], object]] = {
         "scheduler='FlowMatchEulerDiscreteScheduler': expected one of a DDPM, with a beta_schedule "
         "or trained_betas"
     ): lambda: NoiseSchedule.from_config({"_class_name": "FlowMatchEulerDiscreteScheduler"}),
+    (
+        "scheduler='EDMEulerScheduler': expected one of a DDPM, with a beta_schedule or "
+        "trained_betas"
+    ): lambda: NoiseSchedule.from_config(
+        {"_class_name": "EDMEulerScheduler", "beta_schedule": "linear"}
+    ),
+    "size=100000: expected a number in [1, 4096]": lambda: Text3D("a mug", size=100_000),
     "prediction_type='flow_prediction': expected one of epsilon, v_prediction": lambda: (
         NoiseSchedule.from_config({"prediction_type": "flow_prediction"})
     ),

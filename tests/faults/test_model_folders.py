@@ -102,6 +102,9 @@ TENSORS: dict[str, Callable[[dict[str, torch.Tensor]], object]] = {
 }
 WORDS: dict[str, Callable[[dict], object]] = {
     "no vocabulary": lambda m: m.update(vocab={}),
+    "no words": lambda m: m.update(
+        vocab={w: k for w, k in m["vocab"].items() if w[:2] == "<|"}, merges=[]
+    ),
     "no merges": lambda m: m.update(merges=[]),
     "fewer merges": lambda m: m.update(merges=m["merges"][:-1]),
     "a vocabulary of two": lambda m: m.update(vocab=dict(list(m["vocab"].items())[:2])),

@@ -9,7 +9,15 @@ import torch
 
 from sdilib.cameras import Camera
 from sdilib.checks import reject
-from sdilib.lab.exports import MESH_KINDS, nerf_mesh, png_bytes, turntable, write_mesh, write_strip
+from sdilib.lab.exports import (
+    MESH_KINDS,
+    check_mesh,
+    nerf_mesh,
+    png_bytes,
+    turntable,
+    write_mesh,
+    write_strip,
+)
 from sdilib.lab.mesh_page import mesh_page
 from sdilib.lab.runs.folders import CONFIG, SCENE, config_of
 from sdilib.lab.runs.making import Finished
@@ -67,8 +75,9 @@ def export(
         mesh: arguments of `nerf_mesh`.
 
     Raises:
-        ValueError: a mesh that cannot be, such as of a field that is nowhere dense enough; the rest is written by then.
+        ValueError: a number out of range; or, the rest written by then, a field that is nowhere dense enough.
     """
+    check_mesh(**{name: value for name, value in (mesh or {}).items() if name != "crumbs"})
     writers = _pictures(run, model)
     if turns := writers.get("turntable.gif"):
         writers["turntable.mp4"] = turns

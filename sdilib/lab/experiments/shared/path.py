@@ -255,7 +255,7 @@ def _along(path: Path, noise: Tensor, begin: Callable[[Tensor], Ask], name: str)
     return batched(len(path.seeds), rows, name=name, **size)[0]
 
 
-def begun(guidance_scale: float = 7.5) -> DDIMInversion:
+def begun(guidance_scale: float) -> DDIMInversion:
     """Return the inversion of `BEGUN`.
 
     Args:
