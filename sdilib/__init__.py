@@ -1,4 +1,4 @@
-"""Score distillation with a frozen 2D diffusion model, and its reparametrisation as DDIM (SDI)."""
+"""Score distillation with a frozen 2D diffusion model; SDI recasts it as reparametrised DDIM."""
 
 import importlib
 from typing import Any
@@ -54,16 +54,16 @@ _HOMES = {
     "text_to_image": ["Text2D"],
 }
 PUBLIC = {name: module for module, names in _HOMES.items() for name in names}
-"""The module of each public name."""
+"""The module that defines each public name."""
 
 __all__ = ["__version__", *sorted(PUBLIC)]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: torch takes seconds, and `--help` needs none.
+    """Import a public name on first access: torch takes seconds to import, and `--help` does not need it.
 
     Args:
-        name: of a class or function.
+        name: a class or function.
 
     Raises:
         AttributeError: no such name.

@@ -1,6 +1,6 @@
-"""DDIM sampling as Euler steps of eq. 1; each shows x0(t), the variable the paper rewrites it in.
+"""DDIM sampling as Euler steps of eq. 1; each step also gives x0(t), the paper's change of variables.
 
-x_bar = x_t / sqrt(alpha_cumprod), and eq. 2 is
+With x_bar = x_t / sqrt(alpha_cumprod), eq. 2 is
 x_bar(t - tau) = x_bar(t) + eps · [sigma(t - tau) - sigma(t)].
 """
 
@@ -22,7 +22,7 @@ __all__ = ["DDIMStep", "ddim", "ddim_step", "denoise_back"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DDIMStep:
-    """One complete step from t to t_next.
+    """One completed step from t to t_next.
 
     Attributes:
         t: time of `x_t`.
@@ -30,7 +30,7 @@ class DDIMStep:
         x_t: where the step began.
         eps: guided noise prediction at (x_t, t).
         x0: single-step denoised image x0(t), eq. 5.
-        x_next: where it ended, at t_next.
+        x_next: where the step ended, at t_next.
     """
 
     t: float
@@ -49,14 +49,14 @@ def ddim_step(
     t_next: Time,
     schedule: NoiseSchedule,
 ) -> Float[Tensor, " batch *shape"]:
-    """Return x at t_next by one Euler step of eq. 1, in either direction (eq. 2).
+    """Take one Euler step of eq. 1 from t to t_next, in either direction (eq. 2).
 
     Args:
         x_t: noisy images at time t.
-        eps: prediction to step along.
+        eps: noise prediction to step along.
         t: where the step begins.
         t_next: where it ends; above t when inverting.
-        schedule: of the noise.
+        schedule: noise schedule.
     """
     x_bar = x_t / spread(schedule.alpha_cumprod(t).sqrt(), x_t)
     x_bar = x_bar + spread(schedule.sigma(t_next) - schedule.sigma(t), x_t) * eps
@@ -66,21 +66,21 @@ def ddim_step(
 def ddim(
     x_t: Float[Tensor, " batch *shape"], denoise: GuidedDenoiser, *, times: Sequence[float]
 ) -> Iterator[DDIMStep]:
-    """Sample by DDIM (eq. 2), one step a time interval.
+    """Sample by DDIM (eq. 2), one step per time interval.
 
-    The last step's `x_next` is the sample; at t_next = 0 it equals that step's `x0`. No graph is
-    kept.
+    The last step's `x_next` is the sample; at t_next = 0 it equals that step's `x0`. No autograd
+    graph is kept.
 
     Args:
         x_t: noise at times[0]; N(0, I) at t = 1.
-        denoise: guided denoiser, called once a step.
-        times: falling, as from `time_grid`.
+        denoise: guided denoiser, called once per step.
+        times: decreasing, as from `time_grid`.
 
     Yields:
         Each step once it is complete.
 
     Raises:
-        ValueError: `times` has fewer than 2 entries or does not fall.
+        ValueError: `times` has fewer than 2 entries or does not decrease.
         NonFiniteError: a prediction is not finite.
     """
     if len(times) < 2 or any(t <= t_next for t, t_next in pairwise(times)):
@@ -105,16 +105,16 @@ def denoise_back(
     eta: float = 0.0,
     generator: Generators | None = None,
 ) -> tuple[Float[Tensor, " batch *shape"], Float[Tensor, " batch *shape"]]:
-    """Return the clean images that each item's own number of equal steps reaches, and the first eps.
+    """Denoise each item to t = 0 in its own number of equal steps; return the images and the first eps.
 
-    No graph is kept. Items that are done cost nothing.
+    No autograd graph is kept. Finished items cost nothing.
 
     Args:
         x_t: noisy images at time t.
-        denoise: guided denoiser, called once a step.
+        denoise: guided denoiser, called once per step.
         t: one time per item, in (0, 1].
-        num_steps: one number of at least 1 per item; with 1 the single-step denoised image, eq. 5.
-        eta: share of DDPM's noise that each step but the last adds, in [0, 1]; 0 is DDIM.
+        num_steps: at least 1 for each item; 1 gives the single-step denoised image, eq. 5.
+        eta: fraction of DDPM's noise that every step but the last adds, in [0, 1]; 0 is DDIM.
         generator: for that noise; one for all, or one per item.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Which noise kappa to add: the choices of section 6.2, and how far each is from solving eq. 8.
+"""How the noise kappa is chosen (section 6.2), and how nearly each choice solves eq. 8.
 
-kappa at (x0, t) is exact when it is the noise that the denoiser finds in x_t = sqrt(alpha) x0 +
-sqrt(1 - alpha) kappa, eq. 8: a fixed point. Each choice is a small object, called with the point,
-the time, the prompt's denoiser and generators.
+Eq. 8 is a fixed-point equation: kappa is exact at (x0, t) if the denoiser, given
+x_t = sqrt(alpha) x0 + sqrt(1 - alpha) kappa, predicts kappa itself. Each choice is a small callable
+object that takes x0, t, the prompt's denoiser and generators.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,12 +36,12 @@ __all__ = [
 ]
 
 Latents = Float[Tensor, " batch *shape"]
-"""Images, latents or points: clean, noisy, or a noise of their shape."""
+"""Images, latents or points, clean or noisy; or noise of their shape."""
 
 Times = Float[Tensor, " batch"]
-"""One time an item."""
+"""One time per item."""
 
-_ROUNDING = 1e-6  # of times: a step as short as this is none
+_ROUNDING = 1e-6  # in t: a step this short counts as none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +50,8 @@ class Kappa:
 
     Attributes:
         noise: kappa.
-        t: the time up to which it was inverted; the rule's own t, or t + tau.
-        eps_last: the last interval's prediction, for ISM; kappa itself where there is none.
+        t: the time inverted up to: the rule's t, or t + tau.
+        eps_last: the inversion's last prediction, for ISM; kappa itself if nothing was inverted.
     """
 
     noise: Latents
@@ -70,26 +70,26 @@ class KappaChoice(Protocol):
 
         Args:
             x0: clean latents.
-            t: one time an item, in (0, 1].
-            denoise: the rule's denoiser at gamma; a choice may take another gamma of it.
-            generator: for what is drawn; one for all, or one per item.
+            t: one time per item, in (0, 1].
+            denoise: the rule's denoiser at gamma; a choice may use it at another gamma.
+            generator: source of randomness; one for all, or one per item.
         """
         ...
 
     def observe(self, eps: Latents) -> None:
-        """Learn the prediction that the rule's step ended with.
+        """Receive the guided prediction of the rule's step.
 
         Args:
-            eps: of the complete step.
+            eps: the prediction.
         """
         ...
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return what a resumed run must know."""
+        """Return the state that a resumed run needs."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore it.
+        """Restore the state.
 
         Args:
             state: from `state_dict`.
@@ -98,17 +98,17 @@ class KappaChoice(Protocol):
 
 
 class _Memoryless:
-    """The part of the protocol that a choice without state shares."""
+    """The part of the protocol shared by choices without state."""
 
     def observe(self, eps: Latents) -> None:
-        """Ignore it."""
+        """Ignore the prediction."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return nothing."""
+        """Return an empty state."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore nothing.
+        """Do nothing.
 
         Args:
             state: empty.
@@ -118,7 +118,7 @@ class _Memoryless:
 def residual(
     x0: Latents, kappa: Latents, *, t: Time, denoise: GuidedDenoiser
 ) -> Float[Tensor, " batch"]:
-    """Distance of `kappa` from solving eq. 8, in units of x0.
+    """How far `kappa` is from solving eq. 8, in units of x0.
 
     Args:
         x0: clean latents, the point eq. 8 is solved at.
@@ -127,9 +127,9 @@ def residual(
         denoise: guided denoiser; called once.
 
     Returns:
-        Root mean square over elements, one number a sample; 0 where `kappa` is exact.
+        Root mean square over elements, one number per sample; 0 if `kappa` is exact.
 
-    Source: eq. 8, as drawn in figs. 9 and 10.
+    Source: eq. 8, as plotted in figs. 9 and 10.
     """
     with torch.no_grad():
         wrong = kappa - denoise(denoise.schedule.add_noise(x0, kappa, t), t)
@@ -137,13 +137,13 @@ def residual(
 
 
 def unit_deviation(kappa: Latents) -> Latents:
-    """Return kappa scaled to unit root mean square, item by item.
+    """Return kappa with each item scaled to unit root mean square.
 
-    That is what a network saw noise to be in training. Not in the paper; an option that keeps raw
+    That is the size of the noise seen in training. Not in the paper; an option that keeps plain
     inversion from diverging on small models.
 
     Args:
-        kappa: an item that is all zero stays zero.
+        kappa: the noise; an all-zero item stays zero.
     """
     size = kappa.flatten(1).square().mean(1).sqrt().clamp_min(torch.finfo(kappa.dtype).tiny)
     return kappa / spread(size, kappa)
@@ -151,14 +151,14 @@ def unit_deviation(kappa: Latents) -> Latents:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InversionStep:
-    """One complete step of an inversion, for the items that made it.
+    """One completed step of an inversion, for the items that took it.
 
     Attributes:
         t: where each item's step began.
         t_next: where it ended.
-        items: indices of the items that moved; others were done.
-        eps: prediction at the step's beginning, one row an entry of `items`.
-        x_next: all items at the step's end.
+        items: indices of the items that moved; the others had finished.
+        eps: prediction at the beginning of the step, one row per entry of `items`.
+        x_next: all items after the step.
     """
 
     t: Times
@@ -178,21 +178,22 @@ def invert(
 ) -> Iterator[InversionStep]:
     """Integrate eq. 1 from t = 0 up to t by forward Euler: DDIM inversion.
 
-    Each step evaluates at its *source*. Each item makes int(num_inversion_steps · t) equal steps,
-    at least one; items that are done cost nothing. The first evaluation is of x0 itself at t = 0,
-    given to the network as its timestep 0. (diffusers' `DDIMInverseScheduler` evaluates at the
-    destination's timestep instead.)
+    Each step calls the network at the time it *starts* from, the first one on x0 itself at t = 0,
+    which the network sees as timestep 0. (diffusers' `DDIMInverseScheduler` uses the destination's
+    timestep instead.) Each item takes int(num_inversion_steps · t) equal steps, at least one;
+    finished items cost nothing.
 
     Args:
-        x0: clean latents; where it starts later, latents at the time `start`.
-        denoise: guided denoiser at gamma_inv; called once a step.
-        t: where to, in (0, 1]; one time for all, or one per item.
+        x0: clean latents; if `start` is above 0, latents at that time.
+        denoise: guided denoiser at gamma_inv; called once per step.
+        t: time to invert to, in (0, 1]; one for all, or one per item.
         num_inversion_steps: n, for the whole range.
-        start: time that it starts at, in [0, 1]. The steps are those of an inversion from 0 that end
-            later, the first of them cut; none where `start` is not below t.
+        start: time to start from, in [0, 1]. The steps are those of an inversion from 0, without
+            the ones that end by `start` and with the first that remains cut short; none if `start`
+            is not below t.
 
     Yields:
-        Each step once it is complete; no graph is kept.
+        Each step once it is complete; no autograd graph is kept.
 
     Raises:
         ValueError: n below 1, t outside (0, 1], or `start` outside [0, 1].
@@ -227,9 +228,9 @@ def full_kappa(x0: Latents, x_t: Latents, *, t: Time, denoise: GuidedDenoiser) -
 
     Args:
         x0: clean latents.
-        x_t: the same at time t.
+        x_t: noisy latents at time t.
         t: in (0, 1].
-        denoise: whose schedule is meant.
+        denoise: denoiser whose schedule is used.
     """
     schedule = denoise.schedule
     x_bar = x_t / spread(schedule.alpha_cumprod(t).sqrt(), x_t)
@@ -237,7 +238,7 @@ def full_kappa(x0: Latents, x_t: Latents, *, t: Time, denoise: GuidedDenoiser) -
 
 
 class RandomNoise(_Memoryless):
-    """kappa ~ N(0, I) at each update; with it eq. 10 is SDS. Costs nothing."""
+    """kappa ~ N(0, I), drawn at each update: eq. 10 becomes SDS. Costs nothing."""
 
     def __call__(
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
@@ -248,10 +249,10 @@ class RandomNoise(_Memoryless):
 
 
 class FixedNoise:
-    """kappa ~ N(0, I), drawn at the first update, or given, and kept. Costs nothing."""
+    """kappa ~ N(0, I), given or drawn at the first update, then kept. Costs nothing."""
 
     def __init__(self, start: Latents | None = None) -> None:
-        """Begin.
+        """Set the noise.
 
         Args:
             start: the noise at the first update; N(0, I) if None.
@@ -263,14 +264,14 @@ class FixedNoise:
     ) -> Kappa:
         """Return the kept noise; see `KappaChoice`."""
         noise = normal(x0, generator) if self._noise is None else self._noise.to(x0)
-        self._noise = noise  # a restored one comes from the CPU
+        self._noise = noise  # restored noise comes from the CPU
         return Kappa(noise, t, noise)
 
     def observe(self, eps: Latents) -> None:
-        """Ignore it.
+        """Ignore the prediction.
 
         Args:
-            eps: of the complete step.
+            eps: the prediction.
         """
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -278,7 +279,7 @@ class FixedNoise:
         return {} if self._noise is None else {"noise": self._noise}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore it.
+        """Restore the noise.
 
         Args:
             state: from `state_dict`.
@@ -289,28 +290,27 @@ class FixedNoise:
 class Cached(FixedNoise):
     """kappa = the noise predicted at the previous update (2D only).
 
-    Exact where nothing but eq. 10 moves the image; with it SDI is DDIM, eq. 6 ≡ eq. 2. Costs
-    nothing.
+    Exact if only eq. 10 moves the image; SDI is then DDIM, eq. 6 ≡ eq. 2. Costs nothing.
     """
 
     def observe(self, eps: Latents) -> None:
         """Keep the prediction for the next update.
 
         Args:
-            eps: of the complete step.
+            eps: the prediction.
         """
         self._noise = eps
 
 
 @dataclass(frozen=True, slots=True)
 class FixedPoint(_Memoryless):
-    """Iterate eq. 8's right-hand side from N(0, I); one call of the denoiser an iteration.
+    """Iterate eq. 8's right-hand side from N(0, I), with one denoiser call per iteration.
 
     Attributes:
         num_iterations: 10 in the paper.
 
     Raises:
-        ValueError: fewer than one.
+        ValueError: fewer than one iteration.
     """
 
     num_iterations: int = 10
@@ -332,14 +332,14 @@ class FixedPoint(_Memoryless):
 
 @dataclass(frozen=True, slots=True)
 class GradientDescent(_Memoryless):
-    """Descend on eq. 8's squared residual from N(0, I), through the denoiser.
+    """Minimise eq. 8's squared residual by gradient descent from N(0, I), through the denoiser.
 
-    One call and one backward pass of it a step. The objective is ½ Σ |kappa - eps|² an item, so the
-    rate has no unit.
+    Each iteration costs one denoiser call and its backward pass. The objective is
+    ½ Σ |kappa - eps|² per item, so the learning rate has no unit.
 
     Attributes:
         num_iterations: 10 in the paper.
-        learning_rate: the paper states none.
+        learning_rate: not stated in the paper.
 
     Raises:
         ValueError: fewer than one iteration, or a rate that is not finite.
@@ -371,20 +371,20 @@ class GradientDescent(_Memoryless):
 class DDIMInversion(_Memoryless):
     """The paper's choice: integrate eq. 1 from the clean image up to t (+ tau) with gamma_inv.
 
-    Costs about n · t calls of the denoiser at gamma_inv, n · `inversion_start` fewer where it starts later.
+    Costs about n · t denoiser calls at gamma_inv, or n · (t - `inversion_start`) when it starts later.
 
     Attributes:
-        guidance_scale: gamma_inv, -7.5 in the paper; at 0 with the full kappa it is ISM's
-            unconditional inversion.
-        num_inversion_steps: n = 10 for the whole range.
-        tau_max: invert up to t + tau, tau ~ U(0, tau_max), 1/30 in appendix A.1; capped at 1. Off
-            by default, on in 3D runs (`text_to_3d.INVERSION`).
-        entropy: adds H(t) = entropy · sqrt(1 - alpha(t)) · N(0, I) once, at the end (eq. 11, 0.3
-            there), which raises the residual of eq. 8. Likewise.
+        guidance_scale: gamma_inv, -7.5 in the paper; 0 with the full kappa is ISM's unconditional
+            inversion.
+        num_inversion_steps: n, for the whole range of t.
+        tau_max: invert up to t + tau with tau ~ U(0, tau_max), capped at 1; 1/30 in appendix A.1.
+            Off by default, on in 3D runs (`text_to_3d.INVERSION`).
+        entropy: add H(t) = entropy · sqrt(1 - alpha(t)) · N(0, I) once, at the end (eq. 11, 0.3 in
+            the paper), which raises the residual of eq. 8. Off by default, on in 3D runs.
         unit: scale kappa to unit deviation (`unit_deviation`). Off by default, not in the paper.
-        inversion_start: 0, or a time in (0, 1] that the inversion starts at, from the image noised up to
-            it by N(0, I): its first steps err most, on smooth areas. Where it is not below t, kappa is
-            that noise. Off by default, not in the paper (There and Back Again, 2410.23530).
+        inversion_start: 0, or a time in (0, 1] to start from, with the image noised up to it by
+            N(0, I): the first steps of an inversion err most, on smooth areas. If it is not below t,
+            kappa is that noise. Off by default, not in the paper (There and Back Again, 2410.23530).
     """
 
     guidance_scale: float = -7.5
@@ -414,7 +414,7 @@ class DDIMInversion(_Memoryless):
         schedule = denoise.schedule
         if self.tau_max:
             t = (t + self.tau_max * uniform(len(x0), generator)).clamp(max=1)
-        prompt = denoise.prompt.without_negatives()  # a negative gamma would attract them
+        prompt = denoise.prompt.without_negatives()  # at a negative gamma they would attract
         inverse = GuidedDenoiser(denoise.denoiser, prompt, self.guidance_scale)
         x_t, eps_last, start = x0, torch.zeros_like(x0), self.inversion_start
         if start:

@@ -1,13 +1,14 @@
-"""The noise schedule, continuous in t, and the ways t runs down during a distillation.
+"""The noise schedule, continuous in t, and how t is scheduled during a distillation.
 
-Letters, as in the paper: t in [0, 1] is the time, 1 the noisiest; alpha_cumprod(t) is the paper's
+Notation, as in the paper: t in [0, 1] is the time, 1 the noisiest; alpha_cumprod(t) is the paper's
 alpha(t), the cumulative product that falls from 1 to nearly 0;
-sigma = sqrt(1 - alpha_cumprod) / sqrt(alpha_cumprod); x0 a clean image or latent;
+sigma = sqrt(1 - alpha_cumprod) / sqrt(alpha_cumprod); x0 is a clean image or latent;
 x_t = sqrt(alpha_cumprod) x0 + sqrt(1 - alpha_cumprod) noise;
 x_bar = x_t / sqrt(alpha_cumprod) = x0 + sigma noise.
 
-A model's integer timestep k of T is t = (k + 1) / T: timestep 999 is t = 1, and t = 0 is the clean
-image, where sigma = 0. Between timesteps log sigma is interpolated, below the first sigma itself.
+A model's integer timestep k of T corresponds to t = (k + 1) / T: timestep 999 of 1000 is t = 1, and
+t = 0 is the clean image, where sigma = 0. Log sigma is interpolated between timesteps; below the
+first, sigma itself is.
 """
 
 import json
@@ -26,7 +27,7 @@ from sdilib.seeds import Generators, uniform
 __all__ = ["T_SCHEDULES", "NoiseSchedule", "Time", "TimeSchedule", "time_grid", "whole_steps"]
 
 Time = float | Float[Tensor, " batch"]
-"""A time in [0, 1]: one number for all, or one for each item of a batch."""
+"""A time in [0, 1]: one number for all, or one per item of a batch."""
 
 PREDICTION_TYPES = ("epsilon", "v_prediction")
 BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
@@ -35,7 +36,7 @@ _ONLY = (
     ("use_flow_sigmas", False, "flow matching has no betas"),
     ("timestep_type", "discrete", "EDM's times are its noise levels"),
 )
-"""Entries of a scheduler's configuration that mean another kind of model, the only value of each that is read, and why."""
+"""Scheduler settings that would mean another kind of model: the only value accepted for each, and why."""
 
 T_SCHEDULES = ("linear", "sqrt", "dreamtime", "random")
 
@@ -52,23 +53,23 @@ def _betas(name: str, start: float, end: float, count: int) -> Float[Tensor, " t
 
 
 def _check_prediction(name: Any) -> None:
-    if name not in PREDICTION_TYPES:  # none is suggested: flow_prediction is another thing than v
+    if name not in PREDICTION_TYPES:  # no suggestion: flow_prediction is not v
         reject("prediction_type", name, f"one of {', '.join(PREDICTION_TYPES)}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoiseSchedule:
-    """The noise level of each time t, and what a network's output means at it.
+    """The noise level at each time t, and what a network's output means there.
 
     Attributes:
-        alphas_cumprod: cumulative products of 1 - beta, one per timestep, float64 on CPU, in (0, 1)
-            and falling.
+        alphas_cumprod: cumulative products of 1 - beta, one per timestep, float64 on CPU,
+            decreasing within (0, 1).
         prediction_type: what the network predicts: "epsilon" or "v_prediction".
 
     Raises:
-        ValueError: an unknown prediction type, or a table that is not strictly falling inside
-            (0, 1). A zero terminal signal-to-noise ratio is refused: there sigma(1) is infinite and
-            x0 no longer enters eq. 8.
+        ValueError: an unknown prediction type, or a table that does not decrease strictly within
+            (0, 1). A zero terminal signal-to-noise ratio is refused: sigma(1) would be infinite and
+            x0 would drop out of eq. 8.
     """
 
     alphas_cumprod: Float[Tensor, " timesteps"]
@@ -94,7 +95,7 @@ class NoiseSchedule:
 
         Args:
             prediction_type: "epsilon" or "v_prediction".
-            num_timesteps: of the network.
+            num_timesteps: number of timesteps the network was trained with.
         """
         betas = _betas("scaled_linear", 0.00085, 0.012, num_timesteps)
         return cls((1 - betas).cumprod(0), prediction_type)
@@ -104,7 +105,8 @@ class NoiseSchedule:
         """Return the schedule of a diffusers scheduler's configuration (`scheduler_config.json`).
 
         Args:
-            config: its keys; those left out have diffusers' defaults.
+            config: its entries; missing ones take diffusers' defaults, except that the betas are
+                required.
 
         Raises:
             ValueError: a beta schedule or prediction type that is not supported, or zero terminal
@@ -112,7 +114,7 @@ class NoiseSchedule:
         """
         ddpm = "one of a DDPM, with a beta_schedule or trained_betas"
         kind = str(config.get("_class_name", "one without betas"))
-        if kind.startswith(("FlowMatch", "EDM")):  # whatever betas its file has, they are not used
+        if kind.startswith(("FlowMatch", "EDM")):  # its file may list betas, but they are unused
             reject("scheduler", kind, ddpm)
         for key, allowed, why in _ONLY:
             if (given := config.get(key, allowed)) not in (allowed, None):
@@ -131,7 +133,7 @@ class NoiseSchedule:
                 reject("trained_betas", betas, "as many numbers as num_train_timesteps says")
             table = [in_range("trained_betas", beta, 0, 1) for beta in betas]
             return cls((1 - torch.tensor(table, dtype=torch.float64)).cumprod(0), prediction)
-        if "beta_schedule" not in config:  # flow matching and EDM have none: it would be invented
+        if "beta_schedule" not in config:  # flow matching and EDM have none: do not invent one
             reject("scheduler", kind, ddpm)
         name = one_of("beta_schedule", config["beta_schedule"], BETA_SCHEDULES)
         start, end = (
@@ -146,7 +148,7 @@ class NoiseSchedule:
         return len(self.alphas_cumprod)
 
     def timestep(self, t: Time) -> Float[Tensor, "*batch"]:
-        """Return the network's timestep T t - 1, a real number, at least 0.
+        """Return the network's timestep, T t - 1 or 0 if that is negative; it is not rounded.
 
         Args:
             t: time in [0, 1].
@@ -186,7 +188,7 @@ class NoiseSchedule:
 
         Args:
             x0: clean images or latents.
-            noise: of the same shape.
+            noise: same shape as `x0`.
             t: time in [0, 1].
         """
         alpha = self.alpha_cumprod(t)
@@ -199,7 +201,7 @@ class NoiseSchedule:
 
         Args:
             x_t: noisy images at time t.
-            eps: the noise predicted in them.
+            eps: noise predicted at (x_t, t).
             t: time in [0, 1].
         """
         return x_t / spread(self.alpha_cumprod(t).sqrt(), x_t) - spread(self.sigma(t), x_t) * eps
@@ -209,11 +211,11 @@ class NoiseSchedule:
     ) -> Float[Tensor, " batch *shape"]:
         """Turn a network's output into the noise prediction eps.
 
-        Below t = 1 / T the network is asked at its timestep 0, and its output means what it means there.
+        Below t = 1 / T the network is called at timestep 0, and its output is read accordingly.
 
         Args:
-            output: of the network at (x_t, t): eps itself, or v = sqrt(alpha) eps - sqrt(1 - alpha)
-                x0.
+            output: the network's output at (x_t, t): eps itself, or
+                v = sqrt(alpha) eps - sqrt(1 - alpha) x0.
             x_t: noisy images at time t.
             t: time in [0, 1].
 
@@ -235,7 +237,7 @@ def _times(t: Time) -> Float[Tensor, "*batch"]:
 def spread(
     coefficient: Float[Tensor, "*batch"], like: Float[Tensor, " batch *shape"]
 ) -> Float[Tensor, "..."]:
-    """Return per-item numbers in a shape, type and device that multiply `like`.
+    """Reshape per-item numbers to broadcast against `like`, in its dtype and on its device.
 
     Args:
         coefficient: one number for all, or one per item.
@@ -267,9 +269,9 @@ def time_grid(num_steps: int, t_start: float = 1.0, t_end: float = 0.0) -> list[
 
 
 def whole_steps(t: float, num_steps: int) -> int:
-    """Return int(num_steps · t), at least 1, safe from rounding.
+    """Return int(num_steps · t), at least 1, robust to rounding errors.
 
-    10 · (1 - 0.8) is 2 steps, though in floats it is 1.999….
+    10 · (1 - 0.8) gives 2 steps, although in floating point it is 1.999….
 
     Args:
         t: time in [0, 1].
@@ -291,7 +293,7 @@ _DREAMTIME = (
 
 
 def _dreamtime(fraction: float) -> float:
-    """Invert DreamTime's cumulative weight: 1 between m_2 and m_1, Gaussian tails of s_1 above and s_2 below."""
+    """Invert DreamTime's cumulative weight; the weight is 1 from m_2 to m_1, with Gaussian tails, s_1 above and s_2 below."""
     high, low, wide, narrow = _DREAMTIME
     times = torch.linspace(0, 1, 10_001, dtype=torch.float64)
     above, below = (times - high).clamp(min=0) / wide, (low - times).clamp(min=0) / narrow
@@ -302,13 +304,13 @@ def _dreamtime(fraction: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TimeSchedule:
-    """How t runs during a distillation.
+    """How t varies during a distillation.
 
     Attributes:
         kind: "linear" (Algorithm 2), "sqrt" (HiFA, 2305.18766), "dreamtime" (2306.12422: most steps
             at middle times), or "random": uniform and independent for each item (Algorithm 1).
         t_start: highest time, in (0, 1].
-        t_end: lowest time, in [0, t_start]; what t would be after the last step.
+        t_end: lowest time, in [0, t_start]; t would reach it just after the last step.
 
     Raises:
         ValueError: an unknown kind, or a time outside its range.
@@ -327,11 +329,11 @@ class TimeSchedule:
     def at(
         self, step: int, num_steps: int, *, generator: Generators | None = None, batch: int = 1
     ) -> Float[Tensor, " batch"]:
-        """Return the time of one step, float64, one per item.
+        """Return the times of one step, float64, one per item.
 
         Args:
             step: 0 … num_steps - 1.
-            num_steps: length of the run, which alone decides how fast t falls.
+            num_steps: length of the run, which alone sets how fast t falls.
             generator: for "random" only; one for all, or one per item.
             batch: number of items.
 
