@@ -53,7 +53,7 @@ def _betas(name: str, start: float, end: float, count: int) -> Float[Tensor, " t
 
 
 def _check_prediction(name: Any) -> None:
-    if name not in PREDICTION_TYPES:  # no suggestion: flow_prediction is not v
+    if name not in PREDICTION_TYPES:  # never suggest v for flow_prediction
         reject("prediction_type", name, f"one of {', '.join(PREDICTION_TYPES)}")
 
 

@@ -1,8 +1,8 @@
-"""A guidance rule is a callable that sees clean latents and a time and answers an `Update`.
+"""A guidance rule is a callable that takes clean latents and a time and returns an `Update`.
 
-The library's own are a `WeightedRule` each: w(t) times a `Direction`, which is all that a rule has to say. Letters,
-beside those of the paper: e_y, e_∅ and e_neg are what the network predicts for the prompt, the empty and a negative
-prompt; eps is the guided prediction (eq. 3).
+Each of the library's rules is a `WeightedRule`, w(t) times a `Direction`, and only has to supply the direction.
+Notation beyond the paper's: e_y, e_∅ and e_neg are the network's predictions for the prompt, the empty prompt and a
+negative prompt; eps is the guided prediction (eq. 3).
 """
 
 from abc import ABC, abstractmethod
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 Latents = Float[Tensor, " batch *shape"]
-"""Images, latents or points: clean, noisy, or a noise of their shape."""
+"""Images, latents or points, clean or noisy; or noise of their shape."""
 
 Times = Float[Tensor, " batch"]
 """One time per item."""
@@ -44,19 +44,19 @@ Times = Float[Tensor, " batch"]
 Images = Float[Tensor, "batch 3 height width"]
 
 AUTO = "auto"
-"""In place of a text: a method's own words where the model knows them, and none where it does not."""
+"""Stands for a method's own words if the model knows them, and for none if it does not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """What a rule may look at besides the latents.
+    """What a rule may use in addition to the latents.
 
     Attributes:
         prompt: embeddings for this view, one row per item.
         image: the render in [0, 1], for rules with an image loss; None in latent space.
-        depth: of the render, along the viewing direction; None for a scene without depth.
-        camera: where it is seen from; None for a scene with one view only.
-        done: share of the run that is done, in [0, 1).
+        depth: the render's depth along the viewing direction; None for a scene without depth.
+        camera: the viewpoints; None for a scene with a single view.
+        done: fraction of the run completed, in [0, 1).
     """
 
     prompt: PromptEmbeddings
@@ -68,19 +68,19 @@ class View:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Update:
-    """A rule's answer at (x0, t); nothing in it carries a graph.
+    """A rule's result at (x0, t); its tensors carry no autograd graph.
 
     Attributes:
-        gradient: to descend along in x0, weight w(t) included.
-        target: x0 - gradient; what x0 becomes by a step of size one.
-        denoised: the single-step denoised image of x_t, eq. 5; equals `target` where w(t) =
-            sigma(t) and kappa is what is subtracted.
+        gradient: descent gradient in x0, weight w(t) included.
+        target: x0 - gradient, where a step of size one takes x0.
+        denoised: the single-step denoised image of x_t, eq. 5; equals `target` if w(t) = sigma(t)
+            and the direction is eps - kappa.
         kappa: the noise added.
         eps: guided prediction at the noised x0.
-        residual: of eq. 8 at (x0, t) for kappa: sigma(t) times the root mean square of kappa - eps,
-            one number per item.
+        residual: residual of eq. 8 for kappa at (x0, t): sigma(t) times the root mean square of
+            kappa - eps, one number per item.
         num_forwards: UNet sample-forwards this update cost.
-        image_gradient: to descend along in the render as well, for a scene in pixels; None is none.
+        image_gradient: an additional gradient in the render, for a scene in pixels, or None.
     """
 
     gradient: Float[Tensor, " batch *shape"]
@@ -106,14 +106,14 @@ class Update:
         along: Latents | None = None,
         image_along: Images | None = None,
     ) -> "Update":
-        """Return the update along w(t) (eps - kappa), the shape that SDS and SDI share.
+        """Return the update with gradient w(t) (eps - kappa), the form that SDS and SDI share.
 
         Args:
             x0: clean latents.
             t: one time per item.
             kappa: noise added.
             eps: noise predicted.
-            schedule: of the noise.
+            schedule: noise schedule.
             num_forwards: UNet sample-forwards made.
             weight: w(t), one of `WEIGHTS`.
             along: what w(t) multiplies, if not eps - kappa.
@@ -136,7 +136,7 @@ class Update:
 
 @runtime_checkable
 class Rule(Protocol):
-    """A guidance rule: any callable of this shape can be given to `distill`."""
+    """A guidance rule: any callable with this signature can be given to `distill`."""
 
     def __call__(self, x0: Latents, t: Times, view: View, generator: Generators) -> Update:
         """Return the update.
@@ -144,21 +144,21 @@ class Rule(Protocol):
         Args:
             x0: clean latents, without a graph.
             t: one time per item, in (0, 1].
-            view: the prompt and what else may be looked at.
-            generator: for what is drawn; one for all, or one per item.
+            view: the prompt, and what else the rule may use.
+            generator: source of randomness; one for all, or one per item.
         """
         ...
 
 
 def checked(update: object, rule: object) -> Update:
-    """Return what a rule returned.
+    """Return a rule's result, checked to be an `Update`.
 
     Args:
-        update: what it returned.
-        rule: that is named if it is no Update.
+        update: what the rule returned.
+        rule: the rule, named in the error message.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the result is not an `Update`.
     """
     if isinstance(update, Update):
         return update
@@ -169,14 +169,14 @@ def checked(update: object, rule: object) -> Update:
 
 @runtime_checkable
 class StatefulRule(Protocol):
-    """A rule that learns or remembers on the way, so that a resumed run must restore it."""
+    """A rule with state, which a resumed run must restore."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the state."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore it.
+        """Restore the state.
 
         Args:
             state: from `state_dict`.
@@ -185,7 +185,7 @@ class StatefulRule(Protocol):
 
 
 WEIGHTS = ("sigma", "1-alpha", "1")
-"""Names of w(t): sigma(t) as in Algorithms 1 and 2, 1 - alpha(t) as in most code, or 1 as in SJC
+"""Choices of w(t): sigma(t) as in Algorithms 1 and 2, 1 - alpha(t) as in most code, or 1 as in SJC
 (2212.00774)."""
 
 
@@ -195,7 +195,7 @@ def weight_at(name: str, t: Times, schedule: NoiseSchedule) -> Float[Tensor, " b
     Args:
         name: one of `WEIGHTS`.
         t: times.
-        schedule: of the noise.
+        schedule: noise schedule.
     """
     if name == "sigma":
         return schedule.sigma(t)
@@ -204,13 +204,13 @@ def weight_at(name: str, t: Times, schedule: NoiseSchedule) -> Float[Tensor, " b
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Direction:
-    """What w(t) multiplies, and the noises that it was found by.
+    """What w(t) multiplies, and the noises it was computed from.
 
     Attributes:
         kappa: the noise added.
         eps: guided prediction at the noised x0.
         along: what w(t) multiplies; None is eps - kappa.
-        image_along: what it multiplies for the render; None is nothing.
+        image_along: what w(t) multiplies for the render; None is nothing.
     """
 
     kappa: Latents
@@ -221,13 +221,13 @@ class Direction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """Noises predicted by one call of the network.
+    """Noise predictions from one call of the network.
 
     Attributes:
-        guided: eps, with the negatives of Perp-Neg if the prompt has any.
+        guided: eps, including Perp-Neg's negatives if the prompt has any.
         conditional: e_y.
         unconditional: e_∅.
-        others: under further conditions, in the order asked for.
+        others: predictions under further conditions, in the order given.
     """
 
     guided: Latents
@@ -243,9 +243,9 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class WeightedRule(ABC):
-    """The frame of the library's rules: the gradient w(t) times a direction.
+    """Base class of the library's rules: the gradient is w(t) times a direction.
 
-    A rule is a subclass that says its `direction`, and its settings as further fields.
+    A subclass implements `direction`, and declares its settings as further fields.
 
     Attributes:
         denoiser: frozen.
@@ -289,8 +289,8 @@ class WeightedRule(ABC):
         Args:
             x0: clean latents.
             t: one time per item, in (0, 1].
-            view: the prompt and what else may be looked at.
-            generator: for what is drawn; one for all, or one per item.
+            view: the prompt, and what else the rule may use.
+            generator: source of randomness; one for all, or one per item.
         """
         ...
 
@@ -306,7 +306,7 @@ class WeightedRule(ABC):
         """Return eps(x, t, y), the denoiser at gamma.
 
         Args:
-            view: whose prompt is meant.
+            view: supplies the prompt.
         """
         return GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
 
@@ -317,14 +317,14 @@ class WeightedRule(ABC):
         view: View,
         *others: Condition,
     ) -> Predictions:
-        """Return the branches that eps is made of, and others, by one call of the network.
+        """Return eps, the branches it is made of, and any others, from one call of the network.
 
-        It costs 2 sample-forwards per item, 1 more for each negative and each other.
+        Costs 2 sample-forwards per item, plus 1 for each negative and each further condition.
 
         Args:
             x_t: noisy latents.
             t: one time per item.
-            view: whose prompt is meant.
+            view: supplies the prompt.
             *others: further conditions, as in `PromptEmbeddings`.
         """
         prompt = view.prompt
@@ -336,15 +336,15 @@ class WeightedRule(ABC):
 
 
 def embedded(denoiser: Denoiser, parameter: str, texts: list[str]) -> Condition:
-    """Return the condition of some texts, by a denoiser that reads.
+    """Embed texts as a condition for a denoiser that reads text.
 
     Args:
-        denoiser: with `embed`, as `StableDiffusion` has it.
-        parameter: the setting that the texts come from, for the message.
+        denoiser: one with an `embed` method, such as `StableDiffusion`.
+        parameter: the setting that the texts come from, for the error message.
         texts: one per item.
 
     Raises:
-        ValueError: a denoiser that reads no text, or a word that it does not know.
+        ValueError: the denoiser reads no text, or does not know a word.
     """
     embed = getattr(denoiser, "embed", None)
     if embed is None:
@@ -353,13 +353,13 @@ def embedded(denoiser: Denoiser, parameter: str, texts: list[str]) -> Condition:
 
 
 def own_words(denoiser: Denoiser, parameter: str, text: str, own: str) -> str:
-    """Return the text that a setting means, and refuse words that the model does not know.
+    """Return the text that a setting stands for, and refuse words that the model does not know.
 
     Args:
-        denoiser: see `embedded`, as for the errors.
+        denoiser: see `embedded`, also for the errors.
         parameter: name of the setting.
         text: its value; see `AUTO`.
-        own: the method's own words.
+        own: the method's own words, which `AUTO` stands for.
     """
     if not isinstance(text, str):
         reject(parameter, text, "a text")

@@ -1,4 +1,4 @@
-"""HiFA: the latents are pulled to a sample of several steps, and the render to its decoded image."""
+"""HiFA: latents are pulled to a sample denoised in several steps, and the render to its decoded image."""
 
 import math
 from dataclasses import dataclass, field
@@ -16,23 +16,24 @@ __all__ = ["HiFA", "HiFAOneStep"]
 
 @dataclass(frozen=True, eq=False)
 class HiFA(WeightedRule):
-    """High-fidelity distillation: w(t)/sigma(t) times x0 - x0_hat, and rgb_weight times image - decode(x0_hat).
+    """High-fidelity distillation: w(t)/sigma(t) times x0 - x0_hat, and in the image rgb_weight (image - decode(x0_hat)).
 
-    x0_hat is sampled from the noised x0 by DDIM with DDPM's noise, in ceil(num_denoising_steps · t) steps: with one it
-    is the single-step denoised image, and without the image's term the rule then is SDS. Costs 2 UNet sample-forwards
+    x0_hat is sampled from the noised x0 in ceil(num_denoising_steps · t) steps of DDIM with DDPM's noise. With one step
+    it is the single-step denoised image, and without the image term the rule is then SDS. Costs 2 UNet sample-forwards
     per item and step.
 
-    Its t falls with the square root of the step (`t_schedule="sqrt"`), and the variance of depth along rays is the
-    run's penalty `z_variance`, a mean over pixels as in threestudio. Differences from the published code: the steps
-    are equal, not strides of 0.25 and a rest; no estimated depth, no smoothed importance sampling.
+    HiFA also lets t fall with the square root of the step (`t_schedule="sqrt"`) and penalises the variance of depth
+    along rays: the run's penalty `z_variance`, a mean over pixels as in threestudio. Differences from the published
+    code: steps are equal, instead of strides of 0.25 and a remainder; no estimated depth; no smoothed importance
+    sampling.
 
     Attributes:
-        denoiser: frozen; with `decode` for the image's term.
+        denoiser: frozen; the image term needs its `decode`.
         guidance_scale: gamma; 100 in the paper.
-        weight: w(t), one of `WEIGHTS`; "sigma" is a constant weight of x0 - x0_hat, as published.
-        num_denoising_steps: for the whole range of t.
-        eta: share of DDPM's noise in each step, in [0, 1]; 1 as published.
-        rgb_weight: lambda_rgb of the image's term, at least 0; a scene in latents has none.
+        weight: w(t), one of `WEIGHTS`; "sigma" weights x0 - x0_hat by a constant, as published.
+        num_denoising_steps: denoising steps for the whole range of t.
+        eta: fraction of DDPM's noise in each step, in [0, 1]; 1 as published.
+        rgb_weight: lambda_rgb, the weight of the image term, at least 0; unused for a scene in latents.
 
     Raises:
         ValueError: a setting outside its range.
@@ -54,7 +55,7 @@ class HiFA(WeightedRule):
             reject("rgb_weight", self.rgb_weight, "a number of at least 0")
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
-        """Return (x0 - x0_hat) / sigma(t), and the same of the image; see `WeightedRule`."""
+        """Return (x0 - x0_hat) / sigma(t), and the same for the image; see `WeightedRule`."""
         schedule, noise = self.denoiser.schedule, normal(x0, generator)
         counts = [math.ceil(self.num_denoising_steps * time - 1e-6) for time in t.tolist()]
         clean, eps = denoise_back(
@@ -75,11 +76,11 @@ class HiFA(WeightedRule):
 
 @dataclass(frozen=True, eq=False)
 class HiFAOneStep(HiFA):
-    """HiFA as threestudio has it and the paper's Table 1: one step, w = 1 - alpha, rgb_weight = 0.01.
+    """HiFA as in threestudio and the paper's Table 1: one step, w = 1 - alpha, rgb_weight = 0.01.
 
     Costs 2 UNet sample-forwards per item.
 
-    Source: 2305.18766, reduced; the attributes are `HiFA`'s.
+    Source: 2305.18766, reduced; the attributes are those of `HiFA`.
     """
 
     num_denoising_steps: int = 1

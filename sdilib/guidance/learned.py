@@ -1,8 +1,8 @@
-"""What a rule learns on the way: an adapter, a trainable copy of the denoiser, with its optimiser.
+"""The adapter that VSD and ESD train: a trainable copy of the denoiser, with its optimiser.
 
-e_phi(x_t, t, y, pose) begins as the denoiser's own e_y(x_t, t) and learns the noise in what the scene shows. A
-denoiser brings its adapter by a method `adapter(rank)`, as `StableDiffusion` does with LoRA; any other is given a
-small network, added to its prediction.
+e_phi(x_t, t, y, pose) starts equal to the denoiser's e_y(x_t, t) and learns to predict the noise in noised renders of
+the scene. A denoiser can supply its adapter by a method `adapter(rank)`, as `StableDiffusion` does with LoRA; otherwise
+a small network is added to its prediction.
 """
 
 import logging
@@ -23,16 +23,16 @@ __all__ = ["Adapter", "Learner", "Residual", "poses"]
 _log = logging.getLogger(__name__)
 
 _HIDDEN = 64
-_SCALE = 2.0**10  # of the loss: gradients do not vanish in half precision, and any other is exact
+_SCALE = 2.0**10  # of the loss, so that gradients do not vanish in half precision; otherwise exact
 
 
 @runtime_checkable
 class Adapter(Protocol):
-    """A trainable copy of a denoiser, equal to it at first."""
+    """A trainable copy of a denoiser, initially equal to it."""
 
     @property
     def learned(self) -> Mapping[str, nn.Parameter]:
-        """Its parameters by name, in single precision or better."""
+        """The trained parameters by name, in single precision or better."""
         ...
 
     def __call__(
@@ -42,30 +42,30 @@ class Adapter(Protocol):
         condition: Condition,
         pose: Float[Tensor, "batch pose"],
     ) -> Float[Tensor, " batch *shape"]:
-        """Return e_phi, with a graph to `learned`; counted among the denoiser's sample-forwards.
+        """Return e_phi, with a graph to `learned`; counts towards the denoiser's sample-forwards.
 
         Args:
             x_t: noisy latents.
             t: one time per item.
-            condition: of the prompt, one row per item.
-            pose: of the camera; zeros are no camera.
+            condition: the prompt's, one row per item.
+            pose: the camera's; zeros for no camera.
         """
         ...
 
 
 class Residual:
-    """The adapter of a denoiser that brings none: its e_y and a network of one hidden layer, whose last begins at zero.
+    """The adapter of a denoiser that supplies none: e_y plus a one-hidden-layer network whose last layer starts at zero.
 
     Attributes:
         learned: the network's parameters by name.
     """
 
     def __init__(self, denoiser: Denoiser, like: Float[Tensor, " batch *shape"]) -> None:
-        """Begin.
+        """Initialise the network.
 
         Args:
             denoiser: frozen.
-            like: latents, whose shape, type and device are taken.
+            like: latents whose shape, dtype and device are used.
         """
         self._denoiser, size = denoiser, like[0].numel()
         with torch.random.fork_rng(devices=[]):  # layers initialise from torch's global stream
@@ -84,7 +84,7 @@ class Residual:
         condition: Condition,
         pose: Float[Tensor, "batch pose"],
     ) -> Float[Tensor, " batch *shape"]:
-        """Return e_y and what was learned; see `Adapter`."""
+        """Return e_y plus the network's output; see `Adapter`."""
         with torch.no_grad():
             (e_y,) = self._denoiser.branches(x_t, t, [condition])
         level = (1 - self._denoiser.schedule.alpha_cumprod(t)).sqrt()
@@ -93,11 +93,11 @@ class Residual:
 
 
 def poses(camera: Camera | None, like: Float[Tensor, " batch *shape"]) -> Float[Tensor, "batch 16"]:
-    """Return the matrix of each camera, from its axes to the world's, in a row of numbers; zeros for none.
+    """Return each camera-to-world matrix, flattened to a row; zeros without a camera.
 
     Args:
-        camera: one per item, or None for a scene with one view only.
-        like: whose batch and device are meant.
+        camera: one per item, or None for a scene with a single view.
+        like: latents whose batch size and device are used.
     """
     dtype = torch.promote_types(like.dtype, torch.float32)
     if camera is None:
@@ -110,15 +110,15 @@ def poses(camera: Camera | None, like: Float[Tensor, " batch *shape"]) -> Float[
 
 
 class Learner:
-    """An adapter and its optimiser, made at the first update, whose latents say their shape."""
+    """An adapter and its optimiser, created at the first update, when the latents' shape is known."""
 
     def __init__(self, denoiser: Denoiser, *, rank: int, rate: float) -> None:
-        """Begin.
+        """Keep the settings until the first update.
 
         Args:
             denoiser: frozen.
-            rank: of its adapter.
-            rate: of AdamW.
+            rank: rank of its adapter.
+            rate: learning rate of AdamW.
         """
         self._denoiser, self._rank, self._rate = denoiser, rank, rate
         self._state: Mapping[str, Tensor] = {}
@@ -152,16 +152,16 @@ class Learner:
         condition: Condition,
         pose: Float[Tensor, "batch pose"],
     ) -> None:
-        """Make one step of AdamW on the mean of (e_phi(x_t, t) - noise)²; 1 sample-forward per item, and back.
+        """Take one AdamW step on the mean of (e_phi(x_t, t) - noise)²: 1 sample-forward per item and a backward pass.
 
         A step whose gradient is not finite is skipped, with a warning.
 
         Args:
-            x0: clean latents, what the scene shows.
-            noise: added to them.
+            x0: clean latents of what the scene shows.
+            noise: noise added to them.
             t: one time per item.
-            condition: of the prompt.
-            pose: of the camera.
+            condition: the prompt's.
+            pose: the camera's.
         """
         adapter, optimizer = self._ready(x0)
         with torch.enable_grad():
@@ -186,7 +186,7 @@ class Learner:
         return learned | {f"optimizer.{name}": value.clone() for name, value in moments.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore them, now or at the first update.
+        """Restore the state, now or at the first update.
 
         Args:
             state: from `state_dict`.

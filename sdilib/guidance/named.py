@@ -1,8 +1,8 @@
-"""Rules by name, with the settings that each reads: the one table for every place that takes a name.
+"""Rules by name, and the settings that each one reads; used wherever a rule is given by name.
 
-A reader's own rule is named by where it is: "package.module:Rule", "rule.py:Rule", or "rule.py" where
-one rule is defined in the file. It is called with the denoiser, and with those settings that are
-its parameters.
+A user-defined rule is named by its location: "package.module:Rule", "rule.py:Rule", or "rule.py" if
+the file defines a single rule. It is called with the denoiser, and with the settings that are its
+parameters.
 """
 
 import hashlib
@@ -83,31 +83,31 @@ KAPPAS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "gradient descent": GradientDescent,
     }
 )
-"""The choices of section 6.2; "cached" in 2D only, where nothing but the rule moves the image."""
+"""The choices of kappa in section 6.2; "cached" in 2D only, where nothing but the rule moves the image."""
 
 _INVERSE = "inversion_guidance_scale"
-_OUTSIDE = {  # what a noise choice's own parameters are called beside those of its rule
+_OUTSIDE = {  # names of a noise choice's parameters among its rule's settings
     "guidance_scale": _INVERSE,
     "num_iterations": "num_inversion_steps",
     "learning_rate": "descent_rate",
 }
 _DEFAULTS = {"guidance_scale": 7.5}
-"""In place of a rule's own: gamma of 2D sampling for all rules, so that they can be compared."""
+"""Replaces the rules' own defaults: one gamma, that of 2D sampling, so that rules can be compared."""
 
 
 def rule_settings(
     name: str, settings: Mapping[str, Any] | None = None, *, taken: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return all settings that a rule reads: those given, and its defaults for the rest; kappa is inverted at -gamma.
+    """Return every setting that a rule reads, with defaults for those not given; gamma_inv of SDI defaults to -gamma.
 
     Args:
-        name: a key of `RULES`, or where a rule of one's own is.
-        settings: by name; "kappa" chooses SDI's noise, and with it further settings.
-        taken: names of a run's own settings, which a rule must leave alone.
+        name: a key of `RULES`, or the location of a user-defined rule.
+        settings: by name; "kappa" chooses SDI's noise, which has further settings of its own.
+        taken: names of the run's own settings, which a rule may not use.
 
     Raises:
-        ValueError: an unknown rule or noise, a setting that the rule does not read, or one of the
-            rule whose name is taken.
+        ValueError: an unknown rule or noise, a setting that the rule does not read, or a rule with a
+            setting whose name is taken.
     """
     given = dict(settings or {})
     own = _parameters(_maker(name))
@@ -118,7 +118,7 @@ def rule_settings(
         own.pop("start", None)
     for key in own.keys() & set(taken):
         reject("rule", name, f"a rule without a setting called {key}, which is the run's own")
-    # An object is nothing that a run could be named after: it stays as the rule has it.
+    # A run's name can hold plain values only: any other default is left to the rule.
     plain = {k: v for k, v in own.items() if v is None or isinstance(v, bool | int | float | str)}
     known = plain | {key: value for key, value in _DEFAULTS.items() if key in plain}
     for key in given:
@@ -136,16 +136,16 @@ def rule_settings(
 def make_rule(
     name: str, denoiser: Denoiser, settings: Mapping[str, Any], *, eps: Tensor | None = None
 ) -> Rule:
-    """Return a rule.
+    """Construct a rule.
 
     Args:
-        name: a key of `RULES`, or where a rule of one's own is.
+        name: a key of `RULES`, or the location of a user-defined rule.
         denoiser: frozen.
         settings: see `rule_settings`.
-        eps: predicted at t = 1, the first of the cached noises.
+        eps: prediction at t = 1, the first cached noise.
 
     Raises:
-        ValueError: as `rule_settings`, or a value that the rule refuses.
+        ValueError: as in `rule_settings`, or a value that the rule refuses.
     """
     known = rule_settings(name, settings)
     if name in RULES and "kappa" in known:
@@ -158,10 +158,10 @@ def make_rule(
 
 
 def cost(name: str, settings: Mapping[str, Any], t: float) -> int:
-    """Return the UNet sample-forwards that an update of one item costs: counted, on a mixture of two points.
+    """Return the UNet sample-forwards of one item's update, counted by running it on a mixture of two points.
 
-    A run's mean over its times compares rules at equal work. The words of negative prompts are not counted, which
-    only a model reads; a rule that trains counts its forward passes alone.
+    Averaged over a run's times, this compares rules at equal work. Negative prompts given as words are not counted,
+    since the mixture reads no text; for a rule that trains, only forward passes count.
 
     Args:
         name: as in `make_rule`.
@@ -176,14 +176,14 @@ def cost(name: str, settings: Mapping[str, Any], t: float) -> int:
 
 
 def split_settings(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a run's configuration, those of its rule gathered in `rule_settings`.
+    """Sort settings into the fields of a run's configuration, with the rule's gathered in `rule_settings`.
 
     Args:
         kind: the configuration's dataclass, with fields `rule` and `rule_settings`.
-        settings: by name, all together.
+        settings: by name, the run's and the rule's together.
 
     Raises:
-        ValueError: a name that is neither.
+        ValueError: a name that belongs to neither.
     """
     own = {each.name for each in fields(kind)}
     rest = {name: value for name, value in settings.items() if name not in own}
@@ -196,7 +196,7 @@ def split_settings(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rule_version(name: str) -> str:
-    """Return what names the code of a rule of one's own: a hash of its file; "" for the library's.
+    """Return a hash of the file that defines a user's rule; "" for the library's rules.
 
     Args:
         name: as in `make_rule`.
@@ -247,7 +247,7 @@ def _module(name: str) -> ModuleType:
 
 @lru_cache(maxsize=32)
 def _loaded(path: Path, digest: str, name: str) -> ModuleType:
-    """A file run as a module, once for each content: a run asks for its rule several times."""
+    """Run a file as a module, once per content: a run looks its rule up several times."""
     spec = importlib.util.spec_from_file_location(f"sdilib_rule_{path.stem}", path)
     if spec is None or spec.loader is None:
         reject("rule", name, "a Python file")
@@ -262,7 +262,7 @@ def _loaded(path: Path, digest: str, name: str) -> ModuleType:
 
 
 def _parameters(maker: Callable[..., Any]) -> dict[str, Any]:
-    """Settings with their defaults: all parameters that have one, which the denoiser has not."""
+    """Settings with their defaults: every parameter that has one, hence not the denoiser."""
     return {
         key: of.default
         for key, of in signature(maker).parameters.items()

@@ -1,8 +1,8 @@
-"""Rules that subtract a neighbouring prediction, or a noise that stays where it is.
+"""Rules that subtract a neighbouring prediction, or noise that stays in place.
 
-ASD         w(t) (eps(x_t, t, y) - e_y(x_{t + shift}, t + shift)), of one noise
-SDS-Bridge  SDS, then w(t) gamma (e(what is wanted) - e(what is there))
-CFD         w(t) (eps(x_t, t, y) - noise), a noise that is carried by the surface
+ASD         w(t) (eps(x_t, t, y) - e_y(x_{t + shift}, t + shift)), with the same noise
+SDS-Bridge  SDS, then w(t) gamma (e(wanted words) - e(words for SDS's faults))
+CFD         w(t) (eps(x_t, t, y) - noise), with noise fixed to the surface
 """
 
 import math
@@ -32,22 +32,22 @@ from sdilib.seeds import Generators, normal, uniform
 
 __all__ = ["ASD", "CFD", "SDSBridge", "surface_noise"]
 
-_LEAST_TIME = 0.02  # of ScaleDreamer's t
+_LEAST_TIME = 0.02  # ScaleDreamer's lowest t
 
 
 @dataclass(frozen=True, eq=False)
 class ASD(WeightedRule):
     """Asynchronous score distillation: w(t) (eps(x_t, t, y) - e_y(x_{t'}, t')), t' = t + shift U(0, 1) (t - 0.02).
 
-    The same noise stands in both: the prediction at the noisier t' plays the part of VSD's adapter, for it is the more
-    like what an adapter would learn. With shift = 0 it is (gamma - 1) w (e_y - e_∅). Costs 3 UNet sample-forwards per
-    item. In its paper t is drawn from a window that falls from [.5, .98] to [.02, .5].
+    Both predictions use the same noise. The one at the noisier t' plays the part of VSD's adapter, since it is closer to
+    what an adapter would learn. With shift = 0 the gradient is (gamma - 1) w (e_y - e_∅). Costs 3 UNet sample-forwards
+    per item. In the paper t is drawn from a window that falls from [.5, .98] to [.02, .5].
 
     Attributes:
         denoiser: frozen.
         guidance_scale: gamma.
         weight: w(t), one of `WEIGHTS`.
-        shift: the largest, as a share of t, in [0, 1].
+        shift: the largest shift, as a fraction of t - 0.02, in [0, 1].
 
     Raises:
         ValueError: a setting outside its range.
@@ -64,7 +64,7 @@ class ASD(WeightedRule):
         in_range("shift", self.shift, 0, 1)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
-        """Return eps - e_y at the later time; see `WeightedRule`."""
+        """Return eps - e_y at the noisier time; see `WeightedRule`."""
         schedule, noise = self.denoiser.schedule, normal(x0, generator)
         room = (t - _LEAST_TIME).clamp(min=0)
         later = (t + self.shift * uniform(len(x0), generator) * room).clamp(max=1)
@@ -76,23 +76,24 @@ class ASD(WeightedRule):
 
 @dataclass(frozen=True, eq=False)
 class SDSBridge(SDS):
-    """SDS as a bridge between distributions, in two stages: SDS first, then from what is there to what is wanted.
+    """SDS as a bridge between distributions, in two stages: SDS, then from the current distribution to the wanted one.
 
     The second stage is w(t) gamma (e(prompt, wanted words) - e(prompt, words for SDS's faults)). On a model that does
     not know the words, and on an oracle, it goes from the empty prompt to the prompt. Costs 2 UNet sample-forwards per
-    item. Negatives of Perp-Neg count in the first stage only.
+    item. Perp-Neg's negatives count in the first stage only.
 
     Attributes:
         denoiser: frozen.
-        guidance_scale: gamma of both stages; 40 is the authors' in 2D, 100 in 3D.
+        guidance_scale: gamma of both stages; the authors use 40 in 2D and 100 in 3D.
         weight: w(t), one of `WEIGHTS`.
-        wanted: words that follow the prompt; "" is the prompt alone, "auto" the paper's `WANTED` where the model knows
+        wanted: words appended to the prompt; "" is the prompt alone, "auto" the paper's `WANTED` if the model knows
             them.
-        faults: words that follow the prompt; "" is the empty prompt, "auto" the paper's `FAULTS` likewise.
-        first_share: of the run that the first stage takes, in [0, 1]; 1 is SDS. 0.8 in the authors' 3D.
+        faults: words for SDS's faults, appended to the prompt; "" is the empty prompt, "auto" the paper's `FAULTS` if
+            the model knows them.
+        first_share: fraction of the run that the first stage takes, in [0, 1]; 1 is SDS. The authors use 0.8 in 3D.
 
     Raises:
-        ValueError: a setting outside its range, words that cannot be embedded, or words and a prompt without text.
+        ValueError: a setting outside its range, words that cannot be embedded, or words with a prompt that has no text.
 
     Source: 2406.09417.
     """
@@ -145,25 +146,25 @@ class SDSBridge(SDS):
 
 @dataclass(frozen=True, eq=False)
 class CFD(WeightedRule):
-    """Consistent flow distillation: w(t) (eps(x_t, t, y) - noise), with a noise that is a function of the place.
+    """Consistent flow distillation: w(t) (eps(x_t, t, y) - noise), where the noise is a function of position.
 
-    Each point of the object's surface has its own noise for the whole run: space is divided into cells about as wide
-    as a latent is at the first camera's distance, and a latent takes the noise of the cell that it sees (see
-    `surface_noise`); behind the object, that of its direction. In a scene without depth, and so in 2D, it is a noise
-    drawn at the first update and kept: SDI with the "fixed" kappa. Costs 2 UNet sample-forwards per item.
+    Each point of the object's surface keeps its noise for the whole run. Space is divided into cells about as wide as a
+    latent at the first camera's distance, and a latent takes the noise of the cell it sees (see `surface_noise`), or
+    that of its direction where it sees no surface. In a scene without depth, hence in 2D, the noise is drawn at the
+    first update and kept: SDI with the "fixed" kappa. Costs 2 UNet sample-forwards per item.
 
-    Differences from the published code: cells of space in place of a warped texture, integrated over each pixel, so
-    that neighbours within one cell share their noise; no noise is renewed. Its t falls piecewise from 0.98.
+    Differences from the published code: cells of space replace a warped texture integrated over each pixel, so that
+    neighbours within one cell share their noise; noise is never renewed. The authors let t fall piecewise from 0.98.
 
     Attributes:
         denoiser: frozen.
-        guidance_scale: gamma; 7 in the authors' 2D, 70 in the first stage of their 3D.
+        guidance_scale: gamma; the authors use 7 in 2D and 70 in the first stage in 3D.
         weight: w(t), one of `WEIGHTS`.
 
     Raises:
         ValueError: a setting outside its range.
 
-    Source: 2501.05445; the fixed noise in 2D is FSD's as well, 2405.10988.
+    Source: 2501.05445; in 2D the fixed noise is also that of FSD, 2405.10988.
     """
 
     _state: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
@@ -185,11 +186,11 @@ class CFD(WeightedRule):
         return Direction(noise, eps)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the noise, or what it is computed from."""
+        """Return the noise, or the numbers it is computed from."""
         return dict(self._state)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore it.
+        """Restore the state.
 
         Args:
             state: from `state_dict`.
@@ -201,14 +202,15 @@ class CFD(WeightedRule):
 def surface_noise(
     cells: Int[Tensor, "*places 3"], channels: int, *, seed: int
 ) -> Float[Tensor, "*places channels"]:
-    """Return N(0, 1) of each cell of space and channel, the same whenever it is asked for.
+    """Return an N(0, 1) number for each cell of space and channel, the same at every call.
 
-    A hash of the cell gives two uniform numbers, those a normal one (Box and Muller). Float64, on the cells' device.
+    A hash of the cell gives two uniform numbers, which Box-Muller turns into a normal one. Float64, on the cells'
+    device.
 
     Args:
-        cells: coordinates, whole numbers.
+        cells: integer coordinates.
         channels: how many numbers per cell.
-        seed: of the noise.
+        seed: seed of the noise.
     """
     hashed = _mixed(torch.full_like(cells[..., 0], seed))
     for axis in range(3):
@@ -219,7 +221,7 @@ def surface_noise(
 
 
 def _mixed(numbers: Tensor) -> Tensor:
-    """A bijection of 64 bits that leaves no order (splitmix64's finaliser, with products that wrap around)."""
+    """Scramble 64-bit numbers one to one (splitmix64's finaliser, with products that wrap around)."""
     numbers = numbers + (0x9E3779B97F4A7C15 - 2**64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64)):
         numbers = (numbers ^ _shifted(numbers, shift)) * factor
@@ -227,7 +229,7 @@ def _mixed(numbers: Tensor) -> Tensor:
 
 
 def _shifted(numbers: Tensor, by: int) -> Tensor:
-    """To the right, zeros following: torch's own copies the sign."""
+    """Shift right, filling with zeros: torch's own shift copies the sign."""
     return (numbers >> by).bitwise_and(2 ** (64 - by) - 1)
 
 
@@ -243,7 +245,7 @@ def _carried(camera: Camera, depth: Tensor, x0: Tensor, seed: Tensor, cell: Tens
     near = functional.interpolate(depth[:, None].double(), (height, width), mode="nearest-exact")
     length = near[:, 0] / rays.cosines
     points = (rays.origins + length[..., None] * rays.directions) / cell.to(x0.device)
-    # Behind the object: the direction, in cells of a latent's width, where no surface is.
+    # Where no surface is seen: cells of direction, a latent wide.
     widths = _widths(camera, height).to(x0.device)[:, None, None, None]
     behind = rays.directions / widths + 2**20
     cells = torch.where((near[:, 0] > 0)[..., None], points, behind).floor().long()

@@ -1,11 +1,11 @@
 """Rules whose noise is found by inversion.
 
     SDI     w(t) (eps(x_t, t, y) - kappa), kappa by inversion at gamma_inv
-    ISM     w(t) (eps(x_t, t, y) - the prediction of the inversion's last interval)
+    ISM     w(t) (eps(x_t, t, y) - the inversion's last prediction)
     MV-SDI  SDI, with views in pairs from opposite sides
-    PFD     w(t) (x0 - x0_hat) / sigma(t), x0_hat reached from x_t by several steps of DDIM
+    PFD     w(t) (x0 - x0_hat) / sigma(t), x0_hat reached from x_t in several steps of DDIM
 
-With w = sigma(t), a step of size one takes x0 to its denoised image.
+With w = sigma(t), a step of SDI of size one takes x0 to its denoised image.
 """
 
 from collections.abc import Mapping
@@ -28,17 +28,18 @@ __all__ = ["ISM", "MVSDI", "PFD", "SDI"]
 class SDI(WeightedRule):
     """Score distillation via inversion: w(t) (eps(x_t, t, y) - kappa) (eq. 10).
 
-    kappa solves eq. 8 as well as its choice can. Here t is eq. 10's t - tau: the level that the
-    image is noised to and denoised from. Costs 2 UNet sample-forwards per item and what kappa costs.
+    How nearly kappa solves eq. 8 depends on how it is chosen. t here is eq. 10's t - tau, the time
+    that the image is noised to and denoised from. Costs 2 UNet sample-forwards per item, plus the
+    cost of kappa.
 
     Attributes:
         denoiser: frozen.
         guidance_scale: gamma_fwd.
         weight: w(t), one of `WEIGHTS`; "sigma" is eq. 10.
-        kappa: how the noise is chosen, one of `sdilib.inversion`'s; None is inversion at -gamma_fwd, as in the paper.
-        renoise: True is eq. 10 and Algorithm 2. False feeds the inversion's end, which lies at t +
-            tau, to the network as if it were at t, as the published code does: kappa is then never
-            used, and with tau > 0 contrast is damped.
+        kappa: how the noise is chosen (see `sdilib.inversion`); None is inversion at -gamma_fwd, as in the paper.
+        renoise: True is eq. 10 and Algorithm 2. False, like the published code, gives the network
+            the inversion's endpoint, at t + tau, as if it were at t: kappa is then never used, and
+            with tau > 0 contrast is damped.
 
     Raises:
         ValueError: gamma not finite, or an unknown weight.
@@ -50,7 +51,7 @@ class SDI(WeightedRule):
     renoise: bool = True
 
     def __post_init__(self) -> None:
-        """Check the settings, and choose the noise where none is given; see the class."""
+        """Check the settings, and set the default noise choice; see the class."""
         super().__post_init__()
         if self.kappa is None:
             object.__setattr__(self, "kappa", DDIMInversion(-self.guidance_scale))
@@ -71,7 +72,7 @@ class SDI(WeightedRule):
         return self.kappa.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore it.
+        """Restore the state.
 
         Args:
             state: from `state_dict`.
@@ -81,16 +82,16 @@ class SDI(WeightedRule):
 
 @dataclass(frozen=True, eq=False)
 class MVSDI(SDI):
-    """Multi-view SDI: SDI whose views come in pairs from opposite sides of the object.
+    """Multi-view SDI: SDI with views in pairs from opposite sides of the object.
 
-    Of a run's K `cameras` every second one looks from opposite the one before it, at the same elevation, distance and
-    field of view. With one camera, and in 2D, it is SDI. The authors make 10,000 / K steps with K = 2 or 4, at the
-    same number of UNet calls.
+    Every second of a run's K `cameras` is placed opposite the one before it, at the same elevation, distance and field
+    of view. With one camera, and in 2D, this is SDI. The authors take 10,000 / K steps with K = 2 or 4, for the same
+    number of UNet calls.
 
     Attributes:
-        antipodal: asks a run for such pairs.
+        antipodal: tells a run to use such pairs.
 
-    Source: 2606.29964; the other attributes are SDI's.
+    Source: 2606.29964; the other attributes are those of SDI.
     """
 
     antipodal: ClassVar[bool] = True
@@ -98,24 +99,24 @@ class MVSDI(SDI):
 
 @dataclass(frozen=True, eq=False)
 class PFD(WeightedRule):
-    """Probability-flow distillation: SDI with several steps back in place of the single-step denoised image.
+    """Probability-flow distillation: SDI with several denoising steps instead of one.
 
-    The inversion at gamma_inv takes x0 to x_t, DDIM at gamma takes x_t to x0_hat in `num_denoising_steps` for the
-    whole range of t, and the gradient is w(t) (x0 - x0_hat) / sigma(t): with one step back it is SDI. Costs 2 UNet
-    sample-forwards per item and step, of the inversion too.
+    Inversion at gamma_inv takes x0 to x_t, DDIM at gamma takes x_t to x0_hat (in `num_denoising_steps` for the whole
+    range of t), and the gradient is w(t) (x0 - x0_hat) / sigma(t); with a single denoising step this is SDI. Costs 2
+    UNet sample-forwards per item and step, inversion steps included.
 
-    Written from the paper's description; no code is published. Its solver is DPM-Solver++, ours DDIM.
+    Written from the paper's description, since no code is published. The paper's solver is DPM-Solver++; ours is DDIM.
 
     Attributes:
         denoiser: frozen.
         guidance_scale: gamma.
         weight: w(t), one of `WEIGHTS`.
-        inversion_guidance_scale: gamma_inv; 1 - gamma in the paper: -6.5.
-        num_inversion_steps: n, for the whole range.
-        num_denoising_steps: of the way back, for the whole range.
+        inversion_guidance_scale: gamma_inv; 1 - gamma = -6.5 in the paper.
+        num_inversion_steps: n, for the whole range of t.
+        num_denoising_steps: denoising steps, for the whole range of t.
 
     Raises:
-        ValueError: a gamma not finite, a number of steps below 1, or an unknown weight.
+        ValueError: a gamma that is not finite, a number of steps below 1, or an unknown weight.
 
     Source: 2605.09071.
     """
@@ -144,25 +145,25 @@ class PFD(WeightedRule):
 
 @dataclass(frozen=True, eq=False)
 class ISM(WeightedRule):
-    """Interval score matching: w(t) (eps(x_t, t, y) - an inversion's last interval's prediction).
+    """Interval score matching: w(t) (eps(x_t, t, y) - the inversion's last prediction).
 
-    The inversion is unconditional, if no other gamma_inv is asked for; x_t is the inversion's end.
-    With the full kappa instead of the interval's it is SDI; with an inversion of one step the two
-    coincide. Costs 2 UNet sample-forwards per item and 1 for each step of the inversion.
-    Differences from the published code: the empty prompt in place of a long negative one, and the
-    inversion's equal grid in place of its own two strides.
+    The inversion is unconditional unless another gamma_inv is given; x_t is its endpoint. With the
+    full kappa instead of the last interval's prediction this would be SDI; for an inversion of one
+    step the two coincide. Costs 2 UNet sample-forwards per item, plus 1 per step of the inversion.
+    Differences from the published code: the empty prompt instead of a long negative one, and equal
+    inversion steps instead of two strides.
 
     Attributes:
         denoiser: frozen.
         guidance_scale: gamma.
         weight: w(t), one of `WEIGHTS`.
-        num_inversion_steps: n, for the whole range.
+        num_inversion_steps: n, for the whole range of t.
         inversion_guidance_scale: gamma_inv; SDI's -7.5 is figure 14's "conditional inversion".
 
     Raises:
-        ValueError: a gamma not finite, n below 1, or an unknown weight.
+        ValueError: a gamma that is not finite, n below 1, or an unknown weight.
 
-    Source: LucidDreamer, 2311.11284; with another gamma_inv appendix B, figure 14.
+    Source: LucidDreamer, 2311.11284; for another gamma_inv, appendix B and figure 14.
     """
 
     num_inversion_steps: int = 10
@@ -174,7 +175,7 @@ class ISM(WeightedRule):
         DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
-        """Return eps - the last interval's prediction; see `WeightedRule`."""
+        """Return eps - the inversion's last prediction; see `WeightedRule`."""
         denoise = self.guided(view)
         inversion = DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
         kappa = inversion(x0, t, denoise, generator)

@@ -1,10 +1,10 @@
-"""Rules that differ from SDS in its noise and weights: what is added is drawn, what is subtracted differs.
+"""SDS and its relatives: all add random noise, and differ in what they subtract and how they weight it.
 
 SDS       w(t) (eps - noise)
 SJC       the same with w = 1
 NFSD      w(t) (delta_D + gamma (e_y - e_∅))
 CSD       w(t) gamma (e_y - e_neg)
-StableSD  w(t) times those terms of (gamma - 1) (e_y - e_∅) + (e_y - noise) that its t calls for
+StableSD  w(t) times the terms of (gamma - 1) (e_y - e_∅) + (e_y - noise), each in its own range of t
 """
 
 from dataclasses import dataclass, field
@@ -34,12 +34,12 @@ __all__ = ["CSD", "NFSD", "SDS", "SJC", "StableSD"]
 class SDS(WeightedRule):
     """Score distillation sampling: w(t) (eps(x_t, t, y) - noise) (eq. 4).
 
-    The noise ~ N(0, I) is drawn at each update, the first thing its generators draw. Costs 2 UNet
+    The noise ~ N(0, I) is the first thing drawn from the generators at each update. Costs 2 UNet
     sample-forwards per item.
 
     Attributes:
         denoiser: frozen.
-        guidance_scale: gamma; 100 is DreamFusion's, 7.5 what DDIM is sampled with.
+        guidance_scale: gamma; DreamFusion uses 100, DDIM sampling 7.5.
         weight: w(t), one of `WEIGHTS`.
 
     Raises:
@@ -60,12 +60,12 @@ class SDS(WeightedRule):
 
 @dataclass(frozen=True, eq=False)
 class SJC(SDS):
-    """Score Jacobian chaining: eps(x_t, t, y) - noise, which is SDS with w = 1, sample by sample.
+    """Score Jacobian chaining: eps(x_t, t, y) - noise, which for each sample is SDS with w = 1.
 
-    Its score of y + sigma noise, averaged over noises, is the denoiser D's: -(D - y) / sigma. Costs 2 UNet
-    sample-forwards per item. Its own scene is a voxel grid of latents, kept empty by a loss over the samples of all
-    rays, 1e4 mean log(1 + 10 w), which is not here. (Penalties here stand beside a mean over latents, its own beside
-    a sum: for 4 x 64 x 64 latents 1e4 would be 0.6.)
+    Averaged over noises it is SJC's -(D - x0) / sigma, with D the denoised image of x0 + sigma noise. Costs 2 UNet
+    sample-forwards per item. SJC's own scene is a voxel grid of latents, kept empty by a loss over the samples of all
+    rays, 1e4 mean log(1 + 10 w), which is not implemented here. (Penalties here are added to a mean over latents, SJC's
+    to a sum: for 4 x 64 x 64 latents, 1e4 would be 0.6.)
 
     Attributes:
         denoiser: frozen.
@@ -80,7 +80,7 @@ class SJC(SDS):
 
 @dataclass(frozen=True, eq=False)
 class _Avoiding(WeightedRule):
-    """What NFSD and CSD share: a prompt of their own that they keep away from."""
+    """What NFSD and CSD share: a negative prompt of their own."""
 
     NEGATIVE: ClassVar[str]
 
@@ -94,16 +94,16 @@ class _Avoiding(WeightedRule):
 
     @property
     def negative(self) -> str:
-        """The negative prompt as a text; "" is none."""
+        """The negative prompt as text; "" for none."""
         return own_words(self.denoiser, "avoided_prompt", self.avoided_prompt, self.NEGATIVE)
 
     def with_negative(self, x_t: Latents, t: Times, view: View) -> tuple[Predictions, Latents]:
-        """Return the predictions, and e_neg: e_∅ where there is no negative prompt.
+        """Return the predictions, and e_neg, which is e_∅ if there is no negative prompt.
 
         Args:
             x_t: noisy latents.
             t: one time per item.
-            view: whose prompt is meant.
+            view: supplies the prompt.
         """
         if not self.negative:
             e = self.predict(x_t, t, view)
@@ -117,17 +117,17 @@ class _Avoiding(WeightedRule):
 class NFSD(_Avoiding):
     """Noise-free score distillation: w(t) (delta_D + gamma (e_y - e_∅)); no noise is subtracted.
 
-    delta_D stands for the part of e_∅ that leads to the data: e_∅ itself at t < 0.2, where little noise is left in
-    it, and e_∅ - e_neg above, whose noise cancels. Costs 3 UNet sample-forwards per item, 2 without a negative prompt:
-    then delta_D is 0 at t ≥ 0.2.
+    delta_D approximates the part of e_∅ that points towards the data: e_∅ itself at t < 0.2, where it contains little
+    noise, and above that e_∅ - e_neg, where the noise cancels. Costs 3 UNet sample-forwards per item, or 2 without a
+    negative prompt, when delta_D is 0 at t ≥ 0.2.
 
-    The authors published no code; w = 1 - alpha is what independent implementations take, item by item as here.
+    The authors published no code; like independent implementations, this one uses w = 1 - alpha, item by item.
 
     Attributes:
         denoiser: frozen.
         guidance_scale: gamma.
         weight: w(t), one of `WEIGHTS`.
-        avoided_prompt: of e_neg; "" is the empty prompt, "auto" the paper's `NEGATIVE` where the model knows it.
+        avoided_prompt: prompt of e_neg; "" is the empty prompt, "auto" the paper's `NEGATIVE` if the model knows it.
         threshold: the t below which delta_D is e_∅, in [0, 1].
 
     Raises:
@@ -160,21 +160,21 @@ class NFSD(_Avoiding):
 class CSD(_Avoiding):
     """Classifier score distillation: w(t) gamma (e_y - e_∅), the guidance alone.
 
-    With a negative prompt the subtracted prediction moves towards e_neg: e_∅ + share (e_neg - e_∅), the share growing in
-    the first half of the run from 0 to `negative_share`. Costs 2 UNet sample-forwards per item, 3 with a negative
-    prompt.
+    With a negative prompt the subtracted prediction moves towards e_neg: e_∅ + share (e_neg - e_∅), where the share
+    grows from 0 to `negative_share` over the first half of the run. Costs 2 UNet sample-forwards per item, 3 with a
+    negative prompt.
 
-    The growing share is that of the published first stage (DeepFloyd), which has w = 1 and `normalise` as well: the size
-    of its gradient says nothing, so it is for Adam, and it couples the items of a batch. w = 1 - alpha without it is
-    the second stage's (Stable Diffusion), whose share falls from 1 to 1/2.
+    The growing share follows the published first stage (DeepFloyd), which also uses w = 1 and `normalise`. Normalising
+    makes the gradient's size meaningless, which suits Adam, and couples the items of a batch. w = 1 - alpha without it
+    follows the second stage (Stable Diffusion), whose share falls from 1 to 1/2.
 
     Attributes:
         denoiser: frozen.
-        guidance_scale: gamma; 1 in the paper, where it is a scale of the gradient only.
+        guidance_scale: gamma; 1 in the paper, where it only scales the gradient.
         weight: w(t), one of `WEIGHTS`.
-        avoided_prompt: of e_neg; "" is none, "auto" the paper's `NEGATIVE` where the model knows it.
-        negative_share: in [0, 1].
-        normalise: whether the gradient is divided by its norm over the whole batch.
+        avoided_prompt: prompt of e_neg; "" is none, "auto" the paper's `NEGATIVE` if the model knows it.
+        negative_share: largest share of e_neg, in [0, 1].
+        normalise: whether to divide the gradient by its norm over the whole batch.
 
     Raises:
         ValueError: a setting outside its range, or a negative prompt that cannot be embedded.
@@ -207,13 +207,13 @@ class CSD(_Avoiding):
 
 @dataclass(frozen=True, eq=False)
 class StableSD(SDS):
-    """Stable score distillation, *reconstructed*: SDS's terms, each where its t calls for it.
+    """Stable score distillation, *reconstructed*: the terms of SDS, each in its own range of t.
 
-    SDS is (gamma - 1) (e_y - e_∅), which leaves modes, plus e_y, which seeks them, minus the noise, which lowers the
-    variance. At high t the first alone acts, at low t the other two, between them all. Costs 2 UNet sample-forwards
-    per item.
+    SDS is (gamma - 1) (e_y - e_∅), which leaves modes, plus e_y, which seeks them, minus the noise, which reduces
+    variance. At high t only the first acts, at low t only the other two, and in between all three. Costs 2 UNet
+    sample-forwards per item.
 
-    There is no official code: the terms are the paper's, the two bounds those of an adaptation of it to editing
+    There is no official code: the terms are from the paper, the two bounds from its adaptation to editing
     (InstructHumans, 2404.04037). The paper also matches the norms of the terms, which is not done here.
 
     Attributes:
@@ -221,7 +221,7 @@ class StableSD(SDS):
         guidance_scale: gamma.
         weight: w(t), one of `WEIGHTS`.
         high: the t above which the guidance acts alone, in [0, 1].
-        low: the t up to which it does not act, in [0, high].
+        low: the t up to which the guidance does not act, in [0, high].
 
     Raises:
         ValueError: a setting outside its range.
@@ -240,7 +240,7 @@ class StableSD(SDS):
         in_range("low", self.low, 0, self.high)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
-        """Return the terms; see `WeightedRule`."""
+        """Return the terms that act at t; see `WeightedRule`."""
         noise = normal(x0, generator)
         e = self.predict(self.denoiser.schedule.add_noise(x0, noise, t), t, view)
         leaves, seeks = (spread(at.double(), x0) for at in (t > self.low, t <= self.high))

@@ -1,4 +1,4 @@
-"""SteinDreamer: SDS with control variates, numbers of mean zero that are subtracted to lower its variance."""
+"""SteinDreamer: SDS with control variates, terms of zero mean that are subtracted to lower its variance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,19 +22,19 @@ _BINS = 10  # of t: the best coefficients depend on it
 class SteinDreamer(WeightedRule):
     """Stein score distillation, *reconstructed*: w(t) (eps - mu_1 noise - mu_2 [noise phi - sqrt(1 - alpha) grad phi]).
 
-    By Stein's identity what is subtracted has the mean zero for any phi(x_t); SDS is the case mu = (1, 0), where the
-    rule begins. phi compares the render's depth with a depth estimated from x_t. mu is the least-squares solution over
-    past updates at about the same t, so that it does not depend on the present noise, and the rule's mean is that of
-    SDS. A scene without depth has the first variate alone. Costs 2 UNet sample-forwards per item.
+    By Stein's identity the subtracted terms have zero mean for any phi(x_t); SDS is the case mu = (1, 0), from which the
+    rule starts. phi compares the render's depth with a depth estimated from x_t. mu is fitted by least squares to past
+    updates at similar t, so that it does not depend on the current noise and the rule has the same mean as SDS. A scene
+    without depth uses the first variate only. Costs 2 UNet sample-forwards per item.
 
-    No code is published, and the paper was not at hand in full. Ours: the estimate is linear, the mean of the latents'
-    channels, and phi its covariance with the depth; the paper's is a network's (MiDaS), with its gradient.
+    No code is published, and the full paper was not available to us. Here the estimate is linear, the mean of the
+    latents' channels, and phi is its covariance with the depth; the paper uses a network (MiDaS) and its gradient.
 
     Attributes:
         denoiser: frozen.
         guidance_scale: gamma.
         weight: w(t), one of `WEIGHTS`.
-        memory: share of the past in each update of the moments that mu is fitted to, in [0, 1]; 1 is SDS.
+        memory: weight of the past in the running moments that mu is fitted to, in [0, 1]; 1 is SDS.
 
     Raises:
         ValueError: a setting outside its range.
@@ -50,12 +50,12 @@ class SteinDreamer(WeightedRule):
         """Check the settings; see the class."""
         super().__post_init__()
         in_range("memory", self.memory, 0, 1)
-        # Of each bin of t: the variates' second moments, and in the last column theirs with eps.
+        # For each bin of t: the variates' second moments, and in the last column those with eps.
         begin = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
         object.__setattr__(self, "_moments", begin.repeat(_BINS, 1, 1))
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
-        """Return eps less its variates, and refit mu; see `WeightedRule`."""
+        """Return eps minus its variates, and refit mu; see `WeightedRule`."""
         noise = normal(x0, generator)
         x_t = self.denoiser.schedule.add_noise(x0, noise, t)
         eps = self.guided(view)(x_t, t)
@@ -76,7 +76,7 @@ class SteinDreamer(WeightedRule):
     def _refit(self, bins: Tensor, variates: list[Tensor], eps: Tensor) -> None:
         rows = torch.stack([*variates, eps], 1).flatten(2).double()
         if not bool(rows.isfinite().all()):
-            return  # the step is skipped, and no later one may suffer from it
+            return  # the step will be skipped, and must not spoil later ones
         products = (rows @ rows.transpose(1, 2) / rows.shape[2]).cpu()
         count = len(variates)
         for place in bins.unique().tolist():
@@ -90,7 +90,7 @@ class SteinDreamer(WeightedRule):
         return {"moments": self._moments.clone()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore them.
+        """Restore the moments.
 
         Args:
             state: from `state_dict`.
@@ -99,7 +99,7 @@ class SteinDreamer(WeightedRule):
 
 
 def _pattern(depth: Tensor, x0: Tensor) -> Tensor:
-    """The depth at the latents' size, without its mean, of unit norm over all channels; zeros where it is flat."""
+    """The depth at the latents' size, centred and with unit norm over all channels; zeros if it is flat."""
     small = functional.interpolate(depth[:, None].to(x0), x0.shape[-2:], mode="area").expand_as(x0)
     away = small - small.flatten(1).mean(1)[:, None, None, None]
     return away / spread(away.flatten(1).norm(dim=1).clamp_min(1e-6), x0)

@@ -1,4 +1,4 @@
-"""Rules that subtract what a copy of the denoiser has learned of the scene.
+"""Rules that subtract the prediction of a copy of the denoiser, trained on the scene.
 
 VSD  w(t) (eps - e_phi(pose))
 ESD  w(t) (eps - lambda e_phi(no pose) - (1 - lambda) e_phi(pose))
@@ -18,29 +18,30 @@ from sdilib.seeds import Generators, normal, uniform
 __all__ = ["ESD", "ORDERS", "VSD"]
 
 ORDERS = ("after", "before")
-"""When the adapter learns: after the scene's gradient is found, as published, or before it (L²-VSD, 2507.09748)."""
+"""When the adapter learns: after the scene's gradient is computed, as published, or before (L²-VSD, 2507.09748)."""
 
 
 @dataclass(frozen=True, eq=False)
 class VSD(WeightedRule):
     """Variational score distillation: w(t) (eps(x_t, t, y) - e_phi(x_t, t, y, pose)).
 
-    phi is an adapter of the denoiser (see `learned`), trained at each update on the latents that the update sees, with
-    a noise and a t of their own. Fresh it is the denoiser: the update is (gamma - 1) w (e_y - e_∅). Of one object a
-    perfect phi knows the very noise: then it is SDS. The noise is the first thing its generators draw. Costs 2 UNet
-    sample-forwards per item for eps, 1 for e_phi, 1 for each training step and its way back.
+    phi is an adapter of the denoiser (see `learned`), trained at each update on that update's latents, with its own
+    noise and t. Untrained, it is the denoiser, and the gradient is (gamma - 1) w (e_y - e_∅). For a single object, a
+    perfect phi knows the very noise that was added, and the rule is SDS. The noise is the first thing drawn from the
+    generators. Costs 2 UNet sample-forwards per item for eps, 1 for e_phi, and 1 with a backward pass for each training
+    step.
 
     Differences from the published code: phi is the denoiser itself with LoRA, not Stable Diffusion 2.1 in
-    v-prediction, and learns to predict eps; the camera's embedding ends in a layer that begins at zero; its prompt
-    has the view's words. One particle; in the paper's setting t falls to at most 0.5 after a fifth of the run.
+    v-prediction, and learns to predict eps; the camera embedding ends in a layer that starts at zero; phi's prompt
+    includes the view's words; there is one particle. In the paper, t is at most 0.5 after a fifth of the run.
 
     Attributes:
         denoiser: frozen.
         guidance_scale: gamma.
         weight: w(t), one of `WEIGHTS`.
-        rank: of the LoRA.
-        adapter_rate: of phi's AdamW.
-        adapter_steps: of training per update.
+        rank: rank of the LoRA.
+        adapter_rate: learning rate of phi's AdamW.
+        adapter_steps: training steps of phi per update.
         camera_dropout: probability that phi is trained without the pose, in [0, 1].
         order: when phi learns, one of `ORDERS`.
 
@@ -70,7 +71,7 @@ class VSD(WeightedRule):
         object.__setattr__(self, "_phi", phi)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
-        """Return eps - e_phi, and let phi learn; see `WeightedRule`."""
+        """Return eps - e_phi, and train phi; see `WeightedRule`."""
         noise, pose = normal(x0, generator), poses(view.camera, x0)
         if self.order == "before":
             self._learn(x0, view, pose, generator)
@@ -93,8 +94,8 @@ class VSD(WeightedRule):
         Args:
             x_t: noisy latents.
             t: one time per item.
-            view: whose prompt is meant.
-            pose: of the camera, see `poses`.
+            view: supplies the prompt.
+            pose: the camera's, see `poses`.
         """
         return self._phi(x_t, t, view.prompt.conditional, pose)
 
@@ -110,7 +111,7 @@ class VSD(WeightedRule):
         return self._phi.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore them.
+        """Restore the state.
 
         Args:
             state: from `state_dict`.
@@ -120,10 +121,10 @@ class VSD(WeightedRule):
 
 @dataclass(frozen=True, eq=False)
 class ESD(VSD):
-    """Entropic score distillation: VSD that subtracts lambda of phi's prediction without the pose.
+    """Entropic score distillation: VSD with a share lambda of phi's prediction made without the pose.
 
     lambda = 0 is VSD; lambda = 1 drops the camera, and so rewards views that differ. Costs 1 UNet sample-forward per
-    item more than VSD where both predictions count.
+    item more than VSD, unless lambda is 0 or 1.
 
     Attributes:
         entropy_share: lambda, in [0, 1]; the authors suggest 0.5.
@@ -131,8 +132,8 @@ class ESD(VSD):
     Raises:
         ValueError: a setting outside its range.
 
-    Source: 2401.00909, eq. 9; published as VSD with guidance of phi by the camera, at a scale of 1 - lambda. The
-    other attributes are `VSD`'s.
+    Source: 2401.00909, eq. 9, published as VSD with phi guided by the camera at a scale of 1 - lambda. The other
+    attributes are those of `VSD`.
     """
 
     entropy_share: float = 0.5
