@@ -1,9 +1,10 @@
 """The frozen denoiser: raw noise predictions, classifier-free guidance (eq. 3), and Perp-Neg.
 
-Letters: eps is a noise prediction, y the prompt, ∅ the empty prompt or a negative prompt in its place,
-gamma = `guidance_scale`: 0 is unconditional, 1 is conditional, 7.5 the usual. One network call serves all the branches a step
-needs; one that gamma gives no weight is left out. Perp-Neg's negatives are a third thing, with weights
-of their own. What is counted everywhere is UNet sample-forwards: one sample through the network once.
+Notation: eps is a noise prediction, y the prompt, ∅ the empty prompt or a negative prompt in its
+place, gamma = `guidance_scale`: 0 is unconditional, 1 conditional, 7.5 the usual value. One network
+call serves all the branches that a step needs; a branch that gamma gives no weight is left out.
+Perp-Neg's negatives are separate, with weights of their own. Costs are counted in UNet
+sample-forwards: one sample through the network once.
 """
 
 import math
@@ -32,17 +33,17 @@ __all__ = [
 ]
 
 Condition = Any
-"""What one branch of a network is given, one row per item: for Stable Diffusion a tensor (tokens,
+"""What conditions one branch of a network, one row per item: for Stable Diffusion a tensor (tokens,
 width), for the Gaussian mixture log weights (components), for a network with several inputs a mapping
 of tensors by name."""
 
 
 def with_view(prompt: str, view: str) -> str:
-    """Return a prompt that says where its object is seen from.
+    """Return the prompt with a view appended.
 
     Args:
         prompt: without a view.
-        view: such as one of `cameras.VIEWS`.
+        view: for example one of `cameras.VIEWS`.
 
     Examples:
         >>> with_view("a red mug", "side")
@@ -57,14 +58,14 @@ class PromptEmbeddings:
 
     Attributes:
         conditional: y.
-        unconditional: the empty prompt.
+        unconditional: ∅, the empty prompt or a negative prompt in its place.
         negatives: prompts to keep away from, for Perp-Neg.
-        negative_weights: of at least 0, for each negative one number, or one per item.
-        texts: what the prompt says, one per item; () where it was never a text.
+        negative_weights: at least 0; for each negative one number, or one per item.
+        texts: the prompts as text, one per item; () if there was no text.
 
     Raises:
-        ValueError: numbers of negatives and weights differ, or of a weight's items and the batch; a
-            weight that is negative or not finite.
+        ValueError: the numbers of negatives and weights differ, a per-item weight does not fit the
+            batch, or a weight is negative or not finite.
     """
 
     conditional: Condition
@@ -94,7 +95,7 @@ class PromptEmbeddings:
         return len(rows) if isinstance(rows, Tensor) else len(next(iter(rows.values())))
 
     def select(self, items: Int[Tensor, " items"]) -> "PromptEmbeddings":
-        """Return some rows, in the order asked for; a row may be asked for twice.
+        """Return some of the rows, in the order given; rows may repeat.
 
         Args:
             items: indices into the batch.
@@ -112,7 +113,7 @@ class PromptEmbeddings:
         return PromptEmbeddings(*both, negatives, weights, texts)
 
     def without_negatives(self) -> "PromptEmbeddings":
-        """Return the prompt and the empty prompt alone."""
+        """Return the same embeddings without Perp-Neg's negatives."""
         return PromptEmbeddings(self.conditional, self.unconditional, texts=self.texts)
 
 
@@ -121,7 +122,7 @@ class Denoiser(Protocol):
     """A noise predictor with its schedule.
 
     Attributes:
-        schedule: what its times mean.
+        schedule: its noise schedule.
         num_forwards: sample-forwards made so far.
     """
 
@@ -134,7 +135,7 @@ class Denoiser(Protocol):
         t: Time,
         conditions: Sequence[Condition],
     ) -> tuple[Float[Tensor, " batch *shape"], ...]:
-        """Return eps under each condition, by one call of len(conditions) · batch samples.
+        """Return eps under each condition, from one call on len(conditions) · batch samples.
 
         Args:
             x_t: noisy images at time t.
@@ -166,16 +167,16 @@ def perp_neg(
     weights: Sequence[float | Float[Tensor, " batch"]],
     guidance_scale: float,
 ) -> Float[Tensor, " batch *shape"]:
-    """Return eq. 3 with the negatives' part perpendicular to the prompt's direction taken away.
+    """Return eq. 3 minus the part of each negative perpendicular to the prompt's direction.
 
-    e_∅ + gamma (d_y - Σ w_i (d_i - its projection on d_y)), d = e - e_∅. Without negatives it is
-    eq. 3.
+    That is e_∅ + gamma (d_y - Σ w_i (d_i - its projection on d_y)) with d = e - e_∅; without
+    negatives, eq. 3.
 
     Args:
         conditional: e_y.
         unconditional: e_∅.
         negatives: e of each negative prompt.
-        weights: of at least 0, for each negative one number, or one per item.
+        weights: at least 0; for each negative one number, or one per item.
         guidance_scale: gamma. Where it is negative, as in an inversion, the negatives attract.
 
     Source: Perp-Neg, Armandpour et al., 2304.04968.
@@ -196,20 +197,20 @@ def perp_neg(
 def azimuth_weights(
     shares: Float[Tensor, "batch 4"],
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-    """Return the weights of "front view" and "side view" as negatives: what a view is not.
+    """Return each view's weights for "front view" and "side view" as negative prompts.
 
-    Seen from the front, the side weighs 1.57 and the front nothing; from the side the front 1.57; from behind the front
-    1.97 and the side 0.39, between them exponentials of half the share; from above nothing.
+    From the front they are 0 and 1.57, from the side 1.57 and 0, from behind 1.97 and 0.39, and from above both 0; in
+    between they vary as the exponential of minus half the view's share.
 
     Args:
-        shares: of each view's words, as `Camera.view_shares`.
+        shares: the views' shares, as `Camera.view_shares`.
 
     Source: Perp-Neg, 2304.04968, with the constants of threestudio.
     """
     front, side, back, overhead = shares.unbind(1)
 
     def missing(share: Tensor) -> Tensor:
-        """0 where all of the view is that, 1 - exp(-1/2) where nothing is."""
+        """0 for a share of 1, 1 - exp(-1/2) for a share of 0."""
         return (-share / 2).exp() - math.exp(-1 / 2)
 
     behind = (back > 0).to(shares)
@@ -245,7 +246,7 @@ class GuidedDenoiser:
         return self.denoiser.schedule
 
     def select(self, items: Int[Tensor, " items"]) -> "GuidedDenoiser":
-        """Return the same for some items of the batch.
+        """Return the guided denoiser of some items of the batch.
 
         Args:
             items: indices into the batch.
@@ -257,8 +258,8 @@ class GuidedDenoiser:
     ) -> Float[Tensor, " batch *shape"]:
         """Return the guided eps.
 
-        It costs 1 sample-forward per item for gamma = 0, 1 for gamma = 1 without negatives, else 2 +
-        the number of negatives.
+        It costs 1 sample-forward per item for gamma = 0, or for gamma = 1 without negatives;
+        otherwise 2 + the number of negatives.
 
         Args:
             x_t: noisy images at time t.
@@ -280,25 +281,25 @@ class GuidedDenoiser:
 
 
 def require_finite(where: str, **named: Tensor | Sequence[Tensor]) -> None:
-    """Refuse tensors that hold nan or infinity; asks the device once.
+    """Refuse tensors that hold nan or infinity; synchronises with the device once.
 
     Args:
-        where: of the run, for the message.
-        **named: what is looked at, in this order.
+        where: point in the run, for the message.
+        **named: tensors to check, in this order.
 
     Raises:
-        NonFiniteError: names the first of them that is not finite.
+        NonFiniteError: names the first tensor that is not finite.
     """
     if problem := not_finite(where, **named):
         raise NonFiniteError(problem)
 
 
 def not_finite(where: str, **named: Tensor | Sequence[Tensor]) -> str:
-    """Return a sentence that names the first tensor with nan or infinity; "" if there is none. Asks the device once.
+    """Return a sentence naming the first tensor with nan or infinity, or "" if all are finite; synchronises once.
 
     Args:
-        where: of the run.
-        **named: what is looked at, in this order.
+        where: point in the run.
+        **named: tensors to check, in this order.
     """
     each = {name: [of] if isinstance(of, Tensor) else list(of) for name, of in named.items()}
     good = [value.isfinite().all() for values in each.values() for value in values]

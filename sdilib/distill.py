@@ -1,7 +1,7 @@
-"""The one step: render, encode, ask the rule, push its gradient into the scene.
+"""The distillation step: render, encode, apply the rule, backpropagate its gradient into the scene.
 
-`distill_step` makes it for any scene; `distill` repeats it for a scene that is seen from one place,
-such as an image, and `text_to_3d` for one that cameras look at.
+`distill_step` takes one step with any scene; `distill` repeats it for a scene with a single view,
+such as an image, and `text_to_3d` for a scene seen by cameras.
 """
 
 import logging
@@ -26,19 +26,19 @@ __all__ = ["THROUGH", "Codec", "Enlarged", "Step", "distill", "distill_step"]
 
 THROUGH = ("encoder", "decoder")
 MOST_SKIPPED = 5
-"""Steps in a row that are not finite, at which a run stops; fewer are skipped."""
+"""A run stops after this many non-finite steps in a row; fewer are skipped."""
 
 _log = logging.getLogger(__name__)
 
 
 @runtime_checkable
 class Codec(Protocol):
-    """Between pixels and latents; `StableDiffusion` is one."""
+    """Converts between pixels and latents; `StableDiffusion` is one."""
 
     def encode(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channels h w"]:
-        """Return latents; gradients pass.
+        """Return latents; gradients pass through.
 
         Args:
             images: in [0, 1].
@@ -58,14 +58,14 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Enlarged:
-    """A codec for renders smaller than the images it sees.
+    """A codec for renders smaller than the images that the model sees.
 
     Attributes:
-        codec: between images of `size` and latents.
+        codec: converts between images of `size` and latents.
         size: height and width that renders are enlarged to, bilinearly, in pixels.
         render_size: height and width that images are shrunk to, by the mean over each pixel's area.
 
-    Source: DreamFusion, 2209.14988, which renders 64² and enlarges, as the paper does for figure 8.
+    Source: DreamFusion, 2209.14988, which renders at 64² and enlarges, as the paper does for figure 8.
     """
 
     codec: Codec
@@ -75,7 +75,7 @@ class Enlarged:
     def encode(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channels h w"]:
-        """Return the latents of enlarged images; gradients pass.
+        """Return the latents of enlarged images; gradients pass through.
 
         Args:
             images: in [0, 1], of `render_size`.
@@ -97,22 +97,22 @@ class Enlarged:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One complete step of a distillation; nothing in it carries a graph.
+    """One completed step of a distillation; its tensors carry no autograd graph.
 
     Attributes:
         step: its number, from 0.
         t: the time of each item.
         x0: the latents the rule saw, before the step.
-        update: the rule's answer.
-        gradient_norm: root mean square of the gradient pushed into the scene, in latents, or in
-            pixels where a decoded target is regressed onto; one number per item.
-        measured: what the scene measured of its last render, by name: its penalty, a mean opacity.
-        skipped: 0 for a step that was made. For one that was not, since a number was not finite, how many
-            in a row were not, with it; the optimiser has changed nothing, or by the first of several
-            updates.
-        render: gives the scene's render *now*, after the step, detached; called only where an image
+        update: the rule's result.
+        gradient_norm: root mean square of the gradient backpropagated into the scene, one number per
+            item; in latents, or in pixels when the render is regressed onto a decoded target.
+        measured: what the scene measured in its last render, by name: its penalty, its mean opacity.
+        skipped: 0 for a step that was taken. For one skipped because a number was not finite, how
+            many have been skipped in a row, this one included; the optimiser then changed nothing,
+            except in the `updates` before the one that failed.
+        render: returns the scene's render *now*, after the step, detached; call it only if an image
             is wanted.
-        camera: the views; None for a scene that has one only.
+        camera: the views; None for a scene with a single view.
     """
 
     step: int
@@ -127,9 +127,9 @@ class Step:
 
 
 class _Pull(NamedTuple):
-    """What draws the scene: gradients weight · (head - target) of one of its heads, its latents or its image.
+    """What pulls the scene: the gradient weight · (head - target) at one of its heads, latents or image.
 
-    The first is given: a rule's is exact, and a target has been rounded.
+    For the first update the gradient is given: the rule's is exact, while the target has been rounded.
     """
 
     head: int
@@ -153,40 +153,41 @@ def distill_step(
     image_weight: float = 0.0,
     skipped: int = 0,
 ) -> Step:
-    """Make one step of Algorithm 1 or 2, and return it complete.
+    """Take one step of Algorithm 1 or 2, and return it once complete.
 
-    Settings are not checked here but where a run begins. The device is asked once per update whether
-    all is finite, before anything changes; where it is not, the step is skipped, with a warning.
+    Settings are checked where a run begins, not here. Each update first checks that all numbers are
+    finite, with one synchronisation with the device; if not, the step is skipped with a warning.
 
     Args:
-        scene: what is optimised, in place; it looks where it is to be seen from.
+        scene: what is optimised, in place; its views are those set last.
         rule: guidance.
-        view: the prompt and the camera; the render is added.
+        view: the prompt and the camera; the render is added here.
         t: one time per item.
-        generators: for what the rule draws.
+        generators: source of the rule's randomness.
         step: number of the step, for messages.
         optimizer: over the scene's parameters.
-        codec: between pixels and latents, for a scene in pixels.
-        through: for a scene in pixels, how the update reaches it: its gradient through the
-            "encoder", or regression of the render onto the update's target run through the
-            "decoder" and clamped to [0, 1].
-        updates: optimiser steps towards the rule's targets; the UNet is asked once.
-        image_weight: for a scene in pixels, of a second loss, in the image: half the squared distance
-            between the render and the decoded target, which is not clamped (lambda_rgb of HiFA,
-            2305.18766, 0.1 there). Costs a decoding; 0 is none.
+        codec: converts between pixels and latents, for a scene in pixels.
+        through: for a scene in pixels, how the update reaches it: its gradient backpropagated
+            through the "encoder", or the render regressed onto the update's target, passed through
+            the "decoder" and clamped to [0, 1].
+        updates: optimiser steps towards the rule's targets; the rule is called only once.
+        image_weight: for a scene in pixels, weight of a second loss, in the image: half the squared
+            distance between the render and the decoded target, which is not clamped (lambda_rgb of
+            HiFA, 2305.18766, 0.1 there). Costs a decoding; 0 turns it off.
         skipped: how many steps in a row were skipped before this one.
 
     Raises:
-        ValueError: as many prompts as there are views are wanted, and an `Update` from the rule.
-        NonFiniteError: the latents, the rule's gradient, the parameters' or what it would make of them are
-            not finite for the fifth step in a row; at once for parameters, from which nothing leads back.
+        ValueError: the numbers of prompts and views differ, or the rule returns no `Update`.
+        NonFiniteError: the latents, the rule's gradient or the parameters' gradients are not finite
+            for the fifth step in a row; or at once if the parameters are not, since no later step
+            can repair them.
     """
     encoder, decoder = (
         codec if scene.space == "pixels" and through == way else None for way in THROUGH
     )
 
     def look() -> tuple[Rendering, list[Tensor]]:
-        """The render, and what gradients are pushed into: that of the update, that of the image."""
+        """The render, and where gradients enter: the head of the update, and the image."""
         with torch.enable_grad():
             seen = scene.render()
             head = seen.image if encoder is None else encoder.encode(seen.image)
@@ -231,7 +232,7 @@ def distill_step(
 def _pulls(
     update: Update, image: Tensor, codec: Codec | None, through: str, image_weight: float
 ) -> list[_Pull]:
-    """What an update makes of a render; without a codec, of latents."""
+    """The pulls of an update on a render; without a codec, on latents."""
     pulls, decoded = [_Pull(0, update.gradient, update.target)], image
     if codec is not None and (through == "decoder" or image_weight):
         decoded = codec.decode(update.target)
@@ -251,7 +252,7 @@ def _where(step: int, t: Tensor, skipped: int) -> str:
 
 
 def _skip(problem: str, row: int, parameters: list[Tensor]) -> None:
-    """Say that a step is skipped, or refuse to go on."""
+    """Warn that a step is skipped, or stop the run."""
     lost = not bool(torch.stack([each.isfinite().all() for each in parameters]).all())
     if lost or row >= MOST_SKIPPED:
         raise NonFiniteError(problem)
@@ -259,10 +260,10 @@ def _skip(problem: str, row: int, parameters: list[Tensor]) -> None:
 
 
 def _push(heads: list[Tensor], gradients: list[Tensor], penalty: Tensor | None) -> None:
-    """Push gradients of the render, or of its latents, into the scene, and the penalty's.
+    """Backpropagate gradients of the render, or of its latents, into the scene, and the penalty's.
 
-    The penalty is weighed against half the *mean* squared distance to the target, the gradient being
-    that of half the sum.
+    The penalty is weighed against half the *mean* squared distance to the target; the gradient is that
+    of half the sum, so the penalty is multiplied by the number of elements.
     """
     if penalty is not None:
         held = penalty * heads[0].numel()
@@ -287,27 +288,27 @@ def distill(
 ) -> Iterator[Step]:
     """Distill a rule's denoiser into a scene with one view, one optimiser step per iteration.
 
-    A step is yielded after it is complete, so that stopping there, or saving scene, optimiser and
-    rule, is consistent; what it draws depends on its number and the seeds alone.
+    A step is yielded once complete, so that stopping there, or saving scene, optimiser and rule, is
+    consistent; its random draws depend only on its number and the seeds.
 
     Args:
         scene: what is optimised, in place.
-        rule: guidance; any callable of `Rule`'s shape.
+        rule: guidance; any callable with `Rule`'s signature.
         prompt: embeddings, one row per item of the scene's batch.
         num_steps: length of the whole run; annealing ends with it.
         optimizer: over the scene's parameters, kept by the caller. None is a plain step of size
             one: with w(t) = sigma(t) and a latent scene each render becomes its single-step
             denoised image (eq. 10).
-        t_schedule: how t runs, see `TimeSchedule`; "random" draws it for each item.
+        t_schedule: how t varies, see `TimeSchedule`; "random" draws it for each item.
         t_start: highest t.
         t_end: lowest t; the paper anneals from 1 to 0.2.
-        seeds: one for each item, or one number: then item i has that number plus i.
-        codec: between pixels and latents, for scenes in pixels.
-        first_step: where to go on in a resumed run; `num_steps` is a finished one, with no step left.
-        skipped: of the step before it, in a resumed run.
+        seeds: one per item, or a single number: item i then has that number plus i.
+        codec: converts between pixels and latents, for scenes in pixels.
+        first_step: where a resumed run continues; `num_steps` means a finished run, with no step left.
+        skipped: `Step.skipped` of the step before, in a resumed run.
 
     Yields:
-        Each step, detached; one whose numbers are not finite is skipped, see `distill_step`.
+        Each step, detached, including those skipped because a number was not finite.
 
     Raises:
         ValueError: an argument outside its range, or a scene in pixels without a codec.
@@ -343,14 +344,14 @@ def check_run(
     codec: Codec | None = None,
     through: str = "encoder",
 ) -> None:
-    """Refuse what no run can be made of, before any work.
+    """Check a run's arguments, before any work.
 
     Args:
-        scene: see `distill_step`, as for the rest.
+        scene: what is optimised.
         rule: guidance.
-        num_steps: of the whole run.
-        first_step: where it goes on.
-        codec: between pixels and latents.
+        num_steps: length of the whole run.
+        first_step: where the run continues.
+        codec: converts between pixels and latents.
         through: one of `THROUGH`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What is distilled into: a `Scene` renders, and its parameters are optimised."""
+"""What a distillation optimises: a `Scene` renders, and its parameters are learned."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ SPACES = ("latents", "pixels")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rendering:
-    """What a scene shows.
+    """A scene's render.
 
     Attributes:
         image: the views, with a graph to the parameters.
-        penalty: what keeps the scene plausible, a number to be made small, with a graph; None is none.
-        depth: of the views, along the viewing direction; None for a scene without depth.
-        measured: numbers of this render for whoever watches, without a graph.
+        penalty: a number to minimise that keeps the scene plausible, with a graph; None for none.
+        depth: depth of the views along the viewing direction; None for a scene without depth.
+        measured: numbers measured in this render, for monitoring; without a graph.
     """
 
     image: Float[Tensor, "batch channels height width"]
@@ -44,11 +44,11 @@ class Scene(Protocol):
     space: str
 
     def render(self) -> Rendering:
-        """Return a batch of views, from where the scene looks at this moment."""
+        """Return a batch of views, from the scene's current viewpoints."""
         ...
 
     def parameters(self) -> Iterator[Tensor]:
-        """Return what is optimised."""
+        """Return the tensors to optimise."""
         ...
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -65,26 +65,26 @@ class Scene(Protocol):
 
 
 class ImageScene:
-    """A batch of images, or of latents, that are their own parameters: g(psi, c) = psi.
+    """A batch of images or latents that are their own parameters: g(psi, c) = psi.
 
-    In 2D, SDS becomes an image generator that can be laid beside DDIM (section 4 of the paper).
+    In 2D, SDS becomes an image generator that can be compared with DDIM (section 4 of the paper).
 
     Attributes:
         space: "latents" or "pixels".
-        values: the parameters; pixels are in [0, 1] where the optimiser leaves them there.
+        values: the parameters; nothing keeps pixels in [0, 1] but the optimiser.
     """
 
     def __init__(
         self, values: Float[Tensor, "batch channels height width"], *, space: str = "latents"
     ) -> None:
-        """Begin with some images.
+        """Start from given values.
 
         Args:
-            values: copied; zeros are Stable Diffusion's grey in latents.
+            values: copied; in latents, zeros are Stable Diffusion's grey.
             space: "latents" or "pixels".
 
         Raises:
-            ValueError: another space.
+            ValueError: an unknown space.
         """
         self.space = one_of("space", space, SPACES)
         self.values = values.detach().clone().requires_grad_()

@@ -1,7 +1,7 @@
-"""Text to 3D: what one run is, from its settings to the steps of its distillation.
+"""Text to 3D: one run, from its settings to the steps of its distillation.
 
-A `Text3D` is the whole configuration of a run as plain values. `build` turns it into a scene, an
-optimiser and a rule, which `Built.steps` distils step by step.
+A `Text3D` holds the whole configuration of a run as plain values. `build` turns it into a scene, an
+optimiser and a rule, and `Built3D.steps` then distils step by step.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,17 +35,17 @@ Ends = Sequence[int | float]
 """A range's two ends, the lower first."""
 
 INVERSION: Mapping[str, Any] = MappingProxyType({"entropy": 0.3, "tau_max": 1 / 30})
-"""The paper's inversion in 3D, which SDI has here unless its settings say otherwise: H(t) of eq. 11 and tau of
-appendix A.1. In 2D, and where a residual of eq. 8 is measured, both are off."""
+"""The paper's inversion in 3D, the default of SDI here: H(t) of eq. 11 and tau of appendix A.1. In 2D, and where a
+residual of eq. 8 is measured, both are off."""
 
-_EMPTY = 0.002  # mean opacity below which nothing is left to be seen
-_AZIMUTH = 22.5  # of the one image that a run is followed by, in degrees
-_LARGEST = 4096  # pixels along a side: beyond any model's
-_GROWING = 0.1  # share of a run in which a scene may yet be empty
+_EMPTY = 0.002  # mean opacity below which nothing is visible
+_AZIMUTH = 22.5  # of the single view by which a run is followed, in degrees
+_LARGEST = 4096  # pixels per side, beyond any model's
+_GROWING = 0.1  # fraction of a run in which the scene may still be empty
 
 
 class EmptySceneError(RuntimeError):
-    """The volume has vanished, from where no gradient leads back: the run has diverged."""
+    """The volume has vanished, and no gradient can bring it back: the run has diverged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,73 +53,75 @@ class Text3D:
     """One run from a text to a NeRF.
 
     Attributes:
-        prompt: without view words.
+        prompt: what to make, without view words.
         model: "mini" (bundled), a folder in diffusers' format, or a hub id.
         precision: of its networks: "auto", "float32", "float16" or "bfloat16" (see `usable_precision`).
-        rule: one of `guidance.named.RULES`, or a rule of one's own.
-        rule_settings: of the rule, by name; those left out have its defaults, and SDI's inversion
-            those of `INVERSION` and gamma_inv = -gamma. `Text3D.of` takes them among the others.
-        negative_prompt: stands for ∅ in eq. 3, in inversions too; "" is the empty prompt.
-        view_words: whether the words of each camera's view are appended to the prompt (DreamFusion,
-            2209.14988).
-        view_embeddings: "word", or "blended" between front, side and back (see `Camera.view_shares`).
-        perp_neg: 0, or the weight of the prompt with other views' words as negatives (Perp-Neg,
-            2304.04968); inversions are without them.
-        perp_neg_by: "constant" is that for each of the other views, 3 more sample-forwards per item and
-            guided prediction; "azimuth" is that times `azimuth_weights` for front and side, 2 more.
-        steps: of the distillation.
+        rule: one of `guidance.named.RULES`, or a user-defined rule.
+        rule_settings: the rule's settings, by name. Those left out take its defaults, except that
+            SDI's inversion uses `INVERSION` and gamma_inv = -gamma. `Text3D.of` takes them together
+            with the others.
+        negative_prompt: replaces ∅ in eq. 3, in inversions too; "" is the empty prompt.
+        view_words: whether to append each camera's view to the prompt (DreamFusion, 2209.14988).
+        view_embeddings: "word" embeds each view's word; "blended" interpolates between front, side and
+            back (see `Camera.view_shares`).
+        perp_neg: 0, or the weight of negative prompts with the words of other views (Perp-Neg,
+            2304.04968); inversions do not use them.
+        perp_neg_by: "constant" gives each of the other views that weight, at 3 more sample-forwards
+            per item and guided prediction; "azimuth" multiplies it by `azimuth_weights` for front and
+            side, at 2 more.
+        steps: number of distillation steps.
         cameras: views per step.
         updates: optimiser steps towards each target.
-        azimuth_degrees: range of the cameras, drawn from uniformly as those that follow; the
-            defaults are the bundled model's world (see `sample_cameras`).
-        elevation_degrees: range of those not overhead, in [-89, 89].
+        azimuth_degrees: range of the cameras' azimuth, sampled uniformly like the ranges below; the
+            defaults are the views of the bundled model's world (see `sample_cameras`).
+        elevation_degrees: range of elevation for views that are not overhead, in [-89, 89].
         distance: range of the cameras' distance from the origin, outside the blob's radius; in the
-            paper they stand within the volume's.
+            paper the cameras are within the volume's radius.
         fov_degrees: range of the full vertical field of view, in (0, 120].
         overhead_share: probability of a view from above, in [0, 1].
         through: how a target in latents reaches pixels, "encoder" or "decoder" (see `distill_step`).
-        image_weight: of a second loss, in the image (HiFA's lambda_rgb; see `distill_step`).
-        t_schedule: how t runs.
+        image_weight: weight of a second loss, in the image (HiFA's lambda_rgb; see `distill_step`).
+        t_schedule: how t varies (see `TimeSchedule`).
         t_start: highest t.
         t_end: lowest t.
-        size: height and width of what the model sees, and of the renders, in pixels.
+        size: height and width of the images that the model sees, and of the renders, in pixels.
         render_size: 0, or a smaller height and width of the renders, which are then enlarged
-            bilinearly to `size`, and targets in pixels shrunk to it (DreamFusion, 2209.14988).
-        num_samples: along a ray through the centre.
-        rays_per_patch: 0, or the rays that backpropagation is deferred by.
-        learning_rate: of the hash grid, by Adam.
-        network_learning_rate: of the small network.
-        background_learning_rate: of an environment.
-        radius: of the ball that holds the volume.
-        levels: of the hash grid, which spans the cube around that ball.
-        base_resolution: of its first level, in cells per side.
-        finest_resolution: of its last.
-        log2_table_size: of the largest number of entries per level.
+            bilinearly to `size`; targets in pixels are shrunk to it (DreamFusion, 2209.14988).
+        num_samples: samples along a ray through the centre.
+        rays_per_patch: 0, or the number of rays per patch in deferred backpropagation.
+        learning_rate: Adam's, for the hash grid.
+        network_learning_rate: the same for the small network.
+        background_learning_rate: the same for a learned environment.
+        radius: radius of the ball that contains the volume.
+        levels: levels of the hash grid, which spans the cube around that ball.
+        base_resolution: resolution of the first level, in cells per side.
+        finest_resolution: resolution of the last level.
+        log2_table_size: log2 of the largest number of entries per level.
         hidden: width of the small network.
-        first_levels: of the hash grid, active at first where the others come one after the other,
+        first_levels: levels of the hash grid active at first, if the others are added one by one,
             coarse to fine (Neuralangelo, 2306.03092, section 3.3).
-        progressive_start: share of the run after which they begin to.
-        progressive_share: 0, or the share of the run after which all levels are active.
-        backend: of the hash grid; "tinycudann" becomes "numba" where it cannot be used.
-        activation: of the density, "softplus" or "exp".
-        blob_height: added to the density at the centre at first, before the activation.
-        blob_radius: where that falls to 0.
+        progressive_start: fraction of the run after which levels begin to be added.
+        progressive_share: 0, or the fraction of the run after which all levels are active.
+        backend: backend of the hash grid; "tinycudann" falls back to "numba" if it cannot be used.
+        activation: activation of the density, "softplus" or "exp".
+        blob_height: height of the initial blob, added to the density at the centre before the activation.
+        blob_radius: radius at which the blob falls to 0.
         background: "fixed", "random" or "environment", see `NeRF`.
-        shading: share of the steps lit by a point light, after a first tenth of the run without;
-            costs normals in those (DreamFusion, 2209.14988; threestudio's diffuse_prob).
-        textureless: share of those steps in white (threestudio's textureless_prob).
-        sparsity: weight of that penalty, as those that follow (see `Penalties`). Ten times the default empties what is
-            nearly as light as the background: a spotted mug's white spots become holes.
-        opaqueness: its weight grows with the run, from 0 to this.
-        orientation: needs normals, which cost about a second rendering.
-        z_variance: likewise grows.
-        convexity: in the first 40% of the run; needs normals.
-        sparsity_share: 0, or the share of the run in which sparsity falls to 0.
-        growth_share: share of the run in which opaqueness and z_variance grow; 0: not at all.
-        seed: of everything drawn, 0 or more.
+        shading: fraction of steps lit by a point light, after an unlit first tenth of the run; lit steps
+            need normals (DreamFusion, 2209.14988; threestudio's diffuse_prob).
+        textureless: fraction of the lit steps rendered in white (threestudio's textureless_prob).
+        sparsity: weight of the sparsity penalty (see `Penalties`). Ten times the default erases what is nearly as light as
+            the background: a spotted mug's white spots become holes.
+        opaqueness: final weight of this penalty, which grows from 0 during the run.
+        orientation: weight of this penalty; needs normals, which cost about a second rendering.
+        z_variance: final weight of this penalty, which grows from 0 during the run.
+        convexity: weight of this penalty in the first 40% of the run; needs normals.
+        sparsity_share: 0, or the fraction of the run over which sparsity falls to 0.
+        growth_share: fraction of the run over which opaqueness and z_variance grow; 0: they are constant.
+        seed: seed of everything drawn, 0 or more.
 
     Raises:
-        ValueError: a setting outside its range; names it.
+        ValueError: a setting outside its range; the message names it.
     """
 
     prompt: str
@@ -182,7 +184,7 @@ class Text3D:
         for name in ("prompt", "model", "rule"):
             text(name, getattr(self, name))
         text("negative_prompt", self.negative_prompt, empty=True)
-        # One form, whatever was left to the defaults: it names the run.
+        # With all defaults filled in, since the settings name the run.
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
         if whole.get("kappa") == "inversion":
@@ -231,14 +233,14 @@ class Text3D:
             reject("image_weight", self.image_weight, own)
         for name in ("learning_rate", "network_learning_rate", "background_learning_rate"):
             in_range(name, getattr(self, name), 0, 10, open_low=True)
-        _ = self.times, self.penalties  # which check their own
+        _ = self.times, self.penalties  # both check their settings
 
     @classmethod
     def of(cls, **settings: Any) -> "Text3D":
-        """Return a run from all its settings by name, the rule's among them.
+        """Return a run from its settings by name, including the rule's.
 
         Args:
-            **settings: as `settings` returns them; those left out have their defaults.
+            **settings: as `settings` returns them; those left out take their defaults.
 
         Raises:
             ValueError: an unknown setting, or one outside its range.
@@ -246,22 +248,22 @@ class Text3D:
         return cls(**split_settings(cls, settings))
 
     def settings(self) -> dict[str, Any]:
-        """Return all settings by name; `Text3D.of(**settings)` is the same, also by way of JSON."""
+        """Return all settings by name; `Text3D.of(**settings)` gives the same run, also after a trip through JSON."""
         own = asdict(self)
         return own | own.pop("rule_settings")
 
     @property
     def times(self) -> TimeSchedule:
-        """How t runs."""
+        """How t varies."""
         return TimeSchedule(self.t_schedule, self.t_start, self.t_end)
 
     @property
     def penalties(self) -> Penalties:
-        """What keeps the volume plausible."""
+        """The penalties that keep the volume plausible."""
         return Penalties(**{each.name: getattr(self, each.name) for each in fields(Penalties)})
 
     def on(self, device: torch.device) -> "Text3D":
-        """Return the settings as they can be had on a device: with a backend and a precision that work there.
+        """Return the settings with a backend and a precision that work on a device.
 
         Args:
             device: the model's.
@@ -270,13 +272,13 @@ class Text3D:
         return replace(self, backend=usable_backend(self.backend, device), precision=precision)
 
     def build(self, model: StableDiffusion | None = None) -> "Built3D":
-        """Return the run at its beginning.
+        """Build the run in its initial state.
 
         Args:
-            model: the one of that name, if it is loaded already.
+            model: the model of these settings, if it is already loaded.
 
         Raises:
-            ValueError: a prompt, size or rule setting that cannot be.
+            ValueError: a prompt, size, precision or rule setting that cannot be used.
         """
         model = model or StableDiffusion.from_pretrained(self.model, dtype=self.precision)
         if self.size % model.factor:
@@ -291,16 +293,16 @@ class Text3D:
         rule = make_rule(self.rule, model, self.rule_settings)
         built = Built3D(config, model, scene, optimizer, rule)
         for camera in (Camera.around([0, 90, 180]), Camera.around([0], elevation_degrees=70)):
-            built.prompt_of(camera)  # a word the model does not know is found before any work
+            built.prompt_of(camera)  # finds unknown words before any work
         return built
 
 
 @dataclass(slots=True, eq=False)
 class Built3D:
-    """A run's parts; all state lies in `scene`, `optimizer` and `rule`.
+    """The parts of a run; all its state is in `scene`, `optimizer` and `rule`.
 
     Attributes:
-        config: what it was built from, with the backend in use.
+        config: the settings it was built from, with the backend and precision in use.
         model: the denoiser and codec, frozen.
         scene: what is optimised.
         optimizer: over the scene's parameters.
@@ -315,7 +317,7 @@ class Built3D:
 
     @property
     def codec(self) -> Codec:
-        """Between renders and latents: the model, with an enlargement where renders are smaller."""
+        """The codec between renders and latents: the model, with an enlargement if renders are smaller."""
         config = self.config
         if not config.render_size:
             return self.model
@@ -323,21 +325,21 @@ class Built3D:
 
     @property
     def image(self) -> Float[Tensor, "3 height width"]:
-        """The object as it is now, always from the same place, in [0, 1], on CPU."""
+        """The object as it is now, always from the same viewpoint, in [0, 1], on CPU."""
         return self.scene.views(Camera.around([_AZIMUTH])).image[0].clamp(0, 1)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the scene of a finished run, seen from four sides in the settings' `size`.
+        """Restore the scene of a finished run, seen from four sides at the settings' `size`.
 
         Args:
-            state: of the scene, from its `state_dict`.
+            state: the scene's, from its `state_dict`.
         """
         self.scene.load_state_dict(state)
         self.scene.resize(self.config.size, self.config.size)
         self.scene.look(Camera.around([0, 90, 180, 270]))
 
     def prompt_of(self, camera: Camera) -> PromptEmbeddings:
-        """Return the prompt with the words of each view, and with `perp_neg` its negatives.
+        """Return the prompt for each view, with its view word and any negatives of `perp_neg`.
 
         Args:
             camera: the views.
@@ -368,14 +370,14 @@ class Built3D:
         """Distil, one step per iteration (Algorithms 1 and 2).
 
         Args:
-            first_step: where to go on.
-            skipped: of the step before it.
+            first_step: where to continue.
+            skipped: `Step.skipped` of the step before.
 
         Yields:
-            Each step, complete or skipped; what it draws depends on its number and the seed alone.
+            Each step, completed or skipped; its random draws depend only on its number and the seed.
 
         Raises:
-            EmptySceneError: nothing is left to be seen after the first tenth of the run.
+            EmptySceneError: nothing is visible after the first tenth of the run.
             NonFiniteError: too many steps in a row are not finite, or the scene is not.
         """
         config, codec = self.config, self.codec

@@ -1,11 +1,11 @@
-"""Text to image: distilled by a rule from the noise that DDIM would start from (section 4 of the paper).
+"""Text to image: distillation by a rule, from the noise that DDIM would start from (section 4 of the paper).
 
-All methods begin at the same point: a zero latent noised to t = 1 by the item's own noise. DDIM goes on from there; a
-distillation begins at its single-step denoised image x0(1), the variable of eq. 6. So SDI with the cached kappa is DDIM.
+All methods start from the same point: a zero latent noised to t = 1 by the item's own noise. DDIM samples from there; a
+distillation starts at its single-step denoised image x0(1), the variable of eq. 6. So SDI with the cached kappa is DDIM.
 
-What a rule makes of latents need not be what the autoencoder makes of any image, and the next step begins there. So before
-each update they are decoded, clamped and encoded again (`Encoded`), for every rule alike, as the published 2D notebook does
-where it inverts. With the cached kappa alone they are left free: eq. 6 is exact where nothing else moves the image.
+A rule may move latents away from those of any image. Before each update they are therefore decoded, clamped and encoded
+again (`Encoded`), for every rule, as the published 2D notebook does where it inverts. Only with the cached kappa are they
+left free: eq. 6 is exact only if nothing else moves the image.
 
 `distilled_steps` distils a batch of images; a `Text2D` is the whole configuration of one image's run.
 """
@@ -41,22 +41,22 @@ __all__ = [
 ]
 
 RuleFrom = Callable[[StableDiffusion, Tensor], Rule]
-"""Makes the rule of one batch, from the model and the noise predicted at t = 1 (a first kappa)."""
+"""Makes the rule for one batch, from the model and the noise predicted at t = 1 (a first kappa)."""
 
 LATENTS = ("encoded", "free")
-"""What a rule sees of a scene of latents: those of an image, or whatever the last step left."""
+"""What a rule sees in a scene of latents: those of an image, or whatever the last step left."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """A rule that sees the latents of an image: decoded, clamped to [0, 1] and encoded again.
+    """A rule that sees latents decoded, clamped to [0, 1] and encoded again.
 
-    Its step of size one goes from there, so that what the decoder does not show is given up. It costs a decoding and an
-    encoding per image beside the rule's own sample-forwards.
+    Its step of size one starts from those, so that what the decoder does not show is discarded. It costs a decoding and
+    an encoding per image, in addition to the rule's own sample-forwards.
 
     Attributes:
-        rule: any.
-        codec: between images and latents.
+        rule: any rule.
+        codec: converts between images and latents.
 
     Source: the 2D notebook published with the paper.
     """
@@ -71,7 +71,7 @@ class Encoded:
         view: View,
         generator: Generators,
     ) -> Update:
-        """Return the rule's update, its gradient counted from x0; see `Rule`."""
+        """Return the rule's update, with the gradient that takes x0 to its target; see `Rule`."""
         with torch.no_grad():
             seen = self.codec.encode(self.codec.decode(x0).clamp(0, 1))
         update = checked(self.rule(seen, t, view, generator), self.rule)
@@ -82,7 +82,7 @@ class Encoded:
         return self.rule.state_dict() if isinstance(self.rule, StatefulRule) else {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore it.
+        """Restore the state.
 
         Args:
             state: from `state_dict`.
@@ -92,7 +92,7 @@ class Encoded:
 
 
 def _seeing(rule: Rule, model: StableDiffusion, latents: str) -> Rule:
-    """The rule, if latents are free or it is none at all, which `distill` refuses; else `Encoded`."""
+    """The rule itself if latents are free or if it is no rule, which `distill` refuses; otherwise `Encoded`."""
     cached = isinstance(getattr(rule, "kappa", None), Cached)
     seen = one_of("latents", latents or ("free" if cached else "encoded"), LATENTS)
     if seen == "free" or isinstance(rule, type) or not callable(rule):
@@ -113,19 +113,19 @@ def distilled_steps(
     start_guidance_scale: float = 7.5,
     latents: str = "",
 ) -> Iterator[Step]:
-    """Distil a batch of images, in latent space, each step computed when it is asked for.
+    """Distil a batch of images in latent space, computing each step on demand.
 
     Args:
         model: frozen.
-        prompt: embeddings, one row an image.
+        prompt: embeddings, one row per image.
         seeds: one per image.
         rule: makes the rule; see `RuleFrom`.
-        num_steps: of the distillation. Annealed runs count the first denoising, at t = 1, as step 0.
-        learning_rate: of Adam (betas 0.9 and 0.99); None is the plain step of size one, eq. 10.
+        num_steps: length of the run; annealed runs count the first denoising, at t = 1, as step 0.
+        learning_rate: Adam's (betas 0.9 and 0.99); None is the plain step of size one, eq. 10.
         t_schedule: see `TimeSchedule`.
         t_end: lowest t.
         start_guidance_scale: gamma of the denoising at t = 1.
-        latents: one of `LATENTS`; "" is "encoded", but "free" with the cached kappa.
+        latents: one of `LATENTS`; "" is "encoded", or "free" with the cached kappa.
 
     Yields:
         The steps of `distill`.
@@ -153,7 +153,7 @@ def noisy_start(
     """Return where every method starts: a zero latent noised to t = 1 by each seed's own noise.
 
     Args:
-        model: whose latents are meant.
+        model: model whose latent shape and schedule are used.
         seeds: one per item.
     """
     blank = torch.zeros(len(seeds), *model.latent_shape, device=model.device)
@@ -166,21 +166,21 @@ class Text2D:
     """One run from a text to an image.
 
     Attributes:
-        prompt: what is asked for.
+        prompt: what to make.
         model: "mini" (bundled), a folder in diffusers' format, or a hub id.
-        rule: one of `guidance.named.RULES`, or a rule of one's own.
-        rule_settings: of the rule, by name; those left out have its defaults. `Text2D.of` takes them
-            among the others.
-        negative_prompt: stands for ∅ in eq. 3, in inversions too; "" is the empty prompt.
-        steps: of the whole run, 2 or more; an annealed run counts the first denoising as one.
-        learning_rate: of Adam (betas 0.9 and 0.99); 0 is the plain step of size one, eq. 10.
-        t_schedule: how t runs.
+        rule: one of `guidance.named.RULES`, or a user-defined rule.
+        rule_settings: the rule's settings, by name; those left out take its defaults. `Text2D.of`
+            takes them together with the others.
+        negative_prompt: replaces ∅ in eq. 3, in inversions too; "" is the empty prompt.
+        steps: length of the whole run, 2 or more; an annealed run counts the first denoising as one.
+        learning_rate: Adam's (betas 0.9 and 0.99); 0 is the plain step of size one, eq. 10.
+        t_schedule: how t varies (see `TimeSchedule`).
         t_end: lowest t.
-        latents: what the rule sees, one of `LATENTS`; "" is "encoded", but "free" with the cached kappa.
-        seed: of everything drawn, 0 or more.
+        latents: what the rule sees, one of `LATENTS`; "" is "encoded", or "free" with the cached kappa.
+        seed: seed of everything drawn, 0 or more.
 
     Raises:
-        ValueError: a setting outside its range; names it.
+        ValueError: a setting outside its range; the message names it.
     """
 
     prompt: str
@@ -200,7 +200,7 @@ class Text2D:
         for name in ("prompt", "model", "rule"):
             text(name, getattr(self, name))
         text("negative_prompt", self.negative_prompt, empty=True)
-        # One form, whatever was left to the defaults: it names the run.
+        # With all defaults filled in, since the settings name the run.
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
         object.__setattr__(self, "rule_settings", whole)
@@ -213,10 +213,10 @@ class Text2D:
 
     @classmethod
     def of(cls, **settings: Any) -> "Text2D":
-        """Return a run from all its settings by name, the rule's among them.
+        """Return a run from its settings by name, including the rule's.
 
         Args:
-            **settings: as `settings` returns them; those left out have their defaults.
+            **settings: as `settings` returns them; those left out take their defaults.
 
         Raises:
             ValueError: an unknown setting, or one outside its range.
@@ -224,12 +224,12 @@ class Text2D:
         return cls(**split_settings(cls, settings))
 
     def settings(self) -> dict[str, Any]:
-        """Return all settings by name; `Text2D.of(**settings)` is the same, also by way of JSON."""
+        """Return all settings by name; `Text2D.of(**settings)` gives the same run, also after a trip through JSON."""
         own = asdict(self)
         return own | own.pop("rule_settings")
 
     def on(self, device: torch.device) -> "Text2D":
-        """Return the settings as they can be had on a device: all of them can.
+        """Return the settings unchanged: they work on every device.
 
         Args:
             device: the model's.
@@ -237,13 +237,13 @@ class Text2D:
         return self
 
     def build(self, model: StableDiffusion | None = None) -> "Built2D":
-        """Return the run at its beginning; costs one guided prediction.
+        """Build the run in its initial state; costs one guided prediction.
 
         Args:
-            model: the one of that name, if it is loaded already.
+            model: the model of these settings, if it is already loaded.
 
         Raises:
-            ValueError: a prompt or rule setting that cannot be.
+            ValueError: a prompt or rule setting that cannot be used.
         """
         model = model or StableDiffusion.from_pretrained(self.model)
         prompt = model.embed([self.prompt], self.negative_prompt)
@@ -255,12 +255,12 @@ class Text2D:
 
 @dataclass(slots=True, eq=False)
 class Built2D:
-    """A run's parts; all state lies in `scene`, `optimizer` and `rule`.
+    """The parts of a run; all its state is in `scene`, `optimizer` and `rule`.
 
     Attributes:
-        config: what it was built from.
+        config: the settings it was built from.
         model: the denoiser and codec, frozen.
-        prompt: embedded.
+        prompt: its embeddings.
         scene: the image's latents.
         optimizer: over the scene's parameters.
         rule: guidance.
@@ -283,7 +283,7 @@ class Built2D:
         """Restore the scene of a finished run.
 
         Args:
-            state: of the scene, from its `state_dict`.
+            state: the scene's, from its `state_dict`.
         """
         self.scene.load_state_dict(state)
 
@@ -291,11 +291,11 @@ class Built2D:
         """Distil, one step per iteration.
 
         Args:
-            first_step: where to go on.
-            skipped: of the step before it.
+            first_step: where to continue.
+            skipped: `Step.skipped` of the step before.
 
         Yields:
-            Each step, complete, or skipped where its numbers are not finite.
+            Each step, completed, or skipped because a number was not finite.
 
         Raises:
             NonFiniteError: too many steps in a row are not finite, or the image is not.
@@ -322,7 +322,7 @@ def _beginning(
     learning_rate: float | None,
     guidance_scale: float = 7.5,
 ) -> tuple[ImageScene, torch.optim.Optimizer, Tensor]:
-    """The scene x0(1), its optimiser (None is a plain step of size one), and eps at t = 1."""
+    """The scene x0(1), its optimiser (a plain step of size one without a learning rate), and eps at t = 1."""
     x_1 = noisy_start(model, seeds)
     with torch.no_grad():
         eps = model.guided(prompt, guidance_scale)(x_1, 1.0)
@@ -334,7 +334,7 @@ def _beginning(
 
 
 def beginning_step(t_schedule: str) -> int:
-    """Return the number of a run's first step: an annealed run's step at t = 1 is the start itself.
+    """Return the number of a run's first step: in an annealed run, step 0, at t = 1, is the start itself.
 
     Args:
         t_schedule: see `TimeSchedule`.
