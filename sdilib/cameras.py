@@ -1,8 +1,8 @@
 """Where a scene is seen from: a batch of cameras that look at the origin, and their rays.
 
-Letters: y is up, azimuth 0 is the object's front (+z), +90 its left (+x), elevation 90 above it;
+Notation: y is up, azimuth 0 is the object's front (+z), +90 its left (+x), elevation 90 above it;
 (u, v) are the coordinates of a pixel's centre on the plane at depth 1, u to the right, v up.
-The same convention as the world's renderer.
+The convention is that of the world's renderer.
 """
 
 from collections.abc import Sequence
@@ -34,16 +34,16 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "distance": (0.0, 1000.0, True),
     "fov_degrees": (0.0, 120.0, True),
 }
-"""Of cameras: the lowest and highest value, and whether the lowest itself is excluded."""
+"""For each number of a camera: the lowest and highest value, and whether the lowest is excluded."""
 
 POSE = 16
-"""Numbers of a pose, as a network is told of it: the camera's matrix, by rows."""
+"""Length of a pose as given to a network: the numbers of the camera's matrix, by rows."""
 
 VIEWS = ("front", "side", "back", "overhead")
-"""The words for views, which are appended to a prompt as in DreamFusion (2209.14988)."""
+"""The words for views, appended to a prompt as in DreamFusion (2209.14988)."""
 
 OVERHEAD_DEGREES = 60.0  # from this elevation on, a view is called overhead
-FRONT_DEGREES, BACK_DEGREES = 45.0, 135.0  # turned by less, by more: front, back
+FRONT_DEGREES, BACK_DEGREES = 45.0, 135.0  # below the first: front; beyond the second: back
 
 
 def view_word(azimuth_degrees: int | float, elevation_degrees: int | float) -> str:
@@ -65,12 +65,12 @@ def view_word(azimuth_degrees: int | float, elevation_degrees: int | float) -> s
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rays:
-    """One ray a pixel.
+    """One ray per pixel.
 
     Attributes:
-        origins: where they start: the camera.
+        origins: where the rays start, at the camera.
         directions: unit vectors.
-        cosines: of the angle to the viewing direction; a point at length s along the ray has the
+        cosines: cosine of the angle to the viewing direction; a point at length s along the ray has
             depth s times this.
     """
 
@@ -96,7 +96,7 @@ class Camera:
     fov_degrees: Float[Tensor, " batch"]
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
+        """Check that every number is within `LIMITS`."""
         for name, (low, high, open_low) in LIMITS.items():
             for value in getattr(self, name).tolist():
                 in_range(name, value, low, high, open_low=open_low)
@@ -113,7 +113,7 @@ class Camera:
         """Return cameras at some azimuths and one elevation, distance and field of view.
 
         Args:
-            azimuths: in degrees, one a camera.
+            azimuths: in degrees, one per camera.
             elevation_degrees: of all.
             distance: of all.
             fov_degrees: of all.
@@ -131,7 +131,7 @@ class Camera:
         return len(self.azimuth_degrees)
 
     def select(self, items: Int[Tensor, " items"]) -> "Camera":
-        """Return some of the cameras, in the order asked for.
+        """Return some of the cameras, in the order given.
 
         Args:
             items: their numbers.
@@ -146,9 +146,9 @@ class Camera:
 
     @property
     def view_shares(self) -> Float[Tensor, "batch 4"]:
-        """How much of each of `VIEWS` a view is: in each row numbers in [0, 1] that sum to 1.
+        """How much of each of `VIEWS` a view is: rows of numbers in [0, 1] that sum to 1.
 
-        Linear in the azimuth between front (0 degrees), side (90) and back (180); all overhead where the word is.
+        Linear in the azimuth between front (0 degrees), side (90) and back (180); all overhead from `OVERHEAD_DEGREES` on.
         """
         turn = ((self.azimuth_degrees.double() + 180) % 360 - 180).abs() / 90
         above = (self.elevation_degrees >= OVERHEAD_DEGREES).double()
@@ -157,7 +157,7 @@ class Camera:
 
     @property
     def axes(self) -> Float[Tensor, "batch 3 3"]:
-        """The camera's unit vectors in its rows: right, up, back (towards the viewer)."""
+        """Each camera's unit vectors, in rows: right, up, back (towards the viewer)."""
         a, e = torch.deg2rad(self.azimuth_degrees), torch.deg2rad(self.elevation_degrees)
         zero = torch.zeros_like(a)
         right = torch.stack([a.cos(), zero, -a.sin()], -1)
@@ -219,7 +219,7 @@ def sample_cameras(
     overhead_degrees: tuple[float, float] = (60.0, 80.0),
     antipodal: bool = False,
 ) -> Camera:
-    """Draw cameras, each quantity uniformly over its range; the defaults are the world's views.
+    """Draw cameras, each quantity uniformly over its range; the defaults are those of the world's views.
 
     Args:
         batch: how many.
@@ -229,11 +229,11 @@ def sample_cameras(
         distance: range.
         fov_degrees: range.
         overhead_share: probability of a view from above, in [0, 1].
-        overhead_degrees: range of elevations of those.
-        antipodal: whether every second camera looks from the side opposite to the one before it (MV-SDI, 2606.29964).
+        overhead_degrees: range of elevation of those views.
+        antipodal: whether every second camera is placed opposite the one before it (MV-SDI, 2606.29964).
 
     Raises:
-        ValueError: a range whose ends are in the wrong order, or a camera that cannot be.
+        ValueError: a range whose ends are in the wrong order, or a camera outside `LIMITS`.
     """
     positive_int("batch", batch)
     in_range("overhead_share", overhead_share, 0.0, 1.0)

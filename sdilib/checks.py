@@ -1,4 +1,4 @@
-"""The one sentence a user reads when an argument is wrong: its name, its value, what is allowed."""
+"""Checks of arguments; an error is one sentence: the argument's name, its value, what is allowed."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -34,25 +34,25 @@ BROKEN = (
     TypeError,
     ValueError,
 )
-"""What a library, or code, may stop with at a file that somebody else made."""
+"""The errors that reading or running somebody else's file may raise."""
 
 
 class NonFiniteError(ArithmeticError):
-    """A tensor met on the way holds nan or infinity; the message says which one and where."""
+    """A tensor holds nan or infinity; the message says which one and where."""
 
 
 _LONGEST = 200
-"""Of a value's own text in an error, in characters."""
+"""Most characters of a value that an error shows."""
 
 
 def reject(parameter: str, value: Any, expected: str, *, known: Iterable[str] = ()) -> NoReturn:
-    """Refuse an argument with the house sentence.
+    """Refuse an argument with the standard sentence.
 
     Args:
         parameter: name of the argument, as the caller wrote it.
         value: what was given.
         expected: what is allowed, in a few words.
-        known: the allowed names, if the argument is one; the closest is suggested.
+        known: the allowed names, if the argument is a name; the closest is suggested.
 
     Raises:
         ValueError: always.
@@ -60,7 +60,7 @@ def reject(parameter: str, value: Any, expected: str, *, known: Iterable[str] = 
     close = closest(str(value), known)
     hint = f"; did you mean {close}?" if close else ""
     given = repr(value)
-    if len(given) > _LONGEST:  # a tensor's numbers help nobody, a text is known by its beginning
+    if len(given) > _LONGEST:  # a tensor's numbers do not help; a text's beginning does
         text = isinstance(value, str)
         given = f"{value[:_LONGEST]!r}…" if text else f"<{type(value).__name__}>"
     raise ValueError(f"{parameter}={given}: expected {expected}{hint}")
@@ -79,7 +79,7 @@ def closest(word: str, known: Iterable[str]) -> str:
     """
     names = {name.lower(): name for name in known}
     typed = word.lower()
-    # difflib counts two letters that changed places as one too many and one too few.
+    # difflib counts two swapped letters as one too many and one too few.
     swapped = [name for name in names if sorted(name) == sorted(typed)]
     near = [*swapped, *get_close_matches(typed, names, n=1)]
     return names[near[0]] if near else ""
@@ -142,13 +142,13 @@ def in_range(
 def ends(
     parameter: str, value: Any, low: int | float, high: int | float, *, open_low: bool = False
 ) -> tuple[float, float]:
-    """Return a range's ends as floats if they lie in [low, high], or (low, high], the lower first.
+    """Return a range's ends as floats if they lie in [low, high], or (low, high], in this order.
 
     Args:
         parameter: name of the argument.
         value: what was given, as a pair.
-        low: least lower end.
-        high: largest upper end, included.
+        low: smallest allowed lower end.
+        high: largest allowed upper end, included.
         open_low: whether `low` itself is excluded.
 
     Raises:
@@ -171,7 +171,7 @@ def ends(
 
 
 def like(parameter: str, value: Any, default: Any) -> Any:
-    """Return `value` if it is of its default's type; an integer stands for a float as well, and is made one.
+    """Return `value` if it has the default's type; an integer given for a float is converted.
 
     Args:
         parameter: name of the argument.
@@ -179,7 +179,7 @@ def like(parameter: str, value: Any, default: Any) -> Any:
         default: None allows any type.
 
     Raises:
-        ValueError: of another type.
+        ValueError: another type.
 
     Examples:
         >>> like("guidance_scale", 30, 7.5)
@@ -210,7 +210,7 @@ def one_of(parameter: str, value: Any, known: Iterable[str]) -> str:
 
 
 def text(parameter: str, value: Any, *, empty: bool = False) -> str:
-    """Return `value` if it is a text with a word in it.
+    """Return `value` if it is a string with at least one word.
 
     Args:
         parameter: name of the argument.
@@ -218,7 +218,7 @@ def text(parameter: str, value: Any, *, empty: bool = False) -> str:
         empty: whether "" is allowed, too.
 
     Raises:
-        ValueError: no text, or one of spaces only.
+        ValueError: not a string, or only spaces.
     """
     if not isinstance(value, str) or not (value.strip() or (empty and not value)):
         reject(parameter, value, "a text with at least one word" + (', or ""' if empty else ""))

@@ -1,9 +1,9 @@
-"""Exact denoisers: a Gaussian mixture in any dimension, and the ring, a 3D distillation in miniature.
+"""Exact denoisers: a Gaussian mixture in any dimension, and the ring, 3D distillation in miniature.
 
 The mixture is the oracle of the tests and the subject of the first notebook. Noised to time t, a component
 N(mean, std² I) becomes N(sqrt(alpha) mean, (alpha std² + 1 - alpha) I), so the density p_t, its
-score, and eps = -sqrt(1 - alpha) ∇ log p_t are exact. A prompt picks components: conditions are log
-weights. The ring is a mixture over textures on a circle, of which a view sees a window.
+score, and eps = -sqrt(1 - alpha) ∇ log p_t are exact. A prompt selects components: its condition is
+their log weights. The ring is a mixture over textures on a circle; each view sees a window of one.
 """
 
 import math
@@ -40,10 +40,10 @@ class GaussianMixture:
         *,
         schedule: NoiseSchedule | None = None,
     ) -> None:
-        """Define the mixture; its type and device are those of the points it is asked about.
+        """Define the mixture; it is evaluated in the dtype and on the device of the points given.
 
         Args:
-            means: one point a component, of any shape.
+            means: one point per component, of any shape.
             stds: at least 0.
             weights: positive; scaled to sum to 1.
             schedule: noise schedule; its prediction type plays no role here.
@@ -94,7 +94,7 @@ class GaussianMixture:
         t: Time,
         log_weights: Float[Tensor, "batch components"],
     ) -> Float[Tensor, " batch"]:
-        """Return log p_t(x_t), up to a constant of the dimension.
+        """Return log p_t(x_t), up to a constant that depends on the dimension.
 
         Args:
             x_t: points at time t.
@@ -108,10 +108,10 @@ class GaussianMixture:
         """sqrt(alpha) and the noised variances, by item; log N(x_t; noised mean, variance), by item and component."""
         alpha = self.schedule.alpha_cumprod(t).reshape(-1, 1).to(x_t)
         variance = alpha * self.stds.to(x_t) ** 2 + 1 - alpha
-        # A component without width is a point: at t = 0 its variance is 0, and nothing may divide by that.
+        # A component of zero width has zero variance at t = 0, which nothing may divide by.
         variance = variance.clamp_min(torch.finfo(x_t.dtype).eps ** 2)
         points, means = x_t.flatten(1), self.means.to(x_t).flatten(1)
-        # Squared distances as one product of matrices: components by the thousand cost little.
+        # Squared distances by one matrix product: thousands of components cost little.
         crossed = alpha.sqrt() * (points @ means.T)
         squared = points.square().sum(1, True) - 2 * crossed + alpha * means.square().sum(1)
         log = -squared / (2 * variance) - means.shape[1] / 2 * variance.log()
@@ -149,7 +149,7 @@ class GaussianMixture:
         Args:
             labels: the component of each point.
             t: one time for all, or one per item.
-            noise: two draws of N(0, I) a point: for the component and for the noising.
+            noise: two draws of N(0, I) per point: for the component and for the noising.
         """
         stds = spread(self.stds.to(noise)[labels], noise[:, 0])
         x0 = self.means.to(noise)[labels] + stds * noise[:, 0]
@@ -158,22 +158,23 @@ class GaussianMixture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ring:
-    """Textures on a circle, seen through windows: what 3D distillation has, with the truth known.
+    """Textures on a circle, seen through windows: a model of 3D distillation whose truth is known.
 
-    Views that overlap, one object behind them, a prompt that leaves much open. A texture is
+    Like 3D distillation, it has overlapping views of one object and a prompt that leaves much open.
+    A texture is
 
-        sqrt(2) cos(cycles x + phase) + fine sqrt(2) cos(12 x + its own phase),  x once around,
+        sqrt(2) cos(cycles x + phase) + fine sqrt(2) cos(12 x + its own phase),  x once around.
 
-    whose cycles are its class, which a prompt names; both phases are open: 24 and 4 of them. A turn
-    by `STRIDE` points takes the set of textures to itself, so that one mixture is exact for the
-    windows at all of these turns.
+    Its cycles are its class, which a prompt names; the two phases, with 24 and 4 values, are left
+    open. Turning the circle by `STRIDE` points maps the set of textures to itself, so that one
+    mixture is exact for the windows at all such turns.
 
     Attributes:
-        textures: on the whole circle, float64.
-        labels: the class of each, and the numbers of its two phases.
-        cycles: of each class; its coarse amplitude is 1, as a root mean square.
-        fine: the amplitude of the fine component.
-        denoiser: of a window; "data" are the textures with independent noise of deviation std.
+        textures: textures on the whole circle, float64.
+        labels: the class of each texture, and the numbers of its two phases.
+        cycles: cycles of each class; the coarse component has root mean square 1.
+        fine: amplitude of the fine component.
+        denoiser: denoiser of a window; the data are the textures plus independent noise of deviation std.
     """
 
     textures: Float[Tensor, "textures points"]
@@ -194,8 +195,8 @@ class Ring:
         """Return a ring.
 
         Args:
-            cycles: of each class, fewer than 12. Even ones are orthogonal in a window, which then
-                tells the classes apart; odd ones look like their neighbours there.
+            cycles: cycles of each class, fewer than 12. Even numbers are orthogonal in a window,
+                which then tells the classes apart; odd ones look like their neighbours there.
             std: deviation of the data's own noise.
             fine: amplitude of the fine component, at least 0.
 
@@ -220,11 +221,11 @@ class Ring:
         return cls(textures, labels, tuple(cycles), float(fine), denoiser)
 
     def prompt(self, number: int, count: int) -> PromptEmbeddings:
-        """Return the conditions of a class, both phases left open.
+        """Return the conditions of a class, with both phases left open.
 
         Args:
-            number: of the class, from 0.
-            count: of views.
+            number: number of the class, from 0.
+            count: number of views.
 
         Raises:
             ValueError: a class that does not exist.

@@ -1,6 +1,6 @@
-"""Randomness by address: a stream is named by (seed, step, purpose, item), not by what ran before.
+"""Randomness by address: a stream depends on (seed, step, purpose, item), not on what ran before.
 
-So step 137 of a resumed run draws what step 137 of the unbroken run drew, and an item of a batch
+Step 137 of a resumed run thus draws what step 137 of an unbroken run draws, and an item of a batch
 draws what it would draw alone. Nothing here touches the global streams of torch, numpy or Python.
 """
 
@@ -16,7 +16,7 @@ from sdilib.checks import reject
 __all__ = ["Generators", "generator", "normal", "uniform"]
 
 Generators = torch.Generator | Sequence[torch.Generator]
-"""One generator for a whole batch, or one for each of its items."""
+"""One generator for a whole batch, or one per item."""
 
 
 def generator(seed: int, step: int, purpose: str, item: int = 0) -> torch.Generator:
@@ -46,17 +46,17 @@ def _one_each(generators: Sequence[torch.Generator], batch: int) -> Sequence[tor
 def normal(
     like: Float[Tensor, " batch *shape"], generator: Generators
 ) -> Float[Tensor, " batch *shape"]:
-    """Draw N(0, I) of the shape, type and device of `like`.
+    """Draw N(0, I) in the shape and dtype of `like`, and on its device.
 
     The numbers are drawn on the generator's own device (CPU for those made here) and then moved, so
     that CPU and CUDA runs start from the same noise.
 
     Args:
         like: tensor whose shape (batch, ...), dtype and device are taken.
-        generator: one for all, or one per item; an item with its own draws what it would draw alone.
+        generator: one for all, or one per item; then each item draws what it would draw alone.
 
     Raises:
-        ValueError: the number of generators is not the batch's.
+        ValueError: the number of generators is not the batch size.
     """
     if isinstance(generator, torch.Generator):
         g = generator
@@ -69,7 +69,7 @@ def normal(
 
 
 def uniform(batch: int, generator: Generators) -> Float[Tensor, " batch"]:
-    """Draw U(0, 1), one float64 number an item, on CPU.
+    """Draw U(0, 1), one float64 number per item, on CPU.
 
     Args:
         batch: how many.

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, flushed, then renamed. No pickle.
+"""Files that are either whole or absent: written under a temporary name, flushed, then renamed. No pickle.
 
 Tensors are kept as safetensors, everything else as JSON.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # it takes seconds, and most of what is here needs none of it
+if TYPE_CHECKING:  # importing it takes seconds, and little here needs it
     import torch
 
 __all__ = [
@@ -51,10 +51,10 @@ def slug(text: str, length: int = 60) -> str:
 
 
 def atomic_write(path: str | Path, content: bytes | str) -> Path:
-    """Write a file so that a reader sees the old one or the new one, never a half.
+    """Write a file so that a reader sees either the old one or the new one, never half of one.
 
     Args:
-        path: where; missing folders are made.
+        path: where; missing folders are created.
         content: the whole content; text is written as UTF-8.
 
     Returns:
@@ -78,10 +78,10 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
 
 
 def remove_partial(folder: str | Path) -> None:
-    """Remove what killed processes were writing; nobody else may be writing there.
+    """Remove what killed processes left unfinished; no other process may be writing there.
 
     Args:
-        folder: with its subfolders.
+        folder: searched with its subfolders.
     """
     for path in Path(folder).rglob(".*"):
         if _PARTIAL.fullmatch(path.name):
@@ -89,11 +89,11 @@ def remove_partial(folder: str | Path) -> None:
 
 
 def write_json(path: str | Path, content: Any) -> Path:
-    """Write JSON atomically, keys as given, one more line at the end.
+    """Write JSON atomically, with keys in the order given and a final newline.
 
     Args:
         path: where.
-        content: what `json` can write; nan and infinity are refused, they are not JSON.
+        content: what `json` can write; nan and infinity are refused, since they are not JSON.
 
     Returns:
         The path.
@@ -124,7 +124,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def hash_json(content: Any) -> str:
-    """Return 16 hexadecimal digits that name a configuration; the order of keys does not matter.
+    """Return 16 hexadecimal digits that identify a configuration; the order of keys does not matter.
 
     Args:
         content: what `json` can write.
@@ -139,11 +139,11 @@ def hash_json(content: Any) -> str:
 
 
 def hash_files(folder: str | Path, *patterns: str) -> str:
-    """Return 16 hexadecimal digits that name the files of a folder: their relative names and bytes.
+    """Return 16 hexadecimal digits that identify a folder's files, by their relative names and bytes.
 
     Args:
         folder: where to look.
-        *patterns: which files; none takes all weights.
+        *patterns: which files; without any, all safetensors.
     """
     digest = hashlib.sha256()
     found = {path for each in patterns or ("**/*.safetensors",) for path in Path(folder).glob(each)}
@@ -177,14 +177,14 @@ def load_tensors(path: str | Path) -> dict[str, "torch.Tensor"]:
 
     Raises:
         FileNotFoundError: no such file.
-        OSError: the bits are not those that were written, or the file is cut off; names it.
+        OSError: the bits are not those that were written, or the file is cut off; the message names it.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), "pt") as file:
             written = (file.metadata() or {}).get("digest")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # not a mapping
     except SafetensorError as error:
         raise OSError(f"{path}: expected a whole file of tensors ({error})") from error
     if written not in (None, _digest(tensors)):
@@ -203,11 +203,11 @@ def _digest(tensors: Mapping[str, "torch.Tensor"]) -> str:
 
 
 def under(tensors: Mapping[str, "torch.Tensor"], prefix: str) -> dict[str, "torch.Tensor"]:
-    """Return the entries whose key starts with a prefix, without it.
+    """Return the entries whose key starts with a prefix, with the prefix removed.
 
     Args:
         tensors: by name.
-        prefix: of the keys, e.g. "model.".
+        prefix: prefix of the keys, e.g. "model.".
 
     Examples:
         >>> import torch
@@ -218,7 +218,7 @@ def under(tensors: Mapping[str, "torch.Tensor"], prefix: str) -> dict[str, "torc
 
 
 def optimizer_tensors(optimizer: "torch.optim.Optimizer") -> dict[str, "torch.Tensor"]:
-    """Return an optimiser's moments by "number.name"; its settings belong to the caller's own.
+    """Return an optimiser's moments by "number.name"; its settings are for the caller to keep.
 
     Args:
         optimizer: whose state is tensors only, such as Adam.
@@ -233,7 +233,7 @@ def load_optimizer_tensors(
     """Restore an optimiser's moments in place.
 
     Args:
-        optimizer: with the parameters and settings that the moments were taken with.
+        optimizer: one with the parameters and settings that the moments were saved with.
         tensors: from `optimizer_tensors`.
     """
     moments: dict[int, dict[str, torch.Tensor]] = {}

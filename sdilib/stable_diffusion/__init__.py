@@ -9,7 +9,7 @@ __all__ = ["StableDiffusion"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the class when it is first asked for: diffusers takes seconds, and the `names` of models need none of it."""
+    """Import the class on first access: diffusers takes seconds to import, and `names` does not need it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from sdilib.stable_diffusion import model

@@ -1,4 +1,4 @@
-"""LoRA on Stable Diffusion's UNet, with the camera's pose beside the time: what VSD trains."""
+"""LoRA on Stable Diffusion's UNet, conditioned on the camera's pose as well as the time: what VSD trains."""
 
 import copy
 from collections.abc import Callable
@@ -19,10 +19,10 @@ _LAYERS = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
 class LoRA:
-    """A UNet that shares its frozen weights with another's, and has low ranks of its own.
+    """A UNet that shares the frozen weights of another, and adds low-rank weights of its own.
 
-    The up-projections and the last layer of the pose's embedding begin at zero: at first it predicts what the frozen
-    one predicts, whatever the pose. What it learns is in single precision where the weights are in half.
+    The up-projections and the last layer of the pose embedding start at zero: at first it predicts what the frozen UNet
+    predicts, whatever the pose. The learned weights are in single precision even if the frozen ones are in half.
 
     Attributes:
         learned: the parameters by name.
@@ -36,13 +36,13 @@ class LoRA:
         rank: int = 4,
         counted: Callable[[int], None],
     ) -> None:
-        """Begin; the frozen UNet is left as it is.
+        """Copy the UNet's modules and add the low-rank weights; the frozen UNet is left unchanged.
 
         Args:
             unet: a `UNet2DConditionModel`, frozen.
-            schedule: of its noise.
-            rank: of the projections of q, k, v and out in every attention.
-            counted: told of each call's sample-forwards.
+            schedule: its noise schedule.
+            rank: rank of the projections of q, k, v and out in every attention layer.
+            counted: called with each call's number of sample-forwards.
         """
         frozen = next(unet.parameters())
         dtype = torch.promote_types(frozen.dtype, torch.float32)
@@ -58,7 +58,7 @@ class LoRA:
         for part in (last.weight, last.bias, first.bias):
             nn.init.zeros_(part)
         pose = nn.Sequential(first, nn.SiLU(), last).to(frozen.device, dtype)
-        own.class_embedding = pose  # which the UNet adds to that of the time
+        own.class_embedding = pose  # which the UNet adds to the time embedding
         self.learned: dict[str, nn.Parameter] = {}
         draw = generator(0, 0, "adapter")
         for name, value in list(own.named_parameters()):
@@ -86,7 +86,7 @@ class LoRA:
             x_t: noisy latents.
             t: one time per item.
             condition: text embeddings.
-            pose: of the camera; zeros are no camera.
+            pose: the camera's; zeros for no camera.
         """
         frozen, learned = self._unet.conv_in.weight, self._unet.class_embedding[0].weight
         self._counted(len(x_t))

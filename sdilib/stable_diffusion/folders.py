@@ -1,6 +1,6 @@
-"""A model's folder, as people have them: what has to lie in it, and one sentence that names the file where it does not.
+"""Checks of a model's folder: what it has to contain, and one sentence that names the file if it does not.
 
-Nothing that a folder names is looked up or run, and no pickle is read.
+No class that a folder names is looked up or run, and no pickle is read.
 """
 
 import re
@@ -26,14 +26,14 @@ _WEIGHTS = re.compile(
 
 @contextmanager
 def usable(model: str, file: str) -> Iterator[None]:
-    """Turn whatever a file of a model makes the code within stop with into one sentence that names it.
+    """Turn any error that a model's file causes in the block into one sentence that names the file.
 
     Args:
         model: the name as given.
         file: within the model's folder.
 
     Raises:
-        ValueError: the code within failed.
+        ValueError: the block failed.
     """
     try:
         yield
@@ -44,7 +44,7 @@ def usable(model: str, file: str) -> Iterator[None]:
 
 
 def check_index(model: str, folder: Path) -> None:
-    """Refuse a model of another family, by what its `model_index.json` says.
+    """Refuse a model of another family, judging by its `model_index.json`.
 
     Args:
         model: the name as given, for the message.
@@ -69,7 +69,7 @@ def check_index(model: str, folder: Path) -> None:
 
 
 def check_folder(model: str, folder: Path) -> dict[str, Any]:
-    """Refuse a folder that is not a whole Stable Diffusion model; reads its small files and the heads of its weights.
+    """Refuse a folder that is not a complete Stable Diffusion model; reads its small files and its weights' headers.
 
     Args:
         model: the name as given, for the message.
@@ -79,7 +79,7 @@ def check_folder(model: str, folder: Path) -> dict[str, Any]:
         The configuration of its scheduler.
 
     Raises:
-        ValueError: another family, or a file that is missing, cut off, or not what it has to be; names it.
+        ValueError: another family, or a file that is missing, truncated or invalid; the message names it.
     """
     check_index(model, folder)
     for part in PARTS:
@@ -91,14 +91,14 @@ def check_folder(model: str, folder: Path) -> dict[str, Any]:
 
 
 def words_of(model: str, folder: Path | None) -> tuple[str, ...]:
-    """Return the only words that a model of the world knows; none for a model of everything.
+    """Return the only words that a model of the world knows; none for a general model.
 
     Args:
         model: the name as given, for the message.
         folder: its folder, if it has one.
 
     Raises:
-        ValueError: a `world.json` that does not say.
+        ValueError: a `world.json` without a list of words.
     """
     if folder is None or not (folder / WORDS).is_file():
         return ()
@@ -110,7 +110,7 @@ def words_of(model: str, folder: Path | None) -> tuple[str, ...]:
 
 
 def weights(model: str, folder: Path, part: str) -> tuple[str | None, list[Path]]:
-    """Return the weights of a part: those of full precision if they are there, or else of a variant such as "fp16".
+    """Return the weights of a part: those in full precision if present, otherwise a variant such as "fp16".
 
     Args:
         model: the name as given, for the message.

@@ -1,6 +1,6 @@
 """Where a model comes from: the package, a folder, a hub id, or random weights in a known shape.
 
-Everything is a stock `diffusers.StableDiffusionPipeline`; nothing but the name differs.
+The result is always a stock `diffusers.StableDiffusionPipeline`.
 """
 
 import warnings
@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-# On import transformers warns that image processors want torchvision; nothing here processes
-# images.
+# On import, transformers warns that image processors need torchvision; nothing here uses them.
 _verbosity = transformers_logging.get_verbosity()
 transformers_logging.set_verbosity_error()
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL  # noqa: E402
@@ -57,13 +56,13 @@ _NETWORKS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder":
 def load_pipeline(
     model: str, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> StableDiffusionPipeline:
-    """Return the stock pipeline of a model, with DDIM as its sampler; each network is called once, to see that it can be.
+    """Return the stock pipeline of a model, with DDIM as its sampler; each network is called once, to check that it works.
 
     Args:
         model: "mini" (bundled), "tiny" or "sd21" (random weights), a folder, or a hub id
             "owner/name". Only a hub id that is not in the local cache uses the network.
-        dtype: of the weights.
-        device: where they go.
+        dtype: type of the weights.
+        device: where the weights go.
 
     Raises:
         ValueError: no such model, a model of another family, a file that is missing or cannot be used.
@@ -79,7 +78,7 @@ def load_pipeline(
         with _quiet():
             pipeline = _pipeline(model, folder, dtype)
     for part in PARTS:
-        # Not the models' own, which warns of each cast.
+        # Not the models' own method, which warns of each cast.
         torch.nn.Module.to(getattr(pipeline, part), device, dtype)
     if model not in RANDOM:
         _check_parts(model, pipeline)
@@ -87,7 +86,7 @@ def load_pipeline(
 
 
 def _fetched(model: str) -> Path:
-    """The folder that a hub id has in the local cache, where it is whole there; otherwise it is fetched."""
+    """The folder of a hub id in the local cache, fetched if it is not complete there."""
     if Path(model).expanduser().is_file():
         made = f"StableDiffusionPipeline.from_single_file({model!r}).save_pretrained('a folder')"
         reject("model", model, f"a folder in diffusers' format, which {made} makes of this file")
@@ -117,7 +116,7 @@ def _fetched(model: str) -> Path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the libraries' bars and warnings to themselves: what of a folder matters is checked here."""
+    """Silence the libraries' progress bars and warnings: what matters in a folder is checked here."""
     levels = [each.get_verbosity() for each in _LOGS]
     for each in _LOGS:
         each.disable_progress_bar()
@@ -141,7 +140,7 @@ def _pipeline(model: str, folder: Path, dtype: torch.dtype) -> StableDiffusionPi
     with usable(model, "tokenizer"):
         tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
         check_tokenizer(tokenizer, networks["text_encoder"])
-    with usable(model, "unet/config.json"):  # of which diffusers looks at the version that wrote it
+    with usable(model, "unet/config.json"):  # diffusers reads the version that wrote it
         return _assembled(**networks, tokenizer=tokenizer, scheduler=scheduler)
 
 
@@ -151,16 +150,16 @@ def _assembled(**parts: Any) -> StableDiffusionPipeline:
 
 
 def _network(model: str, folder: Path, part: str, dtype: torch.dtype) -> Any:
-    """One of the model's networks, each of its tensors from the file."""
+    """One of the model's networks, with every tensor read from the file."""
     variant, files = weights(model, folder, part)
     how = {"torch_dtype": dtype, "variant": variant, "use_safetensors": True}
     how |= {"local_files_only": True, "output_loading_info": True}
-    if part == "text_encoder":  # diffusers itself names a tensor of another shape
+    if part == "text_encoder":  # elsewhere diffusers itself names a tensor of another shape
         how["ignore_mismatched_sizes"] = True
     with usable(model, f"{part}/config.json"):
         network, found = _NETWORKS[part].from_pretrained(str(folder), subfolder=part, **how)
     wrong = {kind: sorted(map(str, found[f"{kind}_keys"])) for kind in _WRONG}
-    # Kept by earlier versions of CLIP: 0, 1, 2, …
+    # Stored by earlier versions of CLIP: 0, 1, 2, …
     wrong["unexpected"] = [n for n in wrong["unexpected"] if not n.endswith("position_ids")]
     said = [f"{len(names)} {kind} ({names[0]}, …)" for kind, names in wrong.items() if names]
     if said:
@@ -173,7 +172,7 @@ def _network(model: str, folder: Path, part: str, dtype: torch.dtype) -> Any:
 
 @torch.no_grad()
 def _check_parts(model: str, pipeline: Any) -> None:
-    """Call each network once, on the least that it takes: that finds what no file says."""
+    """Call each network once, on the smallest input that it takes, to find faults that no file shows."""
     unet, vae = pipeline.unet, pipeline.vae
     with usable(model, "text_encoder/config.json"):
         rows = encode_text(pipeline.tokenizer, pipeline.text_encoder, [""])
@@ -186,7 +185,7 @@ def _check_parts(model: str, pipeline: Any) -> None:
         _check_output(vae.decode(latents).sample, images.shape)
     with usable(model, "unet/config.json"):
         positive_int("sample_size", unet.config.sample_size)
-        if unet.config.time_cond_proj_dim is not None:  # as a distilled model's, told its gamma
+        if unet.config.time_cond_proj_dim is not None:  # as in distilled models, which take gamma
             reject("time_cond_proj_dim", unet.config.time_cond_proj_dim, "null")
         side = 2 ** len(unet.config.block_out_channels)
         x = latents.new_zeros(1, latents.shape[1], side, side)
@@ -203,11 +202,11 @@ def _check_output(output: torch.Tensor, shape: torch.Size) -> None:
 def random_pipeline(name: str, *, seed: int = 0) -> StableDiffusionPipeline:
     """Return a randomly initialised pipeline, the same for the same seed.
 
-    It tokenizes with the bundled model's tokenizer: a random text encoder has no words of its own.
+    It uses the bundled model's tokenizer, since a random text encoder has no words of its own.
 
     Args:
         name: a key of `RANDOM`.
-        seed: of the weights.
+        seed: seed of the weights.
     """
     config = RANDOM[name]
     tokenizer = AutoTokenizer.from_pretrained(str(MODELS / "mini" / "tokenizer"))

@@ -1,4 +1,4 @@
-"""Stable Diffusion, and the bundled model, as a `Denoiser` of latents with VAE and text encoder."""
+"""Stable Diffusion, or the bundled model, as a `Denoiser` of latents, with its VAE and text encoder."""
 
 import hashlib
 import logging
@@ -50,8 +50,8 @@ class StableDiffusion:
 
         Args:
             pipeline: any `StableDiffusionPipeline`, on its device and in its type.
-            name: for run files.
-            words: the only words its text encoder knows; () for a real one.
+            name: name used in run files.
+            words: the only words its text encoder knows; () if it is not restricted.
         """
         self.name = name
         scheduler = pipeline.scheduler
@@ -79,13 +79,13 @@ class StableDiffusion:
             model: "mini" (bundled), "tiny" or "sd21" (random weights), a folder in diffusers'
                 format, or a hub id.
             device: where it runs. None is the CPU for models of the world and random ones, whose results then repeat bit
-                by bit, and for all others CUDA where there is such a device.
-            dtype: of weights and network calls, or its name (see `usable_precision`); everything outside them stays in
-                the caller's type. None or "auto" is float16 on CUDA, float32 elsewhere.
+                for bit, and for all others CUDA if available.
+            dtype: type of weights and network calls, or its name (see `usable_precision`); everything else stays in the
+                caller's type. None or "auto" is float16 on CUDA, float32 elsewhere.
 
         Raises:
-            ValueError: unknown model or device, another family, or a file of the folder that is missing or cannot be used;
-                names it.
+            ValueError: unknown model or device, another family, or a file of the folder that is missing or cannot be used,
+                which the message names.
             OSError: weights of a hub id that cannot be fetched.
         """
         words = words_of(model, model_folder(model))
@@ -103,7 +103,7 @@ class StableDiffusion:
 
     @cached_property
     def hash(self) -> str:
-        """16 hexadecimal digits naming the model: a folder's files, a hub id's commit, else what is in memory."""
+        """16 hexadecimal digits identifying the model: its folder's files, its hub commit, or else what is in memory."""
         if named := model_hash(self.name):
             return named
         digest = hashlib.sha256()
@@ -117,13 +117,13 @@ class StableDiffusion:
 
     @property
     def identity(self) -> str:
-        """What a run's numbers depend on of the model: its hash and, unless it is float32, its precision."""
+        """What of the model a run's numbers depend on: its hash and, unless float32, its precision."""
         precision = str(next(self._unet.parameters()).dtype).removeprefix("torch.")
         return self.hash if precision == "float32" else f"{self.hash}-{precision}"
 
     @property
     def draws_world(self) -> bool:
-        """Whether prompts are the world's captions: of the bundled model, others trained so, and random weights."""
+        """Whether prompts are the world's captions, as for the bundled model, others trained like it, and random weights."""
         return bool(self._words) or self.name in RANDOM
 
     @property
@@ -133,7 +133,7 @@ class StableDiffusion:
 
     @property
     def precision(self) -> str:
-        """The type of its weights, a key of `PRECISIONS`; "" for one outside them."""
+        """The type of its weights, a key of `PRECISIONS`; "" for any other type."""
         dtype = next(self._unet.parameters()).dtype
         return next((name for name, each in PRECISIONS.items() if each == dtype), "")
 
@@ -150,16 +150,16 @@ class StableDiffusion:
 
     @property
     def codec_width(self) -> int:
-        """Bytes that one pixel takes in the VAE's widest layer, for forecasts of memory."""
+        """Bytes per pixel in the VAE's widest layer, for forecasts of memory."""
         itemsize = next(self._vae.parameters()).element_size()
         return self._vae.config.block_out_channels[0] * itemsize
 
     def embed(self, prompts: Sequence[str], negative_prompt: str = "") -> PromptEmbeddings:
-        """Embed prompts, each text once in the model's life.
+        """Embed prompts; each text is embedded once and kept.
 
         Args:
             prompts: one per item, none empty.
-            negative_prompt: what stands for ∅ in eq. 3, as in Stable Diffusion's pipelines; "" is the empty prompt.
+            negative_prompt: replaces ∅ in eq. 3, as in Stable Diffusion's pipelines; "" is the empty prompt.
 
         Raises:
             ValueError: an empty or too long prompt, or a word the bundled model does not know.
@@ -196,12 +196,12 @@ class StableDiffusion:
         t: Time,
         conditions: Sequence[Float[Tensor, " batch *condition"]],
     ) -> tuple[Float[Tensor, " batch *shape"], ...]:
-        """Return eps under each condition, by one UNet call; see `Denoiser`.
+        """Return eps under each condition, from one UNet call; see `Denoiser`.
 
         Args:
             x_t: noisy latents (batch, channels, height, width).
             t: one time for all, or one per item.
-            conditions: text embeddings, one row an item.
+            conditions: text embeddings, one row per item.
         """
         parameter = next(self._unet.parameters())
         timestep = self.schedule.timestep(t).to(parameter.device, torch.float32).expand(len(x_t))
@@ -218,7 +218,7 @@ class StableDiffusion:
         """Return a trainable copy that shares the frozen weights; the model itself never changes.
 
         Args:
-            rank: of the LoRA, at least 1.
+            rank: rank of the LoRA, at least 1.
         """
         from sdilib.stable_diffusion.adapter import LoRA  # peft takes a second to import
 
@@ -230,16 +230,16 @@ class StableDiffusion:
     def encode(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channels h w"]:
-        """Return the scaled mean latents of images; gradients pass.
+        """Return the scaled mean latents of images; gradients pass through.
 
-        In float16 the gradients are scaled on their way through the network, so that a large guidance scale does
-        not overflow nor a small one vanish.
+        In float16 the gradients are scaled on their way through the network, so that they do not overflow at a large
+        guidance scale or vanish at a small one.
 
         Args:
             images: in [0, 1], height and width divisible by `factor`.
 
         Raises:
-            ValueError: sizes that the VAE cannot divide.
+            ValueError: height or width not divisible by `factor`.
         """
         height, width = images.shape[-2:]
         if height % self.factor or width % self.factor:
@@ -255,7 +255,7 @@ class StableDiffusion:
     def decode(
         self, latents: Float[Tensor, "batch channels h w"]
     ) -> Float[Tensor, "batch 3 height width"]:
-        """Return the images of scaled latents, about in [0, 1].
+        """Return the images of scaled latents, roughly in [0, 1].
 
         They are not clamped, so that gradients pass everywhere.
 
@@ -270,14 +270,14 @@ class StableDiffusion:
 def scale_gradients(
     begin: Float[Tensor, " batch *input"], end: Float[Tensor, " batch *output"]
 ) -> None:
-    """Scale what is backpropagated from one float32 tensor to another through float16.
+    """Scale the gradients that are backpropagated between two float32 tensors through float16.
 
-    Each item's gradient is brought to about 1 by a power of two, and back where it leaves: exact, but for what float16
-    would have lost (loss scaling, Micikevicius et al., 1710.03740, without a state).
+    Each item's gradient is scaled to about 1 by a power of two, and scaled back where it leaves: exact, except for what
+    float16 would have lost (loss scaling, Micikevicius et al., 1710.03740, without state).
 
     Args:
-        begin: enters the network.
-        end: comes out of it.
+        begin: what enters the network.
+        end: what comes out of it.
     """
     factor: list[Tensor] = []
 

@@ -1,6 +1,6 @@
 """What a model's name stands for: the bundled model, random weights in a known shape, a folder or a hub id.
 
-Nothing here imports diffusers, so that a name is looked up, and its files are hashed, at once.
+Nothing here imports diffusers, so that looking up a name and hashing its files is fast.
 """
 
 import hashlib
@@ -31,18 +31,18 @@ BUNDLED = ("mini",)
 """Models shipped with the package."""
 
 MODELS = Path(str(files("sdilib") / "models"))
-"""Where they lie."""
+"""The folder that they are in."""
 
 RANDOM: dict[str, dict[str, dict[str, Any]]] = read_json(MODELS / "random.json")
-"""Configurations of randomly initialised models, by name: "tiny", of milliseconds per call, with as many
-levels as the real thing has kinds of blocks; "sd21" in the shapes of Stable Diffusion 2.1."""
+"""Configurations of randomly initialised models, by name: "tiny" takes milliseconds per call, with as many
+levels as Stable Diffusion has kinds of blocks; "sd21" has the shapes of Stable Diffusion 2.1."""
 
 
 INDEX, SCHEDULER, WORDS = "model_index.json", "scheduler/scheduler_config.json", "world.json"
-"""Files of a model's folder: what its parts are, its noise levels, and the only words that a model of the world knows."""
+"""Files of a model's folder: its parts, its noise schedule, and the only words that a model of the world knows."""
 
 PARTS = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "text_encoder": "CLIPTextModel"}
-"""The networks of a model, and what `INDEX` calls each."""
+"""The networks of a model, and the class of each in `INDEX`."""
 
 FILES = (
     INDEX,
@@ -51,10 +51,10 @@ FILES = (
     "tokenizer/*",
     *(f"{part}/{name}" for part in PARTS for name in ("config.json", "*.safetensors*")),
 )
-"""All that is read of a model."""
+"""All the files of a model that are read."""
 
 WITHDRAWN = tuple(f"stabilityai/stable-diffusion-2{name}" for name in ("-1-base", "-1"))
-"""Hub ids that their owner no longer offers, since November 2025."""
+"""Hub ids that their owner no longer offers, as of November 2025."""
 
 
 def require_offered(model: str) -> None:
@@ -64,7 +64,7 @@ def require_offered(model: str) -> None:
         model: as for `load_pipeline`.
 
     Raises:
-        ValueError: names what may be given instead.
+        ValueError: the model is withdrawn; the message says what may be given instead.
     """
     if model in WITHDRAWN and model_folder(model) is None and hub_commit(model) is None:
         expected = (
@@ -75,20 +75,20 @@ def require_offered(model: str) -> None:
 
 
 def model_folder(model: str) -> Path | None:
-    """Return the folder of a bundled model or of a path, None for any other name and random models'.
+    """Return the folder of a bundled model or of a path; None for random models and any other name.
 
     Args:
         model: as for `load_pipeline`.
     """
     if model in BUNDLED:
         return MODELS / model
-    if model in RANDOM:  # a folder of that name is given as ./name
+    if model in RANDOM:  # a folder of this name must be given as ./name
         return None
     return Path(model).expanduser() if Path(model).expanduser().is_dir() else None
 
 
 def hub_commit(model: str) -> str | None:
-    """Return the commit of a hub model in the local cache, None for any other name.
+    """Return the commit of a hub model in the local cache; None for any other name.
 
     Args:
         model: as for `load_pipeline`.
@@ -102,15 +102,15 @@ def hub_commit(model: str) -> str | None:
 
 
 def model_hash(model: str) -> str:
-    """Return 16 hexadecimal digits that name a model: its weights, and all else that changes a number.
+    """Return 16 hexadecimal digits that identify a model: its weights, and everything else that changes a number.
 
-    Of a folder all files count that are read, among them scheduler, configurations and tokenizer; others do not.
+    For a folder, all files that are read count, including scheduler, configurations and tokenizer; others do not.
 
     Args:
-        model: as for `load_pipeline`. A hub id's commit is named; "" is of a model that has neither folder nor commit.
+        model: as for `load_pipeline`. A hub id is identified by its commit; without folder or commit the result is "".
     """
     folder, commit = model_folder(model), hub_commit(model)
     if folder is not None:
         return hash_files(folder, *FILES)
-    # Not of the weights in memory, which are rounded to the type asked for.
+    # Not a hash of the weights in memory, which are rounded to the requested type.
     return hashlib.sha256(f"{model}@{commit}".encode()).hexdigest()[:16] if commit else ""

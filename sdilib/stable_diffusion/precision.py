@@ -1,4 +1,4 @@
-"""Types of weights and network calls by name, and which of them a machine is fast in."""
+"""Types of weights and network calls by name, and which of them are fast on a machine."""
 
 import logging
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def usable_precision(precision: str, device: torch.device) -> str:
-    """Return a precision, or `AUTO`, with a warning, for a bfloat16 that a device has no instructions for.
+    """Return the precision, or `AUTO` with a warning if it is bfloat16 and the device has no instructions for it.
 
     Args:
         precision: `AUTO`, or a key of `PRECISIONS`.
@@ -41,7 +41,7 @@ def usable_precision(precision: str, device: torch.device) -> str:
 
 @lru_cache(maxsize=4)
 def _has_bfloat16(device: str) -> bool:
-    """Whether it is faster there than float32; says it once if not."""
+    """Whether bfloat16 is faster there than float32; warns once if not."""
     if device == "cuda":
         found = torch.cuda.is_bf16_supported()
     else:

@@ -1,4 +1,4 @@
-"""From prompts to what the UNet is conditioned on: a tokenizer that can be trusted, and its text encoder."""
+"""From prompts to the UNet's text embeddings, with checks of the words and the tokenizer."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ __all__ = ["check_tokenizer", "check_words", "encode_text"]
 
 
 def check_words(prompt: str, words: Sequence[str]) -> None:
-    """Refuse a prompt with a word that a model of few words never learned.
+    """Refuse a prompt with a word that is not in a small model's vocabulary.
 
     Args:
         prompt: any text; case and punctuation do not matter.
@@ -30,15 +30,15 @@ def check_words(prompt: str, words: Sequence[str]) -> None:
 
 
 def check_tokenizer(tokenizer: Any, text_encoder: torch.nn.Module) -> None:
-    """Refuse a tokenizer that lost its vocabulary or a part of it, or that belongs to another text encoder.
+    """Refuse a tokenizer that has lost all or part of its vocabulary, or that belongs to another text encoder.
 
     Args:
         tokenizer: a CLIP tokenizer.
         text_encoder: a `CLIPTextModel`.
 
     Raises:
-        ValueError: two words have the same tokens, the last word that was merged comes in pieces, or there are tokens
-            that the text encoder has no row for.
+        ValueError: two words have the same tokens, the vocabulary's last word comes in pieces, or the text encoder has no
+            row for some token.
     """
     special = set(tokenizer.all_special_tokens)
     vocabulary = {token: k for token, k in tokenizer.get_vocab().items() if token not in special}
@@ -47,7 +47,7 @@ def check_tokenizer(tokenizer: Any, text_encoder: torch.nn.Module) -> None:
         reject("vocabulary", len(tokenizer), "one that tells words apart")
     in_range("vocabulary", len(tokenizer), 1, _config(text_encoder).vocab_size)
     in_range("length", _longest(tokenizer, text_encoder), 3, 10_000)
-    # Merges come in the order of the vocabulary: the last of them is the first that a file cut off loses.
+    # Merges are in the order of the vocabulary: a truncated file loses the last one first.
     last = max(vocabulary, key=lambda token: vocabulary[token])
     pieces = [
         piece.value
@@ -92,5 +92,5 @@ def _config(network: torch.nn.Module) -> Any:
 
 
 def _longest(tokenizer: Any, text_encoder: torch.nn.Module) -> int:
-    """Tokens of a prompt: a tokenizer whose file does not say has 1e30."""
+    """Most tokens in a prompt; a tokenizer whose file gives no limit reports 1e30."""
     return min(tokenizer.model_max_length, _config(text_encoder).max_position_embeddings)
