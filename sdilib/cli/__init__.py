@@ -1,7 +1,8 @@
-"""The command line, `sdilib` or `python -m sdilib`: arguments are read and checked first, then torch is imported.
+"""The command line, `sdilib` or `python -m sdilib`: arguments are read and checked before torch is imported.
 
-Bad input is one sentence on standard error and exit code 2, and nothing is written; what fails later exits 1. (argparse rather
-than tyro, whose boxed reports are several lines and which imports for as long as `make figures` may take to find nothing to do.)
+Bad input gives one sentence on standard error and exit code 2, and nothing is written; later failures exit with 1. (argparse
+rather than tyro, whose boxed reports take several lines and whose import takes as long as `make figures` may take to find
+nothing to do.)
 """
 
 import argparse
@@ -31,16 +32,16 @@ _NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$|-inf$|-nan$", re.IGNORECA
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence."""
+    """A parser that says what is wrong in one sentence."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._negative_number_matcher = _NUMBER
 
     def parse_known_args(self, *words: Any, **options: Any) -> Any:
-        # A command's parser refuses what it does not know itself: the one above has none of its options to suggest.
+        # A command's parser itself refuses what it does not know: its parent has none of its options to suggest.
         found, unknown = super().parse_known_args(*words, **options)
-        # Words behind an option belong to the list of words before it.
+        # Words after an option belong to the list of words before it.
         lists = [each.dest for each in self._get_positional_actions() if each.nargs == "*"]
         if lists and not any(word.startswith("-") for word in unknown):
             setattr(found, lists[0], [*getattr(found, lists[0]), *unknown])
@@ -76,13 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _train(words[1:])
         options = _parser().parse_args(words)
         return options.command(options)
-    except SystemExit as stop:  # argparse's own, after --help or its sentence
+    except SystemExit as stop:  # from argparse, after --help or an error
         return int(stop.code or 0)
     except (ValueError, OSError) as error:
         return _say(error, 2)
     except (ImportError, NonFiniteError, RuntimeError) as error:
         return _say(error, 1)
-    except KeyboardInterrupt as stop:  # the other commands than run keep some of what they made
+    except KeyboardInterrupt as stop:  # commands other than run keep some of their results
         unsaid = "stopped; nothing was saved" if words[:1] == ["run"] else "stopped"
         return _say(str(stop) or unsaid, 130)
 
@@ -155,6 +156,6 @@ def _gpu_check(options: argparse.Namespace) -> int:
 def _train(words: Sequence[str]) -> int:
     from sdilib.lab.train.__main__ import main as train
 
-    sys.argv = ["sdilib train", *words]  # where its own parser looks
+    sys.argv = ["sdilib train", *words]  # which its own parser reads
     train()
     return 0

@@ -1,4 +1,4 @@
-"""`sdilib app`: the explorer and the results as a page in the browser, on this machine alone, by Voila."""
+"""`sdilib app`: the explorer and the results as a page in the browser, served by Voila to this machine only."""
 
 import argparse
 import secrets
@@ -9,17 +9,17 @@ from sdilib.cli.arguments import Command, integer
 
 _OURS = "'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws://localhost:* ws://127.0.0.1:*"
 _POLICY = {"Content-Security-Policy": f"default-src {_OURS}"}
-"""Lets a page ask this machine only: the style sheets that Voila would fetch from elsewhere it has on board as well."""
+"""Restricts a page to this machine: Voila also bundles the style sheets that it would fetch from elsewhere."""
 
 _FORGOTTEN = 3600
-"""Seconds after which a kernel goes whose page went without a word, as a browser does that is killed."""
+"""Seconds after which an idle kernel is ended, as when the browser was killed and its page never closed."""
 
 
 def add_app(command: Command) -> None:
     """Add the command to the program.
 
     Args:
-        command: adds one.
+        command: adds a command to it.
     """
     add = command("app", _app, "open the explorer and the results in the browser").add_argument
     add("--model", default="mini", help="mini (default), a folder, or a hub id")
@@ -45,7 +45,7 @@ def _app(options: argparse.Namespace) -> int:
         config = Config()
         config.Voila.ip, config.Voila.port = "localhost", options.port
         config.Voila.open_browser = not options.no_browser
-        # Voila ends the kernel of a page that closes only if the page has this cookie, and never sets it.
+        # Voila ends a closed page's kernel only if the page has this cookie, which Voila never sets.
         cookie = {"Set-Cookie": f"_xsrf={secrets.token_hex()}; Path=/; SameSite=Strict"}
         config.Voila.tornado_settings = {"headers": _POLICY | cookie}
         config.MappingKernelManager.cull_idle_timeout = _FORGOTTEN

@@ -1,4 +1,4 @@
-"""What the commands share in reading their arguments; nothing here imports torch."""
+"""Argument parsing shared by the commands; nothing here imports torch."""
 
 import argparse
 import json
@@ -8,15 +8,15 @@ from typing import Any
 from sdilib.checks import reject
 
 Command = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
-"""Adds a command to the program, by its name, what it does and a line of help; returns its parser."""
+"""Adds a command to the program, given its name, its function and a line of help; returns its parser."""
 
 
 def add_preset(parser: argparse.ArgumentParser, *, model: bool = False) -> None:
-    """Add the option of the preset, and of the model that goes with it.
+    """Add the option for the preset, and for the model that goes with it.
 
     Args:
-        parser: of the command.
-        model: whether the command takes one.
+        parser: the command's parser.
+        model: whether the command takes a model.
     """
     parser.add_argument("--preset", default="laptop", help="smoke, laptop (default), full or gpu")
     if model:
@@ -50,10 +50,10 @@ def number(text: str) -> float:
 
 
 def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
-    """Return the values by name of words such as steps=30.
+    """Return values by name, from words such as steps=30.
 
     Args:
-        option: that they belong to.
+        option: the option that they belong to.
         words: as typed.
 
     Raises:
@@ -69,7 +69,7 @@ def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
 
 
 def plain(text: str) -> Any:
-    """Return a number, true, false or a list, where a text is one as JSON has it; else the text.
+    """Return the number, true, false or list that a text is in JSON, or else the text.
 
     Args:
         text: as typed.
@@ -85,15 +85,15 @@ def plain(text: str) -> Any:
 
 
 def typed(name: str, text: str, like: Any) -> Any:
-    """Return a value of the type that a setting has.
+    """Convert a text to the type of a setting.
 
     Args:
-        name: of the setting.
+        name: name of the setting.
         text: as typed.
-        like: the setting's present value; a tuple is two numbers, None is a number, too.
+        like: the setting's current value; a tuple stands for two numbers, None for one.
 
     Raises:
-        ValueError: text that is no such value.
+        ValueError: the text is no such value.
     """
     try:
         if isinstance(like, bool):

@@ -1,4 +1,4 @@
-"""The commands that make figures: a notebook, what make has to run, the gallery, and the check."""
+"""The commands for figures: run a notebook, name what make has to run, write the gallery, check figures."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ def add_figures(command: Command) -> None:
     """Add the commands to the program.
 
     Args:
-        command: adds one.
+        command: adds a command to it.
     """
     notebook = command("notebook", _notebook, "run a notebook and keep the figures it makes")
     notebook.add_argument("name", help="a notebook's path, name or figure number")
@@ -70,7 +70,7 @@ def _stale(options: argparse.Namespace) -> int:
 
     preset = one_of("preset", options.preset, PRESETS)
     require_offered(options.model or MODELS[preset])
-    # The table has a target of its own.
+    # The table has its own target in make.
     known = [path for path in sorted(Path("notebooks").glob("*.py")) if path.stem[:5] != "table"]
     every = [path for path in known if makes_figures(path)]
     asked = find_notebooks(options.name, parameter="FIG") if options.name else every

@@ -1,4 +1,4 @@
-"""`sdilib grade`: a line for each student's notebook: right, or what is wrong."""
+"""`sdilib grade`: one line for each student's notebook, saying that it is right or what is wrong."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ def add_grade(command: Command) -> None:
     """Add the command to the program.
 
     Args:
-        command: adds one.
+        command: adds a command to it.
     """
     parser = command("grade", _grade, "run notebooks of exercises, and say what is wrong")
     add = parser.add_argument

@@ -14,7 +14,7 @@ def add_run(command: Command) -> None:
     """Add the command to the program.
 
     Args:
-        command: adds one.
+        command: adds a command to it.
     """
     parser = command("run", _run, "distil a 3D object, or an image, from a prompt")
     add = parser.add_argument

@@ -1,4 +1,4 @@
-"""`sdilib runs`: what lies in the folder of all runs."""
+"""`sdilib runs`: list, show, export or remove the runs in a folder."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ def add_runs(command: Command) -> None:
     """Add the command to the program.
 
     Args:
-        command: adds one.
+        command: adds a command to it.
     """
     parser = command("runs", _runs, "list, show, export or remove runs")
     parser.add_argument("action", nargs="?", default="list", help=", ".join(_ACTIONS))
@@ -83,7 +83,7 @@ def _list(known: Sequence[dict[str, Any]], root: str) -> None:
 
 
 def whole_name(given: str, known: Sequence[str], root: str) -> str:
-    """Return the one run that has this name, or a name that begins so.
+    """Return the one run with this name, or whose name begins with it.
 
     Args:
         given: as typed.
@@ -110,7 +110,7 @@ def _remove(names: list[str], root: str, *, leave_held: bool) -> None:
     while names:
         stopped = None
         try:
-            remove(names, root)  # all at once: each time it looks through the whole folder
+            remove(names, root)  # all at once, since each call scans the whole folder
         except ValueError as error:
             stopped = error
         gone = list(takewhile(lambda name: not (Path(root) / name).exists(), names))

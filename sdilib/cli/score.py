@@ -1,4 +1,4 @@
-"""`sdilib score`: a rule of one's own, ranked beside the others; `sdilib cite`: what a run is to be cited by."""
+"""`sdilib score` ranks a rule of your own beside the others; `sdilib cite` prints what to cite for a run."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ def add_score(command: Command) -> None:
     """Add the command to the program.
 
     Args:
-        command: adds one.
+        command: adds a command to it.
     """
     parser = command("score", _score, "rank a rule of your own beside the others")
     add = parser.add_argument
@@ -66,7 +66,7 @@ def _score(options: argparse.Namespace) -> int:
             ranking = ring_ranking(methods)
         else:
             variants = {n: each.settings(stage, bench.sampled) for n, each in methods.items()}
-            # Published gammas are Stable Diffusion's; a reader's is meant as it is given.
+            # Published gammas are for Stable Diffusion; a user's own is taken as given.
             scored = bench.compared(variants | {mine: method.settings(stage)})
             ranking = scored.ranking(f"{stage}, authors' settings, equal optimiser steps")
         write_tables([ranking], out, name)
@@ -83,7 +83,7 @@ def add_cite(command: Command) -> None:
     """Add the command to the program.
 
     Args:
-        command: adds one.
+        command: adds a command to it.
     """
     parser = command(
         "cite", _cite, "print the BibTeX of what a run used: its rule, scene and model"

@@ -1,4 +1,4 @@
-"""`sdilib sweep`: a table of runs, made by many processes."""
+"""`sdilib sweep`: make a table of runs in several processes."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ def add_sweep(command: Command) -> None:
     """Add the command to the program.
 
     Args:
-        command: adds one.
+        command: adds a command to it.
     """
     parser = command(
         "sweep", _sweep, "make the runs of a table, by as many processes as are wanted"
@@ -73,7 +73,7 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _table(ended: list[Any]) -> int:
-    """How many ended how, and why some are not done."""
+    """Print how many runs ended in each state, and why some are not done; return the exit code."""
     states = [outcome.state for outcome in ended]
     counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states))]
     sys.stdout.write(f"{', '.join(counts)}\n")

@@ -1,10 +1,10 @@
-"""The hash grid on CPU, compiled: one pass over the points forward, one over the levels backward.
+"""Compiled CPU kernels of the hash grid: one pass over the points forward, one over the levels backward.
 
-Same letters as `hash_grid`. Every arithmetic step is the reference's, in the table's own precision.
-Points go by chunks, whose entries and weights are computed for all points at once, coordinate by
-coordinate and vertex by vertex: loops that the compiler turns into vector instructions.
-`row` is any tuple as long as an entry: a tuple's length is known to the compiler, which then
-unrolls the loop over it.
+Notation as in `hash_grid`. Every arithmetic step is the reference's, in the table's own precision.
+Points are processed in chunks; within a chunk, entries and weights are computed for all points
+together, coordinate by coordinate and vertex by vertex, in loops that the compiler vectorises.
+`row` is any tuple as long as an entry: the compiler knows a tuple's length and unrolls the loop
+over it.
 """
 
 from typing import no_type_check
@@ -12,8 +12,8 @@ from typing import no_type_check
 import numpy as np
 from numba import njit, prange
 
-# Instant-NGP's primes (2201.05989, section 3); the first is 1. Numbers of entries are unsigned:
-# then numba need not look for negative ones, which count from the end.
+# Instant-NGP's primes (2201.05989, section 3); the first is 1. Indices of entries are unsigned:
+# numba then need not handle negative ones, which count from the end.
 _PRIME_Y, _PRIME_Z = np.uint32(2_654_435_761), np.uint32(805_459_861)
 _ONE = np.uint32(1)
 _CHUNK = 512  # points whose entries and weights stay in the cache
@@ -79,7 +79,7 @@ def _corners(places, count, resolution, start, size, by_hash, entries, weights):
 @njit(cache=True, parallel=True)
 @no_type_check
 def encode(points, table, resolutions, offsets, sizes, hashed, row, features):
-    """Fill `features` (points, levels, features of a level)."""
+    """Fill `features` (points, levels, features per level)."""
     for chunk in prange((len(points) + _CHUNK - 1) // _CHUNK):
         first, last = chunk * _CHUNK, min((chunk + 1) * _CHUNK, len(points))
         places = np.empty((3, _CHUNK), points.dtype)
@@ -104,8 +104,8 @@ def encode(points, table, resolutions, offsets, sizes, hashed, row, features):
 def scatter(points, gradient, resolutions, offsets, sizes, hashed, row, table_gradient):
     """Add the features' gradient to `table_gradient`.
 
-    A level's entries are written by one thread, point after point: no atomics, and the same bits
-    whatever the number of threads.
+    Each level's entries are written by one thread, point by point: no atomics, and the same bits for
+    any number of threads.
     """
     for level in prange(len(resolutions)):
         resolution, start, size = resolutions[level], offsets[level], sizes[level]

@@ -1,4 +1,4 @@
-"""Where rays are looked into on CPU, compiled: one pass over the intervals, with no table of their points.
+"""Compiled CPU kernel that finds the occupied intervals of rays, in one pass and without a table of their points.
 
 Every arithmetic step is that of `OccupancyGrid.occupied`, in the rays' own precision.
 """
@@ -12,15 +12,15 @@ from numba import njit
 @njit(cache=True)
 @no_type_check
 def look(origins, directions, start, end, lit, cells, radius, places, points):
-    """Fill `places` (ray times intervals plus interval) and `points`, the middles; return how many there are.
+    """Fill `places` (ray times intervals plus interval) and `points` (midpoints); return how many were found.
 
     Args:
         origins: (rays, 3), as `directions`.
         directions: unit vectors.
         start: (rays, intervals), as `end`.
-        end: no interval where it is not after the start.
+        end: an interval that does not end after its start is empty.
         lit: (rays,), whether light arrives.
-        cells: (count, count, count), whether there may be anything.
+        cells: (count, count, count), whether each may be occupied.
         radius: half the side of the cells' cube, in the rays' precision.
         places: room for all intervals, int64.
         points: room for all intervals, (…, 3).

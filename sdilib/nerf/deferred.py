@@ -1,7 +1,7 @@
-"""Deferred backpropagation: the memory of a render with a graph, made independent of its size.
+"""Deferred backpropagation: makes the memory of a differentiable render independent of its size.
 
 All rays are rendered without a graph, patch by patch. When the gradient with respect to the result
-comes, each patch is rendered again, with a graph, and the gradient pushed through it at once, so
+arrives, each patch is rendered again, with a graph, and the gradient backpropagated at once, so
 that only one patch's graph exists at a time (ARF, 2206.06360, section 4.3). The price is a second
 rendering; the gradients are the same.
 """
@@ -27,15 +27,15 @@ def in_patches(
     *rays: Float[Tensor, "rays ..."],
     rays_per_patch: int,
 ) -> _Result:
-    """Call `render_rays` patch after patch, keeping no graph inside.
+    """Call `render_rays` patch by patch, keeping no graph inside.
 
-    What it reads (parameters, occupancy) must be the same until the gradient has passed, and it
-    must draw nothing: each patch is rendered twice.
+    Each patch is rendered twice, so what `render_rays` reads (parameters, occupancy) must not change
+    until the backward pass, and it must not draw random numbers.
 
     Args:
         render_rays: takes `rays` and returns a dataclass of tensors, their first axis the rays'.
-        rays: tensors, one row a ray.
-        rays_per_patch: so many rows at a time.
+        rays: tensors, one row per ray.
+        rays_per_patch: rows per patch.
 
     Returns:
         The whole result, differentiable.
@@ -47,7 +47,7 @@ def in_patches(
     """
     positive_int("rays_per_patch", rays_per_patch)
     patches: list[Any] = [
-        # Nothing is drawn, so the global random state need not be kept.
+        # Nothing random is drawn, so the global random state need not be kept.
         checkpoint(render_rays, *patch, use_reentrant=False, preserve_rng_state=False)
         for patch in zip(*(values.split(rays_per_patch) for values in rays), strict=True)
     ]
@@ -58,10 +58,10 @@ def in_patches(
 
 
 class _Together(torch.autograd.Function):
-    """Identity; in the backward pass zeros stand in for gradients that nobody asks for.
+    """Identity; in the backward pass, missing gradients become zeros.
 
-    So every node of a patch's graph runs and frees what it holds. One that did not run, of an output
-    that the loss leaves out, would hold its part of the second rendering until the last patch's.
+    Every node of a patch's graph then runs and frees what it holds. The node of an output that the
+    loss does not use would otherwise keep its part of the second rendering until the last patch.
     """
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""What fills the volume: density and colour at a point, the same from every direction.
+"""The radiance field: density and colour at a point, the same from every direction.
 
-Letters: points are (x, y, z) in the world's coordinates, inside a ball around the origin; density
-is absorption a unit length, at least 0.
+Notation: points are (x, y, z) in the world's coordinates, inside a ball around the origin; density
+is absorption per unit length, at least 0.
 """
 
 from itertools import pairwise
@@ -20,9 +20,9 @@ __all__ = ["ACTIVATIONS", "BACKGROUNDS", "BLOB_RADIUS", "RADIUS", "Environment",
 ACTIVATIONS = ("softplus", "exp")
 BACKGROUNDS = ("fixed", "random", "environment")
 RADIUS = 1.22
-"""Of the ball that holds everything; the world's objects lie inside 1.22 times their stretch."""
+"""Radius of the ball that contains the volume; the world's objects lie within 1.22 times their stretch."""
 BLOB_RADIUS = 0.61
-"""Where the blob that a field starts as falls to 0, before the activation."""
+"""Radius at which a field's initial blob falls to 0, before the activation."""
 
 _LARGEST_EXPONENT = 15.0
 
@@ -32,7 +32,7 @@ class Field(Protocol):
     """Anything that can be rendered."""
 
     def density(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, " points"]:
-        """Return absorption a unit length.
+        """Return absorption per unit length.
 
         Args:
             points: positions in the world.
@@ -58,9 +58,9 @@ class NeRF(nn.Module):
 
     Attributes:
         grid: the encoding.
-        radius: of the ball that holds everything.
+        radius: radius of the ball that contains the volume.
         background: "fixed", "random" or "environment".
-        environment: what is behind the volume in each direction; None for another background.
+        environment: the background in each direction; None for the other kinds.
     """
 
     def __init__(
@@ -76,21 +76,21 @@ class NeRF(nn.Module):
         background_value: float = 0.92,
         generator: torch.Generator | None = None,
     ) -> None:
-        """Draw the parameters.
+        """Initialise the parameters at random.
 
         Args:
             grid: the encoding; None is `HashGrid` with its defaults.
-            radius: of the ball that holds everything.
+            radius: radius of the ball that contains the volume.
             hidden: width of the network's one hidden layer.
-            activation: of the density, "softplus" or "exp" (its gradient truncated, as in
-                Instant-NGP).
+            activation: activation of the density, "softplus" or "exp" (with a truncated gradient,
+                as in Instant-NGP).
             blob_height: added to the density at the centre, before the activation.
-            blob_radius: where the blob falls to 0.
+            blob_radius: radius at which the blob falls to 0.
             background: "fixed", "random" (one colour per view) or "environment" (learned, by
                 direction).
-            background_value: of the fixed background, and of a random one where nothing is drawn, in [0, 1]; 0.92 is
+            background_value: grey of the fixed background, and of a random one if nothing is drawn, in [0, 1]; 0.92 is
                 the world's.
-            generator: for the network, and the grid if none is given; None is that of seed 0.
+            generator: for the network, and for the grid if none is given; None uses seed 0.
 
         Raises:
             ValueError: a number outside its range, an unknown activation or background.
@@ -110,7 +110,7 @@ class NeRF(nn.Module):
         self.environment = Environment(generator=generator) if learned else None
 
     def density(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, " points"]:
-        """Return absorption a unit length.
+        """Return absorption per unit length.
 
         Args:
             points: positions in the ball.
@@ -131,10 +131,10 @@ class NeRF(nn.Module):
     def background_colour(
         self, drawn: Float[Tensor, "batch 3"], directions: Float[Tensor, "batch height width 3"]
     ) -> Float[Tensor, "batch height width 3"]:
-        """Return what is behind the volume, in [0, 1].
+        """Return the colours behind the volume, in [0, 1].
 
         Args:
-            drawn: from U(0, 1), one colour per view: what a random background is.
+            drawn: one colour per view, from U(0, 1), used by a random background.
             directions: of the rays, unit vectors.
         """
         if self.environment is not None:
@@ -156,17 +156,17 @@ class NeRF(nn.Module):
 
 
 class Environment(nn.Module):
-    """A colour for each direction: a small network of its spherical harmonics up to degree 2.
+    """A colour for each direction: a small network on its spherical harmonics up to degree 2.
 
     Source: the neural environment map of threestudio, which the official SDI settings use.
     """
 
     def __init__(self, *, hidden: int = 16, generator: torch.Generator | None = None) -> None:
-        """Draw the parameters: a soft pattern around grey.
+        """Initialise the parameters at random: a soft pattern around grey.
 
         Args:
             hidden: width of both hidden layers.
-            generator: None is that of seed 0.
+            generator: source of randomness; None uses seed 0.
 
         Raises:
             ValueError: a width below 1.
@@ -192,7 +192,7 @@ class Environment(nn.Module):
 
 
 def _network(widths: tuple[int, ...], generator: torch.Generator) -> nn.Sequential:
-    """Linear layers without biases, drawn as nn.Linear does, but from the generator; ReLU between them."""
+    """Linear layers without biases, initialised like nn.Linear but from the generator; ReLU between them."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         layer = nn.Linear(before, after, bias=False)
@@ -202,7 +202,7 @@ def _network(widths: tuple[int, ...], generator: torch.Generator) -> nn.Sequenti
 
 
 class _TruncatedExp(torch.autograd.Function):
-    """exp, whose gradient stops growing where density is beyond any use."""
+    """exp with a gradient that stops growing at densities beyond any use."""
 
     @staticmethod
     def forward(ctx: Any, raw: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """Multiresolution hash encoding (Instant-NGP, 2201.05989, section 3): positions to features.
 
-Letters: level l is a grid of N_l cells a side over the unit cube, N_l = floor(N_min b^l), with
-(N_l + 1)^3 vertices; each vertex has an entry of F numbers in the level's table of at most T
-entries: its own where they fit, else the one that its hash names. A point's features are those of
-the eight vertices around it, interpolated trilinearly, level after level.
+Notation: level l is a grid of N_l = floor(N_min b^l) cells per side over the unit cube, with
+(N_l + 1)^3 vertices. Each vertex has an entry of F numbers in the level's table of at most T
+entries: its own if they all fit, otherwise the one given by its hash. A point's features are
+interpolated trilinearly from the eight vertices around it, level by level.
 """
 
 import importlib.util
@@ -25,13 +25,13 @@ __all__ = ["BACKENDS", "LARGEST_TABLE", "HashGrid", "usable_backend"]
 
 BACKENDS = ("numba", "torch", "tinycudann")
 LARGEST_TABLE = 24
-"""The most that log2_table_size may be, as in Instant-NGP."""
+"""The largest log2_table_size allowed, as in Instant-NGP."""
 
 _PRIMES = (1, 2_654_435_761, 805_459_861)
 
 
 def usable_backend(backend: str, device: torch.device) -> str:
-    """Return a backend, or "numba", with a warning, for a "tinycudann" that cannot be used.
+    """Return the backend, or "numba" with a warning if it is "tinycudann" and cannot be used.
 
     Args:
         backend: one of `BACKENDS`.
@@ -58,16 +58,17 @@ class HashGrid(nn.Module):
     """A trainable encoding of positions in the unit cube.
 
     The backends "numba" and "torch" have the same parameters, initialisation and values. "torch" is
-    the reference, whose graph takes kilobytes a point; on a CUDA device "numba" is the reference's
-    formula with a backward pass that keeps the positions only. "tinycudann" is NVIDIA's library: faster there, but with
-    half a cell's offset between levels, a layout of its own, and not reproducible to the bit.
+    the reference, whose graph takes kilobytes per point; on a CUDA device "numba" is the reference's
+    formula with a backward pass that stores only the positions. "tinycudann" is NVIDIA's library:
+    faster on CUDA, but with half a cell's offset between levels and its own layout, and not
+    reproducible to the bit.
 
     Attributes:
-        num_features: length of the encoding, levels times features of a level.
+        num_features: length of the encoding, levels times features per level.
         resolutions: N_l.
         active_levels: levels from this one on give zeros, for training from coarse to fine. Not
-            part of the state: whoever trains sets it from the step.
-        backend: the one in use.
+            part of the state: the training loop sets it from the step.
+        backend: the backend in use.
     """
 
     def __init__(
@@ -86,12 +87,12 @@ class HashGrid(nn.Module):
         Args:
             num_levels: L, at least 1.
             features_per_level: F.
-            log2_table_size: of T, the largest number of entries of a level; at most 24.
+            log2_table_size: log2 of T, the largest number of entries per level; at most 24.
             base_resolution: N_min.
             finest_resolution: N_max, that of the last level.
             backend: "numba", "torch" or "tinycudann"; the last falls back to "numba", with a
                 warning, where the library or a CUDA device is missing.
-            generator: for the entries; None is that of seed 0. tinycudann draws its own.
+            generator: for the entries; None uses seed 0. tinycudann draws its own.
 
         Raises:
             ValueError: a number outside its range, a finest resolution below the base, an unknown backend.
@@ -139,14 +140,14 @@ class HashGrid(nn.Module):
         """Encode positions.
 
         Args:
-            positions: in the unit cube, clamped to it; they get no gradient (normals are by finite
-                differences of the density).
+            positions: in the unit cube, to which they are clamped; they get no gradient (normals
+                use finite differences of the density).
 
         Returns:
-            Features, level after level, coarse first.
+            Features, level by level, coarse first.
 
         Raises:
-            ValueError: positions that want a gradient.
+            ValueError: positions that require a gradient.
         """
         if positions.requires_grad:
             reject("positions", "a tensor with a graph", "positions without one")
@@ -194,7 +195,7 @@ def _vertices(
 
 
 def _reference(table: Tensor, positions: Tensor, *layout: Tensor) -> Tensor:
-    """The formula in plain torch, for autograd: (points, levels, features of a level)."""
+    """The formula in plain torch, for autograd: (points, levels, features per level)."""
     features = torch.zeros((), dtype=table.dtype, device=table.device)
     for entry, weight in _vertices(positions, *layout):
         features = features + weight[..., None] * table[entry]
@@ -202,7 +203,7 @@ def _reference(table: Tensor, positions: Tensor, *layout: Tensor) -> Tensor:
 
 
 class _Recomputed(torch.autograd.Function):
-    """The same, for CUDA: what autograd would keep of each vertex is computed again instead."""
+    """The same for CUDA, recomputing what autograd would store for each vertex."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, positions: Tensor, *layout: Tensor) -> Tensor:
@@ -222,7 +223,7 @@ class _Recomputed(torch.autograd.Function):
 
 
 class _Compiled(torch.autograd.Function):
-    """The same by `_hash_kernels`."""
+    """The same, compiled by `_hash_kernels`."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, positions: Tensor, *layout: Tensor) -> Tensor:

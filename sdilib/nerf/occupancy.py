@@ -1,4 +1,4 @@
-"""Where a field may be anything: a grid of cells over the cube around its ball."""
+"""Where a field may be non-empty: a grid of cells over the cube around its ball."""
 
 from collections.abc import Callable
 
@@ -16,21 +16,21 @@ __all__ = ["OccupancyGrid"]
 
 
 class OccupancyGrid(nn.Module):
-    """Which cells of the cube around the ball hold anything; nerfacc's grid, updated by address.
+    """Which cells of the cube around the ball may be occupied; nerfacc's grid, updated reproducibly.
 
     nerfacc's own update draws from torch's global stream and visits some cells twice; this one
-    looks into every cell, at a point drawn from the generator given.
+    samples every cell, at a point drawn from the generator given.
 
     Attributes:
-        radius: of the ball.
+        radius: radius of the ball.
     """
 
     def __init__(self, radius: float, *, resolution: int = 32) -> None:
-        """Begin full.
+        """Start with every cell occupied.
 
         Args:
-            radius: of the ball.
-            resolution: cells a side of the cube.
+            radius: radius of the ball.
+            resolution: cells per side of the cube.
 
         Raises:
             ValueError: a resolution below 1.
@@ -50,12 +50,12 @@ class OccupancyGrid(nn.Module):
         decay: float = 0.95,
         threshold: float = 0.1,
     ) -> None:
-        """Look into each cell; keep those where density was, and their neighbours.
+        """Sample the density in each cell; mark the dense cells and their neighbours as occupied.
 
         Args:
             field: what is rendered.
-            generator: where in a cell to look; None is its centre.
-            decay: of what was seen before, in [0, 1]; 0 forgets it.
+            generator: draws the point within each cell; None takes its centre.
+            decay: decay of the densities seen before, in [0, 1]; 0 forgets them.
             threshold: density below which a cell counts as empty, unless the mean is lower.
 
         Raises:
@@ -73,12 +73,12 @@ class OccupancyGrid(nn.Module):
         seen.copy_(torch.maximum(decay * seen, field.density(points).to(seen)))
         # A volume that is almost empty keeps its densest parts, or it could never fill again.
         found = (seen > seen.mean().clamp(max=threshold)).view(cells.shape).to(seen)
-        # What one point of a cell does not show may reach in from the next: one ring more.
+        # One point may miss what reaches into a cell from the next: mark one more ring.
         cells.copy_(nn.functional.max_pool3d(found, 3, stride=1, padding=1) > 0)
 
     @property
     def sampling(self) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
-        """nerfacc's march, on CUDA only."""
+        """nerfacc's ray marching, on CUDA only."""
         return self._estimator.sampling
 
     def looked_into(
@@ -89,14 +89,14 @@ class OccupancyGrid(nn.Module):
         end: Float[Tensor, "rays intervals"],
         lit: Bool[Tensor, " rays"],
     ) -> tuple[Int[Tensor, " found"], Float[Tensor, "found 3"]]:
-        """Return which intervals may hold anything, as places in the flattened table, and their middles.
+        """Return which intervals may be occupied, as indices into the flattened table, and their midpoints.
 
         Args:
-            origins: of rays.
+            origins: origins of the rays.
             directions: unit vectors.
-            start: of the intervals along them.
-            end: no interval where it is not after the start.
-            lit: whether light arrives at a ray's intervals; those of others are left out.
+            start: starts of the intervals along the rays.
+            end: their ends; an interval that does not end after its start is empty.
+            lit: whether light arrives at a ray's intervals; rays without light are left out.
         """
         if origins.is_cuda:
             points = origins[:, None] + (0.5 * (start + end))[..., None] * directions[:, None]
@@ -115,11 +115,11 @@ class OccupancyGrid(nn.Module):
             places.numpy(),
             points.numpy(),
         )
-        # Copies, or the graph would hold room for all intervals.
+        # Copies, or the graph would keep the buffers for all intervals.
         return places[:found].clone(), points[:found].clone()
 
     def occupied(self, points: Float[Tensor, "*shape 3"]) -> Bool[Tensor, "*shape"]:
-        """Return whether there may be anything at some points.
+        """Return whether each point lies in an occupied cell.
 
         Args:
             points: positions in the world.

@@ -1,7 +1,7 @@
-"""What keeps a volume a plausible object: each a mean over pixels, 0 where there is nothing to say.
+"""Penalties that keep a volume a plausible object, each a mean over pixels.
 
 Each takes a `Render` and returns one number to be weighted and added to the loss. None divides by a
-count or an opacity that can be 0: an empty volume gets finite gradients, and can recover.
+count or an opacity that can be 0, so that an empty volume gets finite gradients and can recover.
 """
 
 from dataclasses import dataclass, fields
@@ -23,17 +23,17 @@ _CONVEXITY_SIZE = 8
 
 @dataclass(frozen=True, slots=True)
 class Penalties:
-    """Weights of the penalties, each in [0, 1e6], where 0 leaves one out, and how they change with the run.
+    """Weights of the penalties, each in [0, 1e6] (0 turns one off), and how they change during the run.
 
     Attributes:
-        sparsity: of that penalty, as those that follow.
-        opaqueness: grows from 0 to this, see `growth_share`.
-        orientation: needs normals, which cost about a second rendering.
-        z_variance: likewise grows.
-        convexity: in the first 40% of the run; needs normals.
-        sparsity_share: 0, or the share of the run in which sparsity falls to 0, linearly.
-        growth_share: share of the run in which opaqueness and z_variance grow, linearly; 0: they
-            are constant.
+        sparsity: weight of `sparsity`.
+        opaqueness: final weight of `opaqueness`, which grows from 0, see `growth_share`.
+        orientation: weight of `orientation`; needs normals, which cost about a second rendering.
+        z_variance: final weight of `z_variance`, which grows from 0, see `growth_share`.
+        convexity: weight of `convexity` in the first 40% of the run; needs normals.
+        sparsity_share: 0, or the fraction of the run over which sparsity falls to 0, linearly.
+        growth_share: fraction of the run over which opaqueness and z_variance grow, linearly; 0:
+            they are constant.
 
     Raises:
         ValueError: a weight outside its range, or a share outside [0, 1].
@@ -55,15 +55,15 @@ class Penalties:
 
     @property
     def normals(self) -> bool:
-        """Whether a penalty needs them."""
+        """Whether a penalty needs normals."""
         return self.orientation > 0 or self.convexity > 0
 
     def __call__(self, render: Render, done: float) -> Float[Tensor, ""] | None:
-        """Return the weighted sum, None where every weight is 0.
+        """Return the weighted sum, None if every weight is 0.
 
         Args:
-            render: of the step.
-            done: share of the run, in [0, 1].
+            render: the step's render.
+            done: fraction of the run completed, in [0, 1].
         """
         grown = min(done / self.growth_share, 1.0) if self.growth_share else 1.0
         left = max(1 - done / self.sparsity_share, 0.0) if self.sparsity_share else 1.0
@@ -79,7 +79,7 @@ class Penalties:
 
 
 def sparsity(render: Render) -> Float[Tensor, ""]:
-    """Mean of sqrt(opacity^2 + 0.01): as little as possible in the way of light.
+    """Mean of sqrt(opacity^2 + 0.01): keeps empty what can be empty.
 
     Args:
         render: any.
@@ -90,7 +90,7 @@ def sparsity(render: Render) -> Float[Tensor, ""]:
 
 
 def opaqueness(render: Render) -> Float[Tensor, ""]:
-    """Mean binary entropy of the opacity, in nats: each pixel object or background, nothing between.
+    """Mean binary entropy of the opacity, in nats: makes each pixel either object or background.
 
     Args:
         render: any.
@@ -114,13 +114,13 @@ def orientation(render: Render) -> Float[Tensor, ""]:
 
 
 def z_variance(render: Render) -> Float[Tensor, ""]:
-    """Mean variance of the distance along the ray, over the object's pixels: thin surfaces.
+    """Mean variance of the distance along the ray, over the object's pixels: makes surfaces thin.
 
     Args:
         render: any.
 
-    Source: HiFA, 2305.18766, section 3.3; the mean over pixels of opacity above 1/2, as threestudio
-    has it.
+    Source: HiFA, 2305.18766, section 3.3; the mean over pixels of opacity above 1/2, as in
+    threestudio.
     """
     covered = render.opacity.detach() > _COVERED
     return (render.variance * covered).sum() / covered.sum().clamp_min(1)
@@ -129,9 +129,9 @@ def z_variance(render: Render) -> Float[Tensor, ""]:
 def convexity(render: Render) -> Float[Tensor, ""]:
     """Mean of max(0, -sine) between neighbouring normals of an 8 x 8 image, both ways.
 
-    Where a surface bulges towards the camera its normal turns to the right from left to right, and
-    down from top to bottom: the sine of that turn is positive. In hollows it is negative. A pair
-    counts as much as both its cells are covered.
+    Where a surface bulges towards the camera, going right its normal turns right, and going down it
+    turns down: the sine of that turn is positive. In hollows it is negative. Each pair is weighted
+    by how far both its cells are covered.
 
     Args:
         render: with normals.

@@ -1,12 +1,12 @@
-"""Volume rendering: samples along rays where something is, composited by nerfacc.
+"""Volume rendering: samples along rays in occupied space, composited by nerfacc.
 
-Letters: a ray meets the ball of the scene from `near` to `far`; its samples are intervals of equal
-length there, the first shifted by `jitter`. The weight of a sample, w = T (1 - exp(-density dt)),
-is what it adds to the pixel, T the share of light that reaches it.
+Notation: a ray is inside the ball of the scene from `near` to `far`; its samples are intervals of
+equal length there, shifted by `jitter`. A sample contributes to the pixel with weight
+w = T (1 - exp(-density dt)), where T is the fraction of light that reaches it.
 
-On CPU the samples form a dense table (rays, samples), and the field is asked only where the
-occupancy grid says so and light arrives; on CUDA nerfacc marches and packs them, where its kernels
-are. From there on both are one.
+On CPU the samples form a dense table (rays, samples), and the field is evaluated only where the
+occupancy grid allows and light arrives; on CUDA nerfacc marches and packs the samples, if its
+kernels are available. From there on both share the same code.
 """
 
 import importlib.util
@@ -38,12 +38,12 @@ __all__ = [
 
 SHADINGS = ("albedo", "diffuse", "textureless")
 
-_VISIBLE = 1e-4  # a sample that less light than this reaches is left out
-_STRETCH = 8  # samples of a ray that are looked into before asking whether light goes on
+_VISIBLE = 1e-4  # samples reached by less light than this are left out
+_STRETCH = 8  # samples of a ray that are evaluated before checking whether light is left
 _NORMAL_WEIGHT = 1e-3  # normals are computed where a sample has at least this weight
 _TINY = 1e-6
 _AMBIENT, _DIFFUSE = 0.1, 0.9  # threestudio's light, whose sum is 1
-_FLAT = 0.1  # a slope of the density below which a normal means nothing
+_FLAT = 0.1  # slope of the density below which a normal means nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,13 +51,13 @@ class RayRender:
     """What rays see; everything carries a graph to the field.
 
     Attributes:
-        colour: of the volume, the background not yet added.
-        opacity: share of light that the volume takes, in [0, 1].
-        length: mean distance along the ray, weighted; 0 where there is nothing.
-        variance: of that distance, weighted.
-        normal: mean normal times the opacity; empty in its last axis unless asked for.
+        colour: colour of the volume, without the background.
+        opacity: fraction of light that the volume absorbs, in [0, 1].
+        length: weighted mean distance along the ray; 0 where there is nothing.
+        variance: weighted variance of that distance.
+        normal: mean normal times the opacity; its last axis is empty unless normals are computed.
         backfacing: sum of the (detached) weights times max(0, normal . direction)^2 (Ref-NeRF,
-            2112.03907); 0 unless normals are asked for.
+            2112.03907); 0 unless normals are computed.
     """
 
     colour: Float[Tensor, "rays 3"]
@@ -70,16 +70,16 @@ class RayRender:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Render:
-    """A batch of views, and what the regularisers look at.
+    """A batch of views, and what the regularisers use.
 
     Attributes:
         image: colours in [0, 1], background included.
-        opacity: share of light that the volume takes, in [0, 1].
+        opacity: fraction of light that the volume absorbs, in [0, 1].
         depth: distance along the viewing direction; 0 where there is nothing.
-        variance: of the distance along the ray, within each pixel.
+        variance: variance of the distance along the ray, within each pixel.
         normal: mean normal times opacity, in the camera's axes right, up, back; no channels unless
-            asked for.
-        backfacing: Ref-NeRF's penalty a pixel; 0 unless normals are asked for.
+            normals are computed.
+        backfacing: Ref-NeRF's penalty per pixel; 0 unless normals are computed.
     """
 
     image: Float[Tensor, "batch 3 height width"]
@@ -92,7 +92,7 @@ class Render:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Samples:
-    """Intervals along rays, packed, and what the field is there; all but their places carries a graph."""
+    """Packed intervals along rays, and the field there; everything but their positions carries a graph."""
 
     ray: Int[Tensor, " samples"]
     middle: Float[Tensor, " samples"]
@@ -107,12 +107,12 @@ class Marcher:
     Args:
         occupancy: where to look, and the ball's radius.
         num_samples: intervals along a ray through the centre; at least 1.
-        normals: whether to compute normals, by differences: six more densities a visible sample.
+        normals: whether to compute normals, by differences: six more densities per visible sample.
         shading: "albedo" is the field's colour; "diffuse" that colour under a point light, (0.1 +
             0.9 max(0, normal . direction to the light)); "textureless" the same on white. The last
             two need normals.
-        packed: whether nerfacc's kernels march, which need CUDA; None where they are, see
-            `has_kernels`.
+        packed: whether to march with nerfacc's kernels, which need CUDA; None uses them if they are
+            available (see `has_kernels`).
 
     Source of the shadings: DreamFusion, 2209.14988, section 3.1, with threestudio's numbers.
     """
@@ -124,7 +124,7 @@ class Marcher:
     packed: bool | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what gives no image."""
+        """Check the settings; see the class."""
         positive_int("num_samples", self.num_samples)
         if one_of("shading", self.shading, SHADINGS) != "albedo" and not self.normals:
             reject("normals", self.normals, f"True, for shading={self.shading!r}")
@@ -143,11 +143,11 @@ class Marcher:
             field: what is rendered.
             origins: where they start.
             directions: unit vectors.
-            jitter: in [0, 1), by how much of an interval the samples are shifted.
-            light: where the point light is, for a shading other than "albedo".
+            jitter: in [0, 1), the fraction of an interval by which the samples are shifted.
+            light: position of the point light, for a shading other than "albedo".
 
         Raises:
-            ValueError: such a shading and no light.
+            ValueError: such a shading without a light.
         """
         if light is None and self.shading != "albedo":
             reject("light", light, f"positions, for shading={self.shading!r}")
@@ -199,15 +199,15 @@ def render(
 
     Args:
         field: what is rendered.
-        camera: where from; the images are on the background's device, in its precision.
+        camera: the views; the images are on the background's device, in its precision.
         marcher: how rays are sampled.
         height: of the images, in pixels.
         width: of the images, in pixels.
         background: colour behind the volume, one per pixel, or one per view (batch, 1, 1, 3).
-        jitter: in [0, 1) a pixel; None samples at fixed places.
-        light: positions of a point light, one a view, for the marcher's shading.
-        rays_per_patch: None keeps the graph of all rays; a number renders so many rays at a time
-            without one, and again with one when the gradient comes (see `deferred`).
+        jitter: in [0, 1) per pixel; None uses fixed samples.
+        light: positions of a point light, one per view, for the marcher's shading.
+        rays_per_patch: None keeps the graph of all rays; a number renders that many rays at a time
+            without one, and again with one in the backward pass (see `deferred`).
     """
     rays = camera.rays(height, width, dtype=background.dtype, device=background.device)
     shape = (len(camera), height, width)
@@ -238,9 +238,9 @@ def render(
 
 @cache
 def has_kernels() -> bool:
-    """Return whether nerfacc's CUDA kernels are there: built with it, or else by nvcc at this call.
+    """Return whether nerfacc's CUDA kernels are available: prebuilt, or else built by nvcc in this call.
 
-    Without them CUDA takes the CPU's way, in plain torch.
+    Without them CUDA uses the same path as the CPU, in plain torch.
     """
     built = importlib.util.find_spec("nerfacc.csrc") is not None
     if not torch.cuda.is_available() or not (built or shutil.which("nvcc")):
@@ -269,10 +269,10 @@ def _in_ball(origins: Tensor, directions: Tensor, radius: float) -> tuple[Tensor
 def _march_dense(
     field: Field, marcher: Marcher, origins: Tensor, directions: Tensor, jitter: Tensor
 ) -> _Samples:
-    """On CPU, and on CUDA without kernels: a table of intervals, looked into stretch by stretch while light goes on."""
+    """On CPU, and on CUDA without kernels: a table of intervals, evaluated stretch by stretch while light is left."""
     radius = marcher.occupancy.radius
     near, far = (ends[:, None] for ends in _in_ball(origins, directions, radius))
-    count = torch.arange(marcher.num_samples + 2).to(near)  # one more, for those shifted
+    count = torch.arange(marcher.num_samples + 2).to(near)  # one more, because of the shift
     edges = near + (count - jitter[:, None]) * (2 * radius / marcher.num_samples)
     edges = torch.minimum(torch.maximum(edges, near), far)
     start, end = edges[:, :-1], edges[:, 1:]
@@ -281,7 +281,7 @@ def _march_dense(
         lit = light > _VISIBLE
         places, points = marcher.occupancy.looked_into(origins, directions, a, b, lit)
         if found and not len(points):
-            continue  # nothing there: but the first stretch keeps the graph to the field
+            continue  # nothing there; but keep the first stretch, for the graph to the field
         density, colour = field.density_and_colour(points)
         table = a.new_zeros(a.numel()).scatter(0, places, density).view_as(a)
         light = light * (-(table.detach() * (b - a)).sum(1)).exp()
@@ -321,7 +321,7 @@ def _march_packed(
             directions,
             sigma_fn=density,
             t_min=torch.where(far > near, near - jitter * step, far),
-            # nerfacc takes an interval whose middle lies before the end: so also the one cut there.
+            # nerfacc takes an interval whose midpoint lies before the end: keep the one cut there.
             t_max=torch.where(far > near, far + 0.5 * step, far),
             render_step_size=step,
             early_stop_eps=_VISIBLE,

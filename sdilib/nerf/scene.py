@@ -1,4 +1,4 @@
-"""A radiance field as a `Scene`: it renders the views of the step."""
+"""A radiance field as a `Scene` that renders the views of the step."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -39,13 +39,13 @@ class _Looking:
 class NeRFScene:
     """A NeRF seen by the cameras of the step.
 
-    `look` chooses the views; every render until the next `look` is of those, with the same samples
-    along the rays. Nothing is drawn but there, so a step is repeatable from its generator.
+    `look` sets the views; every render until the next `look` shows them, with the same samples along
+    the rays. Only `look` draws random numbers, so a step can be repeated from its generator.
 
     Attributes:
         space: "pixels".
         nerf: the field.
-        occupancy: where it may be anything.
+        occupancy: where the field may be non-empty.
     """
 
     space = "pixels"
@@ -67,25 +67,25 @@ class NeRFScene:
         progressive_start: float = 0.0,
         progressive_share: float = 0.0,
     ) -> None:
-        """Look at a field.
+        """Set up the scene of a field.
 
         Args:
             nerf: optimised in place.
             camera: the first views.
             height: of the renders, in pixels.
             width: of the renders, in pixels.
-            num_samples: along a ray through the centre.
-            rays_per_patch: a number defers backpropagation: memory for the graph of so many rays
-                only, and a second rendering in the backward pass.
+            num_samples: samples along a ray through the centre.
+            rays_per_patch: a number defers backpropagation: memory for the graph of only that many
+                rays, and a second rendering in the backward pass.
             occupancy_resolution: cells per side.
-            penalties: what keeps the volume plausible; None is nothing.
-            shading: share of the steps lit by a point light, after a first tenth of the run
-                without.
-            textureless: share of those in white.
-            first_levels: of the hash grid, active at first where the others come one after the
-                other, coarse to fine.
-            progressive_start: share of the run after which they begin to, at most the next.
-            progressive_share: 0, or the share of the run after which all levels are active.
+            penalties: what keeps the volume plausible; None for none.
+            shading: fraction of steps lit by a point light, after an unlit first tenth of the run.
+            textureless: fraction of the lit steps rendered in white.
+            first_levels: levels of the hash grid active at first, if the others are added one by
+                one, coarse to fine.
+            progressive_start: fraction of the run after which levels begin to be added, at most
+                `progressive_share`.
+            progressive_share: 0, or the fraction of the run after which all levels are active.
 
         Raises:
             ValueError: a number outside its range.
@@ -111,7 +111,7 @@ class NeRFScene:
 
     @property
     def field(self) -> NeRF:
-        """What has a density and colours everywhere, and so a surface; a scene without it has views only."""
+        """The field, with a density and a colour everywhere, hence a surface; scenes without one have views only."""
         return self.nerf
 
     @property
@@ -122,14 +122,14 @@ class NeRFScene:
     def look(
         self, camera: Camera, generator: torch.Generator | None = None, *, done: float = 1.0
     ) -> None:
-        """Set the views of the step, and look again where the field is.
+        """Set the views of the step, and update the occupancy.
 
         Args:
             camera: the views.
-            generator: for the places of samples, a random background and light; None is fixed
-                samples, no light, and no look into the field.
-            done: share of the run that is done, in [0, 1]: levels of the grid, shading and
-                penalties go by it.
+            generator: for the positions of samples, a random background and light; None means fixed
+                samples, no light, and no update of the occupancy.
+            done: fraction of the run completed, in [0, 1]; levels of the grid, shading and penalties
+                depend on it.
         """
         like = next(self.nerf.parameters())
         self.nerf.grid.active_levels = self._levels(done)
@@ -168,7 +168,7 @@ class NeRFScene:
         return replace(self._marcher, normals=True, shading=shading), light
 
     def resize(self, height: int, width: int) -> None:
-        """Set the size of the renders, and look again where the scene looks, with fixed samples.
+        """Set the size of the renders, keeping the views, with fixed samples.
 
         Args:
             height: of the renders, in pixels.
@@ -181,7 +181,7 @@ class NeRFScene:
         self.look(self.camera, done=self._looking.done)
 
     def render(self) -> Rendering:
-        """Return the images of the step's views, in [0, 1], with what keeps the volume plausible."""
+        """Return the images of the step's views, in [0, 1], with the penalty that keeps the volume plausible."""
         seen = self.render_all()
         penalty = self._penalties(seen, self._looking.done)
         measured = {"opacity": seen.opacity.detach().mean()}
@@ -190,7 +190,7 @@ class NeRFScene:
         return Rendering(seen.image, penalty, seen.depth.detach(), measured)
 
     def render_all(self) -> Render:
-        """Return images and what the penalties look at, with a graph to the parameters.
+        """Return images and what the penalties use, with a graph to the parameters.
 
         Cost: one rendering, and with `rays_per_patch` a second one in the backward pass.
         """
@@ -210,11 +210,11 @@ class NeRFScene:
 
     @torch.no_grad()
     def views(self, camera: Camera, *, batch: int = 4) -> Render:
-        """Return renders from other cameras, on CPU; the scene looks where it looked before.
+        """Return renders from other cameras, on CPU; the scene's own views stay as they were.
 
         Args:
             camera: any number of views.
-            batch: rendered at a time.
+            batch: views rendered at a time.
         """
         before, parts = self._looking, []
         for items in torch.arange(len(camera)).split(positive_int("batch", batch)):
