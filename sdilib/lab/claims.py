@@ -1,11 +1,11 @@
-"""Claims: sentences that a program checks against numbers, and the statistics that may decide them.
+"""Claims: sentences that a program checks against numbers, and the statistics that decide them.
 
 A figure states its claims as a table: rows of `Less`, `Within`, `Rare` and `Exact`, which name a measure and the methods
 compared. `verdicts` checks them against numbers by measure, then method.
 
-An item is one measured number, usually of one (prompt, seed). Items of one prompt are not independent of each other, so
-they form a group and the group is the unit that n counts: its mean is one observation. With fewer groups than a test
-needs the verdict is "not tested", never a guess. Equal numbers give equal claims: resampling has a fixed seed.
+An item is one measured number, usually for one (prompt, seed). Items of one prompt are not independent of each other, so
+they form a group whose mean is one observation; n counts groups. With fewer groups than a test needs, the verdict is "not
+tested", never a guess. Resampling has a fixed seed, so equal numbers give equal claims.
 """
 
 from abc import ABC, abstractmethod
@@ -25,7 +25,7 @@ Numbers = Mapping[str, Mapping[Any, ArrayLike]]
 """By measure, then method: one number per item."""
 
 Groups = Sequence[Hashable] | None
-"""The group of each item, such as its prompt; None makes each item its own."""
+"""The group of each item, such as its prompt; None makes each item a group of its own."""
 
 _RESAMPLES = 9999
 _SIGNIFICANCE = 0.05
@@ -43,7 +43,7 @@ class Claim:
         n: independent observations: groups (prompts) if items were grouped, else items.
         test: which statistic decided, in words.
         holds: whether it holds here; None is "not tested".
-        note: what a reader should know beside the numbers.
+        note: what else a reader should know.
     """
 
     claim: str
@@ -60,8 +60,8 @@ class Row(ABC):
 
     Attributes:
         said: the statement, a sentence.
-        measure: whose numbers are meant.
-        note: what a reader should know beside the numbers; why the claim does not hold is added to it.
+        measure: name of the measure.
+        note: what else a reader should know; if the claim does not hold, the reason is added.
     """
 
     said: str
@@ -78,7 +78,7 @@ class Row(ABC):
 
         Raises:
             KeyError: a measure or method that is not among the numbers.
-            ValueError: numbers that are not finite, or not as many as there are groups or others to compare them with.
+            ValueError: numbers that are not finite, or that do not match the groups or each other in count.
         """
 
     def _items(self, numbers: Numbers, method: Any) -> NDArray[np.float64]:
@@ -102,15 +102,15 @@ class Row(ABC):
 class Less(Row):
     """One method has less of a measure than another on the same items.
 
-    The test flips the sign of each group's mean difference, in all ways if there are at most 13 groups and in 9999 random
-    ways otherwise, and asks how often the mean comes out as low as measured (one-sided). It assumes only that without an
-    effect a difference is as likely positive as negative. Measured are both means, the mean difference (lower minus
-    higher), its 95 % bootstrap interval over groups, the share of groups that agree, and p.
+    The test flips the signs of the groups' mean differences, in all combinations for at most 13 groups and in 9999 random
+    ones otherwise, and counts how often the mean is as low as measured (one-sided). It assumes only that, without an
+    effect, a difference is as likely to be positive as negative. The claim reports both means, the mean difference (lower
+    minus higher), its 95 % bootstrap interval over groups, the share of groups that agree, and p.
 
     Attributes:
         lower: method claimed to have less.
         higher: method claimed to have more.
-        unit: what n counts: "prompt", which is the group of an item, or "item".
+        unit: what n counts: "prompt" (the group of an item) or "item".
     """
 
     lower: Any
@@ -144,7 +144,7 @@ class Less(Row):
 
 @dataclass(frozen=True, slots=True)
 class Within(Row):
-    """The mean of a method's measure lies within bounds: the whole of its 95 % bootstrap interval has to.
+    """The mean of a method's measure lies within bounds, and so does its whole 95 % bootstrap interval.
 
     "a within x % of b" is this claim on the items' |a - b| / |b| with `at_most=x / 100`, or on a / b with both bounds.
 
@@ -164,7 +164,7 @@ class Within(Row):
     unit: str = field(default="prompt", kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse bounds that nothing can be held to."""
+        """Refuse an empty range, or no bound at all."""
         bounds = (self.at_least, self.at_most)
         if self.at_least > self.at_most or not np.isfinite(bounds).any():
             reject("at_least, at_most", bounds, "a bound or two, the lower one first")
@@ -191,9 +191,9 @@ class Within(Row):
 
 @dataclass(frozen=True, slots=True)
 class Rare(Row):
-    """Something happens to a method in at most a share of the items, by the exact interval of a binomial.
+    """Something happens to a method in at most a given share of the items, by the exact binomial interval.
 
-    A bootstrap cannot show it: of no case at all its interval has no width. The measure is above 0 where it happened.
+    A bootstrap cannot show this: without a single case, its interval has no width. The measure is above 0 where it happened.
 
     Attributes:
         of: the method.
@@ -209,11 +209,11 @@ class Rare(Row):
     at_most: float
 
     def __post_init__(self) -> None:
-        """Refuse a share that none can be."""
+        """Refuse a share out of range."""
         in_range("at_most", self.at_most, 0, 1, open_low=True)
 
     def check(self, numbers: Numbers, groups: Groups = None) -> Claim:
-        """Return the claim; see `Row`. Its items are independent, whatever their groups."""
+        """Return the claim; see `Row`. Items count as independent, whatever their groups."""
         happened = self._items(numbers, self.of) > 0
         n, count = len(happened), int(happened.sum())
         interval = binomtest(count, n).proportion_ci(method="exact")
@@ -270,7 +270,7 @@ def verdicts(rows: Sequence[Row], numbers: Numbers, groups: Groups = None) -> li
 
 
 def sign_flip(differences: NDArray[np.float64], alternative: str = "two-sided") -> float:
-    """Return how often the mean difference comes out so far off 0 if each group's sign is drawn.
+    """Return how often the mean difference is at least as extreme when the sign of each group is drawn at random.
 
     Args:
         differences: one per group.
@@ -293,10 +293,10 @@ def group_means(values: NDArray[np.float64], groups: Groups) -> NDArray[np.float
 
     Args:
         values: (items,).
-        groups: (items,) of each item; None makes each its own.
+        groups: (items,) the group of each item; None makes each item a group of its own.
 
     Raises:
-        ValueError: another number of groups than of values.
+        ValueError: not one group per value.
     """
     if groups is None:
         return values
@@ -309,10 +309,10 @@ def group_means(values: NDArray[np.float64], groups: Groups) -> NDArray[np.float
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the bootstrap interval of the mean, by percentiles: 95 %.
+    """Return the 95 % bootstrap interval of the mean, by percentiles.
 
     Args:
-        values: (groups,), their means.
+        values: (groups,) the mean of each group.
     """
     draws = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
     low, high = np.quantile(values[draws].mean(axis=1), [(1 - 0.95) / 2, (1 + 0.95) / 2])
@@ -343,7 +343,7 @@ def markdown_row(fields: Sequence[str]) -> str:
     """Return a row of a table in Markdown.
 
     Args:
-        fields: their texts, whatever they hold.
+        fields: texts of the cells; bars and line breaks are allowed.
     """
     escaped = [text.replace("|", "\\|").replace("\n", " ") for text in fields]
     return f"| {' | '.join(escaped)} |"

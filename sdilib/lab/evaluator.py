@@ -1,6 +1,6 @@
-"""The evaluator: says of an image what it shows, and how well it fits a prompt.
+"""The evaluator: judges what an image shows, and how well it fits a prompt.
 
-It is a `transformers.CLIPModel`, trained on renders of the world alone: never on a generated image, and never used as
+It is a `transformers.CLIPModel` trained only on renders of the world, never on generated images, and never used as
 guidance. Linear read-outs of its image features name object, colour, pattern and view.
 """
 
@@ -34,7 +34,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
 READOUTS, CARD = "readouts.safetensors", "evaluator.json"
 
 Look = tuple[float, float, float]
-"""How an image is looked at: how much of its width, and by which share of half of it to the right and down."""
+"""A crop of an image: the share of its size that is seen, and its shift right and down as shares of half the image."""
 
 LOOKS: tuple[Look, ...] = (
     (1.0, 0.0, 0.0),
@@ -43,7 +43,7 @@ LOOKS: tuple[Look, ...] = (
     *((1.0, right, 0.0) for right in (0.06, -0.06)),
     *((1.0, 0.0, down) for down in (0.06, -0.06)),
 )
-"""Of a trained evaluator: by averaging over small changes it errs less, on unseen renders as on samples."""
+"""Looks of a trained evaluator: averaging over small changes makes it err less, on unseen renders as on samples."""
 
 Images = Float[Tensor, "batch 3 height width"]
 
@@ -59,7 +59,7 @@ class Attributes:
     probabilities: Mapping[str, Float[Tensor, "batch words"]]
 
     def numbers(self, attribute: str) -> Int[Tensor, " batch"]:
-        """Return the number of each image's most probable word.
+        """Return the index of each image's most probable word.
 
         Args:
             attribute: "object", "colour", "pattern" or "view".
@@ -78,8 +78,8 @@ class Attributes:
 def asked(prompt: str) -> dict[str, str | None]:
     """Return what a prompt asks for, by attribute; None where it leaves that open.
 
-    Plain is what a prompt without a pattern's word asks for. The view of an object that looks the same from all sides
-    is left open, as nobody could tell.
+    A prompt without a word for a pattern asks for a plain object. The view of an object that looks the same from all
+    sides is left open.
 
     Args:
         prompt: in the world's words.
@@ -102,10 +102,10 @@ def asked(prompt: str) -> dict[str, str | None]:
 
 
 def meant(prompt: str) -> WorldScene:
-    """Return the world's plainest object of a prompt's words, in red where they leave the colour open.
+    """Return the plainest object in the world that fits a prompt, red if the prompt names no colour.
 
     Args:
-        prompt: that names it.
+        prompt: names an object of the world.
 
     Raises:
         ValueError: it names no object of the world.
@@ -115,7 +115,7 @@ def meant(prompt: str) -> WorldScene:
 
 
 def normalised(images: Images, size: int) -> Float[Tensor, "batch 3 size size"]:
-    """Return images as the network takes them: of its size, from [0, 1] to [-1, 1].
+    """Return images as the network takes them: resized, and mapped from [0, 1] to [-1, 1].
 
     Args:
         images: of any size; clamped.
@@ -129,11 +129,11 @@ def normalised(images: Images, size: int) -> Float[Tensor, "batch 3 size size"]:
 
 
 def looked_at(images: Images, look: Look) -> Images:
-    """Return what a look sees of images; beyond their edges the edges go on.
+    """Return the crop of images that a look sees; the edges are repeated beyond the image.
 
     Args:
         images: of any size.
-        look: see there.
+        look: see `Look`.
     """
     share, right, down = look
     if look == (1.0, 0.0, 0.0):
@@ -150,10 +150,10 @@ class Evaluator:
 
     Attributes:
         name: as given.
-        knows_photos: False; it has read the world's captions only.
-        card: what was measured of it on unseen renders, and how it was trained.
-        image_size: of the images it looks at; others are resized.
-        looks: the card's, whose read-outs are averaged; one at the whole image, where the card says nothing.
+        knows_photos: False; it knows only the world and its captions.
+        card: its measures on unseen renders, and how it was trained.
+        image_size: of the images it takes; others are resized.
+        looks: the card's, over which read-outs are averaged; the whole image alone if the card has none.
     """
 
     knows_photos = False
@@ -173,9 +173,9 @@ class Evaluator:
         Args:
             clip: both towers.
             tokenizer: of its text tower.
-            readouts: one linear layer an attribute, on the pooled features of the image tower.
-            name: see the class, as for what follows.
-            card: what was measured.
+            readouts: one linear layer per attribute, on the pooled features of the image tower.
+            name: see the class.
+            card: see the class.
             batch_size: images at a time; changes memory, not results (to rounding).
         """
         self.name, self.card = name, dict(card or {})
@@ -214,7 +214,7 @@ class Evaluator:
 
     @torch.no_grad()
     def features(self, images: Images) -> Float[Tensor, "batch features"]:
-        """Return the image tower's pooled features, in which images are compared.
+        """Return the image tower's pooled features, by which images are compared.
 
         Args:
             images: in [0, 1], of any size; clamped.
@@ -252,10 +252,10 @@ class Evaluator:
 
         Args:
             images: in [0, 1], of any size; clamped.
-            prompts: one an image.
+            prompts: one per image.
 
         Raises:
-            ValueError: another number of prompts than of images.
+            ValueError: not one prompt per image.
 
         Source: CLIPScore (2104.08718), without its factor.
         """
@@ -285,13 +285,13 @@ class Evaluator:
 
         Args:
             images: in [0, 1], of any size; clamped.
-            prompts: one an image; see `asked`.
+            prompts: one per image; see `asked`.
 
         Returns:
-            A number an image; nan where the prompt leaves the attribute open.
+            One number per image; nan where the prompt leaves the attribute open.
 
         Raises:
-            ValueError: another number of prompts than of images.
+            ValueError: not one prompt per image.
         """
         _one_each(prompts, images)
         seen, wanted, right = self.attributes(images), [asked(prompt) for prompt in prompts], {}

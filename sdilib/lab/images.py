@@ -1,4 +1,4 @@
-"""Many images at once: sampled by DDIM, or distilled by a rule, every prompt with every seed, in batches."""
+"""Many images in batches, every prompt with every seed: sampled by DDIM, or distilled by a rule."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import RuleFrom, beginning_step, distilled_steps, noisy_start
 
 Steps = Iterator[tuple[Tensor, ...]]
-"""Of one batch: its latents after each step, and numbers of that step, one per item."""
+"""For one batch, after each step: its latents, and the numbers of that step, one per item."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,11 +28,11 @@ class Generated:
 
     Attributes:
         images: in [0, 1], clamped, on CPU.
-        latents: what they were decoded from, on CPU.
+        latents: from which they were decoded, on CPU.
         num_forwards: UNet sample-forwards per image.
         seconds: wall time per image.
         residuals: eq. 8's, for each image and step; no steps for DDIM.
-        gradient_norms: likewise.
+        gradient_norms: for each image and step; no steps for DDIM.
     """
 
     images: Float[Tensor, "batch 3 height width"]
@@ -51,7 +51,7 @@ def items(
     Args:
         prompts: at least one.
         num_seeds: seeds per prompt.
-        first_seed: each prompt has this one and those after it.
+        first_seed: each prompt's seeds count up from this one.
 
     Raises:
         ValueError: no prompt, or `num_seeds` below 1.
@@ -82,7 +82,7 @@ def ddim_images(
         model: frozen.
         prompts: one per image.
         seeds: one per image.
-        num_steps: equal steps from t = 1 to 0; the UNet is called once each.
+        num_steps: equal steps from t = 1 to 0, with one UNet call each.
         guidance_scale: gamma.
         batch_size: images at a time; changes memory, not results (to rounding).
 
@@ -124,7 +124,7 @@ def distilled_images(
         t_schedule: see `TimeSchedule`.
         batch_size: images at a time.
         name: of the progress bar.
-        **settings: others of `distilled_steps`, such as learning_rate, t_end or latents.
+        **settings: further arguments of `distilled_steps`, such as learning_rate, t_end or latents.
 
     Raises:
         ValueError: an argument outside its range.
@@ -166,7 +166,7 @@ def _generated(
         for batch in batches:
             latents, traces = torch.empty(0), []
             for row in steps(embedded.select(batch), [seeds[i] for i in batch.tolist()]):
-                latents = row[0]  # of all steps but the last they would fill the memory
+                latents = row[0]  # only the last step's: all of them would fill the memory
                 traces.append(row[1:])
                 bar.update()
             numbers = (torch.stack(each, 1).cpu() for each in zip(*traces, strict=True))

@@ -1,4 +1,4 @@
-"""Numbers that need no network: of images (colour saturation, fine detail, distance), of sets of features, of views and surfaces."""
+"""Measures that need no network: of images (saturation, fine detail, distance), sets of features, views and surfaces."""
 
 from collections.abc import Sequence
 
@@ -16,15 +16,15 @@ Images = Float[Tensor, "batch 3 height width"]
 def saturation(images: Images, *, share: float = 0.1) -> Float[Tensor, " batch"]:
     """Mean HSV saturation of each image's most colourful pixels, in [0, 1].
 
-    A share of the pixels, so that neither a grey background nor pale dirt on it dilutes the number, and nobody
-    has to know where the object is.
+    Only a share of the pixels counts, so that neither a grey background nor pale dirt on it dilutes the number, and
+    the object need not be located.
 
     Args:
         images: in [0, 1]; clamped.
         share: of the pixels, those of largest chroma (maximum minus minimum of red, green and blue), in (0, 1].
 
     Returns:
-        One number an image; 0 where everything is grey.
+        One number per image; 0 where everything is grey.
 
     Raises:
         ValueError: `share` out of range.
@@ -38,15 +38,15 @@ def saturation(images: Images, *, share: float = 0.1) -> Float[Tensor, " batch"]
 
 
 def high_frequency_energy(images: Images) -> Float[Tensor, " batch"]:
-    """Root mean square of what a 3×3 binomial blur takes away: fine detail, but dirt as well.
+    """Root mean square of what a 3×3 binomial blur removes: fine detail, but dirt as well.
 
-    A low number beside a reference's is blur; a high one may be noise, so read it together with the images.
+    A number below a reference's means blur; one above it may be noise, so read it together with the images.
 
     Args:
         images: in [0, 1]; clamped.
 
     Returns:
-        One number an image, in units of brightness.
+        One number per image, in units of brightness.
     """
     images = images.clamp(0, 1)
     row = torch.tensor([0.25, 0.5, 0.25], dtype=images.dtype, device=images.device)
@@ -62,7 +62,7 @@ def psnr(images: Images, references: Images) -> Float[Tensor, " batch"]:
 
     Args:
         images: clamped to [0, 1].
-        references: likewise, of the same shape.
+        references: clamped to [0, 1], of the same shape.
     """
     error = (images.clamp(0, 1) - references.clamp(0, 1)).flatten(1).square().mean(1)
     return -10 * error.log10()
@@ -72,7 +72,7 @@ Features = Float[Tensor, "items width"]
 
 
 FRECHET_ITEMS = 2048
-"""Fewer say little of a covariance: the distance is then mostly its own bias."""
+"""Smallest number of items: with fewer, the covariance is poorly known and the distance is mostly bias."""
 
 
 def frechet_distance(
@@ -80,19 +80,19 @@ def frechet_distance(
 ) -> float:
     """Return the Fréchet distance of the Gaussians fitted to two sets of features.
 
-    It is biased upwards by few items. With fewer than thousands take `kernel_distance`, or allow them by `at_least` and
-    compare with two sets of equal sizes that are known to be alike.
+    Few items bias it upwards. With fewer than thousands, use `kernel_distance`, or lower `at_least` and compare with two
+    sets of the same sizes that are known to be alike.
 
     Args:
-        features: of as many items as that.
-        others: likewise.
-        at_least: items, two or more.
+        features: `at_least` items or more.
+        others: `at_least` items or more.
+        at_least: smallest number of items, 2 or more.
 
     Returns:
         |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2)), at least 0 but for rounding.
 
     Raises:
-        ValueError: fewer items.
+        ValueError: too few items.
 
     Source: FID (1706.08500), eq. 6.
     """
@@ -110,11 +110,11 @@ def frechet_distance(
 def kernel_distance(features: Features, others: Float[Tensor, "more width"]) -> float:
     """Return the unbiased squared kernel distance of two sets of features, with the kernel (x·y / width + 1)^3.
 
-    Its mean is 0 for two sets of one distribution, whatever their sizes; so it may come out negative.
+    Its mean is 0 for two sets from the same distribution, whatever their sizes, so it can be negative.
 
     Args:
         features: two items or more.
-        others: likewise.
+        others: two items or more.
 
     Raises:
         ValueError: fewer than two items.
@@ -162,14 +162,15 @@ def diversity(features: Features) -> float:
 def back_faces(seen: Sequence[str], shown: Sequence[str]) -> float:
     """Return the share of the views from behind in which an object's front is seen: a Janus face.
 
-    An object counts as Janus where it is more than a half; their share among the objects with a front is the Janus rate.
+    An object counts as Janus if the share is more than a half; the Janus rate is the share of such objects among those
+    with a front.
 
     Args:
-        seen: the word that is read out of each view.
-        shown: the word for where it is seen from, "back" at least once.
+        seen: the word read from each view.
+        shown: the true word for each view, "back" at least once.
 
     Raises:
-        ValueError: as many words as views are needed, and a view from behind.
+        ValueError: different numbers of words, or no view from behind.
     """
     if len(seen) != len(shown) or "back" not in shown:
         reject("shown", list(shown), f"the words of {len(seen)} views, one from behind among them")
@@ -178,7 +179,7 @@ def back_faces(seen: Sequence[str], shown: Sequence[str]) -> float:
 
 
 def chamfer_distance(points: Float[Tensor, "points 3"], others: Float[Tensor, "more 3"]) -> float:
-    """Return the mean of both mean distances between two surfaces, from each point to the nearest of the other.
+    """Return the mean distance from a point on one surface to the nearest on the other, averaged over both directions.
 
     Args:
         points: on one surface, at least one.

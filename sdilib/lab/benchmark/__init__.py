@@ -1,1 +1,1 @@
-"""Methods compared: their settings as data, the runs of a table, its statistics, and a rule of one's own beside them."""
+"""Methods compared: the runs of a table, its statistics, and your own rule beside the others."""

@@ -1,7 +1,7 @@
-"""Methods on the same prompts, seeds and budget: their runs made or found on disk, and ranked.
+"""Methods on the same prompts, seeds and budget: their runs loaded or computed, and ranked.
 
-A *variant* is a method's settings, the rule among them; it is run on every prompt with every seed, which are the *items*,
-prompt by prompt.
+A *variant* is a method's settings, including its rule. It is run on every *item*: each prompt with each seed, prompt by
+prompt.
 """
 
 from collections import defaultdict
@@ -35,7 +35,7 @@ Variants = Mapping[str, Mapping[str, Any]]
 _NOTEBOOKS = {"image": "table1_2d", "nerf": "table1_3d"}
 
 BUDGETS = ("steps", "forwards")
-"""What all methods have alike: optimiser steps, or UNet sample-forwards."""
+"""What is equal for all methods: optimiser steps, or UNet sample-forwards."""
 
 _TITLES = {"steps": "equal optimiser steps", "forwards": "equal sample-forwards"}
 _OURS = "SDI"
@@ -43,7 +43,7 @@ _OURS = "SDI"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Benchmark:
-    """What all methods share.
+    """What all methods of a comparison share.
 
     Attributes:
         scene: "image" or "nerf".
@@ -51,10 +51,10 @@ class Benchmark:
         prompts: without view words.
         seeds: of each prompt.
         model: frozen.
-        encoder: of the scores.
+        encoder: computes the scores.
         evaluator: judge of the world's objects; None for a model of another world.
         root: folder of all runs; see `runs.runs_folder`.
-        workers: processes that make runs; 1 is this one.
+        workers: number of processes that compute runs; 1 is this one.
     """
 
     scene: str
@@ -72,10 +72,10 @@ class Benchmark:
         """Return the benchmark of a notebook's page.
 
         Args:
-            page: with "num_prompts" and, if it is not the evaluator, "encoder" in its configuration.
+            page: its configuration has "num_prompts" and, unless it is the evaluator, "encoder".
             scene: "image" or "nerf".
-            root: see the class, as for what follows.
-            workers: processes.
+            root: see the class.
+            workers: see the class.
         """
         config = page.config
         in_2d = {"model": config["model"], "steps": config.get("num_steps")}
@@ -93,7 +93,7 @@ class Benchmark:
         )
 
     def config(self, settings: Mapping[str, Any], prompt: str, seed: int) -> Text2D | Text3D:
-        """Return a run.
+        """Return the settings of one run.
 
         Args:
             settings: of a variant.
@@ -101,21 +101,21 @@ class Benchmark:
             seed: of everything drawn.
 
         Raises:
-            ValueError: a setting that cannot be.
+            ValueError: an invalid setting.
         """
         common = {name: value for name, value in self.run.items() if name != "preset"}
         common = fitting(common, settings.get("rule", "sdi"))
         return SCENES[self.scene].of(**{**common, **settings, "prompt": prompt, "seed": seed})
 
     def compared(self, variants: Variants) -> Scored:
-        """Make the runs of some variants, or find them.
+        """Load the runs of some variants, or compute those that do not exist.
 
         Args:
             variants: by name.
 
         Raises:
-            ValueError: a setting that cannot be; before the first run.
-            Interrupted: Ctrl-C; what is finished stays, the rest goes on by the same call.
+            ValueError: an invalid setting; before the first run.
+            Interrupted: Ctrl-C; finished runs are kept, and the same call continues with the rest.
         """
         items = [(prompt, seed) for prompt in self.prompts for seed in self.seeds]
         configs = {n: [self.config(of, *item) for item in items] for n, of in variants.items()}
@@ -141,7 +141,7 @@ class Benchmark:
         return float(self.run.get("guidance_scale", SAMPLED))
 
     def equal_cost(self, variants: Variants, scored: Scored) -> dict[str, dict[str, Any]]:
-        """Return variants of so many steps that each costs what SDI does, or, without it, the dearest.
+        """Return the variants with numbers of steps at which each costs as much as SDI, or the dearest if there is no SDI.
 
         Args:
             variants: by name.
@@ -161,8 +161,8 @@ class Benchmark:
             methods: by name.
 
         Returns:
-            The settings of the highest mean CLIP Score, by method; and the record of all that were tried. One with a run
-            that diverged is out, if another has none.
+            The settings with the highest mean CLIP Score, by method; and the record of all that were tried. Settings with
+            a diverged run lose to those without.
         """
         prompts = search_prompts(self.model.draws_world)
         apart = replace(self, prompts=prompts, seeds=self.seeds[:1])
@@ -189,7 +189,7 @@ class Benchmark:
             search: "yes" or "no": whether to search settings, too.
 
         Raises:
-            ValueError: a setting that cannot be, or an unknown budget.
+            ValueError: an invalid setting, or an unknown budget.
         """
         asked = [one_of("budgets", budgets, (*BUDGETS, "both"))]
         one_of("search", search, ("yes", "no"))
@@ -222,7 +222,7 @@ class Results:
 
     @cached_property
     def rankings(self) -> list[Ranking]:
-        """One per title."""
+        """One ranking per title."""
         tried = max((len(each) for each in self.search.get("tried", {}).values()), default=0)
         size = len(self.search.get("prompts", ()))
         note = f"Search: {tried} settings at most per method, on {size} other prompts, by {SCORE}."
@@ -245,7 +245,7 @@ class Results:
 
     @property
     def seconds(self) -> float:
-        """What all runs of the tables took when they were made."""
+        """Total time that the tables' runs took when they were computed."""
         every = [runs for scored in self.scored.values() for runs in scored.runs.values()]
         return float(sum(run.seconds for runs in every for run in runs))
 
@@ -276,14 +276,14 @@ def benchmark_at(
     workers: int = 1,
     sizes: Mapping[str, int] | None = None,
 ) -> Benchmark:
-    """Return the benchmark of a preset, as the table's notebook has it.
+    """Return the benchmark of a preset, as in the table's notebook.
 
     Args:
         preset: smoke, laptop, full or gpu.
         scene: "image" or "nerf".
         model: name, folder or hub id; "" is the preset's.
         root: folder of all runs.
-        workers: processes.
+        workers: number of processes.
         sizes: "num_prompts" and "num_seeds", in place of the preset's.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Runs of several methods on the same items, measured: images, or objects from 16 sides.
+"""Measures of several methods' runs on the same items: images, or objects from 16 sides.
 
-A run that diverged counts as the empty picture it left behind.
+A run that diverged counts as an empty picture.
 """
 
 from collections import defaultdict
@@ -48,7 +48,7 @@ COLUMNS = (
     Column("seconds", -1, digits=1),
     Column("peak memory (GiB)", -1),
 )
-"""Those that were not measured, for want of a true object or of an encoder that knows photos, are left out."""
+"""Columns that were not measured, for want of a true object or of an encoder that knows photos, are left out."""
 
 _DRAWN = (
     (SCORE, "R-precision", "kernel distance"),
@@ -63,7 +63,7 @@ class Scored:
     Attributes:
         scene: "image" or "nerf".
         model: that made them.
-        encoder: of the scores.
+        encoder: computes the scores.
         evaluator: judge of the world's objects; None for a model of another world.
         prompts: of the items.
         runs: by variant, one per item.
@@ -78,22 +78,22 @@ class Scored:
 
     @property
     def has_seeds(self) -> bool:
-        """Whether a prompt has several."""
+        """Whether a prompt has several seeds."""
         return len(set(self.prompts)) < len(self.prompts)
 
     @cached_property
     def pool(self) -> list[str]:
-        """The prompts that an image's own is to be told from."""
+        """The prompts among which R-precision has to find an image's own."""
         return list(dict.fromkeys((*table_prompts(self.model.draws_world), *self.prompts)))
 
     @cached_property
     def objects(self) -> Comparison:
-        """The runs as 3D's figures see them."""
+        """The runs as figures in 3D compare them."""
         return Comparison(self.prompts, self.runs, self.evaluator)
 
     @cached_property
     def views(self) -> dict[str, list[Float[Tensor, "views 3 height width"]]]:
-        """What is seen of each run: its image, or its object from 16 sides."""
+        """The views of each run: its image, or its object from 16 sides."""
         if self.scene == "nerf":
             looked = self.objects.looked
             return {name: [each.images for each in of] for name, of in looked.items()}
@@ -101,7 +101,7 @@ class Scored:
 
     @cached_property
     def clip(self) -> dict[str, dict[str, list[float]]]:
-        """What the encoder says, by variant, then measure, a number per item: means over views."""
+        """The encoder's scores, by variant, then measure: one number per item, the mean over its views."""
         said, by = {}, self.encoder
         for name, views in self.views.items():
             found: dict[str, list[float]] = defaultdict(list)
@@ -117,7 +117,7 @@ class Scored:
 
     @cached_property
     def numbers(self) -> dict[str, dict[str, Float[Tensor, " items"]]]:
-        """By measure, then variant: a number per item."""
+        """One number per item, by measure, then variant."""
         found = self._of_objects() if self.scene == "nerf" else self._of_images()
         for name, each in self.clip.items():
             for measure, values in each.items():
@@ -133,15 +133,15 @@ class Scored:
 
     @property
     def reasons(self) -> dict[str, list[str]]:
-        """Why runs diverged, by variant; those that did not have no line."""
+        """Why runs diverged, by variant; those that did not are left out."""
         return {n: [run.diverged for run in runs if run.diverged] for n, runs in self.runs.items()}
 
     def ranking(self, title: str, notes: Sequence[str] = ()) -> Ranking:
         """Return the runs as a table.
 
         Args:
-            title: what they were given.
-            notes: further ones, after the encoder's.
+            title: what all methods were given.
+            notes: further notes, after the encoder's.
         """
         told = f"R-precision among {len(self.pool)} prompts"
         by = f"Encoder: {self.encoder.name}; {told}; model: {self.model.name}."
@@ -153,7 +153,7 @@ class Scored:
         """Draw the first view of each prompt, a row per variant, and below them the numbers of all items."""
         columns = list(dict.fromkeys(self.prompts))[: drawing.MOST_COLUMNS]
         places = [list(self.prompts).index(prompt) for prompt in columns]
-        side = 1 if self.scene == "nerf" else 0  # of an object, a little turned
+        side = 1 if self.scene == "nerf" else 0  # an object is shown a little turned
         rows = {n: torch.stack([v[k][side] for k in places]) for n, v in self.views.items()}
         known = self.numbers
         lines = [{name: known[name] for name in line if name in known} for line in _DRAWN]
@@ -213,7 +213,7 @@ class Scored:
     def _by_prompt(
         self, measure: Any, features: Tensor, others: Mapping[str, Tensor] | None = None
     ) -> list[float]:
-        """A number of each prompt's items together, once for each of them."""
+        """One number from all items of a prompt, repeated for each of them."""
         found = {}
         for prompt in dict.fromkeys(self.prompts):
             mine = features[torch.tensor([other == prompt for other in self.prompts])]

@@ -1,4 +1,4 @@
-"""A rule of one's own beside the others: looked at first, then ranked on the ring, on images and on objects."""
+"""Your own rule beside the others: checked first, then ranked on the ring, on images and on objects."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -31,11 +31,11 @@ _RING_COLUMNS = (
 
 
 def my_method(rule: str, settings: Mapping[str, Any]) -> tuple[str, Method]:
-    """Return a rule of one's own as a method, and its name in a table.
+    """Return the name of your own rule in a table, and the rule as a method.
 
     Args:
         rule: where it is, such as "my_rule.py".
-        settings: its own, and a run's, such as t_schedule or learning_rate.
+        settings: of the rule, and of a run, such as t_schedule or learning_rate.
 
     Raises:
         ValueError: no such rule.
@@ -45,16 +45,16 @@ def my_method(rule: str, settings: Mapping[str, Any]) -> tuple[str, Method]:
 
 
 def check_rule(rule: str, settings: Mapping[str, Any], model: StableDiffusion) -> None:
-    """Refuse a rule that answers what no run can use, or whose answer nobody could repeat.
+    """Refuse a rule whose update no run can use, or that nobody could reproduce.
 
     Args:
         rule: where it is.
-        settings: those that it reads, and others.
-        model: frozen; an update of two items is made with it.
+        settings: of the rule; others are ignored.
+        model: frozen; it makes an update of two items.
 
     Raises:
-        ValueError: it fails, answers another shape or numbers that are not finite, or draws from a global stream; says
-            which.
+        ValueError: the rule fails, returns a wrong shape or numbers that are not finite, or draws from a global stream;
+            says which.
     """
     before = _streams()
     update = _asked(rule, settings, model)
@@ -84,7 +84,7 @@ def check_rule(rule: str, settings: Mapping[str, Any], model: StableDiffusion) -
 
 
 def _asked(rule: str, settings: Mapping[str, Any], model: StableDiffusion) -> Any:
-    """What a fresh rule answers to two items, whatever type that is."""
+    """What a fresh rule returns for two items, of whatever type."""
     read = rule_settings(rule)
     made: Any = make_rule(rule, model, {name: x for name, x in settings.items() if name in read})
     draws = [generator(0, 0, "check", item) for item in range(2)]
@@ -98,10 +98,10 @@ def _asked(rule: str, settings: Mapping[str, Any], model: StableDiffusion) -> An
 
 
 def ring_ranking(methods: Mapping[str, Method]) -> Ranking:
-    """Rank methods on the ring, where all is exact.
+    """Rank methods on the ring, where everything is exact.
 
-    Whole steps, as many for each; t as the method has it. A method that needs a network, or diverges there, is left out
-    and named.
+    All take the same number of whole steps, each with its own schedule of t. A method that needs a network, or diverges,
+    is left out and named.
 
     Args:
         methods: by name.
@@ -131,6 +131,6 @@ def ring_ranking(methods: Mapping[str, Method]) -> Ranking:
 
 
 def _streams() -> dict[str, str]:
-    """The states of the global streams, as something that can be compared."""
-    numpy = np.random.get_state()  # noqa: NPY002  # it is looked at, not drawn from
+    """The states of the global random streams, in a form that can be compared."""
+    numpy = np.random.get_state()  # noqa: NPY002  # only read, not drawn from
     return {"torch": repr(torch.random.get_rng_state().tolist()), "numpy": repr(numpy)}

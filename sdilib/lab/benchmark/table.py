@@ -1,9 +1,9 @@
-"""A table of methods by measures: means with intervals, the best in bold with what cannot be told from it.
+"""A table of methods by measures: means with intervals; the best, and what cannot be told from it, in bold.
 
-An item is one run, of a prompt and a seed; all methods have the same items. The unit is the prompt: its mean over seeds is one
-observation. A method ties with the best of a column if a two-sided sign-flip test of their difference, paired by prompt and
-seed, does not tell them apart at 5 %; each pair is tested by itself, without a correction for the number of pairs. With fewer
-than eight prompts nothing is ranked.
+An item is one run, of a prompt and a seed; all methods have the same items. The unit is the prompt: its mean over seeds
+is one observation. A method ties with the best of a column if a two-sided sign-flip test of their difference, paired by
+prompt and seed, does not tell them apart at 5 %; each pair is tested by itself, without a correction for the number of
+pairs. With fewer than eight prompts, nothing is ranked.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -24,14 +24,14 @@ _MINIMUM, _LEVEL = 8, 0.05
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A measure as a table shows it.
+    """A measure as a column of a table.
 
     Attributes:
         measure: its name among the numbers.
-        better: 1 where more is better, -1 where less is, 0 where neither: then nothing is bold.
-        digits: after the point.
-        scale: that numbers are multiplied by, such as 100 for a share in percent.
-        unit: behind the name.
+        better: 1 if more is better, -1 if less is, 0 if neither; then nothing is bold.
+        digits: after the decimal point.
+        scale: factor for the numbers, such as 100 for a share in percent.
+        unit: shown after the name.
     """
 
     measure: str
@@ -42,19 +42,19 @@ class Column:
 
     @property
     def title(self) -> str:
-        """The head of the column, with an arrow towards the better."""
+        """The heading of the column, with an arrow for what is better."""
         arrow = {1: " ↑", -1: " ↓", 0: ""}[self.better]
         return f"{self.measure}{f' ({self.unit})' if self.unit else ''}{arrow}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a table says of a method and a measure.
+    """A table's entry for a method and a measure.
 
     Attributes:
         mean: over prompts of the means over seeds.
-        low: of its 95 % bootstrap interval over prompts.
-        high: of it.
+        low: lower end of its 95 % bootstrap interval over prompts.
+        high: upper end of that interval.
         best: whether no method's mean is better.
         tied: whether it is the best or cannot be told from it; never with too few prompts.
         p: of the difference from the best; 1 for the best itself, and with too few prompts.
@@ -70,10 +70,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Methods beside each other on the same prompts and seeds.
+    """Methods compared on the same prompts and seeds.
 
     Attributes:
-        title: what they were given, such as equal steps.
+        title: what all were given, such as equal steps.
         columns: from left to right; those that were not measured are left out.
         numbers: by measure, then method: one number per item.
         groups: the prompt of each item.
@@ -88,12 +88,12 @@ class Ranking:
 
     @property
     def measured(self) -> list[Column]:
-        """The columns that there are numbers for."""
+        """The columns with numbers."""
         return [column for column in self.columns if column.measure in self.numbers]
 
     @property
     def cells(self) -> dict[str, dict[str, Cell]]:
-        """By method, then measure.
+        """The cells by method, then measure.
 
         Raises:
             ValueError: methods that were not measured on the same items.
@@ -120,7 +120,7 @@ class Ranking:
         return {"numbers": numbers, "cells": cells, "prompts": prompts, "notes": [*self.notes]}
 
     def markdown(self) -> str:
-        """Return the table in Markdown, the notes below it."""
+        """Return the table in Markdown, with the notes below it."""
         heads, *rows = self._rows(lambda text, bold: f"**{text}**" if bold else text)
         lines = [f"**{self.title}**", "", markdown_row(heads), markdown_row(["---"] * len(heads))]
         return "\n".join([*lines, *map(markdown_row, rows), "", *self._said()])
@@ -143,7 +143,7 @@ class Ranking:
         return self.markdown()
 
     def _rows(self, written: Callable[[str, bool], str]) -> Iterator[list[str]]:
-        """The heads, and a row per method; `written` is given each text and whether it is bold."""
+        """The headings, then a row per method; `written` is given each text and whether it is bold."""
         yield [written(text, False) for text in ("method", *(c.title for c in self.measured))]
         for name, cells in self.cells.items():
             row = [written(name, False)]
@@ -198,8 +198,8 @@ def write_tables(rankings: Sequence[Ranking], folder: Path, name: str, theirs: s
 
     Args:
         rankings: one below the other.
-        folder: where.
-        name: of the files, without an ending.
+        folder: of the files.
+        name: of the files, without suffix.
         theirs: further Markdown, such as the paper's own numbers.
     """
     whole = "\n\n".join([*(ranking.markdown() for ranking in rankings), theirs]).strip()
@@ -218,4 +218,4 @@ def _papers() -> str:
 
 
 PAPERS_TABLE = _papers()
-"""The paper's Table 1 in Markdown, said to be theirs."""
+"""The paper's Table 1 in Markdown, labelled as the paper's."""

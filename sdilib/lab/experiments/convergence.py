@@ -1,7 +1,6 @@
 """Convergence in 3D: how many optimiser steps each method needs, and how many sample-forwards.
 
-t falls over the length of a run, so each length is a run of its own; those of the preset's own length are runs of
-figure 8.
+t falls over the length of a run, so each length needs its own run; those of the preset's length are runs of figure 8.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,14 +26,14 @@ HUES: dict[str, str] = dict(
 )
 
 MEASURES = "kernel distance", "object", "colour"
-"""Over steps and over sample-forwards; without an evaluator "distance" alone."""
+"""Measures drawn over steps and over sample-forwards; without an evaluator, "distance" alone."""
 
 TENTH = 0.1
-"""A curve is flat where all that comes after gains at most this share of what came before."""
+"""A curve is flat from the point after which it gains at most this share of what it gained before."""
 
 
 def lengths(settings: Mapping[str, Any], count: int) -> list[int]:
-    """Return the numbers of steps: half the preset's, and twice as many each time.
+    """Return the numbers of steps: half the preset's, doubled each time.
 
     Args:
         settings: those of SDI.
@@ -49,7 +48,7 @@ def _name(method: str, steps: int) -> str:
 
 
 def variants(settings: Mapping[str, Any], count: int) -> dict[str, dict[str, Any]]:
-    """Return what each method at each length changes of SDI's settings.
+    """Return the changes that each method at each length makes to SDI's settings.
 
     Args:
         settings: those of SDI.
@@ -68,7 +67,7 @@ Curves = dict[str, dict[str, Float[Tensor, "runs lengths"]]]
 
 
 def curves(made: Comparison, steps: Sequence[int]) -> Curves:
-    """Return by measure, then method, a number for each run and length.
+    """Return a number for each run and length, by measure, then method.
 
     Args:
         made: the runs of `variants`.
@@ -83,7 +82,7 @@ def curves(made: Comparison, steps: Sequence[int]) -> Curves:
 
 
 def flat_from(distance: Float[Tensor, "runs lengths"]) -> int:
-    """Return the number of the length from which on a curve is flat: see `TENTH`.
+    """Return the index of the length from which a curve is flat; see `TENTH`.
 
     Args:
         distance: less is better.
@@ -116,7 +115,7 @@ def claims(made: Comparison, steps: Sequence[int]) -> list[Claim]:
         Within(f"{method} is flat at {last} steps ({{by}})", gain, method, at_most=0.0)
         for method in METHODS
     ]
-    # At the length whose cost is nearest to that of SDI's shortest run.
+    # The length at which the random kappa costs about as much as SDI's shortest run.
     nearest = (spent[RIVAL].mean(0) - spent[OURS].mean(0)[0]).abs().argmin()
     cheap = steps[int(nearest)]
     ahead = [
@@ -135,7 +134,7 @@ def claims(made: Comparison, steps: Sequence[int]) -> list[Claim]:
 def draw(made: Comparison, steps: Sequence[int]) -> drawing.Figure:
     """Draw the first object at every length, and quality over optimiser steps and over sample-forwards.
 
-    A ring marks from where on a curve is flat.
+    A ring marks where a curve becomes flat.
 
     Args:
         made: the runs of `variants`.

@@ -1,6 +1,6 @@
-"""Figure 1 in 3D, panels d and e: SDS at a high γ and SDI at that of sampling; and SDS at SDI's own γ.
+"""Figure 1 in 3D, panels d and e: SDS at a high γ and SDI at the γ of sampling; also SDS at SDI's γ.
 
-With Stable Diffusion they are 100 and 7.5.
+With Stable Diffusion, these are 100 and 7.5.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ BURNT, BLURRY = "SDS, high γ", "SDS"
 
 
 def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what each method changes of SDI's settings.
+    """Return the changes that each method makes to SDI's settings.
 
     Args:
         settings: those of SDI.

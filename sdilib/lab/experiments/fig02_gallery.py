@@ -1,4 +1,4 @@
-"""Figure 2: objects made by SDI, from eight sides and as a film. The bars they are held to are ours."""
+"""Figure 2: objects made by SDI, from eight sides and as a film. The thresholds they have to meet are ours."""
 
 import torch
 from jaxtyping import Float
@@ -36,12 +36,12 @@ def draw(made: Comparison) -> Figure:
 def film(
     made: Comparison, *, columns: int = 6, zoom: int = 2
 ) -> Float[Tensor, "frames 3 whole_height whole_width"]:
-    """Return the frames of a film: each prompt's object turns, side by side, on white where there is none.
+    """Return the frames of a film in which the prompts' objects turn side by side; empty places are white.
 
     Args:
         made: runs of `VARIANTS`; those of the first seed are shown.
-        columns: objects beside each other, at most.
-        zoom: whole number that the views are enlarged by.
+        columns: most objects side by side.
+        zoom: integer factor by which the views are enlarged.
     """
     tiles = list(_views(made).values())
     columns = min(columns, len(tiles))
@@ -52,6 +52,6 @@ def film(
 
 
 def _views(made: Comparison) -> dict[str, Float[Tensor, "views 3 height width"]]:
-    """By prompt; the runs of the first seed come first, one per prompt."""
+    """Views by prompt. The runs of the first seed come first, one per prompt."""
     firsts = zip(dict.fromkeys(made.prompts), made.looked["SDI"], strict=False)
     return {prompt: looked.images for prompt, looked in firsts}

@@ -1,4 +1,4 @@
-"""Figure 3: what gamma does to samples of DDIM: the words that they show, their saturation and their diversity."""
+"""Figure 3: the effect of gamma on DDIM's samples: the words of the prompt they show, saturation and diversity."""
 
 from collections.abc import Callable, Mapping, Sequence
 from textwrap import wrap
@@ -19,14 +19,14 @@ SCALES = (1.0, 2.0, 4.0, 7.5, 15.0, 30.0, 100.0)
 """The gammas."""
 
 NUM_ROWS = 4
-"""Prompts that are shown."""
+"""Number of prompts shown."""
 
 WORDS, COLOUR = "words shown (share)", "saturation"
 CLIPPED, DISTANCE = "clipped values (share)", "distance of seeds (RMS)"
 
 
 def clipped(images: Float[Tensor, "items 3 height width"]) -> Float[Tensor, " items"]:
-    """Return the share of each image's numbers that lie at an end of their range, where the model asked for more.
+    """Return the share of each image's values that were clipped: those at an end of their range.
 
     Args:
         images: clamped to [0, 1].
@@ -40,7 +40,7 @@ def words_shown(
     """Return the share of what each prompt names (object, colour, pattern, view) that its image shows.
 
     Args:
-        evaluator: judges.
+        evaluator: the judge.
         images: in [0, 1].
         prompts: one per image, in the world's words.
     """
@@ -54,7 +54,7 @@ def measures(made: Made, prompts: Sequence[str], evaluator: Evaluator | None = N
     Args:
         made: samples by gamma.
         prompts: of the samples, each at least twice.
-        evaluator: judges; None, for a model of another world, leaves the words out.
+        evaluator: the judge; None, for a model of another world, leaves the words out.
 
     Returns:
         Words, saturation and clipped values one per image, the distance between seeds one per prompt.

@@ -1,4 +1,4 @@
-"""Figure 4: how x(t), x0(t) and the scene that is optimised evolve over t, and one run in the plane."""
+"""Figure 4: how x(t), x0(t) and the optimised scene evolve over t, and one run in the plane."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -21,7 +21,7 @@ from sdilib.text_to_image import RuleFrom, distilled_steps
 NOISY, SCENE, CLEAN = "x(t)", "scene", "x0(t)"
 HUES = {NOISY: "#3b6fb6", SCENE: COLOURS["inversion"], CLEAN: COLOURS["cached"]}
 SPELLED = {NOISY: "noisy\n$x(t)$", SCENE: "scene ψ\nby SDI", CLEAN: "denoised\n$x_0(t)$"}
-"""How a variable is called beside its row."""
+"""Label of each variable beside its row."""
 
 DETAIL, DISTANCE, CHANGE = "fine detail", "distance to the end", "change per step"
 
@@ -60,16 +60,16 @@ CLAIMS = (
         "Over t, the scene nears its end as x0(t) does rather than as x(t) does", LAG, CLEAN, NOISY
     ),
 )
-"""An item is a prompt, and so is what n counts; a scene is made of the first few alone."""
+"""Items are prompts, and n counts them; scenes are made for the first few only."""
 
 NAME, TOP, PLANE, GAP, TICKS = 0.72, 0.4, 2.0, 0.16, 0.38
-"""Room for names at the left, for times above, for the plane, before it, and for ticks, in inches."""
+"""Space for names at the left, for times above, for the plane, before it, and for ticks, in inches."""
 
 CURVES, UNDER, LEGEND = 1.0, 0.42, 0.62
-"""Height of the panels below the images, of the room for their labels, and of the plane's legend."""
+"""Height of the panels below the images, of the space for their labels, and of the plane's legend."""
 
 LEVELS = [0.02, 0.08, 0.18, 0.32, 0.5, 0.7, 0.9, 1.01]
-"""Of the density in the plane."""
+"""Contour levels of the density in the plane."""
 
 Latents = Float[Tensor, "_ times channels h w"]
 Images = Float[Tensor, "_ times 3 height width"]
@@ -87,8 +87,8 @@ def distilled(
 ) -> Latents:
     """Distill latent scenes by plain steps (eq. 10) and keep their parameters at DDIM's times.
 
-    They begin, at t = 1, at DDIM's x0(1), as in `lab.images.distilled_images`; what belongs to a time t is the scene
-    after its step at t.
+    They begin at DDIM's x0(1), at t = 1, as in `lab.images.distilled_images`. The scene at a time t is the one after the
+    step at t.
 
     Args:
         model: frozen.
@@ -96,7 +96,7 @@ def distilled(
         seeds: one per item.
         rule: makes the rule of a batch.
         num_steps: of DDIM.
-        guidance_scale: gamma of its x0(1).
+        guidance_scale: gamma of DDIM's x0(1).
         batch_size: items at a time.
 
     Raises:
@@ -130,7 +130,7 @@ def measures(
         cached: latents of scenes with the cached kappa, of the first items.
 
     Returns:
-        Fine detail; the root mean square distance of an image from where its run ends, for x(t) and x0(t) at the
+        Fine detail; the root mean square distance of an image to the end of its run, which for x(t) and x0(t) is the
         last x0(t); the root mean square change of latents from each step to the next.
     """
     detail = {name: along.fine_detail(each) for name, each in images.items()}
@@ -158,11 +158,11 @@ def measures(
 
 
 def pick(times: Sequence[float], count: int) -> list[int]:
-    """Return the places of `count` times spread over a run, its first and its last among them.
+    """Return the indices of `count` times spread over a run, including its first and last.
 
     Args:
         times: of the steps.
-        count: how many, at least 2; a shorter run gives all it has.
+        count: how many, at least 2; a run with fewer times gives all of them.
 
     Raises:
         ValueError: `count` below 2.
@@ -177,7 +177,7 @@ def pick(times: Sequence[float], count: int) -> list[int]:
 
 
 def plane_path(seed: int) -> plane.Paths:
-    """Return the part of a run among three blobs that is drawn: one point from t = 0.7 on.
+    """Return the part of a run among three blobs that is drawn: one point, from t = 0.7 on.
 
     Args:
         seed: of the point.
@@ -193,12 +193,12 @@ def draw(
     *,
     num_columns: int = 7,
 ) -> Figure:
-    """Draw rows of images over t, curves below them, and a run in the plane at the right.
+    """Draw rows of images over t, curves below them, and a run in the plane on the right.
 
     Args:
         images: in [0, 1] by variable; the first item is drawn.
         times: of the run.
-        numbers: from `measures`; of the curves the mean is drawn, and the middle half of the items.
+        numbers: from `measures`; the curves show the mean and the middle half of the items.
         run: from `plane_path`.
         num_columns: how many times are shown, at least 2.
     """
@@ -265,7 +265,7 @@ def _draw_plane(axes: Axes, tall: float, run: plane.Paths) -> None:
     ):
         style = {"color": HUES[name], "ha": side, "fontsize": 7.5, "zorder": 6}
         axes.annotate(text, tuple(point.tolist()), shift, textcoords="offset points", **style)
-    # Room for the labels, then the panel's own shape, so that both axes have one scale.
+    # Leave space for the labels, then match the panel's shape, so that both axes have the same scale.
     points = torch.cat([x_bar, x0])
     low, high = (points.amin(0) - 0.9).tolist(), (points.amax(0) + 0.5).tolist()
     across = max(high[0] - low[0], (high[1] - low[1]) / tall)

@@ -1,4 +1,4 @@
-"""Figure 4 in 3D: one view of each NeRF as its run by SDI goes on, from a blur to detail and steadily to its end."""
+"""Figure 4 in 3D: one view of each NeRF over its run by SDI, from a blur to detail and steadily to its end."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +24,7 @@ Films = Mapping[str, Float[Tensor, "times 3 height width"]]
 
 
 def films(made: Comparison) -> tuple[list[float], Films]:
-    """Return t of a run's frames, and the frames by prompt, without runs that diverged.
+    """Return the times of a run's frames, and the frames by prompt, without runs that diverged.
 
     Args:
         made: runs of `VARIANTS`, of one seed.
@@ -63,7 +63,7 @@ def claims(
 
 
 def draw(times: Sequence[float], shown: Films) -> Figure:
-    """Draw the first four runs, each over its times.
+    """Draw the first four runs over time.
 
     Args:
         times: of the frames.

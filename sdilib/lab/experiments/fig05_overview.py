@@ -1,4 +1,4 @@
-"""Figure 5: one step of SDI on a scene in the middle of its run, and SDS's step at the same point, as a diagram."""
+"""Figure 5: a diagram of one step of SDI on a scene in the middle of its run, and of SDS's step at the same point."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,10 +39,10 @@ GREEN, PURPLE, INK = COLOURS["SDI"], COLOURS["SDS"], "#333333"
 FAINT = {"color": "#666666", "fontsize": 6.5}
 
 HEIGHT, UPPER, LOWER, MIDDLE = 3.58, 1.96, 0.7, 1.33
-"""Of the figure, and of SDI's lane, SDS's and what lies between them, in inches."""
+"""Height of the figure, and of SDI's lane, SDS's lane and the middle between them, in inches."""
 
 SCENE, RENDER, INVERSION, NOISED, NETWORK, TARGET = 0.76, 2.04, 3.28, 4.66, 5.64, 6.7
-"""The middle of each station on both lanes, from the left."""
+"""Centre of each station on both lanes, in inches from the left."""
 
 SIDE, NOISE, RUNG, WAIST = 0.8, 0.56, 0.36, 0.28
 """Side of an image, of SDS's noise and of an image in the inversion, and half the network's width, in inches."""
@@ -53,7 +53,7 @@ LANES = (
     ("SDI", "target", UPPER, GREEN, {SCENE: 0.68, RENDER: SIDE / 2, INVERSION: 0.66, **ENDS}, {}),
     ("SDS", "SDS's target", LOWER, PURPLE, {INVERSION: NOISE / 2, **ENDS}, DASHED),
 )
-"""Of each rule what it denoises to, height, colour, stations with half their widths, and style of its arrows."""
+"""Each rule's name, caption of its denoised image, height, colour, stations with half their widths, and arrow style."""
 
 _FOOT = ((-WAIST, -0.42), (0.0, -0.12), (WAIST, -0.42))
 HOURGLASS = [
@@ -61,7 +61,7 @@ HOURGLASS = [
     for sign, lane in ((1, LOWER), (-1, UPPER))
     for x, y in _FOOT
 ]
-"""Corners of the network, which both lanes pass."""
+"""Corners of the network, which both lanes pass through."""
 
 FORMULA = r"update  $\nabla_\psi = \sigma(t)\,[\,\epsilon(x(t), t, y) - \kappa\,]\;\partial g / \partial \psi$"
 
@@ -80,23 +80,24 @@ TEXTS: tuple[tuple[float, float, str, dict[str, Any]], ...] = (
         {"color": GREEN, "fontsize": 8, "bbox": {"facecolor": "white", "linewidth": 0, "pad": 2}},
     ),
 )
-"""What is written where, and how; what depends on the step stands in `draw`."""
+"""Fixed texts: position, text and style. Those that depend on the step are in `draw`."""
 
 Latents = Float[Tensor, "items channels h w"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overview:
-    """A step of SDI and what belongs to it.
+    """A step of SDI, and SDS's at the same point.
 
     Attributes:
-        t: what the renders are noised to.
-        x0: the renders before the step, latents.
+        t: time to which the renders are noised.
+        x0: latents of the renders before the step.
         x_t: by rule, "SDI" and "SDS": the renders noised by its kappa (eq. 7).
         updates: by rule.
         ladder: the first item's noisy latents after each step of the inversion.
         ladder_times: their times, rising to t.
         ddim: DDIM's own x0 after the step (eq. 6).
+        scales: gamma_inv of the inversion, and gamma.
     """
 
     t: float
@@ -119,18 +120,18 @@ def one_step(
     guidance_scale: float = 7.5,
     inversion: DDIMInversion | None = None,
 ) -> Overview:
-    """Bring latent scenes to some t by eq. 10 with the cached kappa, and ask SDI and SDS for a step.
+    """Bring latent scenes to some t by eq. 10 with the cached kappa, and compute a step of SDI and one of SDS.
 
     At 30 steps and t = 0.8 it costs 34 sample-forwards per prompt, and 16 more for the first.
 
     Args:
         model: frozen.
-        prompts: one per item; all are one batch.
+        prompts: one per item, all in one batch.
         seeds: one per item.
         num_steps: of a whole run, from t = 1 to 0, at least 2.
-        t: of the step; the nearest of the run's times is taken, and not its first.
+        t: of the step; the nearest of the run's times except its first is taken.
         guidance_scale: gamma of both rules.
-        inversion: SDI's; None is at -gamma, as in the paper.
+        inversion: SDI's; None inverts at -gamma, as in the paper.
 
     Raises:
         ValueError: an argument outside its range.
@@ -193,8 +194,8 @@ def images(
         made: from `one_step`.
 
     Returns:
-        "ladder" with a picture per step of the inversion; "render", and by rule "x(t), SDI", "target, SDI" and so on,
-        with one each.
+        "ladder", with a picture per step of the inversion; "render", and for each rule "x(t), SDI", "target, SDI" and so
+        on, with one picture each.
     """
     latents = {"render": made.x0[:1], "ladder": made.ladder}
     for name, update in made.updates.items():
@@ -211,7 +212,7 @@ def draw(
     made: Overview,
     prompt: str,
 ) -> Figure:
-    """Draw one step of SDI as a diagram, with the first item's own pictures in its boxes.
+    """Draw one step of SDI as a diagram, with the first item's pictures in its boxes.
 
     Args:
         shown: from `images`.
@@ -224,7 +225,7 @@ def draw(
         (noise["SDI"], INVERSION + 0.42, UPPER - 0.02, RUNG, GREEN, {r"noise $\kappa$": {}}),
         (noise["SDS"], INVERSION, LOWER, NOISE, PURPLE, {r"random noise $\epsilon$": {}}),
     ]
-    # Of the inversion a step half-way and the last.
+    # Of the inversion, one step half-way and the last one.
     last = len(made.ladder_times) - 1
     for x, k in zip((INVERSION - 0.42, INVERSION), sorted({last // 2, last}), strict=False):
         caption = {f"t = {made.ladder_times[k]:.2g}": FAINT | {"color": INK}}
@@ -254,7 +255,7 @@ def draw(
 
 
 def _arrows(axes: Axes) -> None:
-    """From station to station; from the render down to SDS's noise; and SDI's way back into the scene."""
+    """Arrows from station to station, from the render down to SDS's noise, and from SDI's target back to the scene."""
     for *_, lane, colour, stations, style in LANES:
         for (before, left), (after, right) in pairwise(stations.items()):
             ends = before + left + 0.03, after - right - 0.03
@@ -277,14 +278,14 @@ def _box(axes: Axes, x: float, y: float, width: float, height: float, **colours:
 
 
 def _arrow(axes: Axes, points: Sequence[tuple[float, float]], colour: str, **style: Any) -> None:
-    """Draw an arrow along a line of straight pieces."""
+    """Draw an arrow along a polyline."""
     shape = {"path": Path(list(points)), "arrowstyle": "-|>", "mutation_scale": 8}
     line = {"color": colour, "linewidth": 1.2, "joinstyle": "round", "capstyle": "butt", **style}
     axes.add_patch(FancyArrowPatch(zorder=2, **shape, **line))
 
 
 def _scene(axes: Axes, image: Tensor) -> None:
-    """The parameters as a picture in space, and a camera that looks at it."""
+    """The parameters as a picture in space, and a camera looking at it."""
     # A square seen from the side: sheared, and its depth shortened.
     slanted = Affine2D.from_values(0.5, 0.22, 0, 0.62, SCENE - 0.56, UPPER - 0.44)
     style = {"extent": (0, 1, 0, 1), "interpolation": "lanczos", "zorder": 3}

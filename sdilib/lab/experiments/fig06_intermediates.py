@@ -1,4 +1,4 @@
-"""Figure 6: renders noised to several t by SDS and by SDI, and what each makes of them."""
+"""Figure 6: renders noised to several t by SDS and by SDI, and the denoised images that each obtains."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
 
 TIMES = tuple(k / 10 for k in range(1, 10))
-"""That renders are noised to."""
+"""Times to which renders are noised."""
 
 SHOWN = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Of these, the columns."""
+"""Those of them shown as columns."""
 
 DETAIL = "fine detail of x0(t)"
 COSINE = "cosine of neighbours' updates"
@@ -60,7 +60,7 @@ Latents = Float[Tensor, "items times channels h w"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Noised:
-    """What a rule makes of renders, on CPU.
+    """Renders noised and denoised by a rule, on CPU.
 
     Attributes:
         x_t: the noised renders (eq. 7).
@@ -127,7 +127,7 @@ def coverage(
 ) -> Float[Tensor, "items size size"]:
     """Return how much of each cell the object covers: pixels that differ from the colour of the image's border.
 
-    They differ where a channel lies more than a tenth of its range from the border's mean.
+    A pixel differs if one of its channels lies more than a tenth of the range from the border's mean.
 
     Args:
         images: in [0, 1].
@@ -157,7 +157,7 @@ def measures(
 
     Returns:
         Fine detail of the denoised images; the cosine between the updates x0(t) - x0 at neighbouring
-        times, one fewer; the mean square of kappa on the object over that on the background.
+        times, one fewer; the mean square of kappa on the object divided by that on the background.
     """
     along = functional.cosine_similarity
     where = coverage(render, size=x0.shape[-1])[:, None, None]
@@ -203,7 +203,7 @@ def rows(
     denoised: Mapping[str, Float[Tensor, "times 3 height width"]],
     shown: Sequence[int],
 ) -> dict[str, Float[Tensor, "columns 3 height width"]]:
-    """Return figure 6's rows: by rule the noised render, its denoised image, and what guidance adds to the render.
+    """Return figure 6's rows: for each rule the noised render, its denoised image, and what guidance adds.
 
     The first column is t = 0, where the first two are the render itself and nothing is added.
 
@@ -236,7 +236,7 @@ def draw(
         run: from `intermediates`.
         render: as images in [0, 1].
         denoised: images in [0, 1] by rule.
-        numbers: from `measures`; the mean is drawn, and the middle half of the items.
+        numbers: from `measures`; the curves show the mean and the middle half of the items.
         times: of the run.
     """
     shown = [k for k, t in enumerate(times) if t in SHOWN]
@@ -248,6 +248,6 @@ def draw(
     line = drawing.panels(below, 3, BELOW, between=0.28)
     for axes, measure in zip(line, (DETAIL, COSINE, PLACE), strict=True):
         drawing.draw_curves(axes, times[measure == COSINE :], numbers[measure], measure)
-        axes.set_xlim(0, 1)  # as the columns run
+        axes.set_xlim(0, 1)  # in the order of the columns
     line[0].legend(loc="lower left", **drawing.SMALL)
     return figure

@@ -1,4 +1,4 @@
-"""Figure 7: SDI beside other authors' methods, in 3D, each at its authors' settings and with as many steps."""
+"""Figure 7: SDI and other authors' methods in 3D, each at its authors' settings and with the same number of steps."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ OURS = "SDI"
 
 
 def variants(which: str, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what each method changes of SDI's settings; those of Table 1.
+    """Return the changes that each method makes to SDI's settings, as in Table 1.
 
     Args:
         which: see `methods.known_methods`.

@@ -1,7 +1,8 @@
 """Figure 8: from SDS to SDI, one change at a time.
 
-The paper's four, in its order; a random kappa with as many UNet sample-forwards as SDI, by more steps; SDI without the
-randomness of its inversion; and the last two of the four again through the decoder, several updates towards each target.
+The paper's four changes, in its order. Beyond the paper: a random kappa with more steps, so that it costs as many UNet
+sample-forwards as SDI; SDI without the randomness of its inversion; and the last two of the four again through the
+decoder, with several updates towards each target.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from sdilib.lab.presets import SDS_3D
 from sdilib.schedule import whole_steps
 
 OURS, RANDOM = "inversion", "annealed t"
-HALF_SIZE = "SDS, half size"  # DreamFusion's, which renders smaller than the model sees
+HALF_SIZE = "SDS, half size"  # as DreamFusion renders, below the model's resolution
 EQUAL_COST = "annealed t, equal cost"
 EXACT = "inversion, H = 0"
 DECODED, RANDOM_DECODED = "inversion, decoder", "annealed t, decoder"
@@ -33,14 +34,14 @@ CLAIMS = (
 
 
 def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what each method changes of SDI's settings.
+    """Return the changes that each method makes to SDI's settings.
 
     Args:
         settings: those of SDI.
     """
     run = run_of(settings, "any")
     n, tau_max = (run.rule_settings[name] for name in ("num_inversion_steps", "tau_max"))
-    # The inversion goes up to t + tau: on average over tau, as it is drawn for each view.
+    # The inversion goes up to t + tau. Tau is drawn for each view, so the cost is averaged over it.
     times = [float(run.times.at(k, run.steps)) for k in range(run.steps)]
     ends = [min(1.0, t + tau_max * (k + 0.5) / _TAUS) for t in times for k in range(_TAUS)]
     forwards = run.steps + round(sum(whole_steps(t, n) for t in ends) / _TAUS)
@@ -57,7 +58,7 @@ def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def claims(made: Comparison) -> list[Claim]:
-    """Check `CLAIMS`; a gain is what a change takes from the distance.
+    """Check `CLAIMS`; a gain is the amount by which a change lowers the distance.
 
     Args:
         made: the runs of `variants`.

@@ -1,4 +1,4 @@
-"""Figure 9: how far each choice of kappa is from solving eq. 8, along one and the same path, and at what cost."""
+"""Figure 9: how far each choice of kappa is from solving eq. 8 along the same path, and at what cost."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ FIXED_POINT, DESCENT, INVERSION = "fixed point, ×10", "descent, ×10", "inversi
 
 
 def choices(guidance_scale: float) -> dict[str, along.MakeKappa]:
-    """Return what makes each choice of section 6.2, with the paper's settings; and an inversion that begins later.
+    """Return a maker of each choice in section 6.2, with the paper's settings, and of an inversion that begins later.
 
     Args:
         guidance_scale: gamma that the model is sampled with.
@@ -37,7 +37,7 @@ def choices(guidance_scale: float) -> dict[str, along.MakeKappa]:
 
 
 def cheaper(guidance_scale: float) -> dict[str, along.MakeKappa]:
-    """Return the same with fewer iterations, or fewer steps of the inversion.
+    """Return makers of the iterative choices with fewer iterations or inversion steps.
 
     Args:
         guidance_scale: gamma that the model is sampled with.
@@ -101,7 +101,7 @@ ByChoice = Mapping[str, Float[Tensor, "items times"]]
 
 
 def measures(path: along.Path) -> dict[str, dict[str, Any]]:
-    """Ask every choice for its kappa along a path; see `summary`, with forwards and seconds per point besides.
+    """Evaluate every choice of kappa along a path; return what `summary` does, and forwards and seconds per point.
 
     Args:
         path: at gamma_fwd.
@@ -125,7 +125,7 @@ def summary(r: ByChoice, costs: Mapping[str, float]) -> dict[str, dict[str, Any]
     """Return residuals and costs, and what `CLAIMS` compares.
 
     Args:
-        r: residuals by choice, those of `choices` and `cheaper`.
+        r: residuals by choice, for all of `choices` and `cheaper`.
         costs: of one kappa in sample-forwards, a backward pass counted as one, by choice.
     """
     mean = {name: each.mean(1) for name, each in r.items()}
@@ -149,14 +149,13 @@ def draw(
     r: ByChoice,
     costs: Mapping[str, float],
 ) -> drawing.Figure:
-    """Draw images by choice of kappa, its residual over t, and against its cost.
+    """Draw images by choice of kappa, and its residual over t and against its cost.
 
     Args:
         rows: one image per prompt, by choice; the first eight are drawn.
         columns: the prompts.
         times: falling, of the residuals.
-        r: residuals by choice, in rising cost within a family; those that are no row of images are drawn against cost
-            alone.
+        r: residuals by choice; those without a row of images are drawn against cost only.
         costs: of one kappa, in sample-forwards, by choice.
     """
     figure, (below,) = drawing.images_above(rows, columns, drawing.PANELS)

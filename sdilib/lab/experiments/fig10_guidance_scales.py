@@ -96,8 +96,8 @@ def maps(
 
     Args:
         path: at the times of the maps.
-        inverse_scales: values of gamma_inv, as multiples of the path's gamma; an inversion each.
-        forward_scales: of gamma_fwd, likewise; a call of the denoiser each.
+        inverse_scales: values of gamma_inv, as multiples of the path's gamma; each costs an inversion.
+        forward_scales: values of gamma_fwd, as such multiples; each costs a call of the denoiser per inversion.
     """
     gamma = path.denoise.guidance_scale
     kappas = [_inverted(path, inverse * gamma) for inverse in inverse_scales]
@@ -119,8 +119,8 @@ def clean_deviations(
 ) -> ByScale:
     """Return the root mean square of kappa on clean images, at t = 1/n, 2/n … 1, by gamma_inv.
 
-    One inversion up to t = 1 passes through all of them: `DDIMInversion` at t = k/n makes the same first k steps. Costs
-    n calls of the denoiser per item and scale.
+    One inversion up to t = 1 passes through all of these times: `DDIMInversion` at t = k/n takes the same first k steps.
+    Costs n calls of the denoiser per item and scale.
 
     Args:
         path: whose samples are inverted.
@@ -164,7 +164,7 @@ def draw(
         deviations: from `clean_deviations`.
         grid_times: of the maps.
         grid: from `maps`.
-        scales: its values of gamma_inv and gamma_fwd.
+        scales: the maps' values of gamma_inv and gamma_fwd.
     """
     heights = drawing.PANELS, drawing.PANELS
     figure, (upper, lower) = drawing.images_above(rows, columns, *heights)
@@ -203,7 +203,7 @@ def _draw_maps(
     inverse, forward = ([f"{scale:g}" for scale in side] for side in scales)
     line = drawing.panels(figure, len(times), drawing.PANELS, between=0.14)
     for axes, t, values in zip(line, times, grid.double().unbind(2), strict=True):
-        # Logarithms, so that one diverging corner does not swallow the rest.
+        # Logarithms, so that one diverging corner does not hide the rest.
         shown = values.clamp_min(1e-9).log()
         drawn = axes.imshow(shown.numpy(), cmap="viridis_r", aspect="auto")
         middle = sum(drawn.get_clim()) / 2

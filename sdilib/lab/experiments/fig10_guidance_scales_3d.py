@@ -10,7 +10,7 @@ OURS = "(-γ, γ)"
 
 
 def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what each strategy changes of SDI's settings.
+    """Return the changes that each strategy makes to SDI's settings.
 
     Args:
         settings: those of SDI.

@@ -19,10 +19,10 @@ GAIN, RELATIVE = "gain of n = 30 over n = 10", "relative to DDIM's"
 def measures(made: Made) -> images.Measures:
     """Return quality by measure, then method, one number per image.
 
-    The paper's measure is CLIP-IQA. Here there is a reference, DDIM's image of the same noise.
+    The paper's measure is CLIP-IQA. Here DDIM's image from the same noise serves as a reference.
 
     Args:
-        made: images by method: DDIM's, and SDI's at each "n = 10".
+        made: images by method: DDIM's, and SDI's by number of inversion steps ("n = 10").
     """
     found = images.measures(made)
     detail = found[DETAIL]["DDIM"].clamp_min(1e-6)
@@ -40,8 +40,8 @@ CLAIMS = (
     Within("n = 30 comes at most 0.5 dB closer to DDIM's image", GAIN, CLOSENESS, at_most=0.5),
     Within("n = 30 comes at most 5 % closer to DDIM's fine detail", GAIN, SHARE, at_most=0.05),
 )
-"""The residual of eq. 8 decides none: with n, inversion converges to where DDIM would have come from at gamma_inv, which is
-not eq. 8's fixed point at gamma_fwd."""
+"""None depends on the residual of eq. 8: as n grows, inversion converges to where DDIM at gamma_inv would have come from,
+which is not eq. 8's fixed point at gamma_fwd."""
 
 
 def draw(
@@ -52,8 +52,8 @@ def draw(
     Args:
         made: images by method.
         prompts: one per image.
-        numbers: from `measures`, and the residual. The mean is drawn, and the middle half of the items.
-        num_steps: of each run; beside its row stands what one cost on average.
+        numbers: from `measures`, and the residual. The curves show the mean and the middle half of the items.
+        num_steps: of each run; the average cost of one is written beside its row.
     """
     rows, columns = images.firsts(made, prompts)
     shown = {}

@@ -1,4 +1,4 @@
-"""Algorithms 1 and 2, from the code: the source of SDS and SDI, line by line, and that they agree."""
+"""Algorithms 1 and 2 from the code: the source of SDS and SDI side by side, and a check that they agree."""
 
 import ast
 import difflib
@@ -44,9 +44,9 @@ FONT = 6.5
 LINE = 1.5 * FONT / 72
 """Height of a line of code, in inches."""
 CHARACTERS = 58
-"""Most of them in a line of a column; longer lines are broken."""
+"""Most characters in a line of a column; longer lines are broken."""
 EDGE, HEAD, GAP = 0.08, 0.62, 0.12
-"""Room at the sides, for a column's head, and between the columns, in inches."""
+"""Space at the sides, for a column's head, and between the columns, in inches."""
 
 Rows = Sequence[tuple[str | None, str | None, bool]]
 """(left line, right line, whether they are equal); None where a side has no line."""
@@ -71,7 +71,7 @@ def body(function: Callable[..., Any]) -> list[str]:
 
 
 def aligned(left: Sequence[str], right: Sequence[str]) -> list[tuple[str | None, str | None, bool]]:
-    """Lay two texts side by side, equal lines at one height; see `Rows`.
+    """Align two texts side by side, equal lines at the same height; see `Rows`.
 
     Args:
         left: lines.
@@ -90,7 +90,7 @@ def measures(
 ) -> dict[str, dict[str, Float[Tensor, " items"]]]:
     """Return the largest difference between SDS's gradient and that of SDI with a random kappa, at equal w, t and noise.
 
-    Asked at random latents, at times from 1/n to 1 spread over the n prompts. Costs 4 sample-forwards per prompt.
+    Evaluated at random latents, at times from 1/n to 1 spread over the n prompts. Costs 4 sample-forwards per prompt.
 
     Args:
         model: frozen.
@@ -113,7 +113,7 @@ def measures(
 
 
 def draw(rows: Rows, heads: Sequence[tuple[str, str]] = HEADS) -> Figure:
-    """Draw two pieces of code side by side, what differs on a tinted ground.
+    """Draw two pieces of code side by side, differences on a tinted background.
 
     Args:
         rows: from `aligned`.

@@ -11,7 +11,7 @@ ISM, ANNEALED, OURS = "ISM", "ISM, t annealed", "SDI"
 
 
 def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what each changes of SDI's settings: ISM as in figure 7 and Table 1, and with SDI's times.
+    """Return the changes to SDI's settings for ISM as in figure 7 and Table 1, for ISM with SDI's times, and for SDI.
 
     Args:
         settings: those of SDI.

@@ -21,7 +21,7 @@ CHANGES = {
     "+ conditional inversion": "Conditional inversion at a negative γ",
     "+ full κ = SDI": "The full κ in place of the last interval's prediction",
 }
-"""Figure 14's changes, in its order: what each is called in the figure and in a sentence."""
+"""Figure 14's changes, in its order: the name of each in the figure, and its wording in a claim."""
 
 WALK = ("ISM", *CHANGES)
 _, _, ANNEALED, CONDITIONAL, SDI = WALK
@@ -30,7 +30,7 @@ _, _, ANNEALED, CONDITIONAL, SDI = WALK
 def squeezed(rule: Rule, t_low: float, t_high: float) -> Rule:
     """Return a rule that sees the run's t, from 0 to 1, squeezed into a range.
 
-    With t drawn from U(0, 1) the rule's own is U(t_low, t_high), and linear annealing stays linear.
+    If t is drawn from U(0, 1), the rule sees U(t_low, t_high); linear annealing stays linear.
 
     Args:
         rule: called with the squeezed t.
@@ -70,7 +70,7 @@ CLAIMS = (
         for what, off in ((COLOUR, images.OFF_COLOUR), (DETAIL, images.OFF_DETAIL))
     ),
 )
-"""Appendix B's changes, each beside what it was made to."""
+"""Appendix B's changes, each compared with the row before it."""
 
 LADDER = ("#1b1b1b", "#762a83", "#9970ab", "#4393c3", "#5aae61", "#1b7837")
 """Colours of DDIM and of the walk from ISM, a relative of SDS, to SDI."""

@@ -17,13 +17,13 @@ WALK = ISM, WIDE, ANNEALED, CONDITIONAL, FULL = (
     "+ conditional at -γ",
     "+ full κ",
 )
-"""Figure 14's rows in its order, each with one more change."""
+"""Figure 14's rows, in its order, each with one more change."""
 
 OURS = "SDI"
 
 
 def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what the walk's rows change of SDI's settings, and where it leads: SDI as in figure 1, with its H(t) and τ.
+    """Return the changes to SDI's settings for each row of the walk, and for its end: SDI as in figure 1, with H(t) and τ.
 
     Args:
         settings: those of SDI.

@@ -12,7 +12,7 @@ BLURRY, BURNT = "SDS", "SDS, high γ"
 DISTANCE, RATIO = "distance", "distance over that of SDS"
 
 NUM_PROMPTS = 2
-"""Prompts that are shown."""
+"""Number of prompts shown."""
 
 
 def measures(made: Made, prompts: Sequence[str]) -> Measures:
@@ -38,7 +38,7 @@ CLAIMS = (
 
 
 def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figure:
-    """Draw figure 15 in 2D: for two prompts a row of seeds per method; below, the distance of seeds of all.
+    """Draw figure 15 in 2D: for two prompts a row of seeds per method; below, the distance of seeds for all prompts.
 
     Args:
         made: images by method; the first eight seeds are drawn.

@@ -1,6 +1,7 @@
 """Figure 16: how much a prompt's 3D objects differ between seeds, and how many kinds of its family they reach.
 
-A prompt leaves four numbers of an object's shape open. A *kind* is which of them lie in their upper halves: 16 in all.
+A prompt leaves four numbers of an object's shape open. Which of them lie in the upper half of their range defines an
+object's *kind*: 16 in all.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ BURNT, BLURRY, WORLD = "SDS, high γ", "SDS", "the world"
 
 
 def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what each changes of SDI's settings; those of figures 1 and 2.
+    """Return the changes that each method makes to SDI's settings, as in figures 1 and 2.
 
     Args:
         settings: those of SDI.
@@ -43,9 +44,9 @@ DISTANCE, RATIO = "distance of seeds (RMS)", "distance over that of SDS"
 SHAPES, SPREAD, KINDS = "silhouettes apart (1 - IoU)", "spread of shape", "kinds of shape"
 
 NUM_PROMPTS = 2
-"""Prompts that are shown."""
+"""Number of prompts shown."""
 
-_VIEW = 1  # that is shown
+_VIEW = 1  # the view shown
 _FITTED, _SIZE = slice(None, None, 4), 32  # views that a shape is fitted to, and their pixels
 _COVERED = 0.5
 
@@ -65,10 +66,10 @@ CLAIMS = (
 
 
 def views(made: Comparison) -> dict[str, list[Looked]]:
-    """Return what is seen of each run, by method, and of as many objects as the world draws of each prompt's words.
+    """Return the views of each run, by method, and of as many objects that the world draws for the same prompts.
 
     Args:
-        made: the runs of `variants`; without an evaluator the world does not know their prompts.
+        made: the runs of `variants`; without an evaluator, there are no objects of the world.
     """
     found = dict(made.looked)
     if made.evaluator is not None and all(asked(y)["object"] for y in made.prompts):
@@ -91,14 +92,14 @@ def _drawn(prompt: str, seed: int, size: int) -> Looked:
 def fitted_shapes(
     seen: Mapping[str, Sequence[Looked]], prompts: Sequence[str]
 ) -> dict[str, Float[Tensor, "objects 4"]]:
-    """Return the numbers of shape, in [-1, 1], of the family's member nearest to each object, by method.
+    """Return the numbers of shape, in [-1, 1], of the family member nearest to each object, by method.
 
-    They are fitted to the silhouettes alone, the front being where the view words say. What shows nothing counts as the
-    plainest. About a second per object.
+    They are fitted to the silhouettes alone, with the front where the view words put it. An empty object counts as the
+    plainest one. Takes about a second per object.
 
     Args:
         seen: from `views`.
-        prompts: of the objects; they name what the world knows.
+        prompts: of the objects; each names an object of the world.
     """
     cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS[_FITTED]]
 
@@ -133,7 +134,7 @@ def measures(
     places = [
         [i for i, y in enumerate(prompts) if y == prompt] for prompt in dict.fromkeys(prompts)
     ]
-    # All views below each other are one tall image.
+    # An object's views, stacked into one tall image.
     tall = {n: torch.stack([torch.cat([*each.images], 1) for each in of]) for n, of in seen.items()}
     distance = {name: seed_distance(images, prompts).double() for name, images in tall.items()}
     masks = {n: torch.stack([each.opacity > _COVERED for each in of]) for n, of in seen.items()}
@@ -144,7 +145,7 @@ def measures(
     }
     if shapes:
         each = {name: [of[own] for own in places] for name, of in shapes.items()}
-        # Uniform numbers in [-1, 1] deviate by the root of a third.
+        # The standard deviation of a uniform number in [-1, 1] is √(1/3).
         found[SPREAD] = {
             name: torch.stack([some.std(0, correction=0).mean() * 3**0.5 for some in of])
             for name, of in each.items()
@@ -157,7 +158,7 @@ def measures(
 
 
 def _apart(masks: Tensor) -> Float[Tensor, ""]:
-    """1 less the mean intersection over union of two seeds' silhouettes, over all pairs."""
+    """1 minus the mean intersection over union of two seeds' silhouettes, over all pairs."""
 
     def overlaps() -> Iterator[Tensor]:
         for a, b in combinations(masks, 2):
@@ -172,7 +173,7 @@ def draw(
     prompts: Sequence[str],
     numbers: Mapping[str, Mapping[str, Float[Tensor, " prompts"]]],
 ) -> Figure:
-    """Draw for two prompts a row of seeds per method; below, the numbers of all, and where the two lie in their families.
+    """Draw two prompts with a row of seeds per method; below, the numbers of all, and where the two lie in their families.
 
     Args:
         seen: from `views`.

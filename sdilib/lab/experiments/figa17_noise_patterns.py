@@ -15,10 +15,10 @@ from sdilib.stable_diffusion import StableDiffusion
 
 
 def choices(guidance_scale: float) -> dict[str, along.MakeKappa]:
-    """Return what makes each choice of kappa.
+    """Return a maker of each choice of kappa.
 
     Args:
-        guidance_scale: gamma that the model is sampled with; inversions have it, 0, and its negative.
+        guidance_scale: gamma that the model is sampled with; inversions use it, 0, and its negative.
     """
     inverted = inversion.DDIMInversion
     return {
@@ -45,17 +45,17 @@ CLAIMS = (
 )
 
 LEFT, TOP, GAP = 0.7, 0.42, 0.07
-"""Room at the left and above, and between one time and the next, in inches."""
+"""Space at the left and above, and between one time and the next, in inches."""
 
 Latents = Float[Tensor, "items times channels h w"]
 
 
 Patterns = Mapping[str, tuple[Latents, Latents]]
-"""By choice, on CPU: the noises, and the one-step denoised images of x0(t) noised with them, latents."""
+"""By choice, on CPU: the noises, and latents of the one-step denoised images of x0(t) noised with them."""
 
 
 def patterns(path: along.Path) -> Patterns:
-    """Ask each choice along a path.
+    """Evaluate each choice along a path.
 
     Args:
         path: at gamma_fwd.
@@ -66,12 +66,12 @@ def patterns(path: along.Path) -> Patterns:
 
 
 def measures(path: along.Path, found: Patterns) -> dict[str, dict[str, Float[Tensor, " points"]]]:
-    """Return the root mean square of each noise, and how far from x0(t) its denoised image is, item by item and time by time.
+    """Return the root mean square of each noise, and how far its denoised image is from x0(t), for each item and time.
 
-    Under "amplitude" stands that of x0(t) itself, see `amplitudes`.
+    "amplitude" is that of x0(t) itself; see `amplitudes`.
 
     Args:
-        path: that was asked along.
+        path: along which the choices were evaluated.
         found: from `patterns`.
     """
     size, error, made = along.root_mean_square, along.relative_error, found.items()
@@ -83,9 +83,9 @@ def measures(path: along.Path, found: Patterns) -> dict[str, dict[str, Float[Ten
 
 
 def amplitudes(path: along.Path) -> Float[Tensor, "items times"]:
-    """Return the root mean square of x0(t), as a share of that of the latents where the path ends.
+    """Return the root mean square of x0(t), relative to that of the latents where the path ends.
 
-    Above 1 the denoised image is larger than an image, not an average of images; kappa grows with it.
+    Above 1, the denoised image is not an average of images but larger than an image; kappa grows with it.
 
     Args:
         path: at gamma_fwd.
@@ -94,13 +94,13 @@ def amplitudes(path: along.Path) -> Float[Tensor, "items times"]:
 
 
 def draw(model: StableDiffusion, path: along.Path, found: Patterns) -> Figure:
-    """Draw a column per choice and two rows per time: the first item's noise, its size in the corner, and its image below.
+    """Draw a column per choice and two rows per time: the first item's noise, with its size, and its image below.
 
-    Beside the image stands the first of `amplitudes`.
+    The first item's `amplitudes` are written beside the images.
 
     Args:
         model: whose VAE decodes.
-        path: that was asked along.
+        path: along which the choices were evaluated.
         found: from `patterns`.
     """
     side = (WIDTH - LEFT) / len(found)

@@ -1,4 +1,4 @@
-"""Figure 18: an image inverted all the way to noise, and made again from it."""
+"""Figure 18: an image inverted all the way to noise, and regenerated from it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -42,7 +42,7 @@ def there_and_back(
     *,
     num_steps: int,
 ) -> Float[Tensor, " items *shape"]:
-    """Invert clean latents to t = 1 and sample from there again, in equally many steps.
+    """Invert clean latents to t = 1 and sample from there again, in the same number of steps.
 
     Args:
         x0: clean latents.
@@ -71,7 +71,7 @@ def regenerated(
     guidance_scale: float = 7.5,
     batch_size: int = 16,
 ) -> tuple[dict[str, Float[Tensor, "items 3 height width"]], dict[str, dict[str, Any]]]:
-    """Invert images all the way and make them again, by each of `STRATEGIES`.
+    """Invert images all the way to noise and regenerate them, by each of `STRATEGIES`.
 
     Args:
         model: frozen.
@@ -82,8 +82,8 @@ def regenerated(
         batch_size: images at a time.
 
     Returns:
-        The images in [0, 1] by strategy, on CPU; and by measure, then strategy, their PSNR to the originals in dB, at
-        most 200, and UNet sample-forwards per image.
+        The images in [0, 1] by strategy, on CPU; and, by measure, then strategy, their PSNR to the originals in dB (at
+        most 200) and UNet sample-forwards per image.
 
     Raises:
         ValueError: an argument outside its range.
@@ -120,7 +120,7 @@ def draw(
         original: images in [0, 1].
         made: images by strategy, from `regenerated`.
         psnr: to the originals, by strategy.
-        columns: the prompts; of each the first item is drawn, of the first eight prompts.
+        columns: the prompts; the first item of each of the first eight is drawn.
     """
     first = slice(None, None, len(original) // len(columns))
     rows = {"original": original[first]}

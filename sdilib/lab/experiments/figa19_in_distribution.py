@@ -1,7 +1,7 @@
 """Figure 19 in the plane, exactly: where each noise takes a render, and whether the model has noisy data there.
 
-Letters: a render x0 is noised to x(t) = sqrt(alpha) x0 + sqrt(1 - alpha) kappa; p_t is the density of the model's own
-noisy data, whose *bulk* is the smallest region that holds 95 % of them. All is at gamma = gamma_inv = 1.
+A render x0 is noised to x(t) = sqrt(alpha) x0 + sqrt(1 - alpha) kappa; p_t is the density of the model's own noisy data,
+whose *bulk* is the smallest region that holds 95 % of them. Everything is at gamma = gamma_inv = 1.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ CHOICES: dict[str, KappaChoice] = {
     BETWEEN: DDIMInversion(guidance_scale=1.0, entropy=0.3),
     RANDOM: RandomNoise(),
 }
-"""What there is besides DDIM's own prediction, which a render in 3D has none of."""
+"""Alternatives to DDIM's own prediction, which does not exist for a render in 3D."""
 
 HUES = dict(zip((OWN, *CHOICES), ("#e08214", "#1b7837", "#8c510a", "#762a83"), strict=True))
 
@@ -79,7 +79,7 @@ class Noising:
     """Renders noised to falling times by each κ.
 
     Attributes:
-        times: noised to.
+        times: to which the renders are noised.
         x0: the renders at each of them.
         x_t: by κ, the noised renders.
         bulk: log density of the edge of p_t's bulk.
@@ -94,7 +94,7 @@ class Noising:
 
 
 def blobs() -> GaussianMixture:
-    """Return the data: three equal Gaussians around the middle, in float64."""
+    """Return the data: three equal Gaussians around the origin, in float64."""
     return ring(3, radius=2.0, std=0.4)
 
 
@@ -112,8 +112,8 @@ def noised(
         mixture: in the plane, of equal weights.
         num_points: renders.
         num_steps: equal steps of DDIM from t = 1 to 0, at least 3.
-        lag: None, or a time at which the renders stay while t falls, in (0, 1]: they are then blurrier than t says, as
-            where SDS draws t at random, and DDIM has no noise for them.
+        lag: None, or a time in (0, 1] at which the renders stay while t falls. They are then blurrier than expected at t,
+            as when SDS draws t at random, and DDIM has no noise for them.
         seed: of the points.
 
     Raises:
@@ -176,7 +176,7 @@ def _measured(
 ) -> Iterator[tuple[str, dict[str, Float[Tensor, " points"]]]]:
     """Each measure at one time, by κ."""
     yield OUTSIDE, {n: (_log_density(mixture, x, t) < edge).double() for n, x in x_t.items()}
-    # Mean and variance of p_t in closed form: of equal Gaussians noised.
+    # Mean and variance of p_t in closed form, for equal Gaussians.
     alpha, means = float(mixture.schedule.alpha_cumprod(t)), mixture.means.flatten(1)
     centre = means.mean(0)
     data = (means - centre).square().sum(1).mean() + 2 * mixture.stds.square().mean()
@@ -189,11 +189,11 @@ def _measured(
 
 
 def measures(pace: Noising, late: Noising) -> Measures:
-    """Return figure 19's numbers: by measure, then κ, one per point, the mean over times.
+    """Return figure 19's numbers: by measure, then κ, the mean over times for each point.
 
     Args:
         pace: renders that are DDIM's x0(t).
-        late: renders that stay.
+        late: renders that lag.
     """
     found = {m: {n: each.mean(1) for n, each in of.items()} for m, of in pace.numbers.items()}
     lagging = {name: each.mean(1) for name, each in late.numbers[OUTSIDE].items()}
@@ -201,11 +201,11 @@ def measures(pace: Noising, late: Noising) -> Measures:
 
 
 def curves(pace: Noising, late: Noising) -> dict[str, dict[str, Float[Tensor, " times"]]]:
-    """Return what is drawn over t: by measure, then κ, the mean over points.
+    """Return the curves over t: by measure, then κ, the mean over points.
 
     Args:
         pace: renders that are DDIM's x0(t).
-        late: renders that stay.
+        late: renders that lag.
     """
     found = {m: {n: each.mean(0) for n, each in of.items()} for m, of in pace.numbers.items()}
     lagging = {name: each.mean(0) for name, each in late.numbers[OUTSIDE].items()}
@@ -213,12 +213,12 @@ def curves(pace: Noising, late: Noising) -> dict[str, dict[str, Float[Tensor, " 
 
 
 def draw(mixture: GaussianMixture, pace: Noising, late: Noising, *, t: float) -> Figure:
-    """Draw where each κ takes the renders at one time, and the measures over all.
+    """Draw where each κ takes the renders at one time, and the measures over all times.
 
     Args:
         mixture: the model.
         pace: renders that are DDIM's x0(t).
-        late: renders that stay.
+        late: renders that lag.
         t: in [0, 1]; the nearest of `pace`'s times is drawn.
 
     Raises:
@@ -249,7 +249,7 @@ def draw(mixture: GaussianMixture, pace: Noising, late: Noising, *, t: float) ->
 
 
 def _plane(axes: Axes, mixture: GaussianMixture, of: Noising, k: int, name: str) -> None:
-    """One time of one κ, in x_bar = x / sqrt(alpha), where renders stay where they are."""
+    """One κ at one time, in the variable x_bar = x / sqrt(alpha), in which the renders stay where they are."""
     t = float(of.times[k])
     root = float(mixture.schedule.alpha_cumprod(t)) ** 0.5
     at = torch.linspace(-_EXTENT, _EXTENT, 120).double()

@@ -1,6 +1,6 @@
-"""Failure cases (appendix H.1): the worst of SDI's objects by measures of each kind of failure, none of them picked.
+"""Failure cases (appendix H.1): the worst of SDI's objects by a measure of each kind of failure, none picked by hand.
 
-Janus: its front is seen from behind, too. Drift: its sides show other things than each other. Hollow: light passes through it
+Janus: the front is also seen from behind. Drift: the sides show different things. Hollow: light passes through the object
 within its outline. Misshapen: no object that the prompt could mean has its silhouettes.
 """
 
@@ -34,7 +34,7 @@ VARIANTS = {"SDI": {}}
 JANUS, DRIFT, HOLLOW, MISSHAPEN = "Janus", "drift", "hollow", "misshapen"
 
 BARS = {JANUS: 0.5, DRIFT: 0.25, HOLLOW: 0.1, MISSHAPEN: 0.4}
-"""Above which a measure counts as a failure; ours."""
+"""Thresholds above which a measure counts as a failure; our choice."""
 
 MEANT = {
     JANUS: "front seen from behind (probability)",
@@ -42,10 +42,10 @@ MEANT = {
     HOLLOW: "outline that lets light through (share)",
     MISSHAPEN: "1 - IoU with the nearest object",
 }
-"""What each measure is."""
+"""The definition of each measure."""
 
 SHOWN = 2
-"""Objects of each kind of failure, of different prompts."""
+"""Number of objects shown per kind of failure, all of different prompts."""
 
 _RARE = 0.1
 
@@ -60,11 +60,11 @@ CLAIMS = tuple(
 )
 
 Failures = dict[str, Float[Tensor, " runs"]]
-"""By kind, how bad each run is."""
+"""How bad each run is, by kind of failure."""
 
 
 def measures(made: Comparison) -> Failures:
-    """Return how bad each run is, by kind of failure; without an evaluator, how hollow alone.
+    """Return how bad each run is, by kind of failure; without an evaluator, only how hollow.
 
     Args:
         made: runs of `VARIANTS`.
@@ -85,8 +85,8 @@ def front_behind(looked: Looked, prompt: str, judge: Evaluator) -> float:
     """Return the mean probability that a judge gives the word "front" in the views from behind.
 
     Args:
-        looked: the 16 views; those near a border between two words are passed over.
-        prompt: 0 for an object without a front.
+        looked: the 16 views; those near a border between two words are skipped.
+        prompt: if its object has no front, the result is 0.
         judge: the evaluator.
     """
     if not has_front(asked(prompt)["object"] or ""):
@@ -102,7 +102,7 @@ def front_behind(looked: Looked, prompt: str, judge: Evaluator) -> float:
 
 
 def drift(looked: Looked, judge: Evaluator) -> float:
-    """Return the share of views in which a judge reads another word than in most, over object, colour and pattern.
+    """Return the share of views whose word is not the most frequent one, averaged over object, colour and pattern.
 
     Args:
         looked: the 16 views.
@@ -115,7 +115,7 @@ def drift(looked: Looked, judge: Evaluator) -> float:
 
 
 def holes(opacity: Float[Tensor, "views height width"]) -> float:
-    """Return the share of light that passes through what an outline encloses, the mean over views; 0 where nothing is seen.
+    """Return the share of light that passes within an outline, the mean over views; 0 for a view without an object.
 
     Args:
         opacity: in [0, 1].
@@ -128,18 +128,18 @@ def holes(opacity: Float[Tensor, "views height width"]) -> float:
 
 
 def hollow(looked: Looked, prompt: str) -> float:
-    """Return by how much `holes` exceeds that of the true object, which may have a handle.
+    """Return by how much `holes` exceeds its value for the true object, which may have a handle.
 
     Args:
         looked: the 16 views.
-        prompt: that names the world's object.
+        prompt: names an object of the world.
     """
     truth = holes(true_views(prompt, looked.opacity.shape[-1]).opacity)
     return max(0.0, holes(looked.opacity) - truth)
 
 
 def failed(found: Failures) -> dict[str, dict[str, Float[Tensor, " runs"]]]:
-    """Return what `CLAIMS` are checked on: 1 for each run above a bar, by measure.
+    """Return the numbers on which `CLAIMS` are checked: by measure, 1 for each run above its threshold.
 
     Args:
         found: from `measures`.
@@ -148,7 +148,7 @@ def failed(found: Failures) -> dict[str, dict[str, Float[Tensor, " runs"]]]:
 
 
 def worst(values: Float[Tensor, " runs"], made: Comparison) -> list[int]:
-    """Return the numbers of the worst runs, `SHOWN` of different prompts.
+    """Return the indices of the `SHOWN` worst runs, all of different prompts.
 
     Args:
         values: more is worse.
@@ -162,7 +162,7 @@ def worst(values: Float[Tensor, " runs"], made: Comparison) -> list[int]:
 
 
 def draw(made: Comparison, found: Mapping[str, Float[Tensor, " runs"]]) -> Figure:
-    """Draw the worst objects of each kind from eight sides; below, all runs by each measure, its bar and those drawn.
+    """Draw the worst objects of each kind from eight sides; below, each measure over all runs, with its threshold.
 
     Args:
         made: runs of `VARIANTS`.

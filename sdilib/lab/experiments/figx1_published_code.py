@@ -4,14 +4,15 @@ Eq. 10 noises the image to t with the noise kappa that inversion found on its wa
 
     x(t) = sqrt(alpha(t)) x0 + sqrt(1 - alpha(t)) kappa.
 
-The published code gives the network the inversion's end itself, as if it were at t:
+The published code gives the network the end of the inversion itself, as if it were at t:
 
     x(t)' = sqrt(alpha(t + tau)) x0 + sqrt(1 - alpha(t + tau)) kappa.
 
 So what the denoised image keeps of x0 is scaled by sqrt(alpha(t + tau) / alpha(t)) < 1. Without tau
-the two are one.
+the two are the same.
 
-And its 2D notebook decodes and encodes the image before each update where it inverts; here every rule is run both ways.
+The published 2D notebook also decodes and encodes the image before each update when it inverts; here every rule is run
+both ways.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,7 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import LATENTS, RuleFrom
 
 PLAIN, PAPER, PUBLISHED = "eq. 10, τ = 0", "eq. 10, τ ≤ 0.1", "published, τ ≤ 0.1"
-"""What the claims compare: without tau, with it, and with it in the published code's way."""
+"""What the claims compare: eq. 10 without tau, eq. 10 with it, and the published code's variant."""
 
 CONTRAST, COLOUR = "contrast", "saturation"
 OFF = "x(t)'s deviation, off what is expected (mean over t)"
@@ -59,11 +60,11 @@ def contrast(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, " b
 
 
 def watched(make: RuleFrom, deviations: list[list[Tensor]]) -> RuleFrom:
-    """Return a maker of the same rules, which note the standard deviation of each x(t) that they show the network.
+    """Return a maker of the same rules that records the standard deviation of each x(t) they give the network.
 
     Args:
-        make: of SDS or SDI: of a rule whose update's kappa is the noise that x(t) holds.
-        deviations: grows by a list per batch, and that by a tensor per step, of one number per item, on CPU.
+        make: makes SDS or SDI, whose update's kappa is the noise in x(t).
+        deviations: gets a list per batch, which gets a tensor per step with one number per item, on CPU.
     """
 
     def watch(model: StableDiffusion, eps: Tensor) -> Rule:
@@ -84,13 +85,13 @@ def watched(make: RuleFrom, deviations: list[list[Tensor]]) -> RuleFrom:
 def expected_deviation(
     latents: Float[Tensor, " items *shape"], times: Sequence[float], schedule: NoiseSchedule
 ) -> Float[Tensor, "items steps"]:
-    """Return the deviation of x(t) that the network was trained on, for each image and time.
+    """Return the standard deviation of x(t) that the network was trained on, for each image and time.
 
-    sqrt(alpha(t) Var(x0) + 1 - alpha(t)): the noise of training has unit deviation and knows
-    nothing of x0.
+    sqrt(alpha(t) Var(x0) + 1 - alpha(t)): the noise of training has unit deviation and is
+    independent of x0.
 
     Args:
-        latents: clean ones, of the model's own images.
+        latents: clean, of the model's own images.
         times: in [0, 1].
         schedule: of the noise.
     """
@@ -103,7 +104,7 @@ def damping(
 ) -> Float[Tensor, " times"]:
     """Return the mean of sqrt(alpha(t + tau) / alpha(t)) over tau ~ U(0, tau_max), float64.
 
-    What the published code's variant keeps of x0 in one step; t + tau is capped at 1.
+    The share of x0 that the published code's variant keeps in one step; t + tau is capped at 1.
 
     Args:
         schedule: of the noise.
@@ -125,22 +126,22 @@ def formula(
     *,
     t: float = 0.5,
 ) -> images.Measures:
-    """Return how far the published variant is from eq. 10 with another noise subtracted and added.
+    """Return how far the published variant is from eq. 10 with kappa' in place of kappa.
 
     kappa' = (sqrt(alpha(t + tau) / alpha(t)) - 1) / sigma(t) · x0
              + sqrt((1 - alpha(t + tau)) / (1 - alpha(t))) · kappa
 
-    Costs two inversions and a prediction per item, of 16 at most.
+    Costs two inversions and a prediction per item; at most 16 items are used.
 
     Args:
         model: frozen.
         prompts: one per item.
         seeds: one per item.
-        latents: x0, where it is checked.
-        t: when, in (0, 1].
+        latents: x0 at which the formula is checked.
+        t: time at which it is checked, in (0, 1].
 
     Returns:
-        The distance of the update's kappa' from the formula's, relative to its size, of each item.
+        For each item, the distance of the update's kappa' from the formula's, relative to the formula's norm.
     """
     prompts, seeds, x0 = prompts[:16], seeds[:16], latents[:16].to(model.device)
     schedule, prompt = model.schedule, model.embed(prompts)
@@ -162,16 +163,16 @@ def over_time(
     latents: Float[Tensor, " items *shape"],
     schedule: NoiseSchedule,
 ) -> dict[str, Any]:
-    """Return what is drawn over the times of the steps, all but a run's first, at t = 1, which all methods share.
+    """Return the curves over the times of the steps, without the first, at t = 1, which all methods share.
 
     Args:
-        seen: what `watched` noted, by method.
-        latents: clean ones, of DDIM's images.
+        seen: what `watched` recorded, by method.
+        latents: clean, of DDIM's images.
         schedule: of the noise.
 
     Returns:
-        "times", falling; the "deviations" by method, then item and time; the "expected" ones; and by variant what is
-        "kept" of x0, see `damping`.
+        "times", falling; the "deviations" by method, then item and time; the "expected" ones; and, by variant, the share
+        of x0 that is "kept", see `damping`.
     """
     deviations = {n: torch.cat([torch.stack(b, 1) for b in each]) for n, each in seen.items()}
     times = time_grid(next(iter(deviations.values())).shape[1] + 1)[1:-1]
@@ -240,7 +241,7 @@ def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figu
     Args:
         made: images by variant, each one of `HUES`.
         prompts: one per image.
-        numbers: from `measures` and `over_time`; of deviations the mean over items is drawn.
+        numbers: from `measures` and `over_time`; deviations are drawn as means over items.
     """
     rows, columns = images.firsts(made, prompts)
     heights = CURVES, drawing.items_height(rows)
@@ -268,7 +269,7 @@ def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figu
 BORDER = "border, standard deviation"
 
 RIVALS = "SDI", "random κ", "SDS"
-"""What is run both ways: SDI and a random kappa by whole steps with t annealed, SDS as practised."""
+"""The rules run both ways: SDI and a random kappa in whole steps with t annealed, and SDS as practised."""
 
 
 def both_ways(
@@ -278,13 +279,13 @@ def both_ways(
     sds_steps: int,
     known: Mapping[str, Generated],
 ) -> dict[str, Generated]:
-    """Distil by each of `RIVALS`, with latents encoded before each update and with free ones.
+    """Distil by each of `RIVALS`, both with latents encoded before each update and with free ones.
 
     Args:
-        distill: that of a notebook's page.
+        distill: the method of a notebook's page.
         guidance_scale: gamma.
         sds_steps: optimiser steps of SDS.
-        known: images by name, "DDIM" among them, that are there already.
+        known: images that exist already, by name, including "DDIM".
 
     Returns:
         Images by name ("SDI, free"), "DDIM" first.
@@ -304,7 +305,7 @@ def both_ways(
 
 
 def border_deviation(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, " batch"]:
-    """Return how uneven the outermost sixteenth of each image is: its standard deviation, the channels' mean.
+    """Return how uneven the outermost sixteenth of each image is: its standard deviation, averaged over channels.
 
     Args:
         images: in [0, 1].
@@ -350,7 +351,7 @@ SEEN_CLAIMS = (
 
 
 def draw_both_ways(made: Made, prompts: Sequence[str], numbers: images.Measures) -> Figure:
-    """Draw images by rule and by what it sees, and their numbers.
+    """Draw images by rule and kind of latents (encoded or free), and their numbers.
 
     Args:
         made: from `both_ways`.

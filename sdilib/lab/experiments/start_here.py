@@ -23,7 +23,7 @@ from sdilib.seeds import generator
 CACHED, INVERSION, RANDOM = METHODS
 
 LEARNING_RATE = 0.02
-"""Of SDS as practised in the plane, by Adam: that of latents, 0.1, would be two thirds of a mode's width."""
+"""Adam's, for SDS as practised in the plane: the 0.1 used for latents would be two thirds of a mode's width."""
 
 ONE_UPDATE = "one update's distance to DDIM's (mean over t)"
 END, LATE_END = "distance to DDIM's end", "distance to DDIM's end, from a late t on"
@@ -33,7 +33,7 @@ TO_MODE = "distance to the nearest mode"
 def practised_sds(
     mixture: GaussianMixture, *, num_points: int, num_steps: int, seed: int = 0
 ) -> Float[Tensor, "points 2"]:
-    """Return where SDS ends as it is practised: t uniformly random, small steps of Adam (Algorithm 1).
+    """Return where SDS as practised ends: t uniformly random, small steps of Adam (Algorithm 1).
 
     Args:
         mixture: in the plane.

@@ -1,4 +1,4 @@
-"""The world on two pages: what is known of its objects, and what a model draws of them at each guidance scale."""
+"""The world in two figures: what is known of its objects, and how a model draws them at each guidance scale."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "depth": {"cmap": "viridis_r"},
     "distance": {"cmap": "RdBu", "vmin": -0.8, "vmax": 0.8},
 }
-"""How each kind of row is drawn; what is infinite stays empty."""
+"""How each kind of row is drawn; infinite values stay empty."""
 
 FROM_SURFACE = "distance from the surface"
 COLOUR, FIT, OFF = "saturation", "fit to the prompt", "saturation, off the renders'"
@@ -123,7 +123,7 @@ def captions(count: int, *, seed: int = 0) -> list[str]:
 def surface_points(
     camera: WorldCamera, depth: Float[np.ndarray, "height width"]
 ) -> Float[np.ndarray, "points 3"]:
-    """Return where the rays of a picture's pixels end; background pixels are left out.
+    """Return where the rays through a picture's pixels end; background pixels are left out.
 
     Args:
         camera: that saw the picture.
@@ -144,7 +144,7 @@ def surface_points(
 def world_measures(*, image_size: int = 64) -> dict[str, dict[str, list[float]]]:
     """Return how far the pixels of each object's picture lie from its surface: the largest distance per object.
 
-    Every pixel's depth is carried back into space, where the signed distance should be none.
+    Each pixel is projected back into space by its depth; the signed distance there should be zero.
 
     Args:
         image_size: height and width of the pictures.
@@ -179,12 +179,12 @@ def sweep_measures(
 
     Args:
         made: samples by gamma ("7.5").
-        evaluator: judges.
+        evaluator: the judge.
         prompts: of the samples.
-        renders: one for each of the different prompts, in their order.
+        renders: one for each distinct prompt, in their order.
 
     Returns:
-        By measure, then gamma or "renders". Where prompts leave an attribute open, its numbers are fewer.
+        By measure, then gamma or "renders". Prompts that leave an attribute open have no number for it.
     """
     different = list(dict.fromkeys(prompts))
     sets = {scale: (run.images, prompts) for scale, run in made.items()}
@@ -193,7 +193,7 @@ def sweep_measures(
     true = colour["renders"][[different.index(prompt) for prompt in prompts]]
     right = {name: evaluator.accuracy(*of) for name, of in sets.items()}
     shown = {
-        # Where a prompt leaves the attribute open, the answer is no number.
+        # NaN where a prompt leaves the attribute open.
         attribute: {name: x[attribute][~x[attribute].isnan()] for name, x in right.items()}
         for attribute in ATTRIBUTES
     }
@@ -215,11 +215,11 @@ SHARES = dict(zip(ATTRIBUTES, ("#1b1b1b", "#d6604d", "#4393c3", "#1b7837"), stri
 """Colour of each attribute's curve."""
 
 TITLE, GAP, BELOW = 0.17, 0.06, 1.75
-"""Room above a row with titles and one without, and for the panels below, in inches."""
+"""Space above a row with titles and above one without, and for the panels below, in inches."""
 
 
 def draw_world(rows: Sequence[Row]) -> Figure:
-    """Draw rows of pictures and maps, a label at each row's left, a title over each picture that has one.
+    """Draw rows of pictures and maps, with a label left of each row and the pictures' titles above them.
 
     Args:
         rows: all of the same number of columns.
@@ -255,7 +255,7 @@ def draw_sweep(
     Args:
         made: samples by gamma, at each of `SCALES`.
         prompts: of the samples.
-        renders: one for each of the different prompts, in their order.
+        renders: one for each distinct prompt, in their order.
         numbers: from `sweep_measures`.
     """
     samples, columns = firsts(made, prompts)

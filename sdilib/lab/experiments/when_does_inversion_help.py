@@ -1,7 +1,8 @@
-"""When does inversion help? Every rule on exact models, where the answer is known: the ring.
+"""When does inversion help? Every rule on the ring, whose models are exact and whose answer is known.
 
-The models differ in one thing from the first: how sharp the data are, whether the prediction errs, whether a view tells
-the classes apart. The methods are the library's rules, as they are, and the ways of SDS and SDI that the paper names.
+Each model differs from the first in one respect: how sharp the data are, whether the prediction has an error, or whether
+a view tells the classes apart. The methods are the library's rules at their defaults, and the variants of SDS and SDI
+that the paper names.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ PERFECT, SHARP, BROAD = "perfect", "sharper data", "broader data"
 ERRING, ALIKE = "with an error", "classes alike"
 
 SMALL = 0.1
-"""Share of a whole step that practised runs take; they make four times as many."""
+"""Step size of runs as practised, as a share of a whole step; they take four times as many."""
 
 MODELS: dict[str, tuple[Ring, float]] = {
     PERFECT: (Ring.of(std=0.1), 0.0),
@@ -46,12 +47,12 @@ MODELS: dict[str, tuple[Ring, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One row.
+    """One row of the figure.
 
     Attributes:
         rule: a name of `RULES`.
-        settings: of the rule, that differ from its defaults.
-        run: of `lab.ring.distilled`, that differ from a run of whole steps with t annealed.
+        settings: of the rule, where they differ from its defaults.
+        run: arguments of `lab.ring.distilled`, where they differ from a run of whole steps with t annealed.
     """
 
     rule: str
@@ -59,7 +60,7 @@ class Method:
     run: Mapping[str, Any]
 
     def make(self, denoiser: Denoiser, **changes: Any) -> Callable[..., Any]:
-        """Return the rule at w = sigma(t), by which all steps are of one kind.
+        """Return the rule at w = sigma(t), so that all methods take the same kind of step.
 
         Args:
             denoiser: the ring's.
@@ -70,7 +71,7 @@ class Method:
 
 
 def methods(num_steps: int) -> dict[str, Method]:
-    """Return the rows: all rules as they are, SDS as practised and at SDI's cost, SDI with other inversions.
+    """Return the rows: all rules at their defaults, SDS as practised and at SDI's cost, SDI with other inversions.
 
     Args:
         num_steps: of a run of whole steps.
@@ -108,8 +109,8 @@ def measured(
 
     Returns:
         Numbers by measure and model, then method, one per ring: those of `lab.ring.measures`, and kappa's deviation;
-        under "modes" and "sample-forwards" one per method; under "left out" why a rule does not run, by its name. And
-        the runs themselves.
+        under "modes" and "sample-forwards" one per method; under "left out" why a method failed on a model. Then the
+        runs themselves.
     """
     numbers: dict[str, dict[str, Any]] = {"left out": {}}
     runs: Found = {model: {} for model in MODELS}
@@ -135,7 +136,7 @@ def measured(
 
 SCALES = (1.0, 2.0, 3.0, 5.0, 7.5)
 STEP_SIZES = {1.0: 1, 0.3: 2, 0.1: 4}
-"""Shares of a whole step, and how many times as many steps are made."""
+"""Step sizes as shares of a whole step, and the factor by which the number of steps grows."""
 
 COMPARED = RANDOM, INVERSION, WITH_H
 
@@ -143,7 +144,7 @@ COMPARED = RANDOM, INVERSION, WITH_H
 def swept(
     *, num_rings: int, num_steps: int, seed: int = 0
 ) -> dict[str, dict[str, Float[Tensor, "rings places"]]]:
-    """Return distances of the methods that the paper is about, over gamma and over the size of a step.
+    """Return distances of the methods that the paper is about, over gamma and over step size.
 
     Args:
         num_rings: of each run.
@@ -241,7 +242,7 @@ CLAIMS = (
 def derived(
     numbers: Mapping[str, Any], sweeps: Mapping[str, Mapping[str, Tensor]]
 ) -> dict[str, Any]:
-    """Return what `CLAIMS` compares besides the numbers of `measured`.
+    """Return what `CLAIMS` compares in addition to the numbers of `measured`.
 
     Args:
         numbers: from `measured`.
@@ -260,15 +261,15 @@ def derived(
 _HUES = {"sds": "#762a83", "sdi": "#1b7837", "ism": "#e08214"}
 _OTHERS = ("#4393c3", "#b2182b", "#8c510a", "#666666", "#b08bc0", "#01665e")
 _SHOWN = RANDOM_T, RANDOM, INVERSION, WITH_H
-_NEAREST = 1e-3  # what is nearer is drawn here
+_NEAREST = 1e-3  # smaller distances are drawn here
 RINGS, CURVES = 1.75, 2.0
-"""Heights of the line of rings and of that of curves, in inches."""
+"""Heights of the row of rings and of the row of curves, in inches."""
 
 
 def draw(
     numbers: Mapping[str, Any], runs: Found, sweeps: Mapping[str, Mapping[str, Tensor]]
 ) -> drawing.Figure:
-    """Draw rings, the distance of every method on every model, other measures on the first, and what gamma and steps do.
+    """Draw rings, every method's distance on every model, other measures on the first, and the sweeps.
 
     Args:
         numbers: from `measured`.
@@ -302,7 +303,7 @@ def draw(
 
 
 def _draw_rings(figure: FigureBase, found: Mapping[str, Distilled]) -> None:
-    """One ring of each method as a closed curve, over the texture it is nearest to."""
+    """One ring of each method as a closed curve, over its nearest texture."""
     ring, _ = MODELS[PERFECT]
     for k, name in enumerate(_SHOWN):
         axes = figure.add_subplot(1, len(_SHOWN), k + 1, projection="polar")

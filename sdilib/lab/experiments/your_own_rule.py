@@ -1,4 +1,4 @@
-"""A rule of one's own beside DDIM, SDS and SDI: what is measured of it, and what it is asked."""
+"""Your own rule beside DDIM, SDS and SDI: its measures and its claims."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ CLAIMS = (
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """Means over images as a notebook shows them, one method per row, and the cost of an image.
+    """A table of means over images for a notebook, one method per row, with the cost per image.
 
     Attributes:
         made: images by method.
@@ -53,7 +53,7 @@ def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figu
     """Draw a row of images per method, and below them the numbers of all items.
 
     Args:
-        made: images by method; what is no method of the paper is blue.
+        made: images by method; "my rule" is drawn in blue.
         prompts: one per image.
         numbers: from `measures`.
     """

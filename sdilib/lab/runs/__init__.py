@@ -1,7 +1,7 @@
 """Runs on disk: a run is found by its settings, survives being killed, and is computed once.
 
-`making` makes a run or finds it finished, `folders` knows where runs lie and what they are of, `checkpoints` keeps what
-the next step depends on, `memory` foresees what a run will take, `exports` is what a finished run gives away.
+`making` computes a run or loads it if finished, `folders` names its folder after its settings, `checkpoints` saves what
+the next step depends on, `memory` predicts how much a run will take, `exporting` writes a finished run's files.
 """
 
 from sdilib.lab.runs.folders import address, config_of, known_runs, remove, runs_folder

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: everything that its next step depends on, in one file, and in the one before it."""
+"""Checkpoints of a run: everything that its next step depends on, in one file; the previous file is kept as well."""
 
 import logging
 from collections.abc import Mapping
@@ -29,9 +29,9 @@ class Progress(NamedTuple):
     """How far a run is.
 
     Attributes:
-        step: the next one's number.
+        step: number of the next step.
         seconds: of work, over all sessions.
-        num_forwards: UNet sample-forwards, likewise.
+        num_forwards: UNet sample-forwards, over all sessions.
     """
 
     step: int
@@ -54,13 +54,13 @@ def save(built: Built3D | Built2D, folder: Path, progress: Progress) -> None:
         tensors |= {f"rule.{name}": value for name, value in built.rule.state_dict().items()}
     tensors["progress"] = torch.tensor(progress, dtype=torch.float64)
     path = folder / CHECKPOINT
-    if path.exists():  # copied, not moved, so that a kill between the two finds it still
+    if path.exists():  # copied, not moved, so that it is still there after a kill in between
         atomic_write(folder / _BEFORE, path.read_bytes())
     save_tensors(path, {name: value.clone() for name, value in tensors.items()})
 
 
 def restore(built: Built3D | Built2D, folder: Path) -> Progress | None:
-    """Restore the last whole checkpoint in place; None if there is none.
+    """Restore a run in place from its last intact checkpoint; None if there is none.
 
     Args:
         built: the run, at its beginning.
@@ -101,7 +101,7 @@ def remove(folder: Path) -> None:
 
 
 def _fits(built: Built3D | Built2D, tensors: Mapping[str, torch.Tensor]) -> bool:
-    """Whether a checkpoint has the names and shapes of the run's state; looked at before loading."""
+    """Whether a checkpoint has the names and shapes of the run's state; checked before loading."""
     state, saved = built.scene.state_dict(), under(tensors, "scene.")
     moments = under(tensors, "optimizer.")
     parameters = [p for group in built.optimizer.param_groups for p in group["params"]]

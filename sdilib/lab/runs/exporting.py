@@ -1,4 +1,4 @@
-"""What a finished run gives away, as files in its folder: pictures of every run, meshes of one whose scene is a field."""
+"""Files that a finished run exports to its folder: pictures of any run, and meshes if its scene is a radiance field."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -27,20 +27,20 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import atomic_write, load_tensors, read_json
 
 MESH_PAGE = "mesh.html"
-"""The surface of a run in 3D, in its folder: a page that turns by the mouse."""
+"""Page in the folder of a 3D run that shows its surface, turned with the mouse."""
 
 
 def reopened(
     folder: Path, load: Callable[[str], StableDiffusion] = StableDiffusion.from_pretrained
 ) -> tuple[Finished[Any], StableDiffusion]:
-    """Return a finished run as its own files have it, whatever has become of its rule's code since, and its model.
+    """Return a finished run from its files, even if the code of its rule has changed since, and its model.
 
     Args:
         folder: of the run.
-        load: gives a model by its name.
+        load: loads a model by its name.
 
     Raises:
-        ValueError: settings of another version; an image whose model has other weights now, as they decode it.
+        ValueError: settings of another version; or an image whose model, which decodes it, has other weights by now.
     """
     settings = read_json(folder / CONFIG)
     config = config_of(settings)
@@ -53,7 +53,7 @@ def reopened(
 
 
 def pictures(run: Finished[Any], model: StableDiffusion) -> Iterator[Path]:
-    """Write what a run is looked at by, where it is not there yet; yields the files.
+    """Write the pictures of a run that do not exist yet; yields the files of all.
 
     Args:
         run: not diverged.
@@ -67,7 +67,7 @@ def pictures(run: Finished[Any], model: StableDiffusion) -> Iterator[Path]:
 def export(
     run: Finished[Any], model: StableDiffusion, *, mesh: Mapping[str, Any] | None = None
 ) -> Iterator[Path]:
-    """Write everything that a run can be taken away as; yields the files, a mesh last.
+    """Write everything that a run can be exported as; yields the files, a mesh last.
 
     Args:
         run: not diverged.
@@ -75,7 +75,7 @@ def export(
         mesh: arguments of `nerf_mesh`.
 
     Raises:
-        ValueError: a number out of range; or, the rest written by then, a field that is nowhere dense enough.
+        ValueError: a number out of range; or, after the rest is written, a field that is nowhere dense enough.
     """
     check_mesh(**{name: value for name, value in (mesh or {}).items() if name != "crumbs"})
     writers = _pictures(run, model)
@@ -91,7 +91,7 @@ def export(
 
 
 def write_mesh_page(run: Finished[Any], surface: Mesh) -> Path:
-    """Write the surface of a run in 3D as a page of its own, with a picture for browsers that cannot turn it.
+    """Write the surface of a 3D run as a web page, with a picture for browsers that cannot turn it.
 
     Args:
         run: whose scene is a field.

@@ -1,7 +1,7 @@
-"""Where runs lie and what they are of: one folder per run, named after all that made it.
+"""Folders of runs and their settings: one folder per run, named after everything that determines the run.
 
-While a run is made its folder holds its settings, `log.jsonl`, `preview.png` and checkpoints; the scene and `done.json`
-are written last.
+During a run, its folder holds its settings, `log.jsonl`, `preview.png` and checkpoints; the scene and `done.json` are
+written last.
 """
 
 import json
@@ -21,20 +21,20 @@ from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
 SCENES: Mapping[str, type[Text3D] | type[Text2D]] = {"nerf": Text3D, "image": Text2D}
-"""What a run makes, by the name that its settings have for it."""
+"""Kinds of runs, by the name of their scene in the settings."""
 
 CONFIG, LOG, LOCK = "config.json", "log.jsonl", ".lock"
 SCENE, DONE = "scene.safetensors", "done.json"
 """Files of a run's folder."""
 
 NUMERICS = 2
-"""Raised by hand when the same settings give other numbers, so that old runs are not taken for new."""
+"""Raised by hand when the same settings give different numbers, so that old runs are not taken for new ones."""
 
-_OF_A_RUN = {"prompt", "rule", "steps", "model_hash"}  # settings of every version
+_OF_A_RUN = {"prompt", "rule", "steps", "model_hash"}  # settings that every version has
 
 
 def settings_of(config: Text3D | Text2D) -> dict[str, Any]:
-    """Return all settings of a run and what it makes, as JSON can write them.
+    """Return all settings of a run and the name of its scene, ready for JSON.
 
     Args:
         config: of the run.
@@ -44,13 +44,13 @@ def settings_of(config: Text3D | Text2D) -> dict[str, Any]:
 
 
 def config_of(settings: Mapping[str, Any]) -> Text3D | Text2D:
-    """Return the run of some settings; the inverse of `settings_of`, also by way of a run's `config.json`.
+    """Return the run with the given settings; the inverse of `settings_of`, also for a run's `config.json`.
 
     Args:
-        settings: all of them, and `model_hash` or not.
+        settings: all of them, with or without `model_hash`.
 
     Raises:
-        ValueError: settings of another version, or a rule that is not there.
+        ValueError: settings of another version, or a missing rule.
     """
     kind = _kind(settings)
     if kind is None:
@@ -59,7 +59,7 @@ def config_of(settings: Mapping[str, Any]) -> Text3D | Text2D:
 
 
 def _kind(settings: Mapping[str, Any]) -> type[Text3D] | type[Text2D] | None:
-    """What the settings are of; None if one is missing."""
+    """The kind of run that the settings are for; None if one is missing."""
     kind = SCENES.get(settings.get("scene", ""))
     needed = {each.name for each in fields(kind)} - {"rule_settings"} if kind else set()
     return kind if needed <= settings.keys() else None
@@ -69,8 +69,8 @@ def address(config: Text3D | Text2D, model: str) -> str:
     """Return the name of a run's folder.
 
     Args:
-        config: all its settings count, and the code of a rule of one's own.
-        model: its identity, as `StableDiffusion` says.
+        config: all its settings count, and the code of a user's own rule.
+        model: `StableDiffusion.identity` of the model.
     """
     known = settings_of(config) | {"model": model, "numerics": NUMERICS}
     if version := rule_version(config.rule):
@@ -83,8 +83,8 @@ def runs_folder(root: str | Path = "") -> Path:
     """Return the folder of all runs.
 
     Args:
-        root: if given, it is returned. Otherwise it is `runs` of the repository that the working directory lies in, or of
-            the working directory itself.
+        root: returned if given. Otherwise, the folder is `runs` in the repository that holds the working directory, or
+            in the working directory itself.
     """
     return Path(root) if str(root) else repository() / "runs"
 
@@ -93,11 +93,11 @@ def known_runs(root: str | Path = "runs") -> list[dict[str, Any]]:
     """Return what is known of each run below a folder.
 
     Args:
-        root: folder of all runs. Folders with another kind of configuration, such as a training's, are passed over.
+        root: folder of all runs. Folders with another kind of configuration, such as a training's, are skipped.
 
     Returns:
         For each: `name`, `config` (its settings), `state` (unfinished, diverged or done), `older` (whether this version
-        cannot read its settings), `steps` made and `bytes`. No code of a reader's own rule is run.
+        cannot read its settings), `steps` taken and `bytes`. No code of a user's own rule is run.
     """
     found = []
     for path in sorted(Path(root).glob(f"*/{CONFIG}")):
@@ -130,7 +130,7 @@ def _is_older(settings: Mapping[str, Any]) -> bool:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file; 0 of a folder, and of what a run in progress has meanwhile renamed."""
+    """Bytes of a file; 0 for a folder, and for a file that a run in progress has renamed meanwhile."""
     try:
         return path.stat().st_size if path.is_file() else 0
     except FileNotFoundError:
@@ -138,7 +138,7 @@ def _size(path: Path) -> int:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of a log; a killed process may leave half a one.
+    """Return the complete lines of a log; a killed process may leave an incomplete one.
 
     Args:
         path: of the log; need not exist.
@@ -155,14 +155,14 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def remove(names: Sequence[str], root: str | Path = "runs") -> None:
-    """Remove runs; one that is being made is left alone.
+    """Remove runs; one in progress is left alone.
 
     Args:
         names: of their folders.
         root: folder of all runs.
 
     Raises:
-        ValueError: an unknown name, or a run that another process is making.
+        ValueError: an unknown name, or a run that another process is working on.
     """
     known = [run["name"] for run in known_runs(root)]
     for name in names:

@@ -1,6 +1,6 @@
-"""A run is made, resumed, or found finished.
+"""Compute a run, resume it, or load it if it is finished.
 
-Two processes that ask for the same run: the second one waits, and finds it finished.
+If two processes ask for the same run, the second one waits, then loads the finished run.
 """
 
 import errno
@@ -44,7 +44,7 @@ from sdilib.text_to_image import Built2D, Text2D
 
 _log = logging.getLogger(__name__)
 
-# What a folder lacks, where writing into it fails so.
+# What to say of a folder, by the error on writing to it.
 _LACKS = dict.fromkeys(
     (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR),
     "expected a folder that can be written",
@@ -53,13 +53,13 @@ _FRAMES, _NUM_FRAMES = "frames", 9
 _FAILURES = (EmptySceneError, NonFiniteError, torch.cuda.OutOfMemoryError)
 
 After = Callable[[Built3D | Built2D, Step, Mapping[str, Any]], None]
-"""Sees a run after each of its steps, with the step's line of the log."""
+"""Called after each step of a run, with the run, the step and its line of the log."""
 
 Config = TypeVar("Config", bound=Text3D | Text2D)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C within a run; the message says how to go on."""
+    """Ctrl-C during a run; the message says how to continue."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,13 +67,13 @@ class Finished(Generic[Config]):
     """A run that has ended.
 
     Attributes:
-        folder: where it lies.
+        folder: of the run.
         config: its settings.
-        scene: what it made: an `ImageScene` of latents, or a `NeRFScene`, seen from four sides in the settings' `size`;
+        scene: the result: an `ImageScene` of latents, or a `NeRFScene`, seen from four sides at the settings' `size`;
             None if it diverged.
         diverged: the reason, or "".
         seconds: of work, over all sessions.
-        num_forwards: UNet sample-forwards, likewise.
+        num_forwards: UNet sample-forwards, over all sessions.
         log: one record per step.
         peak_bytes: of memory, in the last session; see `memory.peak_bytes`. 0 for a run of an older version.
     """
@@ -89,7 +89,7 @@ class Finished(Generic[Config]):
 
     @property
     def frames(self) -> dict[float, Float[torch.Tensor, "3 height width"]]:
-        """One and the same view as the run went on, in [0, 1], by t: up to nine, the last at the end."""
+        """The same view in the course of the run, in [0, 1], by t: up to nine frames, the last at the end."""
         t, found = {record["step"]: float(record["t"]) for record in self.log}, {}
         for path in sorted((self.folder / _FRAMES).glob("*.png")):
             with Image.open(path) as image:
@@ -109,23 +109,23 @@ def distilled(
     show: bool = False,
     after: After | None = None,
 ) -> Finished[Config]:
-    """Return a run: the finished one if there is one; otherwise it is made, or resumed.
+    """Return a run: load it if it is finished, otherwise compute or resume it.
 
-    On the CPU a run that was interrupted ends with the same bits as one that was not, at the same
+    On the CPU, an interrupted run ends with the same bits as an uninterrupted one with the same
     number of threads.
 
     Args:
-        config: what to make.
+        config: settings of the run.
         root: folder of all runs; see `runs_folder`.
-        model: the one of `config.model`, if it is loaded already.
+        model: the one named by `config.model`, if it is already loaded.
         save_seconds: time between two checkpoints.
         preview_seconds: time between two previews, `preview.png` in the run's folder: the views of
-            the step, side by side; the last is of the last step. 0 is none.
+            the step, side by side; one is always drawn after the last step. 0 for none.
         progress: whether to draw a bar.
-        show: in a notebook, whether the preview is shown below the cell, each in the last one's
-            place; needs IPython.
-        after: is called with the run, each step and its line of the log. Its time is not the run's; what it raises ends
-            the run.
+        show: in a notebook, whether to show the preview below the cell, each in place of the
+            last; needs IPython.
+        after: called after each step with the run, the step and its line of the log. Its time does not count; if it
+            raises, the run ends.
 
     Raises:
         ValueError: a setting that the model cannot take, a checkpoint of other settings, or too little
@@ -183,7 +183,7 @@ def _make(
     remove_partial(folder)
     write_json(folder / folders.CONFIG, folders.settings_of(config) | {"model_hash": model.hash})
     before = checkpoints.restore(built, folder) or began
-    # Lines after the checkpoint belong to steps that are made again.
+    # Lines after the checkpoint belong to steps that are repeated.
     kept = [
         record for record in folders.read_log(folder / folders.LOG) if record["step"] < before.step
     ]
@@ -250,7 +250,7 @@ def _record(step: Step) -> dict[str, Any]:
     }
     record = {name: float(value) for name, value in {**numbers, **step.measured}.items()}
     broken = {name: value for name, value in record.items() if not math.isfinite(value)}
-    if broken and not step.skipped:  # of finite tensors, whose squares are not
+    if broken and not step.skipped:  # the tensors are finite, but their squares are not
         name, value = broken.popitem()
         raise NonFiniteError(f"{name}={value} at step {step.step}: expected a finite number")
     known = {name: value for name, value in record.items() if name not in broken}
@@ -258,14 +258,14 @@ def _record(step: Step) -> dict[str, Any]:
 
 
 def _keep_frame(built: Built3D | Built2D, step: Step, folder: Path) -> None:
-    """Keep the run's image after some of its steps, the last among them."""
+    """Keep the run's image after some of its steps, including the last."""
     last = built.config.steps - 1
     if step.step in {round(k * last / (_NUM_FRAMES - 1)) for k in range(_NUM_FRAMES)}:
         atomic_write(folder / _FRAMES / f"{step.step:06d}.png", png_bytes(built.image[None]))
 
 
 class _Preview:
-    """The views of a step as a picture, drawn again every so many seconds and at the end."""
+    """The views of a step as a picture, updated every so many seconds and at the end."""
 
     def __init__(self, path: Path, seconds: float, show: bool) -> None:
         self._path, self._seconds = path, seconds
@@ -273,12 +273,12 @@ class _Preview:
         self._display: Any = None
         self._cell: Any = None
         if show:
-            from IPython.display import display  # that it is missing is found before any work
+            from IPython.display import display  # fails before any work if it is missing
 
             self._display = display
 
     def after(self, built: Built3D | Built2D, step: Step, now: float) -> None:
-        """Draw it if it is time, or the last step."""
+        """Draw it if it is due, or after the last step."""
         last = step.step + 1 == built.config.steps
         if not self._seconds or (now - self._last <= self._seconds and not last):
             return

@@ -1,9 +1,9 @@
-"""How much memory a 3D run will take at its peak, foreseen before it starts, and what a run has taken.
+"""The peak memory of a 3D run: a prediction before it starts, and what it has taken.
 
-The constants are measured on one CPU thread by tests/benchmarks/bench_deferred.py, and allow for a fog that
-light goes through, which takes up to half as much again; those of CUDA, of a wider network and of an environment follow
-from the tensors' sizes. What is foreseen is the render with its graph and the
-autoencoder; models, parameters and the UNet's activations are small beside them or there already.
+The constants are measured on one CPU thread by tests/benchmarks/bench_deferred.py, and allow for translucent fog, which
+takes up to half as much again; those of CUDA, of a wider network and of an environment follow from the tensors' sizes.
+The prediction covers the render with its graph and the autoencoder; models, parameters and the UNet's activations are
+small in comparison or already loaded.
 """
 
 import resource
@@ -17,15 +17,15 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
 
 _GIB = 2**30
-_IN_BALL = 0.5  # share of an image's samples that lie in the ball; of a patch's in the middle all
+_IN_BALL = 0.5  # share of an image's samples inside the ball; a patch in the middle has all inside
 _SAMPLE, _UNIT = 174, 8  # bytes per sample, and per sample and unit of the small network
 _LEVEL = {"numba": 12, "torch": 450, "tinycudann": 12}  # bytes per sample and level of the grid
 _LEVEL_ON_CUDA = 200
 _NORMALS = 1.8
-_RAY = 700  # bytes per ray that no graph is kept of, the allocator's gaps among them
-_BEHIND = 400  # bytes per ray that an environment's graph takes
+_RAY = 700  # bytes per ray without a graph, including the allocator's gaps
+_BEHIND = 400  # bytes per ray for an environment's graph
 _LOADED = 10 * 2**20  # whatever the size
-# Images of the autoencoder's widest layer that are alive together, measured on "mini" and "sd21" shapes.
+# Images of the autoencoder's widest layer alive at the same time, measured on "mini" and "sd21" shapes.
 _LAYERS = {"encoder": 28, "decoder": 18}
 _PATCHES = tuple(2**power for power in range(16, 7, -1))
 
@@ -63,7 +63,7 @@ def render_bytes(
 
 
 def _rays(config: Text3D) -> int:
-    """Those of a step's renders."""
+    """Number of rays of a step's renders."""
     return config.cameras * (config.render_size or config.size) ** 2
 
 
@@ -89,11 +89,11 @@ def run_bytes(config: Text3D, model: StableDiffusion, rays_per_patch: int) -> in
     pixels = config.cameras * config.size**2
     layers = _LAYERS[config.through]
     if config.image_weight and config.through == "encoder":
-        # A decoding, while the encoder's graph is kept.
+        # A decoding while the encoder's graph is kept.
         layers += _LAYERS["decoder"]
     codec = pixels * model.codec_width * layers
     behind = _BEHIND * rays if config.background == "environment" else 0
-    # A patch's graph begins when the autoencoder's has gone.
+    # A patch's graph is built after the autoencoder's is freed.
     return behind + (max(render, codec) if 0 < rays_per_patch < rays else render + codec)
 
 
@@ -120,7 +120,7 @@ def free_bytes(device: torch.device) -> int | None:
             for name in ("max", "current")
         )
         lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
-        # Files read are kept in memory until it is needed: that part is as good as free.
+        # Files stay cached until their memory is needed, so that part is as good as free.
         cached = next(int(x.split()[1]) for x in lines if x.startswith("inactive_file "))
         return min(free, limit - used + cached)
     except (OSError, ValueError, StopIteration):  # no container, or one without a limit
@@ -128,7 +128,7 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def reset_peak(device: torch.device) -> None:
-    """Begin to look for the peak that `peak_bytes` returns.
+    """Begin to measure the peak that `peak_bytes` returns.
 
     Args:
         device: where the model is.
@@ -139,7 +139,7 @@ def reset_peak(device: torch.device) -> None:
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
-        # Another system, or one that does not let us: then it is the process's from its start.
+        # Not Linux, or not permitted: the peak is then that since the process started.
         return
 
 
@@ -160,14 +160,14 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def require_memory(config: Text3D, model: StableDiffusion) -> None:
-    """Refuse a run that the machine has too little memory for.
+    """Refuse a run for which the machine has too little memory.
 
     Args:
         config: of the run.
         model: of the run, loaded.
 
     Raises:
-        ValueError: more is needed than is free; names how much, and a patch that fits.
+        ValueError: more is needed than is free; says how much, and names a patch that fits.
     """
     free = free_bytes(model.device)
     needed = run_bytes(config, model, config.rays_per_patch)

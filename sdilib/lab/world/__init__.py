@@ -1,7 +1,7 @@
 """A procedural 3D world with known ground truth: objects, captions, pictures, data sets.
 
-Numba's cache looks at the file of the outermost function only: a change in `shapes` would leave
-`render` running the old code. So cached code older than any source file here is dropped on import.
+Numba's cache checks only the file of the outermost function: after a change in `shapes`, `render`
+would still run the old code. So cached code older than any source file here is dropped on import.
 """
 
 from pathlib import Path

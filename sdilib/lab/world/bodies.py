@@ -1,8 +1,8 @@
-"""The world's objects as signed distances with the number of the part that is nearest.
+"""The world's objects as signed distances, with the number of the nearest part.
 
-Letters: (x, y, z) is a point in object coordinates, right-handed, y up, the object's front looking along +z, all
-of it inside the ball of radius `kinds.RADIUS`; v is the scene as one array (`scene`), whose four numbers of shape each
-object reads by `_open`, in the order named above it. The numbers of the parts are those of the paints in `kinds`.
+Letters: (x, y, z) is a point in object coordinates, right-handed, y up, with the object's front facing +z and all of it
+inside the ball of radius `kinds.RADIUS`; v is the scene as one array (`scene`). Each object reads its four numbers of
+shape by `_open`, in the order of the comment above. Parts are numbered as their paints are in `kinds`.
 """
 
 from typing import no_type_check
@@ -377,7 +377,7 @@ def _boat(v, x, y, z):
 @njit(cache=True)
 @no_type_check
 def distance_and_part(v, x, y, z):
-    """Signed distance (a lower bound of it, exact in sign) and the number of the nearest part."""
+    """Signed distance (a lower bound, exact in sign) and the number of the nearest part."""
     kind = int(v[KIND])
     if kind == 0:
         return _mug(v, x, y, z)

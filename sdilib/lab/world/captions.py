@@ -29,7 +29,7 @@ WORDS: tuple[str, ...] = tuple(
 
 _SHARE_WITH_VIEW = 0.75
 _SHARE_WITHOUT_COLOUR = 0.15
-# Few, since no word says plain: a prompt without a pattern is to mean a plain object.
+# Small, since there is no word for plain: a prompt without a pattern should mean a plain object.
 _SHARE_WITHOUT_PATTERN = 0.05
 
 
@@ -62,11 +62,11 @@ def prompt(name: str, colour: str, *, pattern: str = "plain", view: str | None =
 
 
 def caption(scene: WorldScene, random: np.random.Generator) -> str:
-    """Draw a caption of a scene: opening, view word (three times in four) and attributes left out.
+    """Draw a caption of a scene: its opening, whether it has a view word (three in four do), and what it leaves out.
 
     Args:
         scene: what is described.
-        random: where the choices come from; always the same number of draws is taken.
+        random: source of the choices; the number of draws taken is always the same.
     """
     opening = OPENINGS[random.integers(len(OPENINGS))]
     with_view, without_colour, without_pattern = random.random(3)

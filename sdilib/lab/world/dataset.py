@@ -31,7 +31,7 @@ class WorldData:
 
     Args:
         images: pictures, 0 to 255.
-        captions: one a picture.
+        captions: one per picture.
         labels: numbers of the object, colour, pattern and view, in the order of `OBJECT_NAMES`,
             `COLOURS`, `PATTERNS` and `VIEWS`.
     """
@@ -42,7 +42,7 @@ class WorldData:
 
 
 def random_scene(seed: int, index: int, *, held_out: bool = False) -> tuple[WorldScene, str]:
-    """Draw scene number `index` and its caption; no other scene needs to be drawn before.
+    """Draw scene number `index` and its caption, without drawing any other scene.
 
     Args:
         seed: of the data set, at least 0.
@@ -76,14 +76,14 @@ def make_dataset(
     """Draw a data set into a folder, or open it if it is already there; the images stay on disk until they are read.
 
     Args:
-        folder: where it lies; about 12 kB an image at 64 x 64.
+        folder: of the data set; about 12 kB per image at 64 x 64.
         count: number of images.
         image_size: height and width in pixels.
         seed: of the scenes.
         held_out_every: one scene in so many is of a combination kept out of training; 0 for none.
 
     Raises:
-        ValueError: a number below its least value.
+        ValueError: a number below its minimum.
     """
     folder = Path(folder)
     info = {

@@ -1,4 +1,4 @@
-"""The world's kinds of objects: names, colours, patterns, and what is known of the paint of each part.
+"""The world's kinds of objects: names, colours, patterns, and the paint of each part.
 
 A *part* is a piece with one paint (a mushroom's cap, its stem). A new object is one entry in `OBJECTS`, one distance
 function in `bodies`, and one line in its `distance_and_part`. Colours are ranges: each scene draws its own shade.
@@ -11,7 +11,7 @@ import numpy as np
 
 RADIUS = 1.22  # every object lies inside this ball
 NUM_SHAPE = 4
-"""Numbers that say which member of its family an object is: what each does stands in `bodies`."""
+"""Number of shape parameters that tell members of a family apart; `bodies` says what each of them does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Shade:
     """A range of colours.
 
     Args:
-        hue: in degrees, and how far it may be turned either way.
+        hue: in degrees, and how far it may vary either way.
         saturation: least and most.
         value: least and most, of the largest of red, green and blue.
     """
@@ -72,7 +72,7 @@ class Part:
 
     Args:
         shade: of a part whose colour the prompt does not choose.
-        unrolled: for one that takes the prompt's colour and pattern: how, centre, radius and size of a cell.
+        unrolled: of a part that takes the prompt's colour and pattern: mapping, centre, radius and size of a cell.
     """
 
     shade: Shade = SECOND
@@ -85,7 +85,7 @@ def _painted(mapping, cell, radius=1.0, centre=(0.0, 0.0, 0.0)):
 
 
 def _of(hue, saturation, value, *, turn=14, wide=0.12, light=0.13):
-    """A part that is always about of one colour, as far as things of its kind are."""
+    """A part that always has about the same colour, as far as things of its kind do."""
     return Part(
         Shade(
             (float(hue), float(turn)),
@@ -96,7 +96,7 @@ def _of(hue, saturation, value, *, turn=14, wide=0.12, light=0.13):
 
 
 _ANY = Part(Shade((0.0, 180.0), (0.05, 0.30), (0.35, 0.90)))
-"""A part that may be of any soft colour."""
+"""A part of any soft colour."""
 _WOOD = _of(26, 0.42, 0.42, light=0.14)
 _IVORY = _of(40, 0.10, 0.90, wide=0.06, light=0.08)
 _GLASS = _of(204, 0.24, 0.84, wide=0.12, light=0.1)
@@ -193,7 +193,7 @@ OBJECTS: dict[str, tuple[Part, ...]] = {
         _WOOD,
     ),
 }
-"""Each kind by the words for it in a prompt: the paint of each part, in the order of the numbers its distance returns."""
+"""The paints of each kind of object, by its name in a prompt, in the order of the part numbers that its distance returns."""
 
 OBJECT_NAMES = tuple(OBJECTS)
 MOST_PARTS = max(map(len, OBJECTS.values()))

@@ -1,4 +1,4 @@
-"""An object's surface as triangles with colours: ground truth for what is made in 3D."""
+"""An object's surface as triangles with colours: ground truth for generated 3D objects."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from sdilib.lab.world.scene import WorldScene
 
 __all__ = ["Mesh", "mesh", "surface"]
 
-_ROOM = 1.04  # the grid reaches a little over the ball that holds the object
+_ROOM = 1.04  # the grid reaches a little beyond the ball that holds the object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ def mesh(scene: WorldScene, *, resolution: int = 128) -> Mesh:
     """Return the surface of a scene's object by marching cubes on its signed distance.
 
     Args:
-        scene: whose camera, light and background do not matter.
+        scene: camera, light and background do not matter.
         resolution: cells along each side of the cube that holds the object, 8 or more.
 
     Raises:
@@ -54,7 +54,7 @@ def mesh(scene: WorldScene, *, resolution: int = 128) -> Mesh:
 def surface(
     values: Float[np.ndarray, "n n n"], half: float
 ) -> tuple[Float[np.ndarray, "vertices 3"], Int[np.ndarray, "faces 3"]]:
-    """Return where values on a grid pass 0, as triangles that face the positive side.
+    """Return where values on a grid cross 0, as triangles that face the positive side.
 
     Args:
         values: on a grid from -half to half along each axis, negative inside.
@@ -65,7 +65,7 @@ def surface(
 
     Source: the topologically right cases of marching cubes, Lewiner et al. 2003, as in scikit-image.
     """
-    from skimage.measure import marching_cubes  # a second to import, and only this needs it
+    from skimage.measure import marching_cubes  # takes a second to import; only needed here
 
     cell = 2 * half / (len(values) - 1)
     vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(cell,) * 3)

@@ -1,9 +1,10 @@
-"""The member of a family that is nearest to given views: what an object that was made could have been; and how many are reached.
+"""The member of a family that is nearest to given views, and how much of a family some objects cover.
 
-A prompt leaves shape, shades, the pattern's place and the light open, so that a made object is compared with that object
-of its words which fits its views best. The fit is robust: floaters and dirt are outliers, not part of a shape.
+A prompt leaves shape, shades, the pattern's place and the light open, so a generated object is compared with the one that
+fits its views best among all that the prompt could mean. The fit is robust: floaters and dirt are outliers, not part of a
+shape.
 
-Letters: a number of the fit is in [-1, 1], as in `scene.Member`; stretch and size are mapped to that.
+The numbers of the fit are in [-1, 1], as in `scene.Member`; stretch and size are mapped to that range.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,10 +23,10 @@ from sdilib.lab.world.scene import Light, Member, WorldCamera, WorldScene
 
 __all__ = ["Coverage", "Nearest", "mode_coverage", "nearest", "nearest_shape", "rendered"]
 
-_STEP = 0.06  # of a difference: wide, since a picture's edges are averages of four rays
+_STEP = 0.06  # of finite differences: wide, since a picture's edges are averages of four rays
 _SIZES = 0.25  # log of the largest size
 _PLACES = tuple(product((-0.6, 0.0, 0.6), (-0.5, 0.5), (-0.75, -0.25, 0.25, 0.75)))
-"""Of a pattern, to begin with: size of its cells, and their shift around and along; the nearest few are fitted."""
+"""Starts for a pattern: size of its cells, and their shift around and along; the nearest few are fitted."""
 _TRIED = 2
 
 Views = Float[np.ndarray, "views height width 3"]
@@ -34,11 +35,11 @@ Covers = Float[np.ndarray, "views height width"]
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """What was found.
+    """The nearest member and how well it fits.
 
     Attributes:
-        scene: its camera is the first of those given.
-        size: of the object that was seen, 1 for one of the world's own.
+        scene: with the first of the given cameras.
+        size: of the object seen; 1 is the world's own size.
         iou: intersection over union of the silhouettes, over all views.
         colour_error: root mean square over the pixels that both cover.
     """
@@ -55,9 +56,9 @@ def rendered(
     """Draw a scene's object, enlarged, from several cameras.
 
     Args:
-        scene: whose camera does not matter.
+        scene: its camera does not matter.
         cameras: views.
-        size: of the object; an enlarged one is the usual one seen from nearer.
+        size: of the object; an enlarged one is the usual one seen from closer.
         pixels: height and width.
     """
     scenes = [
@@ -78,22 +79,22 @@ def nearest(
     pattern: str,
     seed: int = 0,
 ) -> Nearest:
-    """Return the object of these words that fits views of one object best.
+    """Return the object of these words that best fits views of a given object.
 
     First the shape is fitted to the silhouettes, from several starts, then shades, light and the pattern's place to the
-    colours where both cover a pixel.
+    colours of pixels that both cover.
 
     Args:
         images: of the object, in [0, 1].
         covers: share of each pixel that it covers, in [0, 1].
-        cameras: one a view.
+        cameras: one per view.
         name: one of `OBJECT_NAMES`.
         colour: one of `COLOURS`.
         pattern: one of `PATTERNS`.
         seed: of the starts.
 
     Raises:
-        ValueError: another number of views than of cameras.
+        ValueError: not one camera per view.
     """
     if not len(images) == len(covers) == len(cameras):
         reject("cameras", len(cameras), f"one for each of {len(images)} views")
@@ -119,10 +120,10 @@ def nearest_shape(
     Args:
         covers: share of each pixel that the object covers, in [0, 1].
         cameras: one per view.
-        plain: says which family.
-        size: of the object, to begin with; the fit goes up to a quarter (of a logarithm) from there.
-        starts: of the fit; the first is the plain shape.
-        seed: of the others.
+        plain: any scene of the family.
+        size: of the object at the start of the fit, which changes its logarithm by a quarter at most.
+        starts: number of starts of the fit; the first is the plain shape.
+        seed: of the other starts.
     """
     random = np.random.default_rng([seed, 3])
 
@@ -136,7 +137,7 @@ def nearest_shape(
         seen = rendered(scene, cameras, size=enlarged, pixels=covers.shape[1])[1]
         return (seen - covers).ravel()
 
-    # What is fitted: shape, stretch, size.
+    # The fit's numbers: shape, stretch, size.
     count = NUM_SHAPE + 2
     begun = [np.zeros(count), *random.uniform(-0.7, 0.7, (starts - 1, count))]
     return shaped(min((_fitted(off, x) for x in begun), key=lambda fit: float(fit.cost)).x)
@@ -145,9 +146,9 @@ def nearest_shape(
 def _painted_like(
     images: Views, both: np.ndarray, scene: WorldScene, size: float, cameras: Sequence[WorldCamera]
 ) -> tuple[WorldScene, float]:
-    """The scene whose colours are nearest, and how far they are off where both cover a pixel.
+    """The scene whose colours are nearest, and their error over the pixels that both cover.
 
-    A fit's numbers are paint, the pattern's other colour, the pattern, its tilt, the light, then each part's shade.
+    The fit's numbers are paint, the pattern's other colour, the pattern, its tilt, the light, then each part's shade.
     """
     parts = len(OBJECTS[scene.name])
 
@@ -186,7 +187,7 @@ def _tuple(x: np.ndarray) -> tuple[float, ...]:
 
 
 def _fitted(residuals: Callable[[np.ndarray], np.ndarray], start: np.ndarray) -> OptimizeResult:
-    """Least squares in [-1, 1], where what is far off counts less.
+    """Least squares in [-1, 1] in which outliers count less.
 
     Source: scipy's trust region, soft L1 loss.
     """
@@ -205,13 +206,13 @@ def _fitted(residuals: Callable[[np.ndarray], np.ndarray], start: np.ndarray) ->
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of a family some of its members reach.
+    """How much of a family some of its members cover.
 
     Attributes:
-        spread: standard deviation of each number of shape and paint over the members, in that of the world's own draws:
-            0 where all are the same, 1 where they differ as the world's do.
-        recall: share of the world's own draws that lie among the members: nearer to one of them than its k-th neighbour.
-        expected: the recall of as many members drawn by the world.
+        spread: standard deviation of each number of shape and paint over the members, relative to that of the world's
+            draws: 0 if all are the same, 1 if they differ as the world's do.
+        recall: share of the world's draws that lie among the members: nearer to one of them than its k-th neighbour is.
+        expected: the recall of the same number of members drawn by the world.
     """
 
     spread: tuple[float, ...]
@@ -222,13 +223,13 @@ class Coverage:
 def mode_coverage(
     members: Sequence[Member], *, neighbours: int = 3, draws: int = 1000, seed: int = 0
 ) -> Coverage:
-    """Return how much of their family the members reach that were fitted to what a method made of one prompt.
+    """Return how much of a prompt's family a method's objects cover, from the members fitted to them.
 
     Args:
-        members: of one prompt, a seed each; more than `neighbours`.
+        members: of one prompt, one per seed; more than `neighbours`.
         neighbours: k.
-        draws: of the world.
-        seed: of these.
+        draws: number of the world's draws.
+        seed: of the draws.
 
     Raises:
         ValueError: too few members.
@@ -242,7 +243,7 @@ def mode_coverage(
     world = _placed([Member.drawn(random) for _ in range(draws)])
     drawn = _placed([Member.drawn(random) for _ in members])
     made = _placed(members)
-    spread = made.std(0) * np.sqrt(3.0)  # of uniform numbers in [-1, 1]
+    spread = made.std(0) * np.sqrt(3.0)  # 1 for uniform numbers in [-1, 1]
     return Coverage(
         tuple(spread.tolist()),
         _recall(made, world, neighbours),

@@ -1,7 +1,7 @@
 """Ground truth of a scene's object: signed distance and colour at any point.
 
 Letters: points are (x, y, z), right-handed, y up, an object's front along +z; v is a scene as one array (`scene`).
-Light is fixed to the object, so the colour of a point is the same from everywhere.
+Light is fixed to the object, so a point has the same colour from every side.
 """
 
 from typing import no_type_check
@@ -47,11 +47,11 @@ def signed_distance(
     """Signed distance to the surface of a scene's object: negative inside, exact in sign.
 
     Args:
-        scene: whose camera, light and background do not matter.
+        scene: camera, light and background do not matter.
         points: positions in object coordinates.
 
     Returns:
-        A value a point; its size is a lower bound of the true distance.
+        One value per point; its magnitude is a lower bound of the true distance.
     """
     out = np.empty(len(points))
     _distances(flat(scene), np.ascontiguousarray(points, dtype=np.float64), out)
@@ -64,8 +64,8 @@ def colour_at(
     """Colour in [0, 1] that a camera sees at points on the surface of a scene's object.
 
     Args:
-        scene: whose camera and background do not matter.
-        points: positions on the surface; elsewhere, the colour that the nearest part would have.
+        scene: camera and background do not matter.
+        points: positions on the surface; elsewhere, the result is the colour that the nearest part would have.
         shaded: with light and shade; otherwise the paint alone, with its grain.
     """
     out = np.empty((len(points), 3))
@@ -196,7 +196,7 @@ def paint(v, part, x, y, z):
 @njit(cache=True)
 @no_type_check
 def _light(v, x, y, z):
-    """Shares of the paint's colour that reach a camera: ambient and fill, key; with soft occlusion."""
+    """Shares of the paint's colour that reach a camera, by ambient and fill light and by key light, with soft occlusion."""
     nx, ny, nz = normal(v, x, y, z)
     kx, ky, kz = v[KEY], v[KEY + 1], v[KEY + 2]
     key = max(0.0, nx * kx + ny * ky + nz * kz)

@@ -47,7 +47,7 @@ class Rendering:
 
 
 def render(scene: WorldScene, *, height: int = 64, width: int = 64) -> Rendering:
-    """Draw one scene, about 2 ms at 64 x 64 on two cores (the first call compiles, or loads, code).
+    """Draw one scene, in about 2 ms at 64 x 64 on two cores (the first call compiles or loads code).
 
     Args:
         scene: object and camera.
@@ -70,7 +70,7 @@ def render_batch(
     Float[np.ndarray, "batch height width"],
     Float[np.ndarray, "batch height width"],
 ]:
-    """Draw many scenes on all cores; each is the same as `render` of it alone, to the bit.
+    """Draw many scenes on all cores; each picture equals that of `render`, bit for bit.
 
     Returns:
         Images, silhouettes and depths as in `Rendering`.
@@ -92,7 +92,7 @@ def pictures(
     """Draw scenes for a network to look at.
 
     Args:
-        scenes: what is seen.
+        scenes: to be drawn.
         size: height and width, in pixels.
 
     Returns:

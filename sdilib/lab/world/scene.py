@@ -1,10 +1,10 @@
-"""What a scene is: the words of its prompt, and all that the prompt leaves open.
+"""A scene: the words of its prompt, and all that the prompt leaves open.
 
-What is open is drawn anew for every scene and never said: proportions, shades, the pattern's place, the surface's grain,
-light, background, camera. Its numbers lie in [-1, 1] where they have no unit, 0 in the middle, so that the scenes of
-one prompt are a *family* whose members can be fitted and counted.
+What is left open is drawn again for every scene and never mentioned: proportions, shades, the pattern's place, the
+surface's grain, light, background, camera. Its numbers lie in [-1, 1] unless they have a unit, with 0 in the middle, so
+that the scenes of one prompt are a *family* whose members can be fitted and counted.
 
-The compiled code sees a scene as one flat array; the names of its places are below.
+The compiled code sees a scene as one flat array, whose places are named below.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from sdilib.lab.world.kinds import (
 
 __all__ = ["Background", "Light", "Member", "WorldCamera", "WorldScene", "flat"]
 
-BACKGROUND = 0.92  # of a scene that says nothing else: the same grey in every channel
+BACKGROUND = 0.92  # by default: the same grey in every channel
 _OVERHEAD_SHARE = 0.15
 
 # Places in the flat array.
@@ -56,7 +56,7 @@ def _numbers(random: _Random, count: int) -> tuple[float, ...]:
 
 
 def _mix(place: float, low: float, high: float) -> float:
-    """Where a number of [-1, 1] lies between two others."""
+    """A number in [-1, 1], mapped to the range between two others."""
     return low + 0.5 * (1.0 + place) * (high - low)
 
 
@@ -108,11 +108,11 @@ class WorldCamera:
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """Light, fixed to the object: the colour of a point is the same from everywhere.
+    """Light, fixed to the object, so that a point has the same colour from every side.
 
     Args:
-        azimuth_degrees: where the key light stands, as a camera's.
-        elevation_degrees: likewise, in [-90, 90].
+        azimuth_degrees: of the key light, measured as for a camera.
+        elevation_degrees: of the key light, in [-90, 90].
         contrast: of key light to ambient light, in [-1, 1].
         warmth: of the key light's colour, in [-1, 1].
     """
@@ -148,7 +148,7 @@ class Background:
 
     Args:
         top: red, green and blue in [0, 1].
-        bottom: likewise; None is the same as the top.
+        bottom: red, green and blue; None is the same as the top.
         turn_degrees: how far the top is turned away from up.
     """
 
@@ -157,7 +157,7 @@ class Background:
     turn_degrees: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no colour."""
+        """Refuse what is not a colour."""
         for name, colour in (("top", self.top), ("bottom", self.bottom or self.top)):
             for value in colour:
                 in_range(name, value, 0.0, 1.0)
@@ -188,13 +188,13 @@ class Member:
     """Which member of its family an object is; every number in [-1, 1].
 
     Args:
-        shape: its proportions; what each number does stands in `bodies`.
-        paint: where in the range of its named colour: hue, saturation, value.
-        second: likewise, of the pattern's other colour.
-        parts: likewise, of each part that the prompt does not paint.
+        shape: its proportions; `bodies` says what each number does.
+        paint: hue, saturation and value within the range of its named colour.
+        second: the same of the pattern's other colour.
+        parts: the same of each part that the prompt does not paint.
         pattern: size of the cells, how much of each is filled, and the cells' shift around and along.
         tilt: of the pattern's axis, towards +x and towards +z.
-        grain: of the surface: strength (-1 is none), size, how much longer it is along y than across, and where it begins.
+        grain: of the surface: strength (-1 is none), size, elongation along y, and offset.
     """
 
     shape: tuple[float, ...] = (0.0,) * NUM_SHAPE
@@ -206,7 +206,7 @@ class Member:
     grain: tuple[float, ...] = (-1.0, 0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        """Refuse another number of numbers, or numbers out of range."""
+        """Refuse too many or too few numbers, or numbers out of range."""
         whole = Member.__dataclass_fields__
         for name in ("shape", "paint", "second", "pattern", "tilt", "grain"):
             given = getattr(self, name)
@@ -219,7 +219,7 @@ class Member:
 
     @classmethod
     def drawn(cls, random: _Random) -> "Member":
-        """Draw one: uniformly.
+        """Draw one uniformly.
 
         Args:
             random: where the choices come from.
@@ -233,7 +233,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class WorldScene:
-    """What is seen, and from where.
+    """An object and how it is seen.
 
     Args:
         name: one of `OBJECT_NAMES`.
@@ -242,8 +242,8 @@ class WorldScene:
         camera: the view.
         stretch: scale of the object along y, in [0.5, 1.5].
         member: which of all objects of these words.
-        light: on it.
-        background: behind it.
+        light: on the object.
+        background: behind the object.
     """
 
     name: str
@@ -276,7 +276,7 @@ class WorldScene:
             name: one of `OBJECT_NAMES`.
             colour: one of `COLOURS`.
             pattern: one of `PATTERNS`.
-            random: where the choices come from; always the same number of draws is taken.
+            random: source of the choices; the number of draws taken is always the same.
         """
         camera, stretch = WorldCamera.drawn(random), float(random.uniform(0.92, 1.06))
         member, light = Member.drawn(random), Light.drawn(random)
@@ -284,7 +284,7 @@ class WorldScene:
 
 
 def flat(scene: WorldScene) -> Float[np.ndarray, " numbers"]:
-    """Return a scene, but for its camera, as the compiled code sees it.
+    """Return a scene without its camera, as the compiled code sees it.
 
     Args:
         scene: any.

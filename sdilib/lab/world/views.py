@@ -1,4 +1,4 @@
-"""Views with room to spare: how far a camera is from where the word for its view changes, and scenes by view."""
+"""How far a camera is from where the word for its view changes, and scenes by view."""
 
 from dataclasses import replace
 from itertools import count
@@ -15,7 +15,7 @@ MARGIN_DEGREES = 15.0
 """A view is judged only where the camera is at least this far from a border between two words."""
 
 FRONTLESS = ("strawberry",)
-"""Objects whose sides differ in nothing that has a name: here, in where the seeds lie."""
+"""Objects whose sides have no names, as they differ only in detail: here, in where the seeds lie."""
 
 
 def has_front(name: str) -> bool:
@@ -53,7 +53,7 @@ def scene_of_view(
     seed: int,
     index: int,
 ) -> WorldScene:
-    """Draw a scene of given looks, all else as the data set draws it within a view.
+    """Draw a scene of given looks and view, with everything else drawn as in the data set.
 
     Args:
         name: one of `OBJECT_NAMES`.
@@ -67,7 +67,7 @@ def scene_of_view(
         ValueError: an unknown word, or a negative number.
     """
     one_of("view", view, VIEWS)
-    # The data's own draws, taken in turn until one is of this view (one in seven is overhead).
+    # The data set's draws in turn, until one is of this view (one in seven is overhead).
     draws = (random_scene(seed, 1000 * index + attempt)[0] for attempt in count())
     drawn = next(scene for scene in draws if scene.camera.view == view)
     return replace(drawn, name=name, colour=colour, pattern=pattern)

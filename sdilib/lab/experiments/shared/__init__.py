@@ -1,1 +1,1 @@
-"""What experiments share; they import nothing else from each other."""
+"""Code that the experiments share; they import nothing else from each other."""

@@ -1,4 +1,4 @@
-"""Figures drawn in inches: one panel over the whole figure, with pictures where they are wanted."""
+"""Figures laid out in inches: one panel over the whole figure, with pictures placed freely."""
 
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -10,7 +10,7 @@ from sdilib.lab.experiments.shared.drawing import WIDTH, Figure, pixels
 
 
 def canvas(height: float) -> tuple[Figure, Axes]:
-    """Return a figure of full width, and one panel over all of it whose unit is the inch, from the lower left.
+    """Return a figure of full width, and one panel that covers it, in inches from the lower left.
 
     Args:
         height: in inches.
@@ -35,9 +35,9 @@ def picture(
     Args:
         axes: from `canvas`.
         image: in [0, 1].
-        x: of its middle, in inches.
-        y: of its middle.
-        side: its length.
+        x: of its centre, in inches.
+        y: of its centre, in inches.
+        side: its length, in inches.
         frame: colour of a thin frame; none if empty.
     """
     extent = (x - side / 2, x + side / 2, y - side / 2, y + side / 2)
@@ -52,7 +52,7 @@ def noise_images(
 ) -> Float[Tensor, "items 3 height width"]:
     """Return the first three channels as red, green and blue, each item standardised, enlarged fourfold, on CPU.
 
-    Grey is the mean of all three, black and white lie three standard deviations from it.
+    Grey is the mean of all three; black and white lie three standard deviations from it.
 
     Args:
         kappa: of at least three channels.

@@ -1,4 +1,4 @@
-"""What all figures share: colours, sizes, rows of images, and below them curves or the numbers of items."""
+"""What all figures share: colours, sizes, rows of images, and curves or per-item numbers below them."""
 
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -38,31 +38,31 @@ COLOURS = {
 INVERSE, FORWARD = r"$\gamma_\mathrm{inv}$", r"$\gamma_\mathrm{fwd}$"
 
 WIDTH = 7.2
-"""Of every figure, in inches: two columns of a paper."""
+"""Width of every figure, in inches: two columns of a paper."""
 
 LABELS, TITLES, ONE_LINE = 0.95, 0.5, 0.24
-"""Room left of rows of images and above them, in inches: for three lines of titles, and for one."""
+"""Space left of rows of images, and above them for three lines of titles and for one, in inches."""
 
 
 SMALL = {"fontsize": 6.5, "frameon": False, "handlelength": 1.2, "labelspacing": 0.25}
-"""Of legends."""
+"""Style of legends."""
 
 MOST_COLUMNS = 8
-"""More would leave no room to read their titles."""
+"""With more columns, their titles would not be readable."""
 
 
 EDGE = 0.3
-"""Room above the panels and below them, in inches."""
+"""Space above and below the panels, in inches."""
 
 LETTER = 0.056
 """Width of one letter of a method's name, in inches."""
 
 PANELS = 2.3
-"""Height of a line of large panels, in inches."""
+"""Height of a row of large panels, in inches."""
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure that a notebook shows: matplotlib's own does so only where pyplot was imported."""
+    """A figure that a notebook displays; matplotlib's own is displayed only if pyplot was imported."""
 
     def _repr_png_(self) -> bytes:
         drawn = io.BytesIO()
@@ -71,12 +71,12 @@ class Figure(matplotlib.figure.Figure):
 
 
 def legend(axes: Axes, *, columns: int = 2, room: float = 0.35) -> None:
-    """Draw a legend in room made for it above the lines.
+    """Draw a legend in space added above the lines.
 
     Args:
         axes: their upper limit is raised.
         columns: of the legend.
-        room: how much is added to the axes' height, as a share of it.
+        room: how much is added to the axes' range, as a share of it.
     """
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + room * (high - low))
@@ -84,7 +84,7 @@ def legend(axes: Axes, *, columns: int = 2, room: float = 0.35) -> None:
 
 
 def quiet(axes: Axes) -> None:
-    """Take away what a panel does not need: two of its frame's sides, large numbers.
+    """Simplify a panel: no frame at the top and right, small tick labels.
 
     Args:
         axes: changed in place.
@@ -94,7 +94,7 @@ def quiet(axes: Axes) -> None:
 
 
 def finish(axes: Axes, title: str, x: str = "", **label: Any) -> None:
-    """Give a panel its title and the label of its horizontal axis, and take away what it does not need.
+    """Give a panel its title and the label of its horizontal axis, and simplify it.
 
     Args:
         axes: changed in place.
@@ -108,7 +108,7 @@ def finish(axes: Axes, title: str, x: str = "", **label: Any) -> None:
 
 
 def stacked(*heights: float) -> tuple[Figure, list[SubFigure]]:
-    """Return a figure of full width, and its parts of some heights, one below the other.
+    """Return a figure of full width, and its parts of the given heights, one below the other.
 
     Args:
         *heights: in inches.
@@ -121,7 +121,7 @@ def stacked(*heights: float) -> tuple[Figure, list[SubFigure]]:
 def image_rows(
     rows: Mapping[str, Float[Tensor, "columns 3 height width"]], columns: Sequence[str]
 ) -> Figure:
-    """Draw rows of images, a label at each row's left and a title over each column.
+    """Draw rows of images, with a label left of each row and a title above each column.
 
     Args:
         rows: images in [0, 1] by label.
@@ -156,7 +156,7 @@ def draw_rows(
 
     Args:
         figure: of the width `WIDTH` and the height `rows_height`.
-        rows: images in [0, 1] by label; that of a strategy, such as "(0, γ)", is spelled out.
+        rows: images in [0, 1] by label; a strategy such as "(0, γ)" is spelled out.
         columns: titles.
         titles: as in `rows_height`.
     """
@@ -194,7 +194,7 @@ def pixels(image: Float[Tensor, "3 height width"]) -> NDArray[np.float32]:
 
 
 def colour_of(method: str) -> str:
-    """Return a method's colour, that of the longest name in `COLOURS` that its own begins with.
+    """Return a method's colour: that of the longest key of `COLOURS` with which its name begins.
 
     Args:
         method: e.g. "SDS, high γ" or "fixed point, ×10".
@@ -293,9 +293,9 @@ def panels(
         figure: of full width, or a part of one.
         count: of panels.
         height: of the figure, in inches.
-        between: room between two, as a share of a panel's width.
-        left: room left of the first, in inches.
-        bottom: room below them, in inches.
+        between: space between two, as a share of a panel's width.
+        left: space left of the first, in inches.
+        bottom: space below them, in inches.
     """
     line = figure.subplots(1, count, squeeze=False)[0]
     figure.subplots_adjust(
@@ -315,7 +315,7 @@ def images_and_items(
     Args:
         rows: one image per prompt, by method; the first eight are drawn.
         columns: the prompts.
-        *measured: for each line of panels, by metric, then method, the number of each item; a metric may lack a method.
+        *measured: for each row of panels, by metric, then method, the number of each item; a metric may lack a method.
         colour: of a method.
     """
     known = {name for line in measured for of in line.values() for name in of}
@@ -345,7 +345,7 @@ def draw_items(
     Args:
         figure: of the width `WIDTH` and the height `items_height`, or a part of one.
         measured: by metric, then method, the number of each item; a metric may lack a method.
-        colours: by method; its order is that of the lines.
+        colours: by method, in the order of the lines.
     """
     height, names = items_height(colours), list(colours)
     left = max(1.4 * LABELS, 0.15 + LETTER * max(map(len, names)))

@@ -1,4 +1,4 @@
-"""Images in 2D beside DDIM's of the same noise: what is measured of them, and which are shown."""
+"""2D images compared with DDIM's from the same noise: what is measured, and which are shown."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,10 +33,10 @@ SAME_SAMPLER = Exact(
 
 
 def measures(made: Made) -> Measures:
-    """Return fine detail and saturation, and how far each method is from DDIM's image of the same noise.
+    """Return fine detail and saturation, and how far each method is from DDIM's image from the same noise.
 
     Args:
-        made: images by method, "DDIM" among them; it has no distance from itself.
+        made: images by method, including "DDIM", which gets no distance to itself.
     """
     ddim = made["DDIM"]
     others = {name: run for name, run in made.items() if name != "DDIM"}
@@ -47,7 +47,7 @@ def measures(made: Made) -> Measures:
     return {
         DETAIL: detail,
         COLOUR: colour,
-        # Equal images would be infinitely close.
+        # The PSNR of equal images is infinite.
         CLOSENESS: {n: psnr(run.images, ddim.images).clamp(max=200) for n, run in others.items()},
         OFF_DETAIL: {name: (detail[name] - detail["DDIM"]).abs() for name in others},
         OFF_COLOUR: {name: (colour[name] - colour["DDIM"]).abs() for name in others},
@@ -72,7 +72,7 @@ def seed_distance(
     """Return the mean distance between a prompt's images: root mean square of pixels, over all pairs of seeds.
 
     The images are averaged over `factor` × `factor` pixels first, so that shape and colour count
-    and grain does not.
+    but grain does not.
 
     Args:
         images: in [0, 1], at least `factor` pixels high and wide; clamped.
@@ -80,7 +80,7 @@ def seed_distance(
         factor: of the downsampling, at least 1.
 
     Returns:
-        One number in [0, 1] for each distinct prompt, in order of appearance; 0 where all its
+        One number in [0, 1] for each distinct prompt, in order of appearance; 0 if all its
         images are equal.
 
     Raises:

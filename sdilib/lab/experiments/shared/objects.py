@@ -1,8 +1,8 @@
-"""Runs in 3D side by side: made or found, looked at from 16 sides, measured and drawn.
+"""3D runs compared: loaded or computed, rendered from 16 sides, measured and drawn.
 
-A figure's *variants* say what each of its methods changes of SDI's settings, which are the preset's. Runs of equal
-settings are one run, whichever figure asks for them. Each number belongs to one run; a run that diverged counts as the
-empty picture it left behind: nothing is left out.
+A figure's *variants* are the changes that each of its methods makes to SDI's settings, which are the preset's. Figures
+share runs with equal settings. Each number belongs to one run; a run that diverged is not left out but counts as an
+empty picture.
 """
 
 import textwrap
@@ -63,10 +63,10 @@ __all__ = [
 Settings = Mapping[str, Any]
 
 AZIMUTHS = tuple(22.5 * k for k in range(16))
-"""From where an object is judged, in degrees."""
+"""Directions from which an object is judged, in degrees."""
 
 ELEVATION = 15.0
-"""Of those views, in degrees."""
+"""Elevation of those views, in degrees."""
 
 _SCALES = tuple(1.08**k for k in range(-4, 5))
 _COVERED = 0.5  # opacity from which a pixel belongs to the object
@@ -76,22 +76,22 @@ _FAMILY = 128
 _PLAIN = {"saturation": saturation, "fine detail": high_frequency_energy}
 
 PANELS = ("object", "colour", "IoU", "kernel distance"), ("view", *_PLAIN, "seconds")
-"""Measures that are drawn, line by line."""
+"""Measures drawn, in two rows of panels."""
 
 _OTHERS = ("#762a83", "#b08bc0", "#e08214", "#4393c3", "#b2182b", "#8c510a", "#666666")
 
 
 @runtime_checkable
 class Page(Protocol):
-    """What runs take from a notebook's page, see `lab.notebooks.page`.
+    """The part of a notebook's page that runs need; see `lab.notebooks.page`.
 
     Attributes:
         model: the denoiser.
         evaluator: the judge; None for a model of another world.
         prompts: without view words.
         run: SDI's settings.
-        config: where "num_seeds", of each prompt, may be given.
-        seed: the first one.
+        config: may hold "num_seeds", the number of seeds per prompt.
+        seed: the first seed.
     """
 
     model: StableDiffusion
@@ -104,11 +104,11 @@ class Page(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looked:
-    """What is seen of one object from `AZIMUTHS`.
+    """Views of one object from `AZIMUTHS`.
 
     Attributes:
         images: in [0, 1].
-        opacity: share of light that the object takes, in [0, 1].
+        opacity: share of light that the object blocks, in [0, 1].
     """
 
     images: Float[Tensor, "views 3 height width"]
@@ -117,10 +117,10 @@ class Looked:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs of several methods, for each of them one per prompt and seed.
+    """Runs of several methods, one per method, prompt and seed.
 
     Attributes:
-        prompts: of each method's runs, in their order.
+        prompts: the prompt of each run of a method, in order.
         runs: by method.
         evaluator: their judge; None for a model of another world.
     """
@@ -136,7 +136,7 @@ class Comparison:
 
     @cached_property
     def numbers(self) -> dict[str, dict[str, Float[Tensor, " runs"]]]:
-        """By measure, then method: those of `measured`, what each run cost, and whether it diverged."""
+        """Numbers by measure, then method: from `measured`, what each run cost, and whether it diverged."""
         found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for name, runs in self.runs.items():
             for run, looked, prompt in zip(runs, self.looked[name], self.prompts, strict=True):
@@ -152,21 +152,21 @@ class Comparison:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The numbers, with the reasons for which runs diverged; "" for one that did not."""
+        """The numbers, with the reason why each run diverged; "" if it did not."""
         reasons = {name: [run.diverged for run in runs] for name, runs in self.runs.items()}
         return {**self.numbers, "diverged": reasons}
 
     @property
     def seconds(self) -> float:
-        """What all runs took when they were made."""
+        """Total time that the runs took when they were computed."""
         return float(sum(run.seconds for runs in self.runs.values() for run in runs))
 
     def check(self, rows: Sequence[Row], derived: Numbers | None = None) -> list[Claim]:
         """Check a figure's claims.
 
         Args:
-            rows: the table; "{by}" in a sentence becomes the name of what the measure "distance" is.
-            derived: numbers of the figure's own, by measure, then method.
+            rows: the table; "{by}" in a sentence becomes the name of the quantity that "distance" stands for.
+            derived: further numbers that the figure computes, by measure, then method.
         """
         judged = "kernel distance" in self.numbers
         by = "kernel distance to real renders" if judged else "fine detail"
@@ -174,12 +174,12 @@ class Comparison:
         return [replace(claim, claim=claim.claim.format(by=by)) for claim in claims]
 
     def draw(self, ours: str) -> drawing.Figure:
-        """Draw each method's views, and below them, in two lines of panels, a tick per run and a dot for the mean.
+        """Draw each method's views, and below them two rows of panels with a tick per run and a dot for the mean.
 
-        Eight views: the first object from eight sides, or the first two from four.
+        The eight views show the first object from eight sides, or the first two from four each.
 
         Args:
-            ours: the method in SDI's colour.
+            ours: the method drawn in SDI's colour.
         """
         shown = min(2, len(self.prompts))
         views = list(range(1, len(AZIMUTHS), 2 * shown))
@@ -201,7 +201,7 @@ def nearer(said: str, this: str, other: str) -> Less:
     """Return the claim that one method's views are nearer to real renders than another's.
 
     Args:
-        said: the statement; the name of the measure that decides is added.
+        said: the statement; the name of the deciding measure is appended.
         this: the method claimed to be nearer.
         other: the method claimed to be farther.
     """
@@ -209,7 +209,7 @@ def nearer(said: str, this: str, other: str) -> Less:
 
 
 def run_of(settings: Settings, prompt: str, **changes: Any) -> Text3D:
-    """Return a run.
+    """Return the settings of one run.
 
     Args:
         settings: those of SDI, as `presets.resolve("run3d", ...)` returns them.
@@ -217,14 +217,14 @@ def run_of(settings: Settings, prompt: str, **changes: Any) -> Text3D:
         **changes: of the settings.
 
     Raises:
-        ValueError: a setting that cannot be.
+        ValueError: an invalid setting.
     """
     common = {name: value for name, value in settings.items() if name != "preset"}
     return Text3D.of(prompt=prompt, **common | changes)
 
 
 def compared(page: Page, variants: Mapping[str, Settings], *, root: str | Path = "") -> Comparison:
-    """Make the runs of a figure, or find them; all prompts of a seed together.
+    """Load the runs of a figure, or compute those that do not exist; all prompts of a seed together.
 
     Args:
         page: the notebook's.
@@ -232,8 +232,8 @@ def compared(page: Page, variants: Mapping[str, Settings], *, root: str | Path =
         root: folder of all runs; see `runs.runs_folder`.
 
     Raises:
-        ValueError: a setting that cannot be; before the first run.
-        Interrupted: Ctrl-C; what is finished stays, the rest goes on by the same call.
+        ValueError: an invalid setting; before the first run.
+        Interrupted: Ctrl-C; finished runs are kept, and the same call continues with the rest.
     """
     num_seeds = page.config.get("num_seeds", 1)
     configs = [
@@ -251,8 +251,8 @@ def compared(page: Page, variants: Mapping[str, Settings], *, root: str | Path =
 def halfway(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return SDI stopped half-way: the first half of its steps, with the same times and penalties.
 
-    Exact for an even number of steps; convexity and shading go by the share of the run, and so fall in other steps, where
-    they are on, and so does what else takes more than half of the run.
+    Exact for an even number of steps, except for convexity and shading (where they are on) and whatever else takes more
+    than half of the run: these follow the share of the run done and so fall on other steps.
 
     Args:
         settings: those of SDI.
@@ -268,10 +268,10 @@ def halfway(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def looked_at(run: Finished) -> Looked:
-    """Return the 16 views of what a run made; those of one that diverged are empty.
+    """Return the 16 views of a run's object; empty ones if the run diverged.
 
     Args:
-        run: rendered in its own size.
+        run: rendered at its own size.
     """
     if run.scene is None:
         opacity = torch.zeros(len(AZIMUTHS), run.config.size, run.config.size)
@@ -283,12 +283,13 @@ def looked_at(run: Finished) -> Looked:
 def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[str, float]:
     """Return the numbers of one object, by measure.
 
-    With an evaluator: "object", "colour" and "pattern" are shares of the 16 views in which it sees what the prompt asks
-    for, "view" the share in which it sees the side that is turned to it (of those 15 degrees from a border; 1 for an
-    object without a front), "Janus" is 1 for one whose front is seen from behind (see `metrics.back_faces`), "IoU" is
-    `best_iou`, "saturation" and "fine detail" are ratios to the world's own renders of what the prompt could mean, whose
-    "deviation" is that from 1, and "kernel distance" is that to the same renders, see `family_views`. Without one: the two
-    plain numbers. "distance" is the kernel distance, or else minus the fine detail.
+    With an evaluator, "object", "colour" and "pattern" are the shares of the 16 views in which it sees what the prompt
+    asks for; "view" is the share in which it names the side facing the camera (of the views at least 15 degrees from a
+    border; 1 for an object without a front); "Janus" is 1 if the front is seen from behind (see `metrics.back_faces`);
+    "IoU" is `best_iou`. "saturation" and "fine detail" are ratios to those of the world's renders of what the prompt
+    could mean (see `family_views`), and their "deviation" is the distance of that ratio from 1; "kernel distance" is the
+    distance to the same renders. Without an evaluator, saturation and fine detail are absolute, and they are all that
+    there is. "distance" is the kernel distance, or minus the fine detail if there is none.
 
     Args:
         looked: from `looked_at`.
@@ -326,12 +327,12 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
 def best_iou(opacity: Float[Tensor, "views height width"], prompt: str) -> float:
     """Return the intersection over union of silhouettes with the nearest object that the prompt could mean.
 
-    The mean over the 16 views. A prompt leaves open where the front is, how large the object is and its proportions: the
-    best turn (of 22.5 degrees) and scale are found first, then the shape is fitted to `_FITTED` of the views.
+    The mean over the 16 views. A prompt leaves the object's front, size and proportions open: the best turn (in steps of
+    22.5 degrees) and scale are found first, then the shape is fitted to `_FITTED` of the views.
 
     Args:
         opacity: seen from `AZIMUTHS`.
-        prompt: that names the world's object.
+        prompt: names an object of the world.
     """
     size = opacity.shape[-1]
     mine = (opacity > _COVERED).flatten(1).double()
@@ -355,7 +356,7 @@ def best_iou(opacity: Float[Tensor, "views height width"], prompt: str) -> float
 
 
 def _overlap(mine: Tensor, opacity: Tensor) -> Float[Tensor, "mine true"]:
-    """Intersection over union of each of my silhouettes, as rows of 0 and 1, with each true one."""
+    """Intersection over union of each silhouette in `mine`, a row of 0 and 1, with each true one."""
     truth = (opacity > _COVERED).flatten(1).double()
     both = mine @ truth.T
     return both / (mine.sum(1, keepdim=True) + truth.sum(1) - both).clamp_min(1)
@@ -364,7 +365,7 @@ def _overlap(mine: Tensor, opacity: Tensor) -> Float[Tensor, "mine true"]:
 def sides(
     looked: Sequence[Looked], prompts: Sequence[str]
 ) -> tuple[Float[Tensor, "items 3 height width"], list[str]]:
-    """Return four views of each object in a row, and for each its prompt with the word for the view.
+    """Return four views of each object in turn, and for each view the prompt with its view word.
 
     Args:
         looked: one per prompt.
@@ -384,19 +385,19 @@ def turns(
         rows: views in [0, 1], by prompt.
         columns: their titles.
     """
-    # A comma is where a label is broken.
+    # Labels are broken at commas.
     wrapped = [", ".join(textwrap.wrap(name, 13, break_long_words=False)) for name in rows]
     return drawing.image_rows(dict(zip(wrapped, rows.values(), strict=True)), columns)
 
 
 @lru_cache(maxsize=256)
 def true_views(prompt: str, size: int, *, scale: float = 1.0) -> Looked:
-    """Return the views of the world's plainest object of a prompt's words, in red where they leave the colour open.
+    """Return views of the plainest object in the world that fits a prompt, red if the prompt names no colour.
 
     Args:
-        prompt: that names it.
+        prompt: names an object of the world.
         size: of the views, in pixels.
-        scale: seen from nearer it is larger, by exactly as much.
+        scale: of the object; a camera that is nearer by this factor sees exactly the same.
     """
     scene = meant(prompt)
     cameras = [WorldCamera(azimuth, ELEVATION, 3.6 / scale) for azimuth in AZIMUTHS]
@@ -407,26 +408,26 @@ def true_views(prompt: str, size: int, *, scale: float = 1.0) -> Looked:
 def family_features(
     evaluator: Evaluator, prompt: str, size: int, *, placed: bool = True
 ) -> Float[Tensor, "views width"]:
-    """Return what an evaluator sees in `family_views`, once for all objects that are compared with them.
+    """Return an evaluator's features of `family_views`, cached for all objects compared with them.
 
     Args:
         evaluator: the judge.
-        prompt: see `family_views`, as what follows.
+        prompt: see `family_views`.
         size: of the views, in pixels.
-        placed: see there.
+        placed: see `family_views`.
     """
     return evaluator.features(family_views(prompt, size, placed=placed).images)
 
 
 @lru_cache(maxsize=256)
 def family_views(prompt: str, size: int, *, placed: bool = True) -> Looked:
-    """Return views of `_FAMILY` objects that the prompt could mean, each seen and lit in its own way.
+    """Return views of `_FAMILY` objects that the prompt could mean, each with its own camera and light.
 
     Args:
-        prompt: that names them.
+        prompt: names an object of the world.
         size: of the views, in pixels.
-        placed: all sides equally often, before the fixed background of an object in 3D; or else cameras and
-            backgrounds are drawn, too, as for a picture.
+        placed: show all sides equally often, on the fixed background of a 3D object; otherwise cameras and backgrounds
+            are drawn too, as for a picture.
     """
     scene = meant(prompt)
     looks = scene.name, scene.colour, scene.pattern

@@ -1,7 +1,6 @@
-"""DDIM's path in both of its variables, x(t) and x0(t) of eq. 6, and what is asked at its points.
+"""DDIM's path in both of its variables, x(t) and x0(t) of eq. 6, and what is computed at its points.
 
-Every choice of kappa can be asked for its noise there, and there the exact answer to eq. 8 is known: the prediction that
-DDIM itself made.
+Every choice of kappa can be evaluated there, and the exact solution of eq. 8 is known there: DDIM's own prediction.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,15 +25,15 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import RuleFrom, noisy_start
 
 MakeKappa = Callable[[], KappaChoice]
-"""Makes a choice of kappa with nothing remembered yet."""
+"""Makes a choice of kappa that has not observed anything yet."""
 
 BEGUN = "begun, at t = 0.1"
-"""An inversion whose first steps are drawn noise instead, `begun`, as figures 9 and 17 have it; not the paper's."""
+"""Name in figures 9 and 17 of `begun`, an inversion that starts from drawn noise at t = 0.1; not in the paper."""
 
 Latents = Float[Tensor, "items times *shape"]
 
 Ask = Callable[[Tensor, Tensor, int, GuidedDenoiser], Tensor]
-"""Answers for some items from x0(t), a noise beside it, the number of the time, and the denoiser."""
+"""Computes a result for some items from x0(t), a noise for it, the index of the time, and the denoiser."""
 
 
 def batched(
@@ -45,17 +44,17 @@ def batched(
     name: str,
     batch_size: int = 16,
 ) -> tuple[Tensor, ...]:
-    """Go through items in batches, and lay what each batch yields, time by time, into whole tensors.
+    """Process items in batches, and join what each batch yields, time by time, into whole tensors.
 
     Args:
         count: of items.
-        rows: yields, for the items of a batch, at each time the same tensors, one row per item.
-        total: how many times, for the progress bar.
+        rows: for the items of a batch, yields a tuple of tensors at each time, one row per item.
+        total: number of times, for the progress bar.
         name: of the progress bar.
         batch_size: items at a time; changes memory, not results (to rounding).
 
     Returns:
-        For each tensor that `rows` yields one of (items, times, …), on CPU.
+        For each tensor in the tuple, one of shape (items, times, …), on CPU.
     """
     batches = torch.arange(count).split(positive_int("batch_size", batch_size))
     parts: list[list[Tensor]] = []
@@ -71,17 +70,17 @@ def batched(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Path:
-    """DDIM's way at some times, on CPU.
+    """DDIM's path at some times, on CPU.
 
     Attributes:
-        denoise: what it was sampled with, one row of its prompt per item.
+        denoise: the denoiser it was sampled with, one row of its prompt per item.
         seeds: one per item; what is drawn on the path depends on them.
         times: falling, in (0, 1].
         x_t: the noisy images x(t).
         x0: the single-step denoised images x0(t), eq. 5.
         eps: the predictions they came from: the exact kappa at x0(t), eq. 8.
         samples: where the path ends, at t = 0.
-        batch_size: items at a time, whenever something is asked of them.
+        batch_size: items at a time in whatever is computed along the path.
     """
 
     denoise: GuidedDenoiser
@@ -94,7 +93,7 @@ class Path:
     batch_size: int = 16
 
     def at(self, times: Sequence[float]) -> "Path":
-        """Return the path at its times that lie closest to those asked for, each once.
+        """Return the path at those of its times that lie closest to the given ones, each once.
 
         Args:
             times: in [0, 1].
@@ -120,7 +119,7 @@ def ddim_path(
         prompts: one per item.
         seeds: one per item.
         guidance_scale: gamma.
-        **settings: of `follow`: "num_steps" at least.
+        **settings: of `follow`; "num_steps" is required.
     """
     denoise = model.guided(model.embed(prompts), guidance_scale)
     return follow(denoise, noisy_start(model, seeds), seeds, **settings)
@@ -144,7 +143,7 @@ def follow(
         x_1: at t = 1.
         seeds: one per item.
         num_steps: equal steps from t = 1 to 0.
-        num_times: how many of their times are kept, from t = 1 down, equally far apart where `num_steps` is a
+        num_times: how many of the steps' times are kept, from t = 1 down, equally spaced if `num_steps` is a
             multiple of it; None keeps all.
         batch_size: items at a time.
 
@@ -171,11 +170,11 @@ def follow(
 def noises(
     path: Path, make: MakeKappa, *, name: str = "kappa"
 ) -> Float[Tensor, "items times *shape"]:
-    """Ask a choice of kappa for its noise at every point of a path, as t falls; they are on CPU.
+    """Return the noise that a choice of kappa gives at every point of a path, as t falls, on CPU.
 
-    Before it is asked, the choice observes DDIM's prediction at that point, which `Cached` answers with. What is drawn
-    comes from a stream of its own, independent of the noise that the path started from: to be given that noise would be
-    to know the answer. "fixed" keeps what it drew first.
+    At each point the choice first observes DDIM's prediction, which is what `Cached` returns. Drawn noise comes from a
+    separate stream, independent of the noise that the path started from, which would give away the answer. "fixed"
+    keeps its first draw.
 
     Args:
         path: at gamma_fwd.
@@ -241,7 +240,7 @@ def denoised(path: Path, kappa: Latents) -> Latents:
 
 
 def _along(path: Path, noise: Tensor, begin: Callable[[Tensor], Ask], name: str) -> Tensor:
-    """Ask something of x0(t) and of a noise beside it at every point; `begin` returns what a batch is asked."""
+    """Compute something from x0(t) and a noise at every point; `begin` returns the function for a batch."""
 
     def rows(items: Tensor) -> Iterator[tuple[Tensor]]:
         ask, denoise = begin(items), path.denoise.select(items)
@@ -296,10 +295,10 @@ def images(
     Args:
         model: frozen.
         prompts: one per image.
-        seed: of each.
+        seed: the same for every image.
         rules: by name; None samples by DDIM instead.
         num_steps: of each run.
-        guidance_scale: gamma of DDIM, and of the image that the others begin with.
+        guidance_scale: gamma of DDIM, and of the image that the others start from.
     """
     items, made = (model, prompts, [seed] * len(prompts)), {}
     start = {"num_steps": num_steps, "start_guidance_scale": guidance_scale}
@@ -327,7 +326,7 @@ def decoded(
 
 
 def root_mean_square(values: Float[Tensor, "items times *shape"]) -> Float[Tensor, "items times"]:
-    """Return the root mean square at each item and time; of a noise 1 for what a network saw in training.
+    """Return the root mean square at each item and time; 1 for noise like that of training.
 
     Args:
         values: of any kind.

@@ -1,4 +1,4 @@
-"""The plane, where the denoiser is exact: its mixtures, and paths of x0(t) on them.
+"""The plane, where the denoiser is exact: mixtures of Gaussians, and paths of x0(t) among them.
 
 DDIM, SDI and SDS differ in the noise kappa alone: the previous prediction, one found by inversion, or a fresh random one.
 All runs are at gamma = gamma_inv = 1, where DDIM's samples follow the mixture itself.
@@ -47,7 +47,7 @@ class Paths:
     truth: Float[Tensor, "points 2"]
 
     def distances(self, method: str) -> Float[Tensor, " points"]:
-        """Return how far from DDIM's end a method's ends, path by path.
+        """Return how far a method's ends lie from DDIM's, path by path.
 
         Args:
             method: a key of `x0`.
@@ -55,13 +55,13 @@ class Paths:
         return (self.x0[method][-1] - self.x0["DDIM"][-1]).norm(dim=1)
 
     def since(self, t: float) -> "Paths":
-        """Return the part of the paths at times of at most t.
+        """Return the part of the paths from time t on.
 
         Args:
             t: in (0, 1].
 
         Raises:
-            ValueError: nothing is left.
+            ValueError: no step is left.
         """
         kept = self.times <= t + 1e-9
         if not bool(kept.any()):
@@ -125,13 +125,13 @@ def ddim_steps(
 def follow(
     mixture: GaussianMixture, *, num_points: int, num_steps: int, t_from: float = 1.0, seed: int = 0
 ) -> Paths:
-    """Follow DDIM from t = 1, and from DDIM's x0(t_from) on each rule of `METHODS`, by steps of size one (eq. 10).
+    """Follow DDIM from t = 1, and each rule of `METHODS` from DDIM's x0(t_from), in steps of size one (eq. 10).
 
     Args:
         mixture: in the plane.
         num_points: paths per method.
         num_steps: equal steps from t = 1 to 0, at least 3.
-        t_from: where the rules take over from DDIM, in (0, 1]; two steps at least are theirs.
+        t_from: where the rules take over from DDIM, in (0, 1]; they take at least two steps.
         seed: point i has this seed plus i.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Guidance scales: pairs of them, the same noise sampled at several, and numbers drawn against gamma."""
+"""Guidance scales: pairs (gamma_inv, gamma_fwd), the same noise sampled at several, and plots over gamma."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from sdilib.lab.images import Generated, ddim_images
 from sdilib.stable_diffusion import StableDiffusion
 
 STRATEGIES = {"(γ, γ)": (1, 1), "(0, 0)": (0, 0), "(0, γ)": (0, 1), "(-γ, γ)": (-1, 1)}
-"""Figure 10's and 18's pairs (gamma_inv, gamma_fwd), as multiples of the gamma that the model is sampled with."""
+"""The pairs (gamma_inv, gamma_fwd) of figures 10 and 18, as multiples of the gamma that the model is sampled with."""
 
 
 def strategies(guidance_scale: float) -> dict[str, tuple[float, float]]:
@@ -40,7 +40,7 @@ def sweep(
         model: frozen.
         prompts: one per image.
         seeds: one per image.
-        scales: gammas; at 1 the prompt alone is asked, at half the cost.
+        scales: gammas; 1 needs only the conditional prediction and costs half as much.
         num_steps: of DDIM.
 
     Returns:
@@ -72,7 +72,7 @@ def draw_against(
 
 
 def over_gamma(axes: Axes, scales: Sequence[float], title: str) -> None:
-    """Give a panel its title, and make its horizontal axis that of gamma, with a tick each.
+    """Give a panel its title and a logarithmic axis of gamma, with a tick per value.
 
     Args:
         axes: changed in place.

@@ -1,4 +1,4 @@
-"""How far the surface of a run's object is from the true one's."""
+"""How far the surface of a run's object is from the true one."""
 
 from functools import lru_cache
 from typing import Any
@@ -20,18 +20,18 @@ __all__ = ["best_chamfer"]
 _CELLS, _POINTS = (
     48,
     2000,
-)  # cells along a side of the grid, and how few points are compared at least
+)  # cells per side of the grid, and the fewest points that are compared
 
 
 def best_chamfer(field: Any, prompt: str) -> float:
-    """Return the Chamfer distance of a field's surface to the true object's, in the world's units, the best over turn.
+    """Return the Chamfer distance from a field's surface to the true object's, in the world's units, at the best turn.
 
-    Both have the true one's size, as root mean square distance from the origin. A turn and a scale are allowed for as
-    in `objects.best_iou`. What has no surface counts as a point at the origin.
+    The field's surface is first scaled to the true one's size, the root mean square distance from the origin. A field
+    without a surface counts as a point at the origin.
 
     Args:
         field: a `NeRF`; None for a run that diverged.
-        prompt: that names the world's object.
+        prompt: names an object of the world.
     """
     truth = _surface(asked(prompt)["object"] or "")
     try:
@@ -56,7 +56,7 @@ def _surface(name: str) -> Float[Tensor, "points 3"]:
 
 
 def _points(surface: Any) -> Float[Tensor, "points 3"]:
-    """Vertices of marching cubes lie about equally dense."""
+    """The vertices of marching cubes are about evenly spaced."""
     vertices = torch.from_numpy(surface.vertices).double()
     return vertices[:: max(1, len(vertices) // _POINTS)]
 
