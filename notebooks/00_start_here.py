@@ -14,10 +14,15 @@
 # %% [markdown]
 # # Start here: SDS is DDIM with the wrong noise
 #
-# **The paper's claim.** Score distillation (SDS) takes the same step as the sampler DDIM, written in
-# the variable $x_0(t)$, the image denoised in a single step. They differ in one term: the noise
-# $\kappa$ that is added before denoising. DDIM keeps the noise it predicted one step earlier, SDS
-# draws a fresh one. SDI finds it again by inverting DDIM.
+# **The paper's claim.** Score distillation makes a 3D object with a 2D image model: it renders the object, asks
+# the model what is wrong with the picture, and corrects the object. Its first form, SDS, takes the same step as
+# the image sampler DDIM, once DDIM is written in the variable $x_0(t)$, the image denoised in a single step. They
+# differ in one term, the noise $\kappa$ that is added before denoising: DDIM keeps the noise it predicted one
+# step earlier, while SDS draws a fresh one. SDI recovers it by inverting DDIM.
+#
+# **This notebook** runs the three side by side, first in the plane, where everything is exact, then on a small
+# text-to-image model. Compare the paths with DDIM's: with DDIM's own noise SDI lies on top of it (a), while SDS
+# jumps (b) and ends in the middle of everything (e).
 #
 # ![The argument in the plane](../paper_figures/full/start_here_plane.png)
 
@@ -49,9 +54,9 @@ page = begin("00_start_here", preset, **where, **sizes, guidance_scale=guidance_
 # %% [markdown]
 # ## In the plane, where everything is known
 #
-# Five Gaussians on a circle. Their noise prediction has a closed form, so DDIM, SDI and SDS need no
-# network. Each line below is one $x_0(t)$, beginning near the middle (at $t=1$ a single denoising
-# step knows only the average) and ending at $t=0$. All methods take eq. 10's step,
+# The data are five Gaussians on a circle. Their noise prediction has a closed form, so DDIM, SDI and SDS need no
+# network. Each line below is one $x_0(t)$, from near the middle (at $t=1$ a single denoising step knows only the
+# average) to its end at $t=0$. All methods take the step of eq. 10,
 # $x_0 \leftarrow x_0 - \sigma(t)\,[\epsilon(x_t) - \kappa]$; only $\kappa$ differs.
 
 # %%
@@ -72,16 +77,16 @@ claims = verdicts(experiment.PLANE_CLAIMS, measures)
 page.save(figure, numbers, claims, name="start_here_plane")
 
 # %% [markdown]
-# The identity is exact, and the random κ is what makes SDS jump (b) and, with the small steps of
-# practice, average (e). Inversion is a remedy and no identity: it finds the noise of a point that
-# already shows where it will end (c), not of one that is still the average of all; started at t = 1 it
-# stays in the middle. The paper's runs in 3D add a little noise to it (eq. 11).
+# With DDIM's own κ the identity is exact. A random κ makes SDS jump (b) and, with the small steps used in
+# practice, average (e). Inversion is a remedy but not an identity: it finds the noise of a point that already
+# shows where it will end (c), not of one that is still the average of all; started at t = 1 it stays in the
+# middle. The paper's 3D runs add a little noise to the inverted κ (eq. 11).
 #
 # ## On a text-to-image model
 #
-# The same with images, in 2D, where the image is its own scene: $g(\psi, c) = \psi$. All runs start
-# from the same $x_0(1)$. SDS is run as practised (random t, Adam), at DDIM's own γ, which is 7.5 for
-# Stable Diffusion and 3 for the bundled model.
+# The same with images, in 2D, where the image is its own scene: $g(\psi, c) = \psi$. All runs start from the same
+# $x_0(1)$. SDS is run as practised (random t, Adam), at DDIM's own γ, which is 7.5 for Stable Diffusion and 3 for
+# the bundled model.
 
 # %%
 practice = SDS_PRACTISED | {"num_steps": page.config["sds_steps"]}
@@ -97,7 +102,7 @@ claims = verdicts(experiment.IMAGE_CLAIMS, numbers)
 page.save(figure, numbers, claims, name="start_here_images")
 
 # %% [markdown]
-# The upper two rows are one picture, made in two ways. `fig01_teaser` measures the third, and what
+# The upper two rows are the same picture, made in two ways. `fig01_teaser` measures the third row, and what
 # inversion does to images, over more prompts and seeds.
 #
 # ## Try

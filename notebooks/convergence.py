@@ -14,9 +14,12 @@
 # %% [markdown]
 # # Convergence: how long is long enough
 #
-# **The question.** The paper compares all methods after 10,000 optimiser steps. After fewer, a comparison may measure
-# how fast a method is, and not where it ends. From which number of steps on do more of them change nothing, for each
-# method? And who is ahead at equal steps, and who at equal cost?
+# **The question.** The paper compares all methods after 10,000 optimiser steps. After fewer steps, a comparison
+# may measure how fast a method is rather than where it ends. For each method, after how many steps do further
+# ones change nothing? Who is ahead at equal steps, and who at equal cost?
+#
+# **This notebook** runs each method at several lengths. Look for the ring on each curve: from there on it is
+# flat.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -41,12 +44,13 @@ sizes |= {"quality": quality, "evaluator": evaluator}
 page = begin("convergence", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# Each length is a run of its own, since t falls over the whole of it; a run of twice the length is not the shorter one
-# continued. All make one update per target. A band holds the middle half of the runs; a ring marks the length from
-# which on a curve is flat: all that comes after gains at most a tenth of what came before.
+# Each length is a separate run, because t falls over the whole of it; a run of twice the length does not continue
+# the shorter one. All make one update per target. The band covers the middle half of the runs. A ring marks the
+# length from which a curve is flat: everything after it gains at most a tenth of what came before.
 #
-# *Kernel distance* compares 16 views with the true object's renders from other sides in the evaluator's features, 0 where
-# they are alike; *object* and *colour* are shares of the views in which the evaluator sees what was asked for.
+# *Kernel distance* compares 16 views with renders of the true object in the evaluator's features and is 0 where
+# they are alike; *object* and *colour* are the shares of the views in which the evaluator sees what was asked
+# for.
 
 # %%
 steps = study.lengths(page.run, page.config["num_lengths"])
@@ -61,8 +65,8 @@ record = {"steps": steps, "flat from": flat, "curves": numbers, **made.record}
 page.save(figure, record, study.claims(made, steps), seconds=made.seconds)
 
 # %% [markdown]
-# The claims say which curves are flat at the last length. Where one is not, a comparison at that length is about speed, and
-# a figure that makes it should say so.
+# The claims say which curves are flat at the last length. Where one is not, a comparison at that length is about
+# speed, and a figure that makes it should say so.
 #
 # ## Try
 #

@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Explore: one distillation, by hand
 #
-# A prompt, a rule, a noise κ and their numbers; the image, or the 3D object, as it comes; and the code
-# that makes it again. Every run of a seed begins at the same place, so that two of them differ by their
-# settings alone. Runs that you save lie in [results](results.ipynb).
+# Choose a prompt, a rule, a noise κ and their settings; watch the image or the 3D object as it forms; and copy
+# the code that makes it again. All runs of a seed begin at the same place, so two of them differ only by their
+# settings. Runs that you save appear in [results](results.ipynb).
 #
 # ![One run](../paper_figures/full/explore.png)
 
@@ -41,18 +41,18 @@ snapshot = explorer.wait()
 explorer
 
 # %% [markdown]
-# - **Start** begins a run with what the controls say and ends the one before it. Pause and stop act
-#   after the step under way; the scrubber goes back through the steps. What a setting means is said
-#   where the pointer rests on it.
-# - **x(t)** is the image noised by κ, **x̂0** what the network makes of it in a single step (eq. 5). In
-#   2D the whole step of eq. 10 makes that the next image.
-# - The curves: the residual of eq. 8, σ(t) times the root mean square of ε − κ; the update that the rule
-#   asks for, in latents (in 3D by regression, in pixels); and t.
-# - **Keep as A** lays the next run beside this one. **Copy as code** gives the Python that makes the same
-#   image, to the bit, on this machine.
+# - **Start** begins a run with the current controls and ends the previous one. Pause and stop take effect after
+#   the current step; the scrubber goes back through the steps. Rest the pointer on a setting to read what it
+#   means.
+# - **x(t)** is the image noised by κ, and **x̂0** is what the network makes of it in a single step (eq. 5). In 2D
+#   the whole step of eq. 10 makes that the next image.
+# - The curves show the residual of eq. 8, σ(t) times the root mean square of ε − κ; the update that the rule asks
+#   for, in latents (in 3D by regression, in pixels); and t.
+# - **Keep as A** puts the next run beside this one. **Copy as code** gives the Python that makes the same image,
+#   to the bit, on this machine.
 
 # %% [markdown]
-# The same as a figure, of the steps made when this cell was run:
+# The same as a figure, with the steps made when this cell was run:
 
 # %%
 figure = explorer.figure()
@@ -63,8 +63,9 @@ figure
 # %% [markdown]
 # ## Try
 #
-# - κ random, then fixed, then cached, with the same seed: the noise is all that differs.
-# - SDS with t random and Adam at 0.1, at the γ it begins with and at thirteen times that: blur, and burnt colours.
-# - SDI at γ of inversion 0 and γ in place of -γ: watch the residual.
+# - κ random, then fixed, then cached, with the same seed: only the noise differs.
+# - SDS with t random and Adam at 0.1, at the γ it begins with and at thirteen times that: blur, then burnt
+#   colours.
+# - SDI with the inversion's γ at 0, and at γ in place of -γ: watch the residual.
 # - A 3D object by SDI; then keep it as A and make it by SDS.
 # - A rule of your own: `Explorer(page.model, rule="my_rule.py")`.

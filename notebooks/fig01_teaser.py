@@ -14,10 +14,12 @@
 # %% [markdown]
 # # Figure 1: DDIM, SDS and SDI in 2D
 #
-# **The paper's claim.** The same frozen model draws sharp images by DDIM (a) and blurry ones by
-# SDS (b), at the same $\gamma = 7.5$; the usual remedy, $\gamma = 100$, over-saturates. With the
-# noise found by inversion, the SDS step matches DDIM's quality again (c). (The paper's panels d and
-# e show the same in 3D.)
+# **The paper's claim.** At the same $\gamma = 7.5$, the same frozen model draws sharp images by DDIM (a) and
+# blurry ones by SDS (b); the usual remedy, $\gamma = 100$, over-saturates. With the noise found by inversion, the
+# SDS step matches DDIM's quality again (c). (The paper's panels d and e show the same in 3D.)
+#
+# **This notebook** makes images with each method from the same noise. Compare the rows with DDIM's, then the
+# panels below: does SDI come closer to DDIM than SDS does?
 #
 # ![Figure 1 in 2D](../paper_figures/full/fig01_teaser.png)
 
@@ -46,18 +48,18 @@ sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_st
 page = begin("fig01_teaser", preset, **where, **sizes, guidance_scale=guidance_scale)
 
 # %% [markdown]
-# Every method starts from the same noise, one image per (prompt, seed). In 2D the image is its own
-# scene, $g(\psi, c) = \psi$, in latent space.
+# Every method makes one image per prompt and seed, all from the same noise. In 2D the image is its own scene,
+# $g(\psi, c) = \psi$, in latent space.
 #
-# - **DDIM**, eq. 2, and **SDI with the cached κ**, eq. 10 with the previous prediction: one sampler,
-#   in two variables.
-# - **SDS**, Algorithm 1: t uniformly random, κ random, Adam; at SDI's γ and at a high one. Also with
-#   SDI's own steps and annealed t, so that it differs from SDI in κ alone.
-# - **SDI by inversion**, eq. 10 with κ from DDIM inversion at $\gamma_\mathrm{inv} = -\gamma$ (n = 10,
-#   no $H(t)$, τ = 0); and with one that *begins* at t = 0.1 with drawn noise, which the paper's does not.
+# - **DDIM**, eq. 2, and **SDI with the cached κ**, eq. 10 with the previous prediction, are one sampler in two
+#   variables.
+# - **SDS**, Algorithm 1: t uniformly random, κ random, Adam; at SDI's γ and at a high one. It is also run with
+#   SDI's own steps and annealed t, where it differs from SDI in κ alone.
+# - **SDI by inversion**, eq. 10 with κ from DDIM inversion at $\gamma_\mathrm{inv} = -\gamma$ (n = 10, no $H(t)$,
+#   τ = 0). One row, not in the paper, *begins* the inversion at t = 0.1 from drawn noise.
 #
-# γ is what the model is sampled with, 7.5 for Stable Diffusion and 3 for the bundled model, whose words are all there
-# from 3 on; a *high γ* is 100 and 40.
+# γ is the scale that the model is sampled with: 7.5 for Stable Diffusion, and 3 for the bundled model, which
+# shows all words of a prompt from 3 on. A *high γ* is 100 and 40 respectively.
 
 # %%
 practice, gamma = SDS_PRACTISED | {"num_steps": page.config["sds_steps"]}, page.gamma
@@ -78,18 +80,18 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** SDS is blurred at DDIM's γ and burnt at a high one, and the identity holds to rounding,
-# as there. But SDI by the paper's inversion does not come near DDIM's image, for a reason of the bundled model's. An
-# inversion begins with an image without noise, and where that is smooth this small model predicts none, or the wrong one:
-# what the first step gets wrong grows to blotches on the background, and contrast with it. An inversion that *begins* at
-# t = 0.1 with drawn noise makes none of them, and its colours are near DDIM's. That it ends nearer to DDIM's image
-# than SDS was not shown: it makes an image of its own. Runs in 3D begin at a lower t, where the paper's inversion errs
-# less (figure 1 in 3D).
+# **What differs from the paper.** As in the paper, SDS is blurred at DDIM's γ and burnt at a high one, and the
+# identity holds to rounding. But SDI by the paper's inversion does not come near DDIM's image. The cause lies in
+# the bundled model: an inversion begins at an image without noise, and where that is smooth, this small model
+# predicts no noise or the wrong noise. The error of the first step grows into blotches on the background, and
+# contrast grows with it. An inversion that *begins* at t = 0.1 from drawn noise leaves no blotches, and its
+# colours are near DDIM's. That it ends nearer to DDIM's image than SDS was not shown: it makes an image of its
+# own. Runs in 3D begin at a lower t, where the paper's inversion errs less (figure 1 in 3D).
 #
-# SDS with SDI's annealing and whole steps, random κ and all, is as sharp as DDIM and cheaper than SDI. So here the blur
-# comes from small steps at random t, which average, not from κ alone.
+# With SDI's annealing and whole steps, SDS is as sharp as DDIM, although its κ is random, and cheaper than SDI.
+# So here the blur comes from small steps at random t, which average, not from κ alone.
 #
-# Whether a large model behaves as the paper says is a matter of `preset="gpu"`, not run yet.
+# Whether a large model behaves as the paper says remains to be tested with `preset="gpu"`.
 #
 # ## Try
 #

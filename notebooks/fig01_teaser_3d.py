@@ -14,8 +14,12 @@
 # %% [markdown]
 # # Figure 1: SDS and SDI in 3D
 #
-# **The paper's claim.** In 3D, SDS at γ = 100 makes an over-saturated, smooth object (d); SDI at the
-# γ = 7.5 of 2D sampling makes one as sharp as a sampled image (e).
+# **The paper's claim.** In 3D, SDS at γ = 100 makes an over-saturated, smooth object (d). SDI, at the γ = 7.5 of
+# 2D sampling, makes one as sharp as a sampled image (e).
+#
+# **This notebook** distils the same prompts with SDS at a high γ, SDS at SDI's γ, and SDI. Compare the rows of
+# views: which is burnt, which is blurred? The panels below measure saturation, fine detail and the distance to
+# real renders.
 #
 # ![Figure 1 in 3D](../paper_figures/full/fig01_teaser_3d.png)
 
@@ -39,14 +43,15 @@ sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
 page = begin("fig01_teaser_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# One NeRF per prompt and method, with the same cameras, steps and seed. SDS draws t and its noise again at each
-# step; SDI lowers t with the steps and finds the noise by inversion (Algorithms 1 and 2). γ is what the model is sampled
-# with: 7.5 for Stable Diffusion and 3 for the bundled model, whose words are all there from 3 on; a *high γ* is 100 and 40.
+# One NeRF is made per prompt and method, with the same cameras, steps and seed. SDS draws t and its noise afresh
+# at each step; SDI lowers t with the steps and finds the noise by inversion (Algorithms 1 and 2). γ is the scale
+# that the model is sampled with: 7.5 for Stable Diffusion, and 3 for the bundled model, which shows all words of
+# a prompt from 3 on. A *high γ* is 100 and 40 respectively.
 #
-# A tick below is one run's number. *Object*, *colour* and *view* are shares of 16 views from all
-# around in which the evaluator sees what was asked for; *IoU* compares silhouettes with the true
-# object's; *saturation* and *fine detail* are ratios to the true object's renders; *kernel distance*
-# compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
+# Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
+# evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
+# detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
+# evaluator's features and is 0 where they are alike.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)
@@ -57,16 +62,17 @@ figure
 page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** The order is its own: SDS at a high γ is burnt and haloed, SDS at SDI's γ is blurred and
-# pale, and SDI is neither, though softer than the world's renders. That its views are nearer to real renders than SDS's was not shown with eight prompts,
-# though they are on most (claims table); its colours are stronger than the world's, and the mushroom lost its spots.
+# **What differs from the paper.** The order is the paper's: SDS at a high γ is burnt and haloed, SDS at SDI's γ
+# is blurred and pale, and SDI is neither, though softer than the world's renders. That its views are nearer to
+# real renders than SDS's was not shown with eight prompts, though they are on most of them (claims table). Its
+# colours are stronger than the world's, and the mushroom has lost its spots.
 #
-# The comparison is the paper's, at equal steps. SDS then has a fraction of SDI's sample-forwards, and its settings were
-# not tuned. Figure 8 keeps these apart: annealed t, and a random κ at SDI's cost.
+# As in the paper, the methods are compared at equal steps. SDS then uses a fraction of SDI's sample-forwards, and
+# its settings were not tuned. Figure 8 separates these effects: annealed t, and a random κ at SDI's cost.
 #
-# All runs begin at t = 0.6, where the paper's begin at almost 1, since noise hides the bundled model's few latents sooner. Above it
-# one update of a view at γ = 7.5 doubles the saturation of a true object's, as the model's card shows, and nothing later
-# takes that back: what begins there ends in pure cyan.
+# All runs begin at t = 0.6, the paper's at almost 1, because the bundled model has few latents and noise hides
+# them sooner. Above that, one update at γ = 7.5 doubles the saturation of a view of a true object, as the model's
+# card shows, and no later step takes that back: runs that begin there end in pure cyan.
 #
 # ## Try
 #

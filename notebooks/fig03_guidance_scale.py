@@ -14,9 +14,12 @@
 # %% [markdown]
 # # Figure 3: what the guidance scale does to samples
 #
-# **The paper's claim.** Classifier-free guidance (eq. 3) moves the prediction away from the
-# unconditional one by γ. At small γ the model ignores words of the prompt; at high γ its images
-# are over-saturated. SDS needs γ = 100 to get anything sharp and pays in colour; DDIM does with 7.5.
+# **The paper's claim.** Classifier-free guidance (eq. 3) moves the prediction away from the unconditional one by
+# a factor γ. At small γ the model ignores words of the prompt; at high γ its images are over-saturated. SDS needs
+# γ = 100 to become sharp and pays for it in colour; DDIM needs only 7.5.
+#
+# **This notebook** samples with DDIM at several γ from the same noise. Read a row from left to right: when does
+# the image show the whole prompt, and when does it burn?
 #
 # ![Figure 3](../paper_figures/full/fig03_guidance_scale.png)
 
@@ -41,17 +44,16 @@ sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_st
 page = begin("fig03_guidance_scale", preset, **where, **sizes)
 
 # %% [markdown]
-# The same noise at each γ, so that a row shows one image as γ grows.
+# Every γ starts from the same noise, so a row shows one image as γ grows.
 
 # %%
 steps = page.config["num_steps"]
 made = sweep(page.model, *page.items, scales=experiment.SCALES, num_steps=steps)
 
 # %% [markdown]
-# The evaluator, a small CLIP trained on renders alone, counts which words of the prompt (object,
-# colour, pattern, view) an image shows. Saturation is that of the most colourful tenth of the
-# pixels; clipped are values at an end of the range of colours; diversity is the mean distance
-# between images of one prompt.
+# The evaluator, a small CLIP trained on renders alone, counts which words of the prompt (object, colour, pattern,
+# view) an image shows. Saturation is that of the most colourful tenth of the pixels; *clipped* is the share of
+# values at either end of the colour range; diversity is the mean distance between images of one prompt.
 
 # %%
 prompts = page.items[0]
@@ -63,10 +65,11 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** As there, fewer words are shown at γ = 1, and a high γ burns images: saturation rises, colours
-# leave their range, and beyond 30 words are lost again. The bundled model shows them from 2 on, so it needs less
-# than Stable Diffusion. One thing is the opposite: seeds differ more with γ, not less. The distance is one of pixels, and
-# contrast grows with γ, too; whether the objects themselves vary less, it does not tell.
+# **What differs from the paper.** As in the paper, fewer words are shown at γ = 1, and a high γ burns images:
+# saturation rises, colours leave their range, and beyond 30 words are lost again. The bundled model shows its
+# words from 2 on, so it needs less guidance than Stable Diffusion. One finding is the opposite: seeds differ more
+# with γ, not less. But the distance is measured in pixels, and contrast also grows with γ; it does not tell
+# whether the objects themselves vary less.
 #
 # ## Try
 #

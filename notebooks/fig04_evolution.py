@@ -14,10 +14,13 @@
 # %% [markdown]
 # # Figure 4: the variable that score distillation evolves
 #
-# **The paper's claim.** DDIM is usually seen as a process on noisy images $x(t)$. A scene that is
-# distilled is never noisy: it goes from a blurry cloud to a sharp object. So does $x_0(t)$, the
-# image that one step of denoising makes of $x(t)$ (eq. 5). Rewritten in that variable (eqs. 6, 10),
-# DDIM becomes a rule for updating renders, which is what SDI is.
+# **The paper's claim.** DDIM is usually seen as a process on noisy images $x(t)$. A scene under distillation is
+# never noisy: it goes from a blurry cloud to a sharp object. So does $x_0(t)$, the image that one denoising step
+# makes of $x(t)$ (eq. 5). Rewritten in that variable (eqs. 6, 10), DDIM becomes a rule for updating renders, and
+# that rule is SDI.
+#
+# **This notebook** samples with DDIM, distils latent scenes with SDI, and lays the three variables side by side.
+# Look at which of DDIM's two rows the scene resembles, and at the curves below.
 #
 # ![Figure 4 in 2D](../paper_figures/full/fig04_evolution.png)
 
@@ -48,9 +51,9 @@ page = begin("fig04_evolution", preset, model=model, folder=folder, seed=seed, *
 prompts, seeds = page.items
 
 # %% [markdown]
-# DDIM's run gives both variables, $x(t)$ and $x_0(t)$. Beside them a latent scene,
-# $g(\psi, c) = \psi$, that eq. 10 moves: by κ from DDIM inversion, as in 3D, and by the cached κ,
-# which in 2D makes it DDIM itself. Both begin at $x_0(1)$.
+# DDIM's run gives both variables, $x(t)$ and $x_0(t)$. Beside them stands a latent scene, $g(\psi, c) = \psi$,
+# updated by eq. 10 with κ from DDIM inversion, as in 3D. A second scene uses the cached κ, which in 2D makes
+# eq. 10 equal to DDIM. Both scenes begin at $x_0(1)$.
 
 # %%
 size = {name: page.config[name] for name in ("num_steps", "guidance_scale")}
@@ -63,11 +66,11 @@ latents = {"x(t)": path.x_t, "scene": scene, "x0(t)": path.x0}
 images = {name: decoded(page.model, each) for name, each in latents.items()}
 
 # %% [markdown]
-# The same in the plane, where the denoiser is exact: each step of DDIM goes from $\bar x(t)$ towards
-# $x_0(t)$, and in the other variable that is a step from $x_0(t)$ to $x_0(t-\tau)$.
+# Panel e shows the same in the plane, where the denoiser is exact: each step of DDIM moves $\bar x(t)$ towards
+# $x_0(t)$; in the other variable that is a step from $x_0(t)$ to $x_0(t-\tau)$.
 #
-# Three numbers over t: fine detail of the decoded image; its distance from the image that the run
-# ends with; and the change of the latents from step to step.
+# Three numbers are drawn over t: the fine detail of the decoded image, its distance from the image at the end of
+# the run, and the change of the latents from step to step.
 
 # %%
 numbers = experiment.measures(latents, images, cached)
@@ -79,8 +82,8 @@ figure
 page.save(figure, {"times": path.times, **numbers}, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What differs from the paper.** Both go from blurry to sharp, and the cached κ gives DDIM itself. With
-# the inverted κ the scene lags: over t it nears its own end more as $x(t)$ does than as $x_0(t)$ does.
+# **What differs from the paper.** Both go from blurry to sharp, and the cached κ gives exactly DDIM. With the
+# inverted κ the scene lags behind: over t it approaches its end more as $x(t)$ does than as $x_0(t)$ does.
 #
 # ## Try
 #

@@ -14,8 +14,11 @@
 # %% [markdown]
 # # Figure 4 in 3D: a NeRF over the times of its run
 #
-# **The paper's claim.** A render under score distillation goes from a blurry cloud to a sharp object, as
-# $x_0(t)$ does in DDIM, not from noise to an image, as $x(t)$ does.
+# **The paper's claim.** Under score distillation a render goes from a blurry cloud to a sharp object, as $x_0(t)$
+# does in DDIM, not from noise to an image, as $x(t)$ does.
+#
+# **This notebook** shows one view of each NeRF while SDI optimises it, in the runs of figure 1. Read a row from
+# left to right, as t falls: is the view ever noisy?
 #
 # ![Figure 4 in 3D](../paper_figures/full/fig04_evolution_3d.png)
 
@@ -38,7 +41,8 @@ sizes = {"num_prompts": num_prompts, "quality": quality}
 page = begin("fig04_evolution_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# One view of each NeRF as its run by SDI goes on: the runs of figure 1.
+# Two numbers are checked: the render's fine detail, first against last, and its distance from the end of the run,
+# first against half-way.
 
 # %%
 made = compared(page, study.VARIANTS, root=root)
@@ -52,9 +56,9 @@ claims = study.claims(measures, list(films))
 page.save(figure, {"times": times, **measures}, claims, seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** The run begins as the soft blob that the NeRF is initialised with, not
-# as $x_0(1)$. From there it goes as the paper says: the shape is there first, then colours settle, and
-# details come last.
+# **What differs from the paper.** The run begins at the soft blob that the NeRF is initialised with, not at
+# $x_0(1)$. From there it proceeds as the paper says: the shape comes first, then the colours settle, and details
+# come last.
 #
 # ## Try
 #

@@ -14,13 +14,13 @@
 # %% [markdown]
 # # Figure 5: one step of SDI
 #
-# **The paper's claim.** A step of SDI renders the scene, runs DDIM inversion up to the noise level
-# t, denoises with the frozen model, and sends the denoised image back into the scene. The noise κ
-# that inversion finds fits the render; the random one that SDS adds (dashed) does not, so its
-# denoised image is another one at every step.
+# **The paper's claim.** A step of SDI renders the scene, inverts the render by DDIM up to noise level t, denoises
+# it with the frozen model, and sends the denoised image back into the scene. The noise κ found by inversion fits
+# the render. The random noise that SDS adds (dashed) does not, so its denoised image changes at every step.
 #
-# Below, the diagram of the method, with the pictures of a real step in its boxes. The scene is a
-# latent image in the middle of its run, $g(\psi, c) = \psi$; in 3D a camera is drawn at each step.
+# **This notebook** draws the paper's diagram of the method with the pictures of a real step in its boxes. The
+# scene is a latent image in the middle of its run, $g(\psi, c) = \psi$; in 3D a camera would be drawn at each
+# step. Compare the two denoised images at the right with the render: SDI's above, SDS's below.
 #
 # ![Figure 5 in 2D](../paper_figures/full/fig05_overview.png)
 
@@ -45,9 +45,9 @@ sizes["guidance_scale"] = guidance_scale
 page = begin("fig05_overview", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# Each scene comes to t by eq. 10 with the cached κ, which is DDIM. There SDI, with κ from inversion
-# at $\gamma_\mathrm{inv} = -\gamma$, and SDS, with a random one, are asked for their step.
-# The residual written below $x(t)$ is eq. 8's, 0 where κ is the noise that the model finds.
+# Eq. 10 with the cached κ, which is DDIM, brings each scene to t. From there SDI, with κ from inversion at
+# $\gamma_\mathrm{inv} = -\gamma$, and SDS, with a random κ, each take one step. The residual written below $x(t)$
+# is that of eq. 8; it is 0 where κ is the noise that the model finds.
 
 # %%
 size = {name: page.config[name] for name in ("num_steps", "guidance_scale")}
@@ -61,10 +61,10 @@ drawn = {"prompt": page.prompts[0], "t": made.t, "ladder_times": made.ladder_tim
 page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers, groups=page.items[0]))
 
 # %% [markdown]
-# **What differs from the paper.** Neither claim was shown at the step drawn, which lies at a high t: there an inversion at
-# γ = 7.5 is no better than a random κ on this model (figure 9). The paper draws the step on a 3D render; here it is
-# taken on an image of the bundled model, whose exact κ DDIM knows: so the distance to DDIM's own next
-# x0(t) can be said, and not only drawn.
+# **What differs from the paper.** Neither claim was shown at the step drawn. It lies at a high t, where on this
+# model an inversion at γ = 7.5 is no better than a random κ (figure 9). The paper draws the step on a 3D render;
+# here it is taken on an image of the bundled model. There DDIM knows the exact κ, so the distance to its own next
+# x0(t) can be measured as well as drawn.
 #
 # ## Try
 #

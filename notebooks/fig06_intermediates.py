@@ -14,10 +14,12 @@
 # %% [markdown]
 # # Figure 6: where the noise lies
 #
-# **The paper's claim.** One render, noised to several t and denoised in one step, by SDS and by
-# SDI. A random noise covers the whole view and every draw asks for another image. Noise found by
-# inversion lies on the object; its single-step images agree with each other and show intricate
-# features already at large t.
+# **The paper's claim.** Random noise covers the whole view, and with SDS every draw asks for another image. Noise
+# found by inversion, as in SDI, lies on the object; its single-step denoised images agree with each other and
+# show intricate features already at large t.
+#
+# **This notebook** noises one render to several t and denoises it in a single step, by SDS and by SDI. Read along
+# the rows of denoised images: do they show the same object at every t, and how sharp is it?
 #
 # ![Figure 6 in 2D](../paper_figures/full/fig06_intermediates.png)
 
@@ -44,9 +46,9 @@ sizes["guidance_scale"] = guidance_scale
 page = begin("fig06_intermediates", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# In 2D a render is an image in the middle of its way: DDIM's $x_0(t)$ at `scene_t`. It is noised to
-# every t (eq. 7), by a random κ and by that of DDIM inversion, and denoised by eq. 5 at the γ that the
-# model is sampled with.
+# In 2D the "render" is an image part-way through sampling: DDIM's $x_0(t)$ at `scene_t`. It is noised to every t
+# (eq. 7), with a random κ and with the κ of DDIM inversion, and denoised by eq. 5 at the γ that the model is
+# sampled with.
 
 # %%
 at, gamma = {"num_steps": page.config["num_steps"]}, {"guidance_scale": page.gamma}
@@ -56,8 +58,8 @@ render = decoded(page.model, path.x0)[:, 0]
 denoised = {rule: decoded(page.model, each.denoised) for rule, each in run.items()}
 
 # %% [markdown]
-# Three numbers over t: fine detail of the denoised image; how alike the updates
-# $x_0(t) - x_0$ of neighbouring t are; mean square of κ on the object over that on the background.
+# Three numbers are drawn over t: the fine detail of the denoised image; how similar the updates $x_0(t) - x_0$ of
+# neighbouring t are; and the mean square of κ on the object, divided by that on the background.
 
 # %%
 numbers = experiment.measures(path.x0[:, 0], run, render, denoised)
@@ -69,10 +71,10 @@ claims = verdicts(experiment.CLAIMS, numbers, groups=page.items[0])
 page.save(figure, {"times": experiment.TIMES, **numbers}, claims)
 
 # %% [markdown]
-# **What differs from the paper.** Its two main points hold here: with inverted noise the updates of
-# neighbouring t agree, and $x_0(t)$ is sharp already at large t, where SDS sees a blur of another
-# shape each time. But the inverted noise does *not* gather on the object: from small t on it lies
-# more on the background, which a plain render gives the model least reason to keep.
+# **What differs from the paper.** Its two main points hold here: with inverted noise the updates of neighbouring
+# t agree, and $x_0(t)$ is sharp already at large t, where SDS sees a blur that changes shape each time. But the
+# inverted noise does *not* gather on the object: from small t on it lies more on the background, which a plain
+# render gives the model least reason to keep.
 #
 # ## Try
 #

@@ -14,9 +14,12 @@
 # %% [markdown]
 # # Figure 6 in 3D: what SDS and SDI see in a render, at several t
 #
-# **The paper's claim.** Noised with a random κ and denoised, one and the same render of a 3D object
-# becomes another image at each t: SDS averages over all of them. Noised with the κ of DDIM inversion
-# it becomes images that agree with each other and with the render, and are sharp already at large t.
+# **The paper's claim.** Noised with a random κ and denoised, the same render of a 3D object becomes a different
+# image at each t, and SDS averages over all of them. Noised with the κ of DDIM inversion, it becomes images that
+# agree with each other and with the render, and that are sharp already at large t.
+#
+# **This notebook** does this to renders of half-finished objects. Read along the rows of denoised images: do they
+# show the same object at every t, and how sharp is it?
 #
 # ![Figure 6 in 3D](../paper_figures/full/fig06_intermediates_3d.png)
 
@@ -43,9 +46,8 @@ sizes = {"num_prompts": num_prompts, "quality": quality}
 page = begin("fig06_intermediates_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# The renders are four sides of an object that SDI has made half-way: the first half of its steps. Each is
-# encoded, noised to every t (eq. 7), by a random κ and by that of DDIM inversion, and denoised by eq. 5
-# at γ = 7.5.
+# The renders show four sides of each object after half of SDI's steps. Each is encoded, noised to every t
+# (eq. 7), with a random κ and with the κ of DDIM inversion, and denoised by eq. 5 at γ = 7.5.
 
 # %%
 made = compared(page, halfway(page.run), root=root)
@@ -56,8 +58,8 @@ run = experiment.intermediates(page.model, x0, prompts, [seed + k for k in range
 denoised = {rule: decoded(page.model, each.denoised) for rule, each in run.items()}
 
 # %% [markdown]
-# Three numbers over t: fine detail of the denoised image; how alike the updates
-# $x_0(t) - x_0$ of neighbouring t are; mean square of κ on the object over that on the background.
+# Three numbers are drawn over t: the fine detail of the denoised image; how similar the updates $x_0(t) - x_0$ of
+# neighbouring t are; and the mean square of κ on the object, divided by that on the background.
 
 # %%
 numbers = experiment.measures(x0, run, render, denoised)
@@ -71,9 +73,10 @@ seconds = made.seconds + time.perf_counter() - began
 page.save(figure, {"times": experiment.TIMES, **numbers}, claims, seconds=seconds)
 
 # %% [markdown]
-# **What differs from the paper.** Its two main points hold: with inverted noise neighbouring t pull alike, on every
-# object by far, and what is denoised at large t has more detail, on nearly every one. The inverted κ lies on the object
-# only at large t; below, it is fainter there than around it. In the mean over t there is no difference.
+# **What differs from the paper.** Its two main points hold: with inverted noise, neighbouring t pull in the same
+# direction, clearly so on every object, and images denoised at large t have more detail on nearly all of them.
+# The inverted κ lies on the object only at large t; at lower t it is fainter there than around it. Averaged over
+# t there is no difference.
 #
 # ## Try
 #

@@ -14,8 +14,11 @@
 # %% [markdown]
 # # Figure 7: SDI beside other authors' methods
 #
-# **The paper's claim.** SDI's objects are as detailed and plausible as those of the state of the art, or more so, and
-# need no second network, no second stage and no changes to the loss.
+# **The paper's claim.** SDI's objects are at least as detailed and plausible as those of the state of the art,
+# without a second network, a second stage or changes to the loss.
+#
+# **This notebook** distils the same prompts with each method. Compare the rows of views first, then the kernel
+# distance (lower is better).
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -38,7 +41,7 @@ where = {"model": model, "folder": folder, "seed": seed}
 page = begin("fig07_methods", preset, num_prompts=num_prompts, **where, **judged)
 
 # %% [markdown]
-# A run per method and prompt, as in Table 1 at equal steps: the same runs.
+# There is one run per method and prompt: the same runs as in Table 1 at equal steps.
 
 # %%
 made = compared(page, study.variants(page.config["methods"], page.run), root=root)

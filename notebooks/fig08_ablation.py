@@ -14,8 +14,12 @@
 # %% [markdown]
 # # Figure 8: from SDS to SDI, one change at a time
 #
-# **The paper's claim.** To SDS at γ = 7.5 are added, one by one: a higher resolution of the renders, a t that falls
-# linearly, and noise found by inversion. The main improvement comes from the last.
+# **The paper's claim.** SDS at γ = 7.5 is improved in three steps: renders at a higher resolution, a t that falls
+# linearly, and noise found by inversion. The last brings the main improvement.
+#
+# **This notebook** distils the same prompts after each of these changes, and in a few more variants that tell the
+# causes apart. Read the rows of views from top to bottom, then the kernel distance (lower is better), on which
+# the claims are decided.
 #
 # ![Figure 8](../paper_figures/full/fig08_ablation.png)
 
@@ -39,16 +43,16 @@ sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
 page = begin("fig08_ablation", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# The paper changes three things together: how t runs, how κ is chosen, and (by the choice of κ) how far a
-# step goes. Here they are kept apart. The rows after the paper's four are a random κ that is given as many
-# sample-forwards as SDI, in more steps; SDI with neither the randomness H(t) of eq. 11 nor the lag τ of appendix A.1; and
-# both noises *through the decoder*: the target is decoded to a picture, and three optimiser updates go towards it, where
-# the paper, and all other rows, push the gradient in latents through the encoder once.
+# The paper changes three things together: how t runs, how κ is chosen, and (through the choice of κ) how far a
+# step goes. Here they are kept apart. The rows after the paper's four are a random κ given as many
+# sample-forwards as SDI, in more steps; SDI with neither the randomness H(t) of eq. 11 nor the lag τ of appendix
+# A.1; and both noises *through the decoder*. There the target is decoded to a picture and approached in three
+# optimiser updates, whereas the paper, and all other rows, push the gradient in latents through the encoder once.
 #
-# A tick below is one run's number. *Object*, *colour* and *view* are shares of 16 views from all
-# around in which the evaluator sees what was asked for; *IoU* compares silhouettes with the true
-# object's; *saturation* and *fine detail* are ratios to the true object's renders; *kernel distance*
-# compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
+# Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
+# evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
+# detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
+# evaluator's features and is 0 where they are alike.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)
@@ -59,16 +63,14 @@ figure
 page.save(figure, made.record, study.claims(made), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** The steps have its order in the pictures: annealing t alone leaves the object as pale and
-# blurred as before, and inversion gives it colour and pattern. In kernel distance that was shown through the decoder only; through
-# the encoder inversion is ahead on most prompts, which eight do not decide, and a random κ at SDI's cost is close behind. What
-# probably stands in SDI's way is its saturation, which is above the world's in every object. H(t) and τ were not shown
-# to help.
+# **What differs from the paper.** The pictures agree with the paper: annealing t alone leaves the object as pale
+# and blurred as before, and inversion gives it colour and pattern. In kernel distance this was shown only through
+# the decoder. Through the encoder inversion is ahead on most prompts, but eight are too few to decide, and a
+# random κ at SDI's cost is close behind. SDI is probably held back by its saturation, which exceeds the world's
+# on every object. H(t) and τ were not shown to help.
 #
-# Runs are far shorter than the paper's, of small renders, on the bundled model.
-#
-# Half size stands for the paper's
-# 64 × 64, whose renders are enlarged to 512 × 512 for the model; here 32 × 32 are enlarged to 64 × 64.
+# Runs are far shorter than the paper's, with small renders, on the bundled model. Half size stands for the
+# paper's 64 × 64, whose renders are enlarged to 512 × 512 for the model; here 32 × 32 are enlarged to 64 × 64.
 #
 # ## Try
 #

@@ -14,10 +14,13 @@
 # %% [markdown]
 # # Figure 9: which noise κ comes closest to solving eq. 8
 #
-# **The paper's claim.** An SDI step needs the κ that solves eq. 8 at the present image. Noise drawn at
-# random, at each step again (SDS) or once, is far from it, and equally far both ways; neither ten fixed-point
-# iterations nor ten steps of gradient descent improve on it enough; DDIM inversion at
-# $\gamma_\mathrm{inv} = -\gamma$ comes closer, and its images are the better ones.
+# **The paper's claim.** A step of SDI needs the κ that solves eq. 8 at the current image. Random noise is far
+# from it, equally far whether redrawn at each step (SDS) or drawn once. Neither ten fixed-point iterations nor
+# ten steps of gradient descent improve on it enough. DDIM inversion at $\gamma_\mathrm{inv} = -\gamma$ comes
+# closer, and its images are the better ones.
+#
+# **This notebook** asks every choice for its κ along DDIM's own path and measures the residual of eq. 8; then it
+# makes an image with each choice. Look for the lowest curve, and whether the best images go with it.
 #
 # ![Figure 9 in 2D](../paper_figures/full/fig09_noise_choice.png)
 
@@ -46,12 +49,13 @@ sizes["guidance_scale"] = guidance_scale
 page = begin("fig09_noise_choice", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# All choices are asked at the same points: DDIM's own x0(t), eq. 5, at the γ that the model is sampled with. There the answer is
-# known, since DDIM's prediction at x(t) solves eq. 8 at x0(t) exactly; *cached* gives it. *Fixed* noise
-# is not the noise that the path began with, which would be a part of that answer. One row is not the paper's: an
-# inversion *begun* at t = 0.1 with drawn noise, since its first steps are the ones that err (2410.23530). The residual is
-# $r(t) = \sigma(t)\,\lVert\kappa - \epsilon(\sqrt{\alpha}\,x_0 + \sqrt{1-\alpha}\,\kappa)\rVert$ (root
-# mean square); a band holds the middle half of the items. No $H(t)$, τ = 0.
+# All choices are asked at the same points: DDIM's own x0(t), eq. 5, at the γ that the model is sampled with. The
+# answer is known there, since DDIM's prediction at x(t) solves eq. 8 at x0(t) exactly; *cached* returns it.
+# *Fixed* noise is not the noise that the path began with, which would give away part of the answer. One row is
+# not in the paper: an inversion *begun* at t = 0.1 from drawn noise, because its first steps are the ones that
+# err (2410.23530). The residual is
+# $r(t) = \sigma(t)\,\lVert\kappa - \epsilon(\sqrt{\alpha}\,x_0 + \sqrt{1-\alpha}\,\kappa)\rVert$ (root mean
+# square); the band covers the middle half of the items. No $H(t)$, τ = 0.
 
 # %%
 size = {"num_steps": page.config["path_steps"], "num_times": page.config["num_times"]}
@@ -59,8 +63,8 @@ path = ddim_path(page.model, *page.items, guidance_scale=page.gamma, **size)
 numbers = experiment.measures(path)
 
 # %% [markdown]
-# And a whole run of eq. 10 with each choice, one image per prompt. There a κ that misses leads the run
-# away from DDIM's path, and the next κ is asked for where that has led.
+# Then eq. 10 is run from beginning to end with each choice, one image per prompt. Here an inexact κ leads the run
+# away from DDIM's path, and the next κ is chosen wherever that has led.
 
 # %%
 size = {name: page.config[name] for name in ("num_steps", "guidance_scale")}
@@ -73,20 +77,20 @@ claims = verdicts(experiment.CLAIMS, numbers, groups=page.items[0])
 page.save(figure, {"times": path.times, **numbers}, claims)
 
 # %% [markdown]
-# **What differs from the paper.** In the mean over t, inversion solves eq. 8 better than fixed noise, as there. That it does so
-# better than noise drawn again at each step was not shown, and both iterations do better than it, at equal cost, too. What
-# is behind it is the bundled model's: the first steps of an inversion err where the image is smooth. Begun at t = 0.1 with
-# drawn noise, which is not the paper's, it has a lower residual, and its images are free of the blotches that grow along
-# the run of the paper's.
+# **What differs from the paper.** Averaged over t, inversion solves eq. 8 better than fixed noise, as in the
+# paper. That it does so better than noise redrawn at each step was not shown, and both iterations do better than
+# inversion, even at equal cost. The cause lies in the bundled model: the first steps of an inversion err where
+# the image is smooth. Begun at t = 0.1 from drawn noise, unlike the paper's, it has a lower residual, and its
+# images are free of the blotches that grow during runs with the paper's inversion.
 #
-# A low residual alone is not what makes an image: fixed-point iteration ends in bright patches, and gradient descent, with the
-# lowest residual of all, in dull ones. A random κ, drawn again as t falls, gives clean images.
+# A low residual alone does not make a good image: fixed-point iteration ends in bright patches, and gradient
+# descent, with the lowest residual of all, in dull ones. A random κ, redrawn as t falls, gives clean images.
 #
-# Costs count a backward pass of gradient descent as one forward pass, which it takes about as long as.
-# The paper compares runs in 3D, where no κ is cached, since views change.
+# A backward pass of gradient descent is counted as one forward pass, because it takes about as long. The paper
+# compares runs in 3D, where no κ can be cached because the views change.
 #
 # ## Try
 #
-# - `GradientDescent(num_iterations=100)`: does descent get there with patience? At what cost?
+# - `GradientDescent(num_iterations=100)`: does descent get there with patience, and at what cost?
 # - `DDIMInversion(unit=True)`: κ scaled to unit deviation.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

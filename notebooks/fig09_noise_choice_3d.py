@@ -14,8 +14,12 @@
 # %% [markdown]
 # # Figure 9 in 3D: which noise κ makes the better object
 #
-# **The paper's claim.** Of the ways to choose κ, DDIM inversion makes the best object; random noise, drawn
-# again or once, blurs, and fixed-point iteration and gradient descent do no better.
+# **The paper's claim.** Of the ways to choose the noise κ, DDIM inversion makes the best object. Random noise
+# blurs it, whether redrawn at every step or drawn once and kept; fixed-point iteration and gradient descent do no
+# better.
+#
+# **This notebook** distils the same prompts with each choice of κ, everything else being equal. Compare the rows
+# of views first, then the kernel distance (lower is better), on which the claims are decided.
 #
 # ![Figure 9 in 3D](../paper_figures/full/fig09_noise_choice_3d.png)
 
@@ -39,14 +43,14 @@ sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
 page = begin("fig09_noise_choice_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# The same runs but for κ; t falls for all of them. Two rows are not in the paper: *unit* scales the inverted κ to unit
-# deviation, and *begun* starts the inversion at t = 0.1 with drawn noise, since its first steps err most, where the image
-# is smooth (2410.23530).
+# Only κ differs between the runs; t falls in all of them. Two rows are not in the paper: *unit* scales the
+# inverted κ to unit standard deviation, and *begun* starts the inversion at t = 0.1 from drawn noise, because its
+# first steps err most where the image is smooth (2410.23530).
 #
-# A tick below is one run's number. *Object*, *colour* and *view* are shares of 16 views from all
-# around in which the evaluator sees what was asked for; *IoU* compares silhouettes with the true
-# object's; *saturation* and *fine detail* are ratios to the true object's renders; *kernel distance*
-# compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
+# Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
+# evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
+# detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
+# evaluator's features and is 0 where they are alike.
 
 # %%
 made = compared(page, study.VARIANTS, root=root)
@@ -57,15 +61,16 @@ figure
 page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** Little: at equal steps inversion makes the best objects, ahead of random noise; that
-# it is ahead of fixed noise was not shown with eight prompts (claims table). None of the three draws the mushroom's
-# spots from this seed; inversion at unit deviation does. At equal cost random noise does better (figure 8).
+# **What differs from the paper.** Little: at equal steps inversion makes the best objects and beats random noise.
+# That it also beats fixed noise was not shown with eight prompts (claims table). From this seed, none of the
+# three draws the mushroom's spots, though inversion at unit deviation does. At equal cost random noise does
+# better (figure 8).
 #
-# Fixed-point iteration and gradient descent are far worse than random noise, though descent has the lowest residual of
-# all (figure 9 in 2D, where the residuals of the same choices are): it finds noise that eq. 8 accepts and the model was
-# never trained on. A low residual alone is not what makes an object.
+# Fixed-point iteration and gradient descent are far worse than random noise, although descent reaches the lowest
+# residual of all (figure 9 in 2D shows the residuals of the same choices). It finds noise that satisfies eq. 8
+# but that the model was never trained on. A low residual alone does not make a good object.
 #
 # ## Try
 #
-# - `sdilib run --prompt "..." --set unit=True`: κ's norm, on a prompt of your own.
+# - `sdilib run --prompt "..." --set unit=True`: κ at unit norm, on a prompt of your own.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

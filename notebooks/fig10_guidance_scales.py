@@ -14,10 +14,14 @@
 # %% [markdown]
 # # Figure 10: why invert with a negative guidance scale
 #
-# **The paper's claim.** Of the ways to choose γ for the inversion and for the step itself, the obvious
-# one, $\gamma_\mathrm{inv} = \gamma_\mathrm{fwd} = 7.5$, solves eq. 8 worst; the others are on par.
-# (0, 0) lacks guidance toward the prompt, (0, 7.5), the choice of ISM, over-saturates, and
-# (-7.5, 7.5) does neither.
+# **The paper's claim.** The inversion and the step itself each have a guidance scale, $\gamma_\mathrm{inv}$ and
+# $\gamma_\mathrm{fwd}$. The obvious choice, $\gamma_\mathrm{inv} = \gamma_\mathrm{fwd} = 7.5$, solves eq. 8
+# worst; the others are on par. (0, 0) lacks guidance towards the prompt, and (0, 7.5), the choice of ISM,
+# over-saturates; (-7.5, 7.5) does neither.
+#
+# **This notebook** makes images with each of these pairs and measures the residual of eq. 8 along DDIM's path,
+# first for the four pairs and then for a whole map of them. Compare the images with DDIM's, and look for the
+# lowest residual in each column of the maps.
 #
 # ![Figure 10 in 2D](../paper_figures/full/fig10_guidance_scales.png)
 
@@ -47,8 +51,9 @@ sizes |= {"path_steps": path_steps, "num_times": num_times}
 page = begin("fig10_guidance_scales", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# Along DDIM's own x0(t) at the γ that the model is sampled with, as in figure 9. An inversion depends on $\gamma_\mathrm{inv}$
-# alone, so one serves every $\gamma_\mathrm{fwd}$ of the maps. n = 10, no $H(t)$, τ = 0.
+# As in figure 9, the residual is measured along DDIM's own x0(t) at the γ that the model is sampled with. An
+# inversion depends on $\gamma_\mathrm{inv}$ alone, so one inversion serves every $\gamma_\mathrm{fwd}$ of the
+# maps. n = 10, no $H(t)$, τ = 0.
 
 # %%
 size = {"num_steps": page.config["path_steps"], "num_times": page.config["num_times"]}
@@ -58,7 +63,7 @@ some, scales = path.at(grid_times), (inverse_scales, forward_scales)
 maps = {"grid_times": some.times, "grid": experiment.maps(some, *scales), "scales": scales}
 
 # %% [markdown]
-# The network was trained on noise of unit deviation. What deviation does the κ of a clean image have?
+# The network was trained on noise of unit deviation. What is the deviation of the κ of a clean image?
 
 # %%
 over_t = {"times": path.times, "deviations": experiment.clean_deviations(path, inverse_scales)}
@@ -75,14 +80,15 @@ claims = verdicts(experiment.CLAIMS, measures, groups=page.items[0])
 page.save(figure, over_t | measures | maps, claims)
 
 # %% [markdown]
-# **What differs from the paper.** (7.5, 7.5) is not the worst here: (0, 7.5) has a higher residual. (-7.5, 7.5) has the
-# lowest of those that follow a prompt, and is on par with (0, 7.5) to 20 %. (0, 0) is on par with neither: lowest by far
-# and useless, since its images follow no prompt. The map says more: for $\gamma_\mathrm{fwd} = 7.5$ the best
-# $\gamma_\mathrm{inv}$ is the most negative in the middle of the run, and a positive one near its end. Negative guidance
-# also raises κ's deviation from below 1 toward 1: that is at least a part of why it helps.
+# **What differs from the paper.** (7.5, 7.5) is not the worst here: (0, 7.5) has a higher residual. (-7.5, 7.5)
+# has the lowest of those that follow a prompt, and is on par with (0, 7.5) to 20 %. (0, 0) is on par with
+# neither: its residual is by far the lowest, but it is useless, since its images follow no prompt. The maps show
+# more: for $\gamma_\mathrm{fwd} = 7.5$ the best $\gamma_\mathrm{inv}$ is the most negative one in the middle of
+# the run, and a positive one near its end. Negative guidance also raises κ's deviation from below 1 towards 1,
+# which is at least part of why it helps.
 #
-# At $\gamma_\mathrm{fwd} \neq 7.5$ the residual is one of another equation, asked at the points of
-# the path at γ = 7.5: columns of a map compare choices of $\gamma_\mathrm{inv}$, rows do not.
+# At $\gamma_\mathrm{fwd} \neq 7.5$ the residual belongs to a different equation, evaluated at the points of the
+# path at γ = 7.5. So compare choices of $\gamma_\mathrm{inv}$ within a column of a map; a row compares nothing.
 #
 # ## Try
 #

@@ -14,8 +14,11 @@
 # %% [markdown]
 # # Figure 10 in 3D: γ of the inversion and of the denoising
 #
-# **The paper's claim.** Inversion and denoising both at γ = 7.5 give the worst object; both at 0, or the
-# inversion at 0, are better; inversion at −7.5 and denoising at 7.5 are best.
+# **The paper's claim.** With γ = 7.5 for both inversion and denoising, the object is worst. With both at 0, or
+# with the inversion alone at 0, it is better. With inversion at −7.5 and denoising at 7.5 it is best.
+#
+# **This notebook** distils the same prompts with each of these four pairs. Compare the rows of views first, then
+# the kernel distance (lower is better), on which the claims are decided.
 #
 # ![Figure 10 in 3D](../paper_figures/full/fig10_guidance_scales_3d.png)
 
@@ -39,10 +42,10 @@ sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
 page = begin("fig10_guidance_scales_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# A tick below is one run's number. *Object*, *colour* and *view* are shares of 16 views from all
-# around in which the evaluator sees what was asked for; *IoU* compares silhouettes with the true
-# object's; *saturation* and *fine detail* are ratios to the true object's renders; *kernel distance*
-# compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
+# Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
+# evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
+# detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
+# evaluator's features and is 0 where they are alike.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)
@@ -53,12 +56,13 @@ figure
 page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
-# γ is what the model is sampled with: 7.5 for Stable Diffusion, 3 for the bundled model (figure 1 in 3D).
+# γ is the scale that the model is sampled with: 7.5 for Stable Diffusion, 3 for the bundled model (figure 1 in
+# 3D).
 #
-# **What differs from the paper.** (7.5, 7.5) is as bad as there: its object is recognised in few of the views.
-# (-7.5, 7.5) is far better, and (0, 7.5) is on par with it: that it is worse was not shown (claims table). (0, 0) makes
-# one and the same lump of every prompt, since nothing in it knows the prompt. The residuals of the same strategies, and
-# a map over both γ, are in figure 10's 2D part.
+# **What differs from the paper.** (7.5, 7.5) is as bad as in the paper: its object is recognised in few of the
+# views. (-7.5, 7.5) is far better, and (0, 7.5) is on par with it: that it is worse was not shown (claims table).
+# (0, 0) makes the same lump of every prompt, since nothing in it knows the prompt. Figure 10 in 2D has the
+# residuals of the same strategies and a map over both γ.
 #
 # ## Try
 #

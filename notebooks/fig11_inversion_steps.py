@@ -14,8 +14,11 @@
 # %% [markdown]
 # # Figure 11: how many steps the inversion needs
 #
-# **The paper's claim.** More steps of DDIM inversion make better images, up to about n = 10 for the
-# whole range of t; beyond, they only cost time.
+# **The paper's claim.** More steps of DDIM inversion make better images, up to about n = 10 for the whole range
+# of t; beyond that they only cost time.
+#
+# **This notebook** makes the same images with SDI at several n and compares them with DDIM's image of the same
+# noise. Look for the n from which the curves are flat.
 #
 # ![Figure 11 in 2D](../paper_figures/full/fig11_inversion_steps.png)
 
@@ -45,8 +48,8 @@ sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_st
 page = begin("fig11_inversion_steps", preset, **where, **sizes, guidance_scale=guidance_scale)
 
 # %% [markdown]
-# Eq. 10 with κ from an inversion at $\gamma_\mathrm{inv} = -\gamma$ in int(n·t) steps, for several n. In
-# 2D there is an image to come close to: DDIM's, of the same noise.
+# SDI takes its steps by eq. 10, with κ from an inversion at $\gamma_\mathrm{inv} = -\gamma$ in int(n·t) steps. In
+# 2D there is an image to aim for: DDIM's, of the same noise.
 
 # %%
 steps = experiment.NUM_INVERSION_STEPS
@@ -56,9 +59,9 @@ made = {"DDIM": page.sample()}
 made |= {n: page.distill(lambda m, _, k=k: SDI(m, gamma, k()), name=n) for n, k in kappas.items()}
 
 # %% [markdown]
-# And the residual of eq. 8 along DDIM's x0(t). With n it converges, but not to 0: the inversion then
-# finds where a path at $\gamma_\mathrm{inv}$ would have come from, while eq. 8 asks for the noise that
-# the step at $\gamma_\mathrm{fwd}$ removes.
+# The residual of eq. 8 is measured along DDIM's x0(t). It converges with n, but not to 0: the inversion then
+# finds where a path at $\gamma_\mathrm{inv}$ would have come from, while eq. 8 asks for the noise that the step
+# at $\gamma_\mathrm{fwd}$ removes.
 
 # %%
 times = {name: page.config[name] for name in ("num_steps", "num_times")}
@@ -74,14 +77,14 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** The residual behaves as the paper's quality does: it falls up to n = 10
-# and no further. The image does not follow: from n = 1 to 10 it comes no nearer to DDIM's, and n = 30 is
-# no better than 10. In 2D what spoils the image happens in the first steps (figure 9), which no n repairs.
+# **What differs from the paper.** The residual behaves as quality does in the paper: it falls up to n = 10 and no
+# further. The image does not follow: from n = 1 to 10 it comes no nearer to DDIM's, and n = 30 is no better than
+# 10. In 2D, what spoils the image happens in the first steps (figure 9), and no n repairs it.
 #
-# The paper measures 3D objects by CLIP-IQA's "quality"; here it is the distance to DDIM's image.
+# The paper measures 3D objects by CLIP-IQA's "quality"; here the measure is the distance to DDIM's image.
 #
 # ## Try
 #
-# - `DDIMInversion(num_inversion_steps=n, unit=True)`: does n matter with κ at unit deviation?
+# - `DDIMInversion(num_inversion_steps=n, unit=True)`: does n matter when κ has unit deviation?
 # - `DDIMInversion(num_inversion_steps=n, guidance_scale=0.0)`: are fewer steps enough without guidance?
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

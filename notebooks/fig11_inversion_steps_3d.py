@@ -14,8 +14,11 @@
 # %% [markdown]
 # # Figure 11 in 3D: how many steps the inversion needs
 #
-# **The paper's claim.** The quality of the object rises with the number n of inversion steps up to about
-# 10; beyond, only the time does.
+# **The paper's claim.** The quality of the object rises with the number n of inversion steps up to about 10;
+# beyond that only the time rises.
+#
+# **This notebook** distils the same prompts at several n. Compare the kernel distance (lower is better) with the
+# seconds: which n is still worth its time?
 #
 # ![Figure 11 in 3D](../paper_figures/full/fig11_inversion_steps_3d.png)
 
@@ -39,12 +42,12 @@ sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
 page = begin("fig11_inversion_steps_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# The same runs but for n, the number of inversion steps for the whole range of t.
+# Only n, the number of inversion steps for the whole range of t, differs between the runs.
 #
-# A tick below is one run's number. *Object*, *colour* and *view* are shares of 16 views from all
-# around in which the evaluator sees what was asked for; *IoU* compares silhouettes with the true
-# object's; *saturation* and *fine detail* are ratios to the true object's renders; *kernel distance*
-# compares the views with its renders from other sides in the evaluator's features, 0 where they are alike.
+# Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
+# evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
+# detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
+# evaluator's features and is 0 where they are alike.
 
 # %%
 made = compared(page, study.VARIANTS, root=root)
@@ -55,13 +58,13 @@ figure
 page.save(figure, made.record, study.claims(made), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** The paper measures CLIP-IQA's "quality"; here it is the kernel
-# distance to real renders. It falls steeply up to n = 10, and hardly from there, while the seconds go on rising. That
-# n = 30 adds a tenth at most is *not shown* with eight prompts, since one gains much. The object is recognised from
-# n = 3 on; its pattern takes longer. And time is not only the UNet's: with n the seconds grow far less than the
-# sample-forwards.
+# **What differs from the paper.** The paper measures CLIP-IQA's "quality"; here the measure is the kernel
+# distance to real renders. It falls steeply up to n = 10 and hardly at all beyond, while the seconds keep rising.
+# That n = 30 adds at most a tenth was *not shown* with eight prompts, since one of them gains much. The object is
+# recognised from n = 3 on; its pattern takes longer. Not all the time is spent in the UNet: with n the seconds
+# grow far less than the sample-forwards.
 #
 # ## Try
 #
-# - `sdilib run --prompt "..." --set num_inversion_steps=2`: how little will do?
+# - `sdilib run --prompt "..." --set num_inversion_steps=2`: how few steps will do?
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

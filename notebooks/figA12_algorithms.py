@@ -14,13 +14,12 @@
 # %% [markdown]
 # # Algorithms 1 and 2: SDS and SDI differ in the noise
 #
-# **The paper's claim.** Score distillation is DDIM in another variable, with one term replaced:
-# where DDIM would subtract the noise $\kappa$ that solves eq. 8, SDS (Algorithm 1) subtracts a
-# fresh random one. SDI (Algorithm 2) puts a better $\kappa$ in that place and lets t fall from 1,
-# as DDIM does.
+# **The paper's claim.** Score distillation is DDIM in another variable, with one term replaced: where DDIM would
+# subtract the noise $\kappa$ that solves eq. 8, SDS (Algorithm 1) subtracts a fresh random one. SDI (Algorithm 2)
+# uses a better $\kappa$ and lets t fall from 1, as DDIM does.
 #
-# Below, both algorithms as this library runs them: the direction of the two rules, ε − κ, whose
-# source is read from their files when the figure is made. What differs stands on a tinted ground.
+# **This notebook** shows both algorithms as this library runs them: the direction of the two rules, ε − κ, read
+# from their source files when the figure is made. Look at the tinted lines, where they differ.
 #
 # ![Algorithms 1 and 2 from the code](../paper_figures/full/figa12_algorithms.png)
 
@@ -42,10 +41,9 @@ given = {"model": model, "folder": folder, "seed": seed, "num_prompts": num_prom
 page = begin("figA12_algorithms", preset, **given)
 
 # %% [markdown]
-# The rest of each algorithm is shared: `WeightedRule` multiplies the direction by w(t), and one loop,
-# `distill`, renders, asks the rule at some t, and steps the optimiser along its gradient. Of the two
-# it knows only how t runs. `renoise` is no
-# part of Algorithm 2: it switches to the published code's variant.
+# The rest of each algorithm is shared. `WeightedRule` multiplies the direction by w(t), and one loop, `distill`,
+# renders, asks the rule at some t, and steps the optimiser along its gradient; the two differ there only in how t
+# runs. `renoise` is not part of Algorithm 2: it switches to the published code's variant.
 
 # %%
 rows = experiment.aligned(experiment.body(SDS.direction), experiment.body(SDI.direction))
@@ -53,8 +51,8 @@ figure = experiment.draw(rows)
 figure
 
 # %% [markdown]
-# And with a random κ, the right column computes what the left one does: at the same w(t), t and
-# noise the two gradients are equal bit by bit.
+# With a random κ, the right column computes what the left one does: at the same w(t), t and noise the two
+# gradients are equal bit by bit.
 
 # %%
 numbers = experiment.measures(page.model, page.prompts, seed=seed)
@@ -62,11 +60,13 @@ lines = [[left or "", right or "", same] for left, right, same in rows]
 page.save(figure, {"lines": lines, **numbers}, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What differs from the paper.** Nothing in the updates: with the same noise the two are equal bit by
-# bit. The paper's Algorithm 2 inverts with the rule's own denoiser inlined; here that is one call, `self.kappa`.
+# **What differs from the paper.** Nothing in the updates: with the same noise the two are equal bit by bit. The
+# paper's Algorithm 2 writes the inversion out, using the rule's own denoiser; here it is a single call,
+# `self.kappa`.
 #
 # ## Try
 #
-# - `experiment.aligned(experiment.body(SDI.direction), experiment.body(ISM.direction))`: what separates SDI from ISM.
+# - `experiment.aligned(experiment.body(SDI.direction), experiment.body(ISM.direction))`: what separates SDI from
+#   ISM.
 # - `experiment.measures(page.model, page.prompts, guidance_scale=100.0)`: at DreamFusion's γ.
 # - `model="<folder or hub id>"`: the same on Stable Diffusion.

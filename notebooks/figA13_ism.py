@@ -14,9 +14,13 @@
 # %% [markdown]
 # # Figure 13: ISM beside SDI in 3D
 #
-# **The paper's claim.** Interval score matching (ISM, LucidDreamer) inverts the render too, but without the prompt, and
-# subtracts the last interval's prediction alone. In the paper's view it is a special case of eq. 10, and SDI, whose
-# inversion knows the prompt, makes objects with more detail and without over-saturation (section 4, appendix B).
+# **The paper's claim.** Interval score matching (ISM, LucidDreamer) inverts the render too, but without the
+# prompt, and subtracts only the prediction of the last interval. The paper sees it as a special case of eq. 10.
+# SDI, whose inversion knows the prompt, makes objects with more detail and without over-saturation (section 4,
+# appendix B).
+#
+# **This notebook** distils the same prompts with ISM and with SDI. Compare the rows of views, then the saturation
+# and the fine detail below.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -38,12 +42,13 @@ sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
 page = begin("figA13_ism", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# One NeRF per prompt and method, with the same cameras, steps, γ and seed. *ISM* draws t again at each step, as in
-# Table 1; *ISM, t annealed* has SDI's falling t, so that only the noise is another one: no prompt in the inversion, the
-# last interval's prediction, no H(t) and no τ. A step of ISM costs about half of SDI's sample-forwards, since an
-# unconditional inversion needs one call where a guided one needs two. Figure 14 goes from one to the other.
+# One NeRF is made per prompt and method, with the same cameras, steps, γ and seed. *ISM* draws t afresh at each
+# step, as in Table 1. *ISM, t annealed* has SDI's falling t, so that only the noise differs: no prompt in the
+# inversion, the last interval's prediction, no H(t) and no τ. A step of ISM costs about half of SDI's
+# sample-forwards, since an unconditional inversion needs one call where a guided one needs two. Figure 14 leads
+# from one to the other.
 #
-# A tick is one run's number; figure 1 says what is measured.
+# Each tick is one run; figure 1 explains the measures.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)
@@ -54,9 +59,9 @@ figure
 page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** Its ISM is its authors' system: Gaussian splats that begin from a point cloud, t from
-# a narrow range, a long negative prompt in place of the empty one, and an inversion whose first steps are long. Here both
-# are the same NeRF, and only the rule is another.
+# **What differs from the paper.** The paper's ISM is its authors' system: Gaussian splats that begin from a point
+# cloud, t from a narrow range, a long negative prompt in place of the empty one, and an inversion whose first
+# steps are long. Here both methods use the same NeRF, and only the rule differs.
 #
 # ## Try
 #

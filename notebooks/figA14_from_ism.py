@@ -14,10 +14,12 @@
 # %% [markdown]
 # # Figure 14: in 2D, from ISM to SDI in four changes
 #
-# **The paper's claim.** Interval score matching (ISM) is a relative of SDI: it inverts the image
-# too, but without the prompt, and it subtracts only the last interval's prediction. Appendix B
-# walks from one to the other in four changes, one at a time. Here the walk is made in 2D, where
-# DDIM's image of the same noise says where it should lead.
+# **The paper's claim.** Interval score matching (ISM) is a relative of SDI. It inverts the image too, but without
+# the prompt, and it subtracts only the prediction of the last interval. Appendix B leads from ISM to SDI in four
+# changes, made one at a time.
+#
+# **This notebook** makes these changes in 2D, where DDIM's image of the same noise is the goal. Look at whether
+# each row comes closer to the first.
 #
 # ![Figure 14 in 2D](../paper_figures/full/figa14_from_ism.png)
 
@@ -49,10 +51,10 @@ page = begin("figA14_from_ism", preset, **where, **sizes, ddim_steps=ddim_steps)
 
 # %% [markdown]
 # All runs start from the same noise and take the same Adam steps along
-# $\sigma(t)\,[\epsilon(x(t), t, y) - \ldots]$; each line below is one change.
+# $\sigma(t)\,[\epsilon(x(t), t, y) - \ldots]$. Each line below adds one change.
 #
-# 1. **ISM**: t ~ U(0.02, 0.5); x(t) by inversion with the empty prompt, from which the last
-#    interval's prediction is subtracted.
+# 1. **ISM**: t ~ U(0.02, 0.5); x(t) by inversion with the empty prompt, from which the last interval's prediction
+#    is subtracted.
 # 2. **wide t**: t ~ U(0.1, 0.98).
 # 3. **annealed t**: the same range, from high to low.
 # 4. **conditional inversion**: with the prompt, at $\gamma_\mathrm{inv} = -\gamma$.
@@ -78,16 +80,16 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** In 2D the walk leads nowhere: of its four changes annealing alone brings images
-# nearer to DDIM's. The wide range of t and the negative γ lead away from them, and the full κ changes
-# nothing that shows; SDI ends further from DDIM than ISM. All of these invert
-# from high t, where a 2D image has nothing to invert (figure 9). The paper's walk is in 3D.
+# **What differs from the paper.** In 2D these changes lead nowhere. Of the four, only annealing brings images
+# nearer to DDIM's; the wide range of t and the negative γ lead away from them, the full κ makes no visible
+# difference, and SDI ends further from DDIM than ISM. All of them invert from high t, where a 2D image has
+# nothing to invert (figure 9). The paper makes the changes in 3D.
 #
-# ISM here has the empty prompt where its authors' code has a long negative one, and an equal grid
-# of inversion steps; it is optimised in 2D, not through a 3D scene.
+# ISM here uses the empty prompt, where its authors' code has a long negative one, and an equal grid of inversion
+# steps; it is optimised in 2D, not through a 3D scene.
 #
 # ## Try
 #
 # - `num_steps=200`, `learning_rate=0.1`: which of the five were only slow?
 # - `squeezed(SDI(m, gamma), 0.0, 1.0)` with `learning_rate=None`: the last row as in figure 1.
-# - `ISM(m, gamma, num_inversion_steps=1)`: with one interval its κ is already the full one.
+# - `ISM(m, gamma, num_inversion_steps=1)`: with a single interval its κ is already the full one.

@@ -14,9 +14,12 @@
 # %% [markdown]
 # # Figure 14 in 3D: from ISM to SDI, one change at a time
 #
-# **The paper's claim.** Interval score matching (ISM) is a relative of SDI. Appendix B walks from one to the other in
-# four changes: a wide range of t, annealing, a conditional inversion at a negative γ, and the full κ in place of the
-# last interval's prediction. Each makes the object better.
+# **The paper's claim.** Interval score matching (ISM) is a relative of SDI. Appendix B leads from one to the
+# other in four changes: a wide range of t, annealing, a conditional inversion at a negative γ, and the full κ in
+# place of the last interval's prediction. Each makes the object better.
+#
+# **This notebook** distils the same prompts after each change. Read the rows of views from top to bottom, then
+# the kernel distance (lower is better), on which all claims but one are decided.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -38,17 +41,17 @@ sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
 page = begin("figA14_from_ism_3d", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# One NeRF per prompt and row, with the same cameras, steps, γ and seed; each row is one change.
+# One NeRF is made per prompt and row, with the same cameras, steps, γ and seed; each row adds one change.
 #
-# 1. **ISM**: t ~ U(0.02, 0.5); x(t) by inversion with the empty prompt, from which the last interval's prediction is
-#    subtracted.
+# 1. **ISM**: t ~ U(0.02, 0.5); x(t) by inversion with the empty prompt, from which the last interval's prediction
+#    is subtracted.
 # 2. **wide t**: t ~ U(0.1, 0.98).
 # 3. **annealed t**: the same range, from high to low.
 # 4. **conditional inversion**: with the prompt, at $\gamma_\mathrm{inv} = -\gamma$.
 # 5. **full κ**: $\kappa = (\bar x(t) - x_0) / \sigma(t)$ is subtracted.
-# 6. **SDI** as in figure 1: its lowest t is 0.2, and its inversion has H(t) and τ.
+# 6. **SDI** as in figure 1, at its own times, and with H(t) and τ in its inversion.
 #
-# A tick is one run's number; figure 1 says what is measured.
+# Each tick is one run; figure 1 explains the measures.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)
@@ -59,13 +62,13 @@ figure
 page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** The walk begins with ISM's rule and times in our NeRF, not in its authors' system
-# (figure 13 says how that differs), and its last change leaves out H(t) and τ, which the row of SDI has.
+# **What differs from the paper.** We start from ISM's rule and times in our NeRF, not in its authors' system
+# (figure 13 says how that differs). The fifth row leaves out H(t) and τ, which the row of SDI has.
 #
-# [Figure 14 in 2D](figA14_from_ism.ipynb) makes the same walk on images, where DDIM's own says where it should lead.
+# [Figure 14 in 2D](figA14_from_ism.ipynb) makes the same changes on images, where DDIM's own image is the goal.
 #
 # ## Try
 #
 # - `num_prompts=8`: as many as a verdict needs.
-# - `seed=1`: the same walk from another draw.
+# - `seed=1`: the same changes from another draw.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

@@ -14,10 +14,12 @@
 # %% [markdown]
 # # Figure 15: in 2D, how much images vary with the seed
 #
-# **The paper's claim.** Appendix C shows eight seeds of each prompt: details vary, the coarse
-# shape hardly does. Distillation seeks one image that suits the prompt, and high guidance or
-# averaging over noises narrows the choice. DDIM's images of the same noises show how much the
-# model itself varies.
+# **The paper's claim.** Appendix C shows eight seeds of each prompt: details vary, but the coarse shape hardly
+# does. Distillation seeks one image that suits the prompt, and high guidance or averaging over noises narrows the
+# choice.
+#
+# **This notebook** makes images of each prompt from several seeds with DDIM, SDS and SDI, and measures how far
+# apart they are. DDIM shows how much the model itself varies; look at which rows vary less.
 #
 # ![Figure 15 in 2D](../paper_figures/full/figa15_diversity.png)
 
@@ -46,11 +48,11 @@ sizes["guidance_scale"] = guidance_scale
 page = begin("figA15_diversity", preset, **where, **sizes, sds_steps=sds_steps)
 
 # %% [markdown]
-# A seed is the noise that a run starts from, and the noises it draws on its way: SDS draws one at
-# each step, DDIM and SDI by inversion (τ = 0, no $H(t)$) draw none. The distance of two images is
-# the root mean square of their pixels' difference after averaging over 4 × 4 pixels, so that grain
-# counts little; that of a prompt is the mean over all pairs of its seeds. SDS is run as practised, but with
-# larger steps where the preset gives it few of them.
+# A seed sets the noise that a run starts from and the noises drawn on its way: SDS draws one at each step; DDIM,
+# and SDI by inversion (τ = 0, no $H(t)$), draw none. The distance between two images is the root mean square
+# difference of their pixels, each averaged over 4 × 4 neighbours first so that grain counts little; a prompt's
+# distance is the mean over all pairs of its seeds. SDS is run as practised, but with larger steps where the
+# preset gives it few of them.
 
 # %%
 steps = {"num_steps": page.config["sds_steps"], "learning_rate": page.config["learning_rate"]}
@@ -70,16 +72,16 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What differs from the paper.** SDS at γ = 100 is less diverse than DDIM, and SDI more than SDS at γ = 7.5, as expected. That SDI
-# is less diverse than DDIM was not shown. And part of SDI's diversity is the dirt that inversion
-# leaves on the background (figure 9); the objects themselves hardly differ. SDS at γ = 7.5 varies least of all:
-# it averages.
+# **What differs from the paper.** SDS at γ = 100 is less diverse than DDIM, and SDI more diverse than SDS at γ =
+# 7.5, as expected. That SDI is less diverse than DDIM was not shown. Part of SDI's diversity is the dirt that
+# inversion leaves on the background (figure 9); the objects themselves hardly differ. SDS at γ = 7.5 varies least
+# of all, because it averages.
 #
-# The seeds are compared in pixels of a 2D image, not as shapes in 3D.
+# The seeds are compared by the pixels of a 2D image, not by shape in 3D.
 #
 # ## Try
 #
-# - `SDI(m, page.gamma, Cached(eps))` with `lambda m, eps: ...`: as diverse as DDIM, for it is DDIM.
+# - `SDI(m, page.gamma, Cached(eps))` with `lambda m, eps: ...`: as diverse as DDIM, because it is DDIM.
 # - `DDIMInversion(-page.gamma, tau_max=1/30, entropy=0.3)` as SDI's `kappa`: does $H(t)$ of eq. 11 bring
 #   diversity?
 # - `sds_steps=1000`: do more steps draw the seeds together?

@@ -14,8 +14,11 @@
 # %% [markdown]
 # # Figure 16: how much 3D objects vary with the seed
 #
-# **The paper's claim.** Objects of one prompt differ from seed to seed, in detail more than in their coarse shape, which
-# hardly varies (appendix C). SDS at γ = 100 pays for its low variance with diversity.
+# **The paper's claim.** Objects of one prompt differ from seed to seed, in their details more than in their
+# coarse shape, which hardly varies (appendix C). SDS at γ = 100 pays for its low variance with diversity.
+#
+# **This notebook** distils each prompt from several seeds with SDI and SDS, and compares them with as many
+# objects drawn by the bundled world itself. Look at how much a row varies, and how much less than the world's.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -41,14 +44,14 @@ where = {"model": model, "folder": folder, "seed": seed}
 page = begin("figA16_diversity_3d", preset, **where, **sizes, **judged)
 
 # %% [markdown]
-# A seed is all that is drawn: the field's first values, cameras, times, noises. The world says how diverse a prompt's
-# objects could be, for it draws proportions, shades and light of each of its own objects: *the world* is as many
-# of those as there are seeds, seen from the same sides.
+# The seed determines everything that is drawn: the field's first values, cameras, times, noises. How diverse a
+# prompt's objects could be is known, because the world draws proportions, shades and light for each of its own
+# objects: *the world* is as many of those as there are seeds, seen from the same sides.
 #
-# *Distance* is the root mean square of the views' difference after averaging over 4 × 4 pixels, the mean over all pairs of
-# seeds. *Silhouettes apart* compares shapes alone, all 16 views together. For *kinds* the member of the prompt's family
-# that is nearest to an object is fitted to its silhouettes: four numbers say which one it is, and which of them are in
-# their upper halves is its kind. A tick is one prompt.
+# *Distance* is the root mean square difference of the views after averaging over 4 × 4 pixels; the mean is over
+# all pairs of seeds. *Silhouettes apart* compares shapes alone, all 16 views together. For *kinds*, the nearest
+# member of the prompt's family is fitted to an object's silhouettes. Four numbers describe that member, and which
+# of them lie in their upper halves is the object's kind. Each tick is one prompt.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)
@@ -65,12 +68,13 @@ claims = verdicts(study.CLAIMS, numbers)
 page.save(figure, numbers | {"shapes": shapes}, claims, seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** It shows a few prompts and measures nothing. A family's numbers are found by a fit, which
-# errs; the world's own objects are fitted in the same way, so that it errs for them as well. What is no object of its
-# prompt at all has a kind, too.
+# **What differs from the paper.** The paper shows a few prompts and measures nothing. Here the numbers that
+# describe a shape come from a fit, which errs; the world's own objects are fitted in the same way, so they suffer
+# the same errors. Even a result that is no object of its prompt at all is given a kind.
 #
 # ## Try
 #
 # - `num_seeds=12`: do more seeds reach more kinds?
-# - `sdilib run --prompt "a blue rocket" --seed 7 --set entropy=0`: without H(t) of eq. 11, is a seed's object another one?
+# - `sdilib run --prompt "a blue rocket" --seed 7 --set entropy=0`: does a seed give another object without H(t)
+#   of eq. 11?
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

@@ -14,9 +14,12 @@
 # %% [markdown]
 # # Figure 17: what the noise looks like
 #
-# **The paper's claim.** Gradient descent stays close to the random noise that it begins with;
-# fixed-point iteration drifts the wrong way; DDIM inversion gives patterns around the object, and
-# those at $\gamma_\mathrm{inv} = -\gamma$ go with the image best: denoising it in one step keeps it.
+# **The paper's claim.** Gradient descent stays close to the random noise that it begins with, and fixed-point
+# iteration drifts the wrong way. DDIM inversion gives patterns around the object, and those at
+# $\gamma_\mathrm{inv} = -\gamma$ suit the image best: denoising it in one step preserves it.
+#
+# **This notebook** draws the κ of each choice at several t along DDIM's path, and below each κ the image that one
+# denoising step makes with it. Look for the κ that keeps the image as in the column *cached*.
 #
 # ![Figure 17 in 2D](../paper_figures/full/figa17_noise_patterns.png)
 
@@ -42,11 +45,11 @@ page = begin("figA17_noise_patterns", preset, **given, guidance_scale=guidance_s
 shown = prompt or page.prompts[0]
 
 # %% [markdown]
-# κ of each choice at DDIM's own x0(t), and below it the image that one denoising step makes of x0(t)
-# noised with it, eq. 5; one column, an inversion *begun* at t = 0.1 with drawn noise, is not the paper's. With the right κ, that of *cached*, it is x0(t) itself. A pattern shows the
-# first three latent channels as colours, standardised; the number in its corner is its root mean
-# square before that, 1 for the noise of training. Beside the images stands the amplitude of x0(t) itself,
-# as a multiple of that of the image at the path's end.
+# κ is found at DDIM's own x0(t). The image below it is x0(t) noised with that κ and denoised in one step by
+# eq. 5; with the right κ, that of *cached*, it is x0(t) itself. One column, an inversion *begun* at t = 0.1 from
+# drawn noise, is not in the paper. A pattern shows the first three latent channels as colours, standardised; the
+# number in its corner is its root mean square before that, which is 1 for the noise used in training. Beside the
+# images stands the amplitude of x0(t) itself, as a multiple of that of the image at the end of the path.
 
 # %%
 size = {"num_steps": page.config["path_steps"], "guidance_scale": page.gamma}
@@ -61,14 +64,15 @@ drawn = {"prompt": shown, "times": path.times}
 page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What differs from the paper.** The pattern of the inverted κ is the object's shape at every t, as there. Its deviation is
-# above that of noise at high t, where the render is too large itself: at γ = 7.5, which is more than this model needs, x0(t)
-# has there a multiple of an image's amplitude, as the numbers beside the images say. At low t it is far below, since the
-# first steps of an inversion find no noise where the image is smooth; at $\gamma_\mathrm{inv} = -7.5$ less so than at the
-# others. Begun at t = 0.1 with drawn noise, it looks like noise from there on. At $\gamma_\mathrm{inv} = 7.5$ and by
-# fixed-point iteration the object takes other colours.
+# **What differs from the paper.** As in the paper, the pattern of the inverted κ has the object's shape at every
+# t. At high t its deviation is above that of noise because the render itself is too large there: at γ = 7.5,
+# which is more than this model needs, x0(t) has a multiple of an image's amplitude, as the numbers beside the
+# images show. At low t the deviation is far too small, since the first steps of an inversion find no noise where
+# the image is smooth; less so at $\gamma_\mathrm{inv} = -7.5$ than at the others. Begun at t = 0.1 from drawn
+# noise, κ looks like noise from there on. At $\gamma_\mathrm{inv} = 7.5$ and with fixed-point iteration the
+# object changes colour.
 #
-# One prompt decides nothing about what the patterns look like: it is for the eye. Figure 9 measures.
+# One prompt proves nothing: this figure is for the eye. Figure 9 measures.
 #
 # ## Try
 #

@@ -15,9 +15,12 @@
 # # Figure 18: inverted all the way, unguided inversion is best
 #
 # **The paper's claim.** An image that DDIM made at the usual γ is inverted all the way to t = 1 with
-# $\gamma_\mathrm{inv}$ and made again from there with $\gamma_\mathrm{fwd}$. Here
-# $(\gamma_\mathrm{inv}, \gamma_\mathrm{fwd}) = (0, 0)$ comes back closest, unlike in 3D, where it is too
-# weak and (-γ, γ) serves best.
+# $\gamma_\mathrm{inv}$ and regenerated from there with $\gamma_\mathrm{fwd}$. The pair
+# $(\gamma_\mathrm{inv}, \gamma_\mathrm{fwd}) = (0, 0)$ comes back closest. In 3D, by contrast, it is too weak,
+# and (-γ, γ) serves best.
+#
+# **This notebook** does so with four pairs and measures how close each image comes to its original (PSNR; higher
+# is better). Compare each row with the first.
 #
 # ![Figure 18](../paper_figures/full/figa18_whole_inversion.png)
 
@@ -44,9 +47,9 @@ page = begin("figA18_whole_inversion", preset, model=model, folder=folder, seed=
 prompts, seeds = page.items
 
 # %% [markdown]
-# Both ways in equally many steps of the same grid. Going up, each step asks the network at the time it
-# comes from, as it must; coming down, at the same step's other end. At γ = 0 and 1 the two see much
-# the same; guidance multiplies the difference, and a $\gamma_\mathrm{inv}$ other than
+# Both ways take the same number of steps on the same grid. On the way up, a step can only ask the network at the
+# end it starts from; the same step on the way down asks at its other end. At γ = 0 and 1 the two answers are
+# nearly the same. Guidance multiplies their difference, and a $\gamma_\mathrm{inv}$ other than
 # $\gamma_\mathrm{fwd}$ follows another path altogether.
 
 # %%
@@ -60,9 +63,9 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** Nothing: inverted all the way, (0, 0) is best here, too, by far, and furthest ahead of
-# (-7.5, 7.5), which the paper finds best for SDI's single steps. It is also the cheapest. It is not exact: a few images
-# do not come back.
+# **What differs from the paper.** Nothing: inverted all the way, (0, 0) is by far the best here, too, and
+# furthest ahead of (-7.5, 7.5), which the paper finds best for SDI's single steps. It is also the cheapest. It is
+# not exact: a few images do not come back.
 #
 # ## Try
 #

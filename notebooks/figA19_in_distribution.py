@@ -14,11 +14,13 @@
 # %% [markdown]
 # # Figure 19: why an inverted κ keeps a render in distribution
 #
-# **The paper's claim.** A denoiser knows images that were noised to t. A render is none of its data's images: it is
-# blurry while t is high, and with an independent noise it becomes a noisy image that the model has not seen. A noise
-# that is regressed from the render, by inversion, takes it to where the model's noisy images are. The paper draws this
-# as a sketch; here it is exact, in the plane, and between both there is the inverted noise with the $H(t)$ of
-# eq. 11.
+# **The paper's claim.** A denoiser knows images that were noised to t. A render is not one of its data's images:
+# it is blurry while t is high, and with an independent noise it becomes a noisy image that the model has never
+# seen. A noise obtained from the render itself, by inversion, takes it to where the model's noisy images are.
+#
+# **This notebook** computes in the plane, exactly, what the paper draws as a sketch, and adds a noise between the
+# two: the inverted one with the $H(t)$ of eq. 11. Look at whether the noised renders lie where the model's noisy
+# data are dense.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -39,15 +41,16 @@ sizes = {"num_points": num_points, "num_steps": num_steps}
 page = begin("figA19_in_distribution", preset, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# Three Gaussians are the data, so that the denoiser, and the density $p_t$ of its noisy data, have a closed form. The
-# renders are DDIM's $x_0(t)$, which begin near the middle of all data and end in one of the Gaussians. Each is noised
-# to the time of the next step, as eqs. 9 and 10 do, by four κ: the noise that DDIM itself predicted, which nobody has
-# in 3D; the inverted one, alone and with $H(t) = 0.3$; a random one.
+# The data are three Gaussians, so the denoiser and the density $p_t$ of its noisy data have closed forms. The
+# renders are DDIM's $x_0(t)$, which begin near the middle of all data and end in one of the Gaussians. Each is
+# noised to the time of the next step, as in eqs. 9 and 10, with four κ: the noise that DDIM itself predicted,
+# which is not available in 3D; the inverted one, alone and with $H(t) = 0.3$; and a random one.
 #
-# The *bulk* of $p_t$ is the smallest region that holds 95 % of the noisy data: a sample of them lies outside with
-# probability 0.05 (e). *Spread* is the mean squared distance from the middle over that of the noisy data: a sample's is
-# 1 (g). Panel f has renders that stay while t falls on, blurrier than t says, as where SDS draws t at random. Panel h
-# is how far the denoised image lies from the render: the length of a step of eq. 10.
+# The *bulk* of $p_t$ is the smallest region that holds 95 % of the noisy data; a sample of them lies outside with
+# probability 0.05 (e). *Spread* is the mean squared distance from the middle, relative to that of the noisy data;
+# it is 1 for a sample of them (g). In panel f the renders stay put while t keeps falling, so they are blurrier
+# than t says, as happens where SDS draws t at random. Panel h shows how far the denoised image lies from the
+# render: the length of a step of eq. 10.
 
 # %%
 mixture, size = experiment.blobs(), {key: page.config[key] for key in sizes}
@@ -63,15 +66,15 @@ drawn = {"t": t, "lag": lag}
 page.save(figure, numbers | curves | drawn, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What differs from the paper.** Its sketch holds for a render that keeps pace: inverted, a single one stays where the
-# noisy data are dense, and a step is shorter. But a *sample* of the noisy data lies outside now and then, and these
-# never do: together they crowd in the middle of the plane, where DDIM's own noises, and random ones, spread as the
-# data do. To be likely is not to be typical. $H(t)$ brings back a little of that spread. And a render that lags is not
-# saved by inversion: at low t, where there is no noisy data between the Gaussians, it lies outside as often as with a
-# random noise, or more.
+# **What differs from the paper.** The paper's sketch holds for a render that keeps pace: inverted, a single one
+# stays where the noisy data are dense, and its step is shorter. But a *sample* of the noisy data lies outside the
+# bulk now and then, and inverted renders never do: together they crowd in the middle of the plane, where DDIM's
+# own noises, and random ones, spread as the data do. Being likely is not the same as being typical. $H(t)$
+# restores a little of that spread. And inversion does not save a render that lags: at low t, where there are no
+# noisy data between the Gaussians, it lies outside as often as with a random noise, or more.
 #
-# The plane has two dimensions. In an image's thousands a random noise cannot point back to the data by chance, and
-# what is off there need not show here.
+# The plane has two dimensions. In an image's thousands of dimensions, a random noise cannot point back to the
+# data by chance, and what goes wrong there need not show here.
 #
 # ## Try
 #

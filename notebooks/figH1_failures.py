@@ -14,8 +14,12 @@
 # %% [markdown]
 # # Failure cases: the worst of figure 2's objects
 #
-# **The paper's claim.** SDI's typical failures (section 7, appendix H.1): content drifts from one side to another, since
-# nothing speaks between opposite views; faces are hollow; a head has a face at the back as well (Janus).
+# **The paper's claim.** SDI has three typical failures (section 7, appendix H.1): content drifts from one side to
+# another because nothing ties opposite views together; faces are hollow; and a head has a second face at the back
+# (the Janus problem).
+#
+# **This notebook** measures each kind of failure on the objects of figure 2 and shows the worst of them. Look at
+# the rows of views, and below them at how many runs lie above the dashed line, where a failure begins.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -39,17 +43,18 @@ judged = {"quality": quality, "evaluator": evaluator}
 page = begin("figH1_failures", preset, model=model, folder=folder, seed=seed, **sizes, **judged)
 
 # %% [markdown]
-# The runs are those of figure 2, and nobody picked from them: for each kind of failure there is a measure, and the worst
-# objects by it are shown, of two prompts.
+# The runs are those of figure 2, and none was picked by hand: for each kind of failure the two worst objects, of
+# different prompts, are shown.
 #
 # - **Janus**: the probability that the evaluator sees the front in views from behind.
-# - **drift**: the share of views in which it reads another object, colour or pattern than in most.
-# - **hollow**: the share of light that passes through what an outline encloses, beyond that of the true object.
-# - **misshapen**: 1 less the intersection over union of the silhouettes with those of the nearest object that the prompt
-#   could mean.
+# - **drift**: how often a view disagrees with the majority about object, colour or pattern.
+# - **hollow**: how much light passes through the inside of the outline, beyond what passes through the true
+#   object.
+# - **misshapen**: 1 minus the intersection over union of the silhouettes with those of the nearest object that
+#   the prompt could mean.
 #
-# The dashed line is the bar above which an object counts as a failure. The bars are ours; the worst is shown whether it
-# passes or not.
+# Above the dashed line an object counts as a failure. We chose these thresholds; the worst objects are shown on
+# whichever side of them they fall.
 
 # %%
 made = compared(page, study.VARIANTS, root=root)
@@ -62,12 +67,12 @@ failed = study.failed(found)
 page.save(figure, found | failed, made.check(study.CLAIMS, failed), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** It shows failures that were chosen, and counts none. A hollow face, whose surface bends
-# inwards within a right outline, is seen here only where light passes through it. The bundled world has no limbs to
-# count.
+# **What differs from the paper.** The paper shows selected failures and counts none. A hollow face, whose surface
+# bends inwards behind a correct outline, is detected here only where light passes through it. The bundled world
+# has no limbs to count.
 #
 # ## Try
 #
 # - `num_seeds=12`: how rare is the rarest?
-# - `sdilib run --prompt "a red striped cat" --set entropy=0`: does H(t) of eq. 11 keep faces away from the back?
+# - `sdilib run --prompt "a red striped cat" --set entropy=0`: does H(t) of eq. 11 keep faces off the back?
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion, where only holes are measured.

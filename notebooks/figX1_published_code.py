@@ -14,15 +14,18 @@
 # %% [markdown]
 # # Beyond the paper: what the published code computes in place of eq. 10
 #
-# **The question.** The paper inverts the image to $t + \tau$, $\tau \sim U(0, 1/30)$, and noises
-# it to t with the κ found there. The code published with it gives the network the inversion's end
-# itself, a noise level of $t + \tau$ with τ up to 0.1, as if that were at t:
+# **The question.** The paper inverts the image to $t + \tau$, $\tau \sim U(0, 1/30)$, and noises it to t with the
+# κ found there. The code published with it skips the second step: it gives the network the end of the inversion,
+# which has noise level $t + \tau$ with τ up to 0.1, as if it were at t:
 #
 # $$x(t)' = \sqrt{\alpha(t+\tau)}\,x_0 + \sqrt{1-\alpha(t+\tau)}\,\kappa \quad\text{for}\quad
 # x(t) = \sqrt{\alpha(t)}\,x_0 + \sqrt{1-\alpha(t)}\,\kappa .$$
 #
-# So each step keeps $\sqrt{\alpha(t+\tau)/\alpha(t)} < 1$ of $x_0$ before the network adds its
-# part. Is contrast lost by it, and saturation? Or does it tame an inversion that is too strong?
+# So each step keeps only $\sqrt{\alpha(t+\tau)/\alpha(t)} < 1$ of $x_0$ before the network adds its part. Does
+# this cost contrast and saturation? Or does it tame an inversion that is too strong?
+#
+# **This notebook** makes the same images both ways. Compare the rows, then the panels of contrast and saturation
+# below.
 #
 # ![The published code's variant](../paper_figures/full/figx1_published_code.png)
 
@@ -50,10 +53,9 @@ sizes |= {"sds_steps": sds_steps}
 page = begin("figX1_published_code", preset, **where, **sizes, guidance_scale=guidance_scale)
 
 # %% [markdown]
-# Eq. 10 with and without τ, and the published variant at its own τ and at the paper's. All draw
-# the same numbers for τ. DDIM's images of the same noises say how much contrast there should be,
-# and their latents what deviation of x(t) the network was trained on:
-# $\sqrt{\alpha\,\mathrm{Var}(x_0) + 1-\alpha}$.
+# Eq. 10 is run with and without τ, and the published variant with its own τ and with the paper's. All draw the
+# same numbers for τ. DDIM's images of the same noises show how much contrast there should be, and their latents
+# give the deviation of x(t) that the network was trained on: $\sqrt{\alpha\,\mathrm{Var}(x_0) + 1-\alpha}$.
 
 # %%
 gamma = page.gamma
@@ -80,11 +82,12 @@ page.save(figure, measures | over_t, claims)
 # %% [markdown]
 # ## What a rule sees: latents of an image, or free ones
 #
-# What a step leaves in the latents need not be what the autoencoder makes of any image, and inversion, which asks
-# the network about the render itself, then begins where it never was. The published 2D notebook decodes the
-# latents and encodes them again before each update, if it inverts. Here that is done for every rule alike, unless κ is
-# cached (eq. 6 is exact where nothing else moves the image); the alternative, free latents, is run beside it. It costs a
-# decoding and an encoding per step. SDS is run as practised, with random t and Adam.
+# A step may leave latents that the autoencoder would make of no image. Inversion asks the network about the
+# render itself, and then starts from a point where the network was never trained. The published 2D notebook
+# decodes the latents and encodes them again before each update when it inverts. Here every rule does so,
+# unless κ is cached (eq. 6 is exact only where nothing else moves the image), and each is also run with free
+# latents for comparison. It costs one decoding and one encoding per step. SDS is run as practised, with random t
+# and Adam.
 
 # %%
 known = {"DDIM": made["DDIM"], "SDI, encoded": made["eq. 10, τ = 0"]}
@@ -98,14 +101,14 @@ claims = verdicts(experiment.SEEN_CLAIMS, measures, groups=page.items[0])
 page.save(figure, measures, claims, name="figx1_what_a_rule_sees")
 
 # %% [markdown]
-# **What differs from the paper.** The published step is eq. 10's with another κ, exactly, and keeps clearly less than all
-# of x0. But neither contrast nor saturation was shown to suffer from it: in a latent
-# image the network puts back at each step what was taken. Nor does it tame the inversion: its x(t)
-# deviates more, not less, from what it should. Eq. 10 itself is not sensitive to τ up to 0.1.
-# How clean its border is depends on what a rule sees: the second figure has both ways.
+# **What differs from the paper.** The published step equals eq. 10 with another κ exactly, and keeps clearly less
+# than all of x0. Yet neither contrast nor saturation was shown to suffer: in a latent image, the network puts
+# back at each step what was taken. Nor does it tame the inversion: its x(t) is further from its expected
+# deviation, not closer. Eq. 10 itself is not sensitive to τ up to 0.1. How clean its border is depends on what a
+# rule sees; the second figure shows both ways.
 #
-# The published code differs in more than this: it adds noise along the inversion, and its γ is higher by
-# one where no negative prompt is used. Both are left out here, so that only one thing changes.
+# The published code differs in more than this: it adds noise along the inversion, and its γ is higher by one
+# where no negative prompt is used. Both are left out here so that only one thing changes.
 #
 # ## Try
 #

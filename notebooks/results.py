@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Results: all runs, side by side
 #
-# What the command line, the figures and the [explorer](explore.ipynb) left on disk. Filter by words of
-# the prompt, by rule, state or setting (`mug sdi seed=1`); tick up to six runs and compare them: their
-# turntables turn together, their logs are curves. A mesh turns by the mouse, here and in the
-# `mesh.html` that is saved beside its run.
+# This page lists every run that the command line, the figures and the [explorer](explore.ipynb) left on disk.
+# Filter by words of the prompt, by rule, state or setting (`mug sdi seed=1`); tick up to six runs and compare
+# them: their turntables turn together, and their logs are drawn as curves. Drag a mesh with the mouse to turn it,
+# here or in the `mesh.html` saved beside its run.
 
 # %% tags=["parameters"]
 root: str = ""  # folder of all runs; "" is the repository's runs/

@@ -14,8 +14,9 @@
 # %% [markdown]
 # # SDI in 60 lines
 #
-# **All of the method, and nothing else.** Torch, a pipeline of diffusers, four functions and a loop: no line of this
-# library runs here. A test holds that its numbers are the library's.
+# **This notebook is the whole method and nothing else**: torch, a pipeline of diffusers, four functions and a
+# loop. It runs no line of this library; a test checks that its numbers are the library's. The strip of
+# images at the end shows the picture form as $t$ falls.
 
 # %% tags=["parameters"]
 prompt: str = "a red spotted mushroom"  # in the bundled model's words
@@ -29,8 +30,9 @@ model: str = "../sdilib/models/mini"  # a folder or hub id of a Stable Diffusion
 # %% [markdown]
 # ## A frozen model
 #
-# A network that predicts the noise in a latent, an autoencoder between latents and images, and the prompt beside the
-# empty one, as the network reads them. (The import may miss torchvision aloud; nothing here needs it.)
+# We need a network that predicts the noise in a latent, an autoencoder between latents and images, and the prompt
+# beside the empty one, as the network reads them. (The import may complain that torchvision is missing; nothing
+# here needs it.)
 
 # %%
 import torch
@@ -46,9 +48,10 @@ log_sigmas = (1 / pipe.scheduler.alphas_cumprod - 1).log() / 2
 # %% [markdown]
 # ## Noise
 #
-# With $\bar x(t) = x(t) / \sqrt{\alpha(t)}$ an image with noise is $\bar x(t) = x_0 + \sigma(t)\,\kappa$, where
-# $\sigma = \sqrt{1 - \alpha} / \sqrt{\alpha}$: at $t = 0$ the image, at $t = 1$ nearly all noise. The network was trained at
-# whole timesteps, of which the last is $t = 1$; between two of them $\log \sigma$ is a straight line.
+# With $\bar x(t) = x(t) / \sqrt{\alpha(t)}$, a noisy image is $\bar x(t) = x_0 + \sigma(t)\,\kappa$, where
+# $\sigma = \sqrt{1 - \alpha} / \sqrt{\alpha}$: the image itself at $t = 0$, nearly pure noise at $t = 1$. The
+# network was trained at whole timesteps, of which the last is $t = 1$; between two of them we interpolate
+# $\log \sigma$ linearly.
 
 
 # %%
@@ -63,9 +66,9 @@ def sigma(t):
 
 
 # %% [markdown]
-# The noise that the network sees in $\bar x$, guided by $\gamma$ (eq. 3):
-# $\epsilon = \epsilon_\varnothing + \gamma\,(\epsilon_y - \epsilon_\varnothing)$. It is asked about
-# $x = \bar x / \sqrt{1 + \sigma^2}$, once for both prompts.
+# The noise that the network sees in $\bar x$, guided by $\gamma$ (eq. 3), is
+# $\epsilon = \epsilon_\varnothing + \gamma\,(\epsilon_y - \epsilon_\varnothing)$. The network takes
+# $x = \bar x / \sqrt{1 + \sigma^2}$ as its input, once for both prompts.
 
 
 # %%
@@ -78,9 +81,9 @@ def predicted(x_bar, t, gamma):
 # %% [markdown]
 # ## Invert
 #
-# Which noise $\kappa$ would the model itself take to be that of $x_0$? One that it finds again once it is added (eq. 8). DDIM
-# run backwards, from the image at $t = 0$ up to $t$, comes close: each step moves $\bar x$ along the noise predicted
-# where the step begins (eq. 1), and what all steps have added is $\sigma(t)\,\kappa$.
+# Which noise $\kappa$ would the model itself take to be that of $x_0$? One that it finds again once it is added
+# (eq. 8). DDIM run backwards, from the image at $t = 0$ up to $t$, comes close: each step moves $\bar x$ along
+# the noise predicted where the step begins (eq. 1), and all steps together add $\sigma(t)\,\kappa$.
 
 
 # %%
@@ -95,7 +98,7 @@ def inverted(x0, t):
 # %% [markdown]
 # ## Update
 #
-# Add $\kappa$ up to $t$, predict, and correct $x_0$ by what the two noises differ in (eq. 10):
+# Add $\kappa$ up to $t$, predict, and correct $x_0$ by the difference between the two noises (eq. 10):
 # $x_0 \leftarrow x_0 - \sigma(t)\,[\epsilon - \kappa]$.
 
 
@@ -107,8 +110,8 @@ def updated(x0, t):
 
 
 # %% [markdown]
-# What a step makes of a latent need not be what the autoencoder makes of any image. So before each step it is shown
-# as an image, and encoded again.
+# A step may leave a latent that the autoencoder would not produce from any image. So before each step it is
+# decoded to an image and encoded again.
 
 
 # %%
@@ -123,7 +126,8 @@ def encoded(image):
 # %% [markdown]
 # ## From noise to an image
 #
-# It begins with one denoising of pure noise: $x_0(1)$, a guess at the average of all that the prompt means. Then $t$ falls.
+# The run begins with one denoising of pure noise: $x_0(1)$, a guess at the average of all that the prompt means.
+# Then $t$ falls.
 
 # %%
 unet = pipe.unet.config
@@ -149,10 +153,11 @@ picture.resize((2 * picture.width, 2 * picture.height))
 # %% [markdown]
 # ## Try
 #
-# - In `updated`, `kappa = torch.randn_like(x0)`: SDS, with $t$ falling. A fresh noise each time, and nothing is inverted.
-# - Keep each step's `eps` for the next one's `kappa`, and leave `encoded` out: DDIM, up to rounding.
+# - In `updated`, `kappa = torch.randn_like(x0)`: SDS with $t$ falling. The noise is fresh each time and nothing
+#   is inverted.
+# - Keep each step's `eps` as the next one's `kappa`, and leave `encoded` out: DDIM, up to rounding.
 # - `gamma_inv = 0`, and then 7.5. For which of the three is `eps` closest to `kappa`, as eq. 8 asks?
 # - `gamma, gamma_inv = 3, -3`, and other seeds. What of the image stays?
 #
-# In 3D the image is a render, and the update is pushed through the encoder and the renderer into the scene: the same rule.
-# The [exercises](exercises/README.md) have its formulas with blanks.
+# In 3D the image is a render, and the update is pushed through the encoder and the renderer into the scene; the
+# rule is the same. The [exercises](exercises/README.md) give you its formulas with blanks.

@@ -14,9 +14,11 @@
 # %% [markdown]
 # # Table 1 in 2D: methods on the same prompts, seeds and budget
 #
-# **The paper's claim.** SDI is on a par with, or better than, the state of the art of score distillation, in quality
-# and in how rarely it diverges. The paper has it in 3D (`table1_3d`). In 2D the same methods make images, with the same
-# rules, so that many more runs fit into as much time.
+# **The paper's claim.** SDI is on a par with the state of the art of score distillation, or better, in quality
+# and in how rarely it diverges. The paper shows this in 3D (`table1_3d`).
+#
+# **This notebook** makes images with the same rules in 2D, where many more runs fit into the same time, and ranks
+# the methods. Look at how much the order changes with the budget.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -44,10 +46,10 @@ judged = {"encoder": encoder, "evaluator": evaluator, "methods": methods, "budge
 page = begin("table1_2d", preset, **where, **sizes, **judged)
 
 # %% [markdown]
-# Every method has the same prompts, seeds and start. There are two fair budgets, and they rank differently: as many
-# optimiser steps, as in the paper, or as many UNet sample-forwards as SDI takes. Each method is run at its authors'
-# settings; and, where there is a search, again at the best of the same few settings, tried on prompts that are
-# not in the table.
+# Every method gets the same prompts, seeds and start. Two budgets are fair, and they rank the methods
+# differently: the same number of optimiser steps, as in the paper, or as many UNet sample-forwards as SDI takes.
+# Each method is run at its authors' settings and, if settings are searched, again at the best of a few, the same
+# for all methods, which are tried on prompts that are not in the table.
 
 # %%
 bench = Benchmark.of(page, "image", root=root)
@@ -67,10 +69,10 @@ write_tables(results.rankings, page.folder, "table1_2d", theirs=PAPERS_TABLE)
 page.save(figure, results.record, results.claims(), seconds=results.seconds)
 
 # %% [markdown]
-# The paper's own numbers stand below the table in `table1_2d.md`, marked as theirs. They are of another
-# model, other prompts and another encoder: only their order can be compared.
+# The paper's own numbers stand below the table in `table1_2d.md`, marked as such. They come from another model,
+# other prompts and another encoder, so only their order can be compared.
 #
 # ## Try
 #
 # - `sdilib score my_rule.py`: your own rule's row, on the same prompts and seeds.
-# - `encoder="openai/clip-vit-base-patch32"`: the paper's encoder, and CLIP-IQA's columns with it.
+# - `encoder="openai/clip-vit-base-patch32"`: the paper's encoder, which adds the columns of CLIP-IQA.

@@ -14,8 +14,11 @@
 # %% [markdown]
 # # Table 1 in 3D: methods on the same prompts, seeds and budget
 #
-# **The paper's claim.** SDI is on a par with, or better than, the state of the art of score distillation, in quality
+# **The paper's claim.** SDI is on a par with the state of the art of score distillation, or better, in quality
 # and in how rarely it diverges. The paper makes 50 views of 43 objects per method; here an object has 16 views.
+#
+# **This notebook** distils the same prompts with each method and ranks them. Look at SDI's place, and at how much
+# the order changes with the budget.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -43,10 +46,10 @@ judged = {"encoder": encoder, "evaluator": evaluator, "methods": methods, "budge
 page = begin("table1_3d", preset, **where, **sizes, **judged)
 
 # %% [markdown]
-# Every method has the same prompts, seeds and start. There are two fair budgets, and they rank differently: as many
-# optimiser steps, as in the paper, or as many UNet sample-forwards as SDI takes. Each method is run at its authors'
-# settings; and, where there is a search, again at the best of the same few settings, tried on prompts that are
-# not in the table.
+# Every method gets the same prompts, seeds and start. Two budgets are fair, and they rank the methods
+# differently: the same number of optimiser steps, as in the paper, or as many UNet sample-forwards as SDI takes.
+# Each method is run at its authors' settings and, if settings are searched, again at the best of a few, the same
+# for all methods, which are tried on prompts that are not in the table.
 
 # %%
 bench = Benchmark.of(page, "nerf", root=root)
@@ -66,10 +69,10 @@ write_tables(results.rankings, page.folder, "table1_3d", theirs=PAPERS_TABLE)
 page.save(figure, results.record, results.claims(), seconds=results.seconds)
 
 # %% [markdown]
-# The paper's own numbers stand below the table in `table1_3d.md`, marked as theirs. They are of another
-# model, other prompts and another encoder: only their order can be compared.
+# The paper's own numbers stand below the table in `table1_3d.md`, marked as such. They come from another model,
+# other prompts and another encoder, so only their order can be compared.
 #
 # ## Try
 #
 # - `sdilib score my_rule.py`: your own rule's row, on the same prompts and seeds.
-# - `encoder="openai/clip-vit-base-patch32"`: the paper's encoder, and CLIP-IQA's columns with it.
+# - `encoder="openai/clip-vit-base-patch32"`: the paper's encoder, which adds the columns of CLIP-IQA.

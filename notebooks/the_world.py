@@ -14,10 +14,10 @@
 # %% [markdown]
 # # The world: objects that are known exactly, and a model that draws them
 #
-# The paper judges images of Stable Diffusion, whose prompts have no true answer. The bundled model
-# was trained on a small procedural world instead: sixteen objects in eight colours and four
-# patterns, each a signed distance with paint. So blur, over-saturation, a wrong shape or a second
-# face can be measured. This page shows what is known of the world and how well the model draws it.
+# The paper judges images of Stable Diffusion, where no prompt has a true answer. The bundled model was instead
+# trained on a small procedural world of sixteen objects in eight colours and four patterns, each a signed
+# distance with paint. So blur, over-saturation, a wrong shape or a second face can be measured. This page shows
+# what is known of the world and how well the model draws it; compare the samples with the renders above them.
 #
 # ![The world's objects](../paper_figures/full/the_world_objects.png)
 #
@@ -48,12 +48,12 @@ page = begin("the_world", preset, **where, **sizes)
 # %% [markdown]
 # ## What is known
 #
-# An object is a function of space: its signed distance, with the paint of each part. A picture is
-# traced from it, so that silhouette, depth and shape come with every picture, exactly.
+# An object is a function of space: its signed distance, with the paint of each part. Pictures are traced from it,
+# so the exact silhouette, depth and shape come with each.
 #
-# A prompt names the object, its colour and its pattern, and leaves the rest open: proportions, shades, the pattern's
-# place, the surface's grain, light, background and camera are drawn for each picture. One row shows eight pictures
-# of one prompt. What is made in 3D is compared with the member of this family that is nearest to it.
+# A prompt names the object, its colour and its pattern, and leaves the rest open: proportions, shades, the
+# position of the pattern, the grain of the surface, light, background and camera are drawn for each picture. Each
+# row shows eight pictures of one prompt. Results in 3D are compared with the nearest member of this family.
 
 # %%
 rows = experiment.world_rows()
@@ -66,8 +66,8 @@ numbers = known | {"rows": [row.label for row in rows]}
 page.save(figure, numbers, verdicts(experiment.WORLD_CLAIMS, known), name="the_world_objects")
 
 # %% [markdown]
-# What the model reads are captions like these; three in four name the view. About 8 in 100
-# combinations of object, colour and pattern are in no training picture.
+# The model reads captions like these; three in four name the view. About 8 in 100 combinations of object, colour
+# and pattern appear in no training picture.
 
 # %%
 experiment.captions(8)
@@ -75,9 +75,9 @@ experiment.captions(8)
 # %% [markdown]
 # ## What the model draws
 #
-# Renders, and below them samples of the same prompts by DDIM from the same noise, at each guidance
-# scale γ of eq. 3. The evaluator, a small CLIP that was trained on renders alone, says how well an
-# image fits its prompt and whether object, colour, pattern and view are right.
+# The top row shows renders. Below them are samples of the same prompts by DDIM from the same noise, at each
+# guidance scale γ of eq. 3. The evaluator, a small CLIP trained on renders alone, measures how well an image fits
+# its prompt and whether object, colour, pattern and view are right.
 
 # %%
 chosen, judge = quality.balanced_items(page.config["num_prompts"]), page.evaluator
@@ -97,10 +97,10 @@ claims = verdicts(experiment.SWEEP_CLAIMS, numbers, groups=prompts)
 page.save(figure, numbers, claims, name="the_world_samples")
 
 # %% [markdown]
-# **What differs from the paper.** Guidance does what the paper says of it: at γ = 1 words are missed, and with γ saturation
-# rises, to far above that of renders; beyond 15 images fit their prompts less and less. They fit best between 3 and 7.5,
-# and are as saturated as renders below 3: so the figures sample this model at γ = 3. Of what a prompt asks for, view and
-# pattern are what it gets wrong most often.
+# **What differs from the paper.** Guidance does what the paper says: at γ = 1 words are missed; saturation rises
+# with γ, to far above that of renders; and beyond 15 images fit their prompts less and less. They fit best
+# between 3 and 7.5, and are as saturated as renders below 3, so the figures sample this model at γ = 3. Of what a
+# prompt asks for, the model most often gets the view and the pattern wrong.
 #
 # ## How good the model is
 #

@@ -14,9 +14,12 @@
 # %% [markdown]
 # # When does inversion help?
 #
-# **The question.** SDI finds by inversion the noise that SDS draws. Is that the better noise for *any* model, or
-# for networks such as Stable Diffusion only? Here the models are exact and the truth is known, so that each
-# difference between two numbers has one cause.
+# **The question.** SDS draws its noise; SDI finds it by inversion. Is that the better noise for *any* model, or
+# only for networks such as Stable Diffusion?
+#
+# **This notebook** runs every rule on models that are exact, where the truth is known and each difference between
+# two numbers has one cause. Look at the distance to the nearest texture (lower is better): where does *sdi* beat
+# *sds*, and where does it need $H(t)$?
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -37,19 +40,20 @@ page = begin("when_does_inversion_help", preset, folder=folder, seed=seed, **siz
 # %% [markdown]
 # ## The ring
 #
-# 3D distillation in one dimension: a texture on a circle is the object, windows that overlap are its views. A texture
-# is a wave, whose number of cycles is its class, with a finer one on it. The prompt names the class and leaves both
-# phases open, as a prompt leaves open how an object is turned and where its spots are. The denoiser of a window is
-# the exact one of all textures, guided at γ = 7.5 toward the class; a rule asks it as it would ask a network.
+# This is 3D distillation in one dimension: the object is a texture on a circle, and its views are overlapping
+# windows. A texture is a wave, whose number of cycles is its class, with a finer wave on top. The prompt names
+# the class and leaves both phases open, as a prompt leaves open how an object is turned and where its spots are.
+# The denoiser of a window is the exact one for all textures, guided at γ = 7.5 towards the class; a rule calls it
+# as it would call a network.
 #
 # The models: *perfect*, with data that deviate little from the textures; *sharper* and *broader* data; *with an
-# error*, a fixed and rough function of x(t) added to the prediction; and *classes alike*, where the classes' cycles
-# are so near to each other that one view does not tell them apart and guidance has to.
+# error*, a fixed and rough function of x(t) added to the prediction; and *classes alike*, whose numbers of cycles
+# are so close that one view does not tell the classes apart and guidance has to.
 #
-# The methods: every rule of the library as it is; SDS with random t and small steps, as practised, and with as many
-# sample-forwards as SDI; SDI with $H(t) = 0.3$, the little noise that eq. 11 adds to κ, and with other inversions. If
-# nothing else is said, t falls linearly, $w = \sigma(t)$, and a step is whole: each point becomes the mean of its
-# views' targets.
+# The methods: every rule of the library as it is; SDS with random t and small steps, as practised, and with as
+# many sample-forwards as SDI; SDI with $H(t) = 0.3$, the little noise that eq. 11 adds to κ, and with other
+# inversions. Unless stated otherwise, t falls linearly, $w = \sigma(t)$, and a step is whole: each point becomes
+# the mean of its views' targets.
 
 # %%
 size = {"num_rings": page.config["num_rings"], "num_steps": page.config["num_steps"]}
@@ -57,9 +61,9 @@ numbers, runs = experiment.measured(seed=seed, **size)
 sweeps = experiment.swept(seed=seed, **size)
 
 # %% [markdown]
-# *Distance* is to the nearest texture, of any class (what is nearer than 0.001 is drawn there). *Amplitude* and
-# *fine* are shares of the true amplitudes of both waves. *Coherence* is the share of windows that see the same
-# texture as most. A tick is a ring, a dot the mean.
+# *Distance* is to the nearest texture of any class (anything below 0.001 is drawn there). *Amplitude* and *fine*
+# are the amplitudes of the two waves as shares of the true ones. *Coherence* is the share of windows that see the
+# same texture as the majority. Each tick is one ring, a dot the mean.
 
 # %%
 figure = experiment.draw(numbers, runs, sweeps)
@@ -71,25 +75,28 @@ claims = verdicts(experiment.CLAIMS, numbers | derived)
 page.save(figure, numbers | sweeps | derived, claims)
 
 # %% [markdown]
-# **What it says.** *Annealing t* is most of it: a random κ, drawn again as t falls, comes near to a texture wherever a view
-# tells the classes apart, while SDS with a random t keeps an average that is too large and lacks the fine wave.
+# **What it says.** *Annealing t* does most of the work: a random κ, redrawn as t falls, comes near to a texture
+# wherever a view tells the classes apart, while SDS with a random t keeps an average that is too large and lacks
+# the fine wave.
 #
-# *Inversion alone* is the worse noise for a perfect model, and for one reason: nothing in it draws. A render that is
-# symmetrical about an open phase stays so, and the fine wave, whose phases are equally likely, never begins. What breaks
-# the tie cures it: the $H(t)$ of eq. 11, with which SDI ends nearer to a texture than a random κ even at equal cost,
-# since it leaves no grain behind; or an error of the prediction's own. No network is perfect, so each brings
-# some of that cure with it. (With sharper data one ring that chose no fine phase hides the difference.)
+# *Inversion alone* is the worse noise for a perfect model, and for one reason: nothing in it is random. A render
+# that is symmetrical about an open phase stays so, and the fine wave, whose phases are equally likely, never
+# begins. Anything that breaks the tie cures this. One cure is the $H(t)$ of eq. 11, with which SDI ends nearer to
+# a texture than a random κ even at equal cost, since it leaves no grain behind. Another is an error in the
+# prediction itself; no network is perfect, so each brings some of that cure with it. (With sharper data, one ring
+# that chose no fine phase hides the difference.)
 #
-# *Where one view does not tell the classes apart*, guidance at γ = 7.5 carries a random κ away from all textures by whole
-# steps, which only many more of them undo. Inversion at a negative γ finds the noise that takes back what guidance
-# put in, and with $H(t)$ it does so at every γ. At γ = 1, where there is nothing to take back, SDI without it was not
-# shown to differ from a random κ.
+# *Where one view does not tell the classes apart*, guidance at γ = 7.5 with whole steps carries a random κ away
+# from all textures, which only many more steps undo. Inversion at a negative γ finds the noise that takes back
+# what guidance put in, and with $H(t)$ it does so at every γ. At γ = 1, where there is nothing to take back, SDI
+# without it was not shown to differ from a random κ.
 #
-# *Small steps* do a random κ no harm: they average over what it draws. SDI without $H(t)$ stays where no phase is chosen.
+# *Small steps* do a random κ no harm, because they average over what it draws. SDI without $H(t)$ stays where no
+# phase is chosen.
 #
-# Of the other rules PFD, whose steps back draw nothing either but are many, does as well as SDI with $H(t)$. What the ring
-# does not have is a network that is at home only near the noise it was trained on: κ grows as data sharpen, and an exact
-# model does not mind (figure A17 shows one that may).
+# Of the other rules, PFD does as well as SDI with $H(t)$; its steps back are not random either, but there are
+# many of them. The ring lacks one thing: a network that is reliable only near the noise it was trained on. κ
+# grows as data sharpen, and an exact model does not mind (figure A17 shows one that may).
 #
 # ## Try
 #

@@ -14,12 +14,13 @@
 # %% [markdown]
 # # Your own rule: a dozen lines, beside SDS and SDI
 #
-# **The paper's claim, turned into a rule.** DDIM and SDS are one update with two noises $\kappa$: the
-# last prediction, or a fresh draw. So there is something between them,
-# $\kappa = \sqrt{1 - \eta^2}\,\epsilon_\mathrm{last} + \eta\,\epsilon_\mathrm{fresh}$, which is DDIM at
-# $\eta = 0$ and SDS's noise at $\eta = 1$. How much fresh noise can a run take before its image suffers? Below
-# it is written as a rule and laid beside DDIM, SDS and SDI on the same prompts and seeds, with its cost.
-# Put your own in its place.
+# **The paper's claim, turned into a rule.** DDIM and SDS make the same update with different noises $\kappa$: the
+# last prediction, or a fresh draw. So there are noises between them,
+# $\kappa = \sqrt{1 - \eta^2}\,\epsilon_\mathrm{last} + \eta\,\epsilon_\mathrm{fresh}$, which give DDIM at
+# $\eta = 0$ and SDS's noise at $\eta = 1$. How much fresh noise can a run take before its image suffers?
+#
+# **This notebook** writes that as a rule and compares it with DDIM, SDS and SDI on the same prompts and seeds,
+# cost included. Put your own rule in its place.
 #
 # ![A rule beside SDS and SDI](../paper_figures/full/your_own_rule.png)
 
@@ -47,13 +48,13 @@ sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_st
 page = begin("your_own_rule", preset, **where, **sizes, guidance_scale=guidance_scale)
 
 # %% [markdown]
-# A rule is called with clean latents `x0`, a time `t` per item, the `view` (its prompt's embeddings,
-# and the render where there is one) and a `generator` per item, from which all that is random is drawn:
-# so a run can be repeated, and an image does not depend on its batch. It returns an `Update`.
-# `Update.from_noises` makes one of
+# A rule is called with clean latents `x0`, a time `t` per item, the `view` (its prompt's embeddings, and the
+# render where there is one) and a `generator` per item. Everything random is drawn from that generator, so a run
+# can be repeated, and an image does not depend on its batch. The rule returns an `Update`, which
+# `Update.from_noises` makes of
 #
 # - `kappa`, the noise that is subtracted, and `eps`, the one that the network predicted;
-# - `schedule`, whose σ(t) turns their difference into latents, for the residual and eq. 5's image;
+# - `schedule`, whose σ(t) turns their difference into latents, for the residual and the image of eq. 5;
 # - `weight`, w(t), if it is not σ(t): the gradient is w(t) (ε − κ). With w = σ a step of size one is eq. 10;
 # - `num_forwards`, what it cost: two sample-forwards per item for a guided prediction.
 
@@ -74,10 +75,10 @@ class MyRule:
 
 
 # %% [markdown]
-# This rule remembers its last prediction, so a run that is to be resumed must keep it:
-# `state_dict` returns what to keep, as tensors by name, and `load_state_dict` puts it back.
-# `distill` calls neither. It yields after each step is complete, and whoever saves the scene and
-# the optimiser there saves the rule's state with them; a rule without memory needs no such methods.
+# This rule remembers its last prediction, and a run can be resumed only if that is saved: `state_dict` returns
+# what to keep, as tensors by name, and `load_state_dict` restores it. `distill` calls neither. It yields after
+# each complete step; save the rule's state there, together with the scene and the optimiser. A rule without
+# memory needs no such methods.
 
 
 # %%
@@ -107,9 +108,9 @@ figure
 experiment.Means(made, numbers)
 
 # %% [markdown]
-# First of all, a rule is held to what it must be in a special case. Then comes the question that decides:
-# is its image closer than that of SDS to the one that DDIM makes of the same noise? That is not a statement of
-# the paper, but it is tested as one, and takes eight prompts.
+# First, a rule is checked in a special case where the right answer is known: with η = 0 it must be DDIM. Then
+# comes the question that decides: is its image closer than that of SDS to the one that DDIM makes of the same
+# noise? The paper does not claim this, but it is tested like a claim, and takes eight prompts.
 
 # %%
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
@@ -117,7 +118,7 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 # %% [markdown]
 # ## Try
 #
-# - `eta=0.2` and `eta=1.0`, or η falling with the time: `self.eta * t`, reshaped by `sdilib.schedule.spread`.
+# - `eta=0.2` and `eta=1.0`, or η that falls with time: `self.eta * t`, reshaped by `sdilib.schedule.spread`.
 # - Classifier score distillation (2310.19415): draw κ, and subtract the unconditional prediction,
 #   `kappa=self.model.guided(view.prompt, 0.0)(x_t, t)`. It costs one more sample-forward.
 # - `eps` scaled to unit deviation before it is remembered: `sdilib.inversion.unit_deviation`.

@@ -14,13 +14,14 @@
 # %% [markdown]
 # # 1. The noise schedule
 #
-# A diffusion model learns from images with noise in them, from hardly any to nothing else. Of an image's variance,
-# step $k$ keeps the share $1 - \beta_k$ and fills the rest up with noise. After the steps $0$ to $k$ that is
+# A diffusion model learns from noisy images, from hardly any noise to nothing but noise. Of the variance of the
+# image, step $k$ keeps the share $1 - \beta_k$ and replaces the rest with noise. After steps $0$ to $k$ that
+# gives
 #
 # $$x(t) = \sqrt{\alpha}\,x_0 + \sqrt{1 - \alpha}\,\epsilon, \qquad \alpha = \prod_{i=0}^{k} (1 - \beta_i).$$
 #
-# Divided by $\sqrt{\alpha}$, the image is itself again, with noise on it: $\bar x(t) = x(t) / \sqrt{\alpha} = x_0 + \sigma\,\epsilon$.
-# Which $\sigma$ is that?
+# Divided by $\sqrt{\alpha}$, this is the image itself plus noise:
+# $\bar x(t) = x(t) / \sqrt{\alpha} = x_0 + \sigma\,\epsilon$. What is that $\sigma$?
 #
 # Fill in the blanks, `...`, then run all cells.
 
@@ -41,5 +42,6 @@ def add_noise(x0, noise, betas, k):
 check(add_noise)
 
 # %% [markdown]
-# The paper counts time by $t = (k + 1) / 1000$, from the image at $t = 0$ to noise at $t = 1$, and writes $\alpha(t)$ and
-# $\sigma(t)$. The next exercises have them as functions. Next: [guidance](02_classifier_free_guidance.ipynb).
+# The paper measures time as $t = (k + 1) / 1000$, from the image at $t = 0$ to noise at $t = 1$, and writes
+# $\alpha(t)$ and $\sigma(t)$. In the next exercises they are functions. Next:
+# [guidance](02_classifier_free_guidance.ipynb).

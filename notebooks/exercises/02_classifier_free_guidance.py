@@ -14,9 +14,10 @@
 # %% [markdown]
 # # 2. Classifier-free guidance
 #
-# The network predicts the noise in $x(t)$, once with the prompt $y$ and once with the empty prompt $\varnothing$. The difference
-# points to what the prompt asks for. Guidance goes along it by the scale $\gamma$ (eq. 3): at $\gamma = 0$ the prediction is
-# the unconditional one, at $\gamma = 1$ the conditional one, and above it overshoots:
+# The network predicts the noise in $x(t)$ twice, with the prompt $y$ and with the empty prompt $\varnothing$. The
+# difference points to what the prompt asks for. Guidance follows it by the scale $\gamma$ (eq. 3): at
+# $\gamma = 0$ the prediction is the unconditional one, at $\gamma = 1$ the conditional one, and above that it
+# overshoots:
 #
 # $$\epsilon = \epsilon_\varnothing + \gamma\,(\epsilon_y - \epsilon_\varnothing).$$
 #

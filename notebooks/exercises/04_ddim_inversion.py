@@ -14,9 +14,9 @@
 # %% [markdown]
 # # 4. DDIM inversion
 #
-# DDIM makes an image of noise by small steps in $\bar x = x / \sqrt{\alpha}$, along the noise that is predicted (eqs. 1 and 2).
-# The same steps upwards, from the image at $t = 0$, end in the noise that DDIM would have made the image of. From $s$ to
-# $s' > s$, with the prediction taken where the step begins:
+# DDIM turns noise into an image by small steps in $\bar x = x / \sqrt{\alpha}$ along the predicted noise (eqs. 1
+# and 2). The same steps upwards, from the image at $t = 0$, end in the noise from which DDIM would have made the
+# image. From $s$ to $s' > s$, with the prediction taken where the step begins:
 #
 # $$\bar x(s') = \bar x(s) + [\sigma(s') - \sigma(s)]\;\epsilon(x(s), s), \qquad x(s) = \sqrt{\alpha(s)}\,\bar x(s).$$
 
@@ -43,5 +43,5 @@ def invert(x0, times, eps):
 check(invert)
 
 # %% [markdown]
-# What all steps have added, $(\bar x(t) - x_0) / \sigma(t)$, is a noise that belongs to *this* image: the $\kappa$ of the next
-# exercise, [SDI](05_sdi.ipynb).
+# What all steps together have added, $(\bar x(t) - x_0) / \sigma(t)$, is a noise that belongs to *this* image:
+# the $\kappa$ of the next exercise, [SDI](05_sdi.ipynb).

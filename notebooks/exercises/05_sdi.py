@@ -14,13 +14,14 @@
 # %% [markdown]
 # # 5. SDI: score distillation via inversion
 #
-# The paper's finding: written in $x_0(t)$, the image denoised in a single step, DDIM *is* SDS, with another noise. It adds
-# the noise $\kappa$ that it found at $t$, goes on to $t - \tau$, and corrects $x_0$ by what the model sees there (eq. 10):
+# The paper's finding is that DDIM, written in $x_0(t)$, the image denoised in a single step, *is* SDS with
+# another noise. It adds the noise $\kappa$ that it found at $t$, goes on to $t - \tau$, and corrects $x_0$ by
+# what the model sees there (eq. 10):
 #
 # $$x_0(t - \tau) = x_0(t) - \sigma(t - \tau)\,\left[\epsilon\!\left(\sqrt{\alpha(t - \tau)}\,x_0(t)
 # + \sqrt{1 - \alpha(t - \tau)}\,\kappa,\; t - \tau\right) - \kappa\right].$$
 #
-# SDS draws $\kappa$ at random. SDI inverts $x_0$ up to $x(t)$, and takes the noise that makes the one into the other:
+# SDS draws $\kappa$ at random. SDI inverts $x_0$ up to $x(t)$ and takes the noise that turns one into the other:
 # $\bar x(t) = x_0 + \sigma(t)\,\kappa$.
 
 # %%
@@ -42,5 +43,5 @@ def sdi(x0, x_t, t, t_next, eps):
 check(sdi)
 
 # %% [markdown]
-# [SDI in 60 lines](../sdi_in_60_lines.ipynb) makes an image with it. With the last prediction as $\kappa$ it is DDIM: see
-# [the first notebook](../00_start_here.ipynb). Next: [VSD](06_vsd.ipynb).
+# [SDI in 60 lines](../sdi_in_60_lines.ipynb) makes an image with this step. With the last prediction as $\kappa$
+# it is DDIM: see [the first notebook](../00_start_here.ipynb). Next: [VSD](06_vsd.ipynb).

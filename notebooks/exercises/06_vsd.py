@@ -14,14 +14,14 @@
 # %% [markdown]
 # # 6. VSD: variational score distillation
 #
-# ProlificDreamer has another remedy for SDS. What is subtracted is not the noise but a prediction of it, by a second
-# network $\phi$ that learns, on the way, what the *scene's* renders look like:
+# ProlificDreamer offers another remedy for SDS. It subtracts not the noise but a prediction of it, by a second
+# network $\phi$ that learns during the run what the *scene's* renders look like:
 #
 # $$\nabla_{x_0} = w(t)\,[\epsilon(x(t), t) - \epsilon_\phi(x(t), t)], \qquad
 # \mathcal{L}_\phi = \mathrm{mean}\,(\epsilon_\phi(x(t), t) - \mathrm{noise})^2.$$
 #
-# So the two take turns: the scene follows the gradient, and $\phi$ its loss. The model's prediction is guided by $\gamma$; that
-# of $\phi$ is not ($\gamma = 1$). Again $w(t) = \sigma(t)$.
+# So the two take turns: the scene follows the gradient, and $\phi$ its loss. The model's prediction is guided by
+# $\gamma$; that of $\phi$ is not ($\gamma = 1$). Again $w(t) = \sigma(t)$.
 
 # %%
 from sdilib.lab.exercises import alpha, check, sigma
@@ -43,5 +43,5 @@ def vsd(x0, t, noise, eps, phi, gamma):
 check(vsd)
 
 # %% [markdown]
-# Of a single image a perfect $\phi$ knows the very noise: then it is SDS again. `help("sdilib.guidance")` lists more rules,
-# and [your own](../your_own_rule.ipynb) takes a dozen lines.
+# For a single image a perfect $\phi$ knows the noise itself, which makes it SDS again. `help("sdilib.guidance")`
+# lists more rules, and [your own](../your_own_rule.ipynb) takes a dozen lines.
