@@ -15,9 +15,9 @@
 # # Figure 10: why invert with a negative guidance scale
 #
 # **The paper's claim.** The inversion and the step itself each have a guidance scale, $\gamma_\mathrm{inv}$ and
-# $\gamma_\mathrm{fwd}$. The obvious choice, $\gamma_\mathrm{inv} = \gamma_\mathrm{fwd} = 7.5$, solves eq. 8
-# worst; the others are on par. (0, 0) lacks guidance towards the prompt, and (0, 7.5), the choice of ISM,
-# over-saturates; (-7.5, 7.5) does neither.
+# $\gamma_\mathrm{fwd}$. The obvious choice, $\gamma_\mathrm{inv} = \gamma_\mathrm{fwd} = \gamma$, 7.5 in
+# the paper, solves eq. 8 worst; the others are on par. (0, 0) lacks guidance towards the prompt, and (0, γ), the
+# choice of ISM, over-saturates; (-γ, γ) does neither.
 #
 # **This notebook** makes images with each of these pairs and measures the residual of eq. 8 along DDIM's path,
 # first for the four pairs and then for a whole map of them. Compare the images with DDIM's, and look for the
@@ -76,19 +76,21 @@ figure = experiment.draw(rows, page.prompts, r=measures["r"], **over_t, **maps)
 figure
 
 # %%
+seen = experiment.seen(rows)
 claims = verdicts(experiment.CLAIMS, measures, groups=page.items[0])
-page.save(figure, over_t | measures | maps, claims)
+claims += verdicts(experiment.OF_IMAGES, seen)
+page.save(figure, over_t | measures | seen | maps, claims)
 
 # %% [markdown]
-# **What differs from the paper.** (7.5, 7.5) is not the worst here: (0, 7.5) has a higher residual. (-7.5, 7.5)
-# has the lowest of those that follow a prompt, and is on par with (0, 7.5) to 20 %. (0, 0) is on par with
-# neither: its residual is by far the lowest, but it is useless, since its images follow no prompt. The maps show
-# more: for $\gamma_\mathrm{fwd} = 7.5$ the best $\gamma_\mathrm{inv}$ is the most negative one in the middle of
-# the run, and a positive one near its end. Negative guidance also raises κ's deviation from below 1 towards 1,
-# which is at least part of why it helps.
+# **What differs from the paper.** The images show what the paper says: with any inversion but that at
+# $-\gamma$, blobs of full colour cover the objects, and with it most of them can be recognised. But it does not
+# end there: blotches remain behind the objects. The residual foresees none of this: it is lowest without guidance,
+# where the images follow no prompt, and level for $(\gamma, \gamma)$ and $(-\gamma, \gamma)$. A likely reason is that κ decides what the *next* times see, whereas the residual is
+# measured at DDIM's own x0(t): the deviation of κ lies below 1, nearer to it the more negative
+# $\gamma_\mathrm{inv}$ is, and noise that is too weak lets each step add to what is there.
 #
-# At $\gamma_\mathrm{fwd} \neq 7.5$ the residual belongs to a different equation, evaluated at the points of the
-# path at γ = 7.5. So compare choices of $\gamma_\mathrm{inv}$ within a column of a map; a row compares nothing.
+# At $\gamma_\mathrm{fwd} \neq \gamma$ the residual belongs to a different equation, evaluated at the points of the
+# path at γ. So compare choices of $\gamma_\mathrm{inv}$ within a column of a map; a row compares nothing.
 #
 # ## Try
 #

@@ -16,6 +16,7 @@ from sdilib.lab.claims import Less, Within
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared import path as along
 from sdilib.lab.experiments.shared.scales import STRATEGIES, strategies
+from sdilib.lab.metrics import saturation
 from sdilib.text_to_image import RuleFrom
 
 BOTH, NONE, HALF, NEGATIVE = STRATEGIES
@@ -43,6 +44,29 @@ CLAIMS = (
         for one, other in PAIRS
     ),
 )
+
+SATURATION, EXCESS = "saturation", "saturation, of DDIM's"
+
+OF_IMAGES = (
+    *(
+        Less(
+            f"(γ_inv, γ_fwd) = {NEGATIVE} saturates images less than {other}",
+            SATURATION,
+            NEGATIVE,
+            other,
+        )
+        for other in (HALF, BOTH)
+    ),
+    Within(
+        f"(γ_inv, γ_fwd) = {NEGATIVE} saturates images as DDIM does, to 20 %",
+        EXCESS,
+        NEGATIVE,
+        1 / 1.2,
+        1.2,
+        note="the paper names no margin",
+    ),
+)
+"""Claims about the images, of what `seen` returns."""
 
 ByStrategy = Mapping[str, Float[Tensor, "items times"]]
 ByScale = dict[float, Float[Tensor, "items steps"]]
@@ -87,6 +111,17 @@ def summary(r: ByStrategy) -> dict[str, dict[str, Any]]:
     mean = {name: each.mean(1) for name, each in r.items()}
     ratios = {f"{other} / {one}": mean[other] / mean[one] for one, other in PAIRS}
     return {"r": dict(r), MEAN: mean, RATIO: ratios}
+
+
+def seen(rows: Mapping[str, Float[Tensor, "items 3 height width"]]) -> dict[str, dict[str, Any]]:
+    """Return what `OF_IMAGES` compares.
+
+    Args:
+        rows: images in [0, 1], those of "DDIM" and of each strategy.
+    """
+    measured = {name: saturation(images) for name, images in rows.items()}
+    excess = {NEGATIVE: measured[NEGATIVE] / measured["DDIM"]}
+    return {SATURATION: measured, EXCESS: excess}
 
 
 def maps(

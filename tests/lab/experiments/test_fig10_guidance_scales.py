@@ -63,6 +63,15 @@ def test_claims_follow_the_numbers(generator):
         assert held(experiment.CLAIMS, numbers, PROMPTS) == [expected] * 7
 
 
+def test_claims_about_images_follow_their_colours(generator):
+    grey = 0.5 + 0.01 * torch.rand(8, 3, 8, 8, generator=generator)
+    colour = torch.tensor([0.9, 0.1, 0.1])[None, :, None, None] * (0.5 + grey)
+    burnt, clean = dict.fromkeys(STRATEGIES, colour), dict.fromkeys(STRATEGIES, grey)
+    for negative, expected in ((grey, [True, True, True]), (colour, [False, False, False])):
+        rows = (burnt if negative is grey else clean) | {"DDIM": grey, "(-γ, γ)": negative}
+        assert held(experiment.OF_IMAGES, experiment.seen(rows), PROMPTS) == expected
+
+
 @pytest.mark.parametrize("count", [1, 8])
 def test_the_figure_can_be_drawn(count, generator):
     inverse, forward = [-30.0, -15.0, -10.0, -7.5, -5.0, 0.0, 3.0], [0.0, 7.5]
