@@ -83,7 +83,8 @@ page.save(figure, {"times": path.times, **numbers}, verdicts(experiment.CLAIMS, 
 
 # %% [markdown]
 # **What differs from the paper.** Both go from blurry to sharp, and the cached κ gives exactly DDIM. With the
-# inverted κ the scene lags behind: over t it approaches its end more as $x(t)$ does than as $x_0(t)$ does.
+# inverted κ the scene lags behind: over t it approaches its end more as $x(t)$ does than as $x_0(t)$ does. With each
+# step its background also gathers colour that DDIM's does not have (figure 10 shows how that depends on γ).
 #
 # ## Try
 #

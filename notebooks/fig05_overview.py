@@ -62,9 +62,9 @@ page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers, groups=p
 
 # %% [markdown]
 # **What differs from the paper.** Neither claim was shown at the step drawn. It lies at a high t, where on this
-# model an inversion at γ = 7.5 is no better than a random κ (figure 9). The paper draws the step on a 3D render;
-# here it is taken on an image of the bundled model. There DDIM knows the exact κ, so the distance to its own next
-# x0(t) can be measured as well as drawn.
+# model an inversion at -γ is no better than a random κ (figure 9), although its target looks cleaner. The paper
+# draws the step on a 3D render; here it is taken on an image of the bundled model. There DDIM knows the exact κ,
+# so the distance to its own next x0(t) can be measured as well as drawn.
 #
 # ## Try
 #
