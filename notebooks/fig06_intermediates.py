@@ -71,10 +71,9 @@ claims = verdicts(experiment.CLAIMS, numbers, groups=page.items[0])
 page.save(figure, {"times": experiment.TIMES, **numbers}, claims)
 
 # %% [markdown]
-# **What differs from the paper.** Its two main points hold here: with inverted noise the updates of neighbouring
-# t agree, and $x_0(t)$ is sharp already at large t, where SDS sees a blur that changes shape each time. But the
-# inverted noise does *not* gather on the object: from small t on it lies more on the background, which a plain
-# render gives the model least reason to keep.
+# **What differs from the paper.** Nothing in its three points: with inverted noise the updates of neighbouring t
+# agree, $x_0(t)$ is sharp already at large t, where SDS sees a blur that changes shape each time, and the noise
+# gathers on the object, more so the larger t is. But SDI's $x_0(t)$ also has stronger colours there than the render.
 #
 # ## Try
 #

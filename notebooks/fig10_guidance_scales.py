@@ -85,9 +85,10 @@ page.save(figure, over_t | measures | seen | maps, claims)
 # **What differs from the paper.** The images show what the paper says: with any inversion but that at
 # $-\gamma$, blobs of full colour cover the objects, and with it most of them can be recognised. But it does not
 # end there: blotches remain behind the objects. The residual foresees none of this: it is lowest without guidance,
-# where the images follow no prompt, and level for $(\gamma, \gamma)$ and $(-\gamma, \gamma)$. A likely reason is that κ decides what the *next* times see, whereas the residual is
-# measured at DDIM's own x0(t): the deviation of κ lies below 1, nearer to it the more negative
-# $\gamma_\mathrm{inv}$ is, and noise that is too weak lets each step add to what is there.
+# where the images follow no prompt, and level for $(\gamma, \gamma)$ and $(-\gamma, \gamma)$. A likely reason is
+# that κ decides what the *next* times see, whereas the residual is measured at DDIM's own x0(t). The deviation of κ
+# lies below 1, nearer to it the more negative $\gamma_\mathrm{inv}$ is, and noise that is too weak lets each step
+# add to what is there.
 #
 # At $\gamma_\mathrm{fwd} \neq \gamma$ the residual belongs to a different equation, evaluated at the points of the
 # path at γ. So compare choices of $\gamma_\mathrm{inv}$ within a column of a map; a row compares nothing.

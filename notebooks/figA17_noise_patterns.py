@@ -64,13 +64,11 @@ drawn = {"prompt": shown, "times": path.times}
 page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What differs from the paper.** As in the paper, the pattern of the inverted κ has the object's shape at every
-# t. At high t its deviation is above that of noise because the render itself is too large there: at γ = 7.5,
-# which is more than this model needs, x0(t) has a multiple of an image's amplitude, as the numbers beside the
-# images show. At low t the deviation is far too small, since the first steps of an inversion find no noise where
-# the image is smooth; less so at $\gamma_\mathrm{inv} = -7.5$ than at the others. Begun at t = 0.1 from drawn
-# noise, κ looks like noise from there on. At $\gamma_\mathrm{inv} = 7.5$ and with fixed-point iteration the
-# object changes colour.
+# **What differs from the paper.** As in the paper, the pattern of the inverted κ has the object's shape. At low t
+# its deviation is far too small, since the first steps of an inversion find no noise where the image is smooth;
+# a little less so at $\gamma_\mathrm{inv} = -\gamma$ than at the others. Begun at t = 0.1 from drawn noise, κ
+# looks like noise from there on. At high t the object dissolves with $\gamma_\mathrm{inv} = \gamma$, and changes
+# colour with fixed-point iteration.
 #
 # One prompt proves nothing: this figure is for the eye. Figure 9 measures.
 #

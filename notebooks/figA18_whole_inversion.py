@@ -64,7 +64,7 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
 # **What differs from the paper.** Nothing: inverted all the way, (0, 0) is by far the best here, too, and
-# furthest ahead of (-7.5, 7.5), which the paper finds best for SDI's single steps. It is also the cheapest. It is
+# furthest ahead of (-γ, γ), which the paper finds best for SDI's single steps. It is also the cheapest. It is
 # not exact: a few images do not come back.
 #
 # ## Try
