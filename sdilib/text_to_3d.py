@@ -110,8 +110,8 @@ class Text3D:
         shading: fraction of steps lit by a point light, after an unlit first tenth of the run; lit steps
             need normals (DreamFusion, 2209.14988; threestudio's diffuse_prob).
         textureless: fraction of the lit steps rendered in white (threestudio's textureless_prob).
-        sparsity: weight of the sparsity penalty (see `Penalties`). Ten times the default erases what is nearly as light as
-            the background: a spotted mug's white spots become holes.
+        sparsity: weight of the sparsity penalty (see `Penalties`). Ten times the default erases what is
+            nearly as light as the background: a spotted mug's white spots become holes.
         opaqueness: final weight of this penalty, which grows from 0 during the run.
         orientation: weight of this penalty; needs normals, which cost about a second rendering.
         z_variance: final weight of this penalty, which grows from 0 during the run.
