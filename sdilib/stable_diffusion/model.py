@@ -149,7 +149,7 @@ class StableDiffusion:
 
     @property
     def codec_width(self) -> int:
-        """Bytes per pixel in the VAE's widest layer, for forecasts of memory."""
+        """Bytes per pixel in the VAE's widest layer, for memory estimates."""
         itemsize = next(self._vae.parameters()).element_size()
         return self._vae.config.block_out_channels[0] * itemsize
 
