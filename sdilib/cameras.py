@@ -42,7 +42,7 @@ POSE = 16
 VIEWS = ("front", "side", "back", "overhead")
 """The words for views, appended to a prompt as in DreamFusion (2209.14988)."""
 
-OVERHEAD_DEGREES = 60.0  # from this elevation on, a view is called overhead
+OVERHEAD_DEGREES = 60.0  # from this elevation up, a view is called overhead
 FRONT_DEGREES, BACK_DEGREES = 45.0, 135.0  # below the first: front; beyond the second: back
 
 
@@ -114,9 +114,9 @@ class Camera:
 
         Args:
             azimuths: in degrees, one per camera.
-            elevation_degrees: of all.
-            distance: of all.
-            fov_degrees: of all.
+            elevation_degrees: the same for all.
+            distance: the same for all.
+            fov_degrees: the same for all.
 
         Examples:
             >>> Camera.around([0, 90, 180, 270]).views
@@ -148,7 +148,7 @@ class Camera:
     def view_shares(self) -> Float[Tensor, "batch 4"]:
         """How much of each of `VIEWS` a view is: rows of numbers in [0, 1] that sum to 1.
 
-        Linear in the azimuth between front (0 degrees), side (90) and back (180); all overhead from `OVERHEAD_DEGREES` on.
+        Linear in azimuth between front (0 degrees), side (90) and back (180); all overhead from `OVERHEAD_DEGREES` up.
         """
         turn = ((self.azimuth_degrees.double() + 180) % 360 - 180).abs() / 90
         above = (self.elevation_degrees >= OVERHEAD_DEGREES).double()

@@ -260,7 +260,7 @@ def _skip(problem: str, row: int, parameters: list[Tensor]) -> None:
 
 
 def _push(heads: list[Tensor], gradients: list[Tensor], penalty: Tensor | None) -> None:
-    """Backpropagate gradients of the render, or of its latents, into the scene, and the penalty's.
+    """Backpropagate the gradients of the render, or of its latents, and of the penalty into the scene.
 
     The penalty is weighed against half the *mean* squared distance to the target; the gradient is that
     of half the sum, so the penalty is multiplied by the number of elements.
@@ -286,7 +286,7 @@ def distill(
     first_step: int = 0,
     skipped: int = 0,
 ) -> Iterator[Step]:
-    """Distill a rule's denoiser into a scene with one view, one optimiser step per iteration.
+    """Distil a rule's denoiser into a scene with one view, one optimiser step per iteration.
 
     A step is yielded once complete, so that stopping there, or saving scene, optimiser and rule, is
     consistent; its random draws depend only on its number and the seeds.
@@ -313,7 +313,7 @@ def distill(
     Raises:
         ValueError: an argument outside its range, or a scene in pixels without a codec.
         NonFiniteError: the scene's parameters are not finite, or the latents or gradients of
-            `MOST_SKIPPED` steps in a row; names the tensor and the step.
+            `MOST_SKIPPED` steps in a row; the message names the tensor and the step.
     """
     times = TimeSchedule(t_schedule, t_start, t_end)
     check_run(scene, rule, num_steps=num_steps, first_step=first_step, codec=codec)
@@ -355,7 +355,7 @@ def check_run(
         through: one of `THROUGH`.
 
     Raises:
-        ValueError: names the argument.
+        ValueError: an argument that cannot be used; the message names it.
     """
     positive_int("num_steps", num_steps)
     if positive_int("first_step", first_step, at_least=0) > num_steps:

@@ -374,8 +374,8 @@ class DDIMInversion(_Memoryless):
     Costs about n · t denoiser calls at gamma_inv, or n · (t - `inversion_start`) when it starts later.
 
     Attributes:
-        guidance_scale: gamma_inv, -7.5 in the paper; 0 with the full kappa is ISM's unconditional
-            inversion.
+        guidance_scale: gamma_inv, -7.5 in the paper; 0 gives ISM's unconditional inversion, here with
+            the full kappa.
         num_inversion_steps: n, for the whole range of t.
         tau_max: invert up to t + tau with tau ~ U(0, tau_max), capped at 1; 1/30 in appendix A.1.
             Off by default, on in 3D runs (`text_to_3d.INVERSION`).

@@ -27,9 +27,9 @@ class GaussianMixture:
     Attributes:
         schedule: Stable Diffusion's by default, with eps prediction.
         num_forwards: samples denoised so far, times conditions.
-        means: of the components.
-        stds: of the components, isotropic.
-        weights: of the unconditional mixture, summing to 1.
+        means: means of the components.
+        stds: standard deviations of the components, which are isotropic.
+        weights: weights of the unconditional mixture, summing to 1.
     """
 
     def __init__(

@@ -293,7 +293,7 @@ _DREAMTIME = (
 
 
 def _dreamtime(fraction: float) -> float:
-    """Invert DreamTime's cumulative weight; the weight is 1 from m_2 to m_1, with Gaussian tails, s_1 above and s_2 below."""
+    """Invert DreamTime's cumulative weight: 1 from m_2 to m_1, with Gaussian tails of width s_1 above and s_2 below."""
     high, low, wide, narrow = _DREAMTIME
     times = torch.linspace(0, 1, 10_001, dtype=torch.float64)
     above, below = (times - high).clamp(min=0) / wide, (low - times).clamp(min=0) / narrow

@@ -55,7 +55,7 @@ class Text3D:
     Attributes:
         prompt: what to make, without view words.
         model: "mini" (bundled), a folder in diffusers' format, or a hub id.
-        precision: of its networks: "auto", "float32", "float16" or "bfloat16" (see `usable_precision`).
+        precision: type of its weights: "auto", "float32", "float16" or "bfloat16" (see `usable_precision`).
         rule: one of `guidance.named.RULES`, or a user-defined rule.
         rule_settings: the rule's settings, by name. Those left out take its defaults, except that
             SDI's inversion uses `INVERSION` and gamma_inv = -gamma. `Text3D.of` takes them together
@@ -89,9 +89,9 @@ class Text3D:
             bilinearly to `size`; targets in pixels are shrunk to it (DreamFusion, 2209.14988).
         num_samples: samples along a ray through the centre.
         rays_per_patch: 0, or the number of rays per patch in deferred backpropagation.
-        learning_rate: Adam's, for the hash grid.
-        network_learning_rate: the same for the small network.
-        background_learning_rate: the same for a learned environment.
+        learning_rate: Adam's learning rate for the hash grid.
+        network_learning_rate: Adam's learning rate for the small network.
+        background_learning_rate: Adam's learning rate for a learned environment.
         radius: radius of the ball that contains the volume.
         levels: levels of the hash grid, which spans the cube around that ball.
         base_resolution: resolution of the first level, in cells per side.
@@ -110,8 +110,8 @@ class Text3D:
         shading: fraction of steps lit by a point light, after an unlit first tenth of the run; lit steps
             need normals (DreamFusion, 2209.14988; threestudio's diffuse_prob).
         textureless: fraction of the lit steps rendered in white (threestudio's textureless_prob).
-        sparsity: weight of the sparsity penalty (see `Penalties`). Ten times the default erases what is nearly as light as
-            the background: a spotted mug's white spots become holes.
+        sparsity: weight of the sparsity penalty (see `Penalties`). Ten times the default erases what is
+            nearly as light as the background: a spotted mug's white spots become holes.
         opaqueness: final weight of this penalty, which grows from 0 during the run.
         orientation: weight of this penalty; needs normals, which cost about a second rendering.
         z_variance: final weight of this penalty, which grows from 0 during the run.

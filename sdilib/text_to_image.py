@@ -121,7 +121,7 @@ def distilled_steps(
         seeds: one per image.
         rule: makes the rule; see `RuleFrom`.
         num_steps: length of the run; annealed runs count the first denoising, at t = 1, as step 0.
-        learning_rate: Adam's (betas 0.9 and 0.99); None is the plain step of size one, eq. 10.
+        learning_rate: Adam's learning rate (betas 0.9 and 0.99); None is the plain step of size one, eq. 10.
         t_schedule: see `TimeSchedule`.
         t_end: lowest t.
         start_guidance_scale: gamma of the denoising at t = 1.
@@ -173,7 +173,7 @@ class Text2D:
             takes them together with the others.
         negative_prompt: replaces ∅ in eq. 3, in inversions too; "" is the empty prompt.
         steps: length of the whole run, 2 or more; an annealed run counts the first denoising as one.
-        learning_rate: Adam's (betas 0.9 and 0.99); 0 is the plain step of size one, eq. 10.
+        learning_rate: Adam's learning rate (betas 0.9 and 0.99); 0 is the plain step of size one, eq. 10.
         t_schedule: how t varies (see `TimeSchedule`).
         t_end: lowest t.
         latents: what the rule sees, one of `LATENTS`; "" is "encoded", or "free" with the cached kappa.

@@ -9,10 +9,10 @@ from sdilib.cli.arguments import Command, integer
 
 _OURS = "'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws://localhost:* ws://127.0.0.1:*"
 _POLICY = {"Content-Security-Policy": f"default-src {_OURS}"}
-"""Restricts a page to this machine: Voila also bundles the style sheets that it would fetch from elsewhere."""
+"""Restricts a page to this machine; Voila also bundles the style sheets that it would fetch from elsewhere."""
 
 _FORGOTTEN = 3600
-"""Seconds after which an idle kernel is ended, as when the browser was killed and its page never closed."""
+"""Seconds after which an idle kernel is ended, in case the browser was killed without closing its page."""
 
 
 def add_app(command: Command) -> None:

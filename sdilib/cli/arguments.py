@@ -69,7 +69,7 @@ def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
 
 
 def plain(text: str) -> Any:
-    """Return the number, true, false or list that a text is in JSON, or else the text.
+    """Return the number, true, false or list that a text represents in JSON, or else the text itself.
 
     Args:
         text: as typed.

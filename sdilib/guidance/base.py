@@ -71,7 +71,7 @@ class Update:
     """A rule's result at (x0, t); its tensors carry no autograd graph.
 
     Attributes:
-        gradient: descent gradient in x0, weight w(t) included.
+        gradient: gradient to descend in x0, weight w(t) included.
         target: x0 - gradient, where a step of size one takes x0.
         denoised: the single-step denoised image of x_t, eq. 5; equals `target` if w(t) = sigma(t)
             and the direction is eps - kappa.
@@ -80,7 +80,7 @@ class Update:
         residual: residual of eq. 8 for kappa at (x0, t): sigma(t) times the root mean square of
             kappa - eps, one number per item.
         num_forwards: UNet sample-forwards this update cost.
-        image_gradient: an additional gradient in the render, for a scene in pixels, or None.
+        image_gradient: gradient to descend in the render as well, for a scene in pixels, or None.
     """
 
     gradient: Float[Tensor, " batch *shape"]

@@ -223,7 +223,7 @@ class _Recomputed(torch.autograd.Function):
 
 
 class _Compiled(torch.autograd.Function):
-    """The same, compiled by `_hash_kernels`."""
+    """The same, by the compiled `_hash_kernels`."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, positions: Tensor, *layout: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class Penalties:
 
 
 def sparsity(render: Render) -> Float[Tensor, ""]:
-    """Mean of sqrt(opacity^2 + 0.01): keeps empty what can be empty.
+    """Mean of sqrt(opacity^2 + 0.01): favours empty space.
 
     Args:
         render: any.

@@ -21,7 +21,7 @@ __all__ = ["NeRFScene"]
 # DreamFusion's light, in units of its cameras' mean distance, 1.25: spread of the direction around
 # the camera's, and range of the distance from the origin.
 _LIGHT_SPREAD, _LIGHT_DISTANCE = 0.8, (0.64, 1.2)
-_UNLIT = 0.1  # share of a run before shading begins, as threestudio's 1000 steps of 10000
+_UNLIT = 0.1  # fraction of a run before shading begins, like threestudio's 1000 steps of 10000
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -56,7 +56,7 @@ _NETWORKS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder":
 def load_pipeline(
     model: str, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> StableDiffusionPipeline:
-    """Return the stock pipeline of a model, with DDIM as its sampler; each network is called once, to check that it works.
+    """Return the stock pipeline of a model, with DDIM as its sampler; each network is called once, as a check.
 
     Args:
         model: "mini" (bundled), "tiny" or "sd21" (random weights), a folder, or a hub id

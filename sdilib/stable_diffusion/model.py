@@ -84,8 +84,7 @@ class StableDiffusion:
                 caller's type. None or "auto" is float16 on CUDA, float32 elsewhere.
 
         Raises:
-            ValueError: unknown model or device, another family, or a file of the folder that is missing or cannot be used,
-                which the message names.
+            ValueError: unknown model or device, another family, or a missing or unusable file, which the message names.
             OSError: weights of a hub id that cannot be fetched.
         """
         words = words_of(model, model_folder(model))
@@ -123,7 +122,7 @@ class StableDiffusion:
 
     @property
     def draws_world(self) -> bool:
-        """Whether prompts are the world's captions, as for the bundled model, others trained like it, and random weights."""
+        """Whether prompts are the world's captions: for the bundled model, others trained like it, and random weights."""
         return bool(self._words) or self.name in RANDOM
 
     @property
@@ -150,7 +149,7 @@ class StableDiffusion:
 
     @property
     def codec_width(self) -> int:
-        """Bytes per pixel in the VAE's widest layer, for forecasts of memory."""
+        """Bytes per pixel in the VAE's widest layer, for memory estimates."""
         itemsize = next(self._vae.parameters()).element_size()
         return self._vae.config.block_out_channels[0] * itemsize
 
