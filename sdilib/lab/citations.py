@@ -1,4 +1,4 @@
-"""What a run is to be cited by: its rule, its scene, its model and the settings that others have published."""
+"""What to cite for a run: its rule, its scene, its model and the settings that others have published."""
 
 import re
 from collections.abc import Mapping
@@ -38,14 +38,14 @@ _SETTINGS: Mapping[str, str] = {
     "z_variance": "zhu2024hifa",
     "orientation": "verbin2022ref",
 }
-"""By the name of a setting that is on."""
+"""By the name of a setting, if it is on."""
 
 
 def cited(config: Mapping[str, Any]) -> list[str]:
-    """Return the keys of what a run used, this library's paper first.
+    """Return the keys of what a run used, the paper on SDI first.
 
     Args:
-        config: settings of the run, as its `config.json` has them.
+        config: settings of the run, as in its `config.json`.
     """
     keys = [_SDI, *_RULES.get(config["rule"], ()), "ho2022classifier"]
     if config.get("scene", "nerf") == "nerf":
@@ -53,14 +53,14 @@ def cited(config: Mapping[str, Any]) -> list[str]:
     keys += [key for name, key in _SETTINGS.items() if config.get(name)]
     if config.get("t_schedule") == "dreamtime":
         keys.append("huang2024dreamtime")
-    # The bundled model is this library's own, in Stable Diffusion's form.
+    # The bundled model is this library's own, in Stable Diffusion's format.
     own = config["model"] in (*BUNDLED, *RANDOM)
     keys += ["sdilib" if own else "rombach2022high"]
     return list(dict.fromkeys(keys))
 
 
 def bibtex(key: str) -> str:
-    """Return an entry.
+    """Return a BibTeX entry.
 
     Args:
         key: of `references.bib`.

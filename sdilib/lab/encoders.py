@@ -1,7 +1,7 @@
-"""Encoders of images and texts into one space, and the metrics that need no more: CLIP Score, CLIP-IQA, R-precision.
+"""Encoders of images and texts into a common space, and the metrics based on them: CLIP Score, CLIP-IQA, R-precision.
 
-The bundled evaluator is an encoder, and so is any `transformers.CLIPModel`. A score depends on its encoder as much as on the
-images: its `name` belongs beside every number.
+The bundled evaluator is an encoder, and so is any `transformers.CLIPModel`. A score depends on the encoder as much as on
+the images, so the encoder's `name` belongs beside every number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ IQA_PAIRS: Mapping[str, tuple[str, str]] = {
     "sharpness": ("Sharp photo.", "Blurry photo."),
     "real": ("Real photo.", "Abstract photo."),
 }
-"""What an image is said to be more like, by aspect: the pairs of the paper's Table 1."""
+"""The two texts that an image is compared with, by aspect, as in the paper's Table 1."""
 
 Images = Float[Tensor, "batch 3 height width"]
 Embeddings = Float[Tensor, "batch dimensions"]
@@ -45,14 +45,14 @@ class Encoder(Protocol):
 
     Attributes:
         name: printed beside each number.
-        knows_photos: whether it has read of photos good and bad, which CLIP-IQA asks about.
+        knows_photos: whether it can tell good photos from bad, as CLIP-IQA asks it to.
     """
 
     name: str
     knows_photos: bool
 
     def features(self, images: Images) -> Embeddings:
-        """Return the features in which sets of images are compared.
+        """Return the features by which sets of images are compared.
 
         Args:
             images: in [0, 1], of any size; clamped.
@@ -77,7 +77,7 @@ class Encoder(Protocol):
 
 
 class CLIPEncoder:
-    """A `CLIPModel` of a folder or of the hub.
+    """A `CLIPModel` from a folder or the hub.
 
     Images are resized to its input as a whole and normalised by OpenAI's mean and deviation, as in all of OpenAI's and
     LAION's models; texts are cut to its length.
@@ -97,7 +97,7 @@ class CLIPEncoder:
             batch_size: images at a time; changes memory, not results (to rounding).
 
         Raises:
-            ValueError: nothing of that name that is a CLIP.
+            ValueError: no CLIP of that name.
         """
         self.name, self._batch_size = name, batch_size
         try:
@@ -141,7 +141,7 @@ def encoder(name: str) -> Encoder:
         name: "evaluator" (bundled), a folder of one, or a `CLIPModel`'s folder or hub id.
 
     Raises:
-        ValueError: nothing of that name that is an encoder.
+        ValueError: no encoder of that name.
     """
     known = name == "evaluator" or (evaluator_folder(name) / "readouts.safetensors").is_file()
     return Evaluator.from_pretrained(name) if known else CLIPEncoder(name)
@@ -153,10 +153,10 @@ def clip_score(of: Encoder, images: Images, texts: Sequence[str]) -> Float[Tenso
     Args:
         of: the encoder.
         images: in [0, 1].
-        texts: one an image.
+        texts: one per image.
 
     Raises:
-        ValueError: another number of texts than of images.
+        ValueError: not one text per image.
 
     Source: CLIPScore (2104.08718) with torchmetrics' factor of 100, as in the paper's Table 1.
     """
@@ -166,14 +166,14 @@ def clip_score(of: Encoder, images: Images, texts: Sequence[str]) -> Float[Tenso
 
 
 def clip_iqa(of: Encoder, images: Images) -> dict[str, Float[Tensor, " batch"]]:
-    """Return by aspect how much more an image is like the first text of a pair than the second, in [0, 1].
+    """Return, by aspect, how much more each image is like the first text of a pair than the second, in [0, 1].
 
     Args:
         of: the encoder; one that `knows_photos`.
         images: in [0, 1].
 
     Raises:
-        ValueError: an encoder that knows nothing of photos.
+        ValueError: an encoder that does not know photos.
 
     Source: CLIP-IQA (2207.12396), with the prompts of the paper's Table 1 and a temperature of 1/100. Its own backbone is
     a ResNet-50 without position embedding, which gives other numbers.
@@ -190,16 +190,16 @@ def clip_iqa(of: Encoder, images: Images) -> dict[str, Float[Tensor, " batch"]]:
 def r_precision(
     of: Encoder, images: Images, texts: Sequence[str], *, pool: Sequence[str]
 ) -> Float[Tensor, " batch"]:
-    """Return 1 where an image is more like its own text than any other of the pool, else 0.
+    """Return 1 where an image is closer to its own text than to any other in the pool, else 0.
 
     Args:
         of: the encoder.
         images: in [0, 1].
-        texts: one an image.
-        pool: all different, the images' texts among them; its size belongs beside the number.
+        texts: one per image.
+        pool: all different, including the images' texts; its size belongs beside the number.
 
     Raises:
-        ValueError: another number of texts than of images, a text that is not in the pool, or one that is twice.
+        ValueError: not one text per image, a text that is missing from the pool, or one that is in it twice.
 
     Source: DreamFields (2112.01455), section 4.1.
     """

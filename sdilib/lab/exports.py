@@ -1,4 +1,4 @@
-"""What is taken away from a run: a turntable, a strip of views, a mesh with vertex colours."""
+"""Exports of a run: a turntable, a strip of views, a mesh with vertex colours."""
 
 import io
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def png_bytes(images: Float[torch.Tensor, "n 3 height width"]) -> bytes:
     """Return images side by side, as a PNG.
 
     Args:
-        images: in [0, 1]; what lies outside is cut.
+        images: clamped to [0, 1].
     """
     drawn = io.BytesIO()
     Image.fromarray(np.concatenate(list(_bytes(images)), axis=1)).save(drawn, format="PNG")
@@ -54,7 +54,7 @@ def png_bytes(images: Float[torch.Tensor, "n 3 height width"]) -> bytes:
 
 
 def turntable(scene: NeRFScene, path: str | Path, *, num_frames: int = 48) -> Path:
-    """Write one turn around the object as GIF or MP4, as the path ends.
+    """Write one turn around the object, as GIF or MP4 according to the path's suffix.
 
     Args:
         scene: what is seen.
@@ -62,7 +62,7 @@ def turntable(scene: NeRFScene, path: str | Path, *, num_frames: int = 48) -> Pa
         num_frames: of the turn.
 
     Raises:
-        ValueError: another ending, or a number below 1.
+        ValueError: another suffix, or a number below 1.
     """
     path = Path(path)
     kind = path.suffix.lower()
@@ -80,10 +80,10 @@ def turntable(scene: NeRFScene, path: str | Path, *, num_frames: int = 48) -> Pa
 def gif_bytes(
     frames: Float[torch.Tensor, "frames 3 height width"], *, frames_per_second: int = 8
 ) -> bytes:
-    """Return a film that plays without end, as a GIF.
+    """Return a film as a GIF that repeats forever.
 
     Args:
-        frames: in [0, 1]; what lies outside is cut.
+        frames: clamped to [0, 1].
         frames_per_second: at which it plays.
 
     Raises:
@@ -117,12 +117,12 @@ def _write_mp4(frames: UInt8[np.ndarray, "n h w 3"], path: Path) -> Path:
 
 
 def check_mesh(*, density: float = 15.0, resolution: int = 96, size: float = 0.0) -> None:
-    """Check what `nerf_mesh` takes, before there is a field.
+    """Check the arguments of `nerf_mesh` before there is a field.
 
     Args:
-        density: see there, as the others.
-        resolution: of the grid.
-        size: of the mesh.
+        density: see `nerf_mesh`.
+        resolution: see `nerf_mesh`.
+        size: see `nerf_mesh`.
 
     Raises:
         ValueError: a number out of range.
@@ -148,22 +148,22 @@ def nerf_mesh(
         density: absorption per unit length at the surface, above 0.
         resolution: cells along each side of the cube that holds the field, 8 to 1024; memory grows with its cube.
         size: 0, or the length of the mesh's longest side, to which it is scaled.
-        crumbs: whether loose parts are kept that have less than a twentieth of the largest part's area.
+        crumbs: whether to keep loose parts with less than a twentieth of the largest part's area.
 
     Raises:
-        ValueError: a number out of range, or a field that is nowhere or everywhere so dense.
+        ValueError: a number out of range, or a field that is nowhere or everywhere that dense.
     """
     check_mesh(density=density, resolution=resolution, size=size)
     device = next(nerf.parameters()).device
     axis = torch.linspace(-nerf.radius, nerf.radius, resolution + 1)
     points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     values = torch.cat([nerf.density(part.to(device)).cpu() for part in points.split(65_536)])
-    values[points.norm(dim=-1) > nerf.radius] = 0.0  # the field is what lies in its ball
+    values[points.norm(dim=-1) > nerf.radius] = 0.0  # the field ends at its ball
     grid = values.reshape(resolution + 1, resolution + 1, resolution + 1).numpy()
     if not grid.min() < density < grid.max():
         reject("density", density, f"a number between {grid.min():.3g} and {grid.max():.3g}")
 
-    # In logarithms the surface between two vertices is placed where an exponential would have it.
+    # In logarithms, the surface between two vertices lies where an exponential density would put it.
     vertices, faces = surface(np.log(density + 1e-3) - np.log(grid + 1e-3), nerf.radius)
     if not crumbs:
         vertices, faces = _without_crumbs(vertices, faces)
@@ -176,7 +176,7 @@ def nerf_mesh(
 def _without_crumbs(
     vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
 ) -> tuple[Float[np.ndarray, "kept 3"], Int[np.ndarray, "left 3"]]:
-    """The parts of a surface that are not tiny beside the largest."""
+    """The parts of a surface that are not tiny compared with the largest."""
     ends = np.concatenate([faces[:, :2], faces[:, 1:]])
     links = coo_array((np.ones(len(ends)), tuple(ends.T)), shape=(len(vertices),) * 2)
     part = connected_components(links, directed=False)[1][faces[:, 0]]
@@ -195,7 +195,7 @@ def write_mesh(mesh: Mesh, path: str | Path) -> Path:
         path: ends in .glb, .obj or .ply.
 
     Raises:
-        ValueError: another ending.
+        ValueError: another suffix.
     """
     import trimesh  # only this needs it
     from trimesh.exchange.gltf import export_glb
@@ -213,12 +213,12 @@ def write_mesh(mesh: Mesh, path: str | Path) -> Path:
         written = export_glb(trimesh.Scene(triangles), tree_postprocessor=_matt)  # pyright: ignore[reportArgumentType] # annotated as a dict
     else:
         written = triangles.export(file_type=kind)
-    assert isinstance(written, bytes | str)  # a dictionary is of other kinds
+    assert isinstance(written, bytes | str)  # other kinds give a dictionary
     return atomic_write(path, written)
 
 
 def _matt(tree: dict[str, Any]) -> None:
-    """Give a glTF's meshes a material: without one they are of polished metal."""
+    """Give a glTF's meshes a material: without one, they look like polished metal."""
     tree["materials"] = [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}}]
     for mesh in tree["meshes"]:
         for primitive in mesh["primitives"]:

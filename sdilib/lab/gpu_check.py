@@ -1,8 +1,7 @@
-"""Whether a GPU gives what the CPU gives, and what a step of SDI with the paper's settings costs there.
+"""Whether a GPU gives the same results as the CPU, and what a step of SDI with the paper's settings costs there.
 
-Each check compares a device with the CPU, or a type with float32, on fields and models of random
-weights, so nothing is downloaded; on the device "cpu" the same code runs, for tests. The last one says what guidance does to
-the model that is asked about.
+Each check compares a device with the CPU, or a type with float32, on fields and models with random weights, so nothing is
+downloaded; for tests, the same code runs on the device "cpu". The last one reports what guidance does to a given model.
 """
 
 import importlib.util
@@ -32,17 +31,17 @@ from sdilib.stable_diffusion.names import RANDOM
 from sdilib.text_to_3d import Text3D
 
 AIM_GIB, MOONSHOT_GIB = 12.0, 8.0
-"""Peak memory of a step with the paper's settings that the library aims to stay below, and would be proud to."""
+"""Peak memory of a step with the paper's settings: what the library aims to stay below, and what it dreams of."""
 PAPER_GIB = 39.2
 """Peak memory of SDI in the paper's Table 1."""
 
-# The largest difference of a pixel: nerfacc leaves out what less than 1e-4 of the light reaches.
+# The largest difference of a pixel: nerfacc skips what less than 1e-4 of the light reaches.
 _IMAGE = 2e-3
 _GRADIENT = 2e-2  # of the root mean square
 _GRID = 1e-5  # of the largest value
 _HALF = 3e-2  # of the root mean square: a few of half precision's 1e-3
 _KERNELS = ("nerfacc", "numba", "tinycudann")
-_TIMED = 2  # steps, after one that is not
+_TIMED = 2  # steps timed, after one that is not
 _PATCH = 300  # rays: some patches of the small image see nothing
 
 
@@ -51,9 +50,9 @@ class Check:
     """What one check found.
 
     Attributes:
-        passed: None where it does not apply here; the note says why.
-        numbers: what was measured, and the tolerance it was held to.
-        note: in words, or what went wrong.
+        passed: None if it does not apply here; the note says why.
+        numbers: what was measured, and the tolerance.
+        note: a remark, or what went wrong.
     """
 
     passed: bool | None
@@ -64,7 +63,7 @@ class Check:
 def check_gpu(
     device: str | torch.device = "cuda", *, size: int = 512, model: str = "sd21", **settings: Any
 ) -> dict[str, Any]:
-    """Run all checks; one that breaks down is one that failed, and the others go on.
+    """Run all checks; one that raises counts as failed, and the others go on.
 
     Args:
         device: what is checked.
@@ -73,7 +72,7 @@ def check_gpu(
         **settings: of the step's run, in place of the paper's.
 
     Returns:
-        What JSON can hold: the device's name, versions, and each check.
+        The device's name, versions, and each check, ready for JSON.
 
     Raises:
         ValueError: a size below 1, or a CUDA device that torch does not see.
@@ -101,7 +100,7 @@ def check_gpu(
 
 
 def summary(record: Mapping[str, Any]) -> list[str]:
-    """Return a record in lines: the device, then a verdict per check, and below it each number that is a row.
+    """Return a record as lines: the device, then a verdict per check, with its rows of numbers below it.
 
     Args:
         record: from `check_gpu`.
@@ -119,11 +118,11 @@ def summary(record: Mapping[str, Any]) -> list[str]:
 
 
 def check_render(device: torch.device, *, packed: bool) -> Check:
-    """Compare image and gradient of one field with those of the CPU; patch by patch on the device.
+    """Compare a field's image and gradient with those on the CPU; the device renders them patch by patch.
 
     Args:
         device: where the field is rendered again.
-        packed: whether by nerfacc's kernels, or by the CPU's table of samples.
+        packed: whether to use nerfacc's kernels there, rather than the CPU's table of samples.
     """
     if packed and not (device.type == "cuda" and has_kernels()):
         return Check(None, note="nerfacc's CUDA kernels are neither built nor can they be")
@@ -142,7 +141,7 @@ def check_render(device: torch.device, *, packed: bool) -> Check:
 
 
 def check_hash_grid(device: torch.device, *, backend: str = "numba") -> Check:
-    """Compare values and gradients of a grid with those of the CPU's compiled one.
+    """Compare a grid's values and gradients with those of the compiled one on the CPU.
 
     Args:
         device: where the other grid is.
@@ -162,7 +161,7 @@ def check_hash_grid(device: torch.device, *, backend: str = "numba") -> Check:
 
 
 def check_tinycudann(device: torch.device) -> Check:
-    """Run NVIDIA's grid, if it is there; its layout is its own, so it is asked for finite numbers.
+    """Run NVIDIA's grid if it is installed; as its layout differs, only shapes and finite numbers are checked.
 
     Args:
         device: where the grid is.
@@ -182,7 +181,7 @@ def check_tinycudann(device: torch.device) -> Check:
 
 
 def check_half(device: torch.device, *, dtype: torch.dtype = torch.float16) -> Check:
-    """Compare the networks' answers in half precision with those in float32.
+    """Compare the networks' outputs in half precision with those in float32.
 
     Args:
         device: where both run.
@@ -200,9 +199,9 @@ def check_half(device: torch.device, *, dtype: torch.dtype = torch.float16) -> C
 def check_step(
     device: torch.device, *, size: int = 512, model: str = "sd21", **settings: Any
 ) -> Check:
-    """Time a step of SDI as at the preset gpu, at its costliest t, and take its peak memory.
+    """Time a step of SDI as at the preset gpu, at its costliest t, and measure its peak memory.
 
-    All levels of the hash grid are there, as in the run's last 40 %. The first of three steps is a warm-up. On CUDA the
+    All levels of the hash grid are on, as in the last 40 % of a run. The first of three steps is a warm-up. On CUDA the
     model is in half precision.
 
     Args:
@@ -244,7 +243,7 @@ def check_step(
 
 
 def check_guidance(device: torch.device, *, model: str = "sd21") -> Check:
-    """Say what guidance does to a model over t, on four of its own images, by 400 sample-forwards.
+    """Report what guidance does to a model over t, on four of its own images, at 400 sample-forwards.
 
     Args:
         device: where it runs.
@@ -312,7 +311,7 @@ def _points() -> Tensor:
 
 
 def _answers(model: StableDiffusion) -> dict[str, Tensor]:
-    """What a step asks of the networks, the encoder's gradient among it."""
+    """What a step needs from the networks, including the encoder's gradient."""
     draw = generator(0, 0, "gpu check, half")
     channels, height, width = model.latent_shape
     shape = (1, 3, height * model.factor, width * model.factor)
@@ -329,7 +328,7 @@ def _answers(model: StableDiffusion) -> dict[str, Tensor]:
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:
-    """Root mean square of a difference, as a share of what is expected; nan where one is not finite."""
+    """Root mean square of a difference, relative to that of the expected value; nan if a number is not finite."""
     found, expected = found.detach().double().cpu(), expected.detach().double().cpu()
     size = float(expected.square().mean().sqrt())
     return float((found - expected).square().mean().sqrt()) / max(size, 1e-12)

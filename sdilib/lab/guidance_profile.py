@@ -1,6 +1,6 @@
-"""What guidance does to a model's predictions over t: the three numbers that say what a value of γ means.
+"""What guidance does to a model's predictions over t: three numbers that show what a value of γ means.
 
-γ is a factor on a difference, e_y - e_∅, whose size is a model's own: "7.5" is weak for one and strong for another.
+γ multiplies a difference, e_y - e_∅, whose size depends on the model: 7.5 is weak for one and strong for another.
 """
 
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ class GuidanceProfile:
 
     Attributes:
         times: rising, the last is 1.
-        strength: how far the prompt moves a prediction, as a share of it: the norm of e_y - e_∅ over that of e_∅,
+        strength: how far the prompt moves a prediction, relative to it: the norm of e_y - e_∅ over that of e_∅,
             mean over draws.
         spread: standard deviation, over draws of the noise, of the guided single-step denoised image (eq. 5): root
-            mean square over elements, in units of the data's own deviation. Near 0 all draws say the same, and it
-            does not matter which κ is taken; above 1 they differ by more than two images do.
-        deviation: of the κ that inversion finds, over its elements; noise has 1.
-        num_forwards: UNet sample-forwards that it cost.
+            mean square over elements, in units of the data's own deviation. Near 0, all draws agree and the choice
+            of κ does not matter; above 1, they differ by more than two images do.
+        deviation: standard deviation over the elements of the κ that inversion finds; 1 for noise.
+        num_forwards: UNet sample-forwards spent.
     """
 
     times: tuple[float, ...]
@@ -65,7 +65,7 @@ def guidance_profile(
 
     Args:
         denoiser: frozen.
-        x0: clean latents of pictures of what the prompts say: renders of a world, or a model's own samples.
+        x0: clean latents of pictures that show the prompts: renders of a world, or a model's own samples.
         prompt: one row per item; negatives are left out.
         guidance_scale: γ of the denoised images.
         inversion_guidance_scale: γ_inv of κ.
@@ -105,7 +105,7 @@ def guidance_profile(
 
 
 def _deviations(x0: Tensor, denoise: GuidedDenoiser, times: list[float]) -> list[Tensor]:
-    """Of κ at each time of one inversion: to t = k / n it makes the first k of n equal steps."""
+    """Deviations of κ at each time of one inversion, which reaches t = k / n after k of n equal steps."""
     path = invert(x0, denoise, t=1.0, num_inversion_steps=len(times))
     kappas = (
         full_kappa(x0, s.x_next, t=t, denoise=denoise) for t, s in zip(times, path, strict=True)

@@ -1,4 +1,4 @@
-"""A mesh as one page of HTML, which turns by mouse, touch and keys: no kernel, no network, no library."""
+"""A mesh as a single HTML page, which turns by mouse, touch and keys without kernel, network or library."""
 
 import base64
 import html
@@ -13,7 +13,7 @@ _TEMPLATE = Path(__file__).with_suffix(".html")
 
 
 def mesh_page(mesh: Mesh, *, title: str, poster: bytes = b"") -> str:
-    """Return the page: some kilobytes of program, and the mesh with corners in 16 bits a coordinate.
+    """Return the page: a few kilobytes of code, and the mesh with 16 bits per coordinate.
 
     Args:
         mesh: with colours at its vertices.
@@ -33,7 +33,7 @@ def mesh_page(mesh: Mesh, *, title: str, poster: bytes = b"") -> str:
 
 
 def mesh_frame(page: str, *, height: int = 420) -> str:
-    """Return a page as an element of another: in a notebook, or in a saved copy of one.
+    """Return a page as an element of another one: a notebook, or a saved copy of it.
 
     Args:
         page: from `mesh_page`.

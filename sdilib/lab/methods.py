@@ -1,7 +1,8 @@
-"""Published methods as data: rule, settings, the paper's numbers, and the small search that tunes each of them alike.
+"""Published methods as data: rule, settings, the paper's numbers, and the small search that tunes all of them alike.
 
-Settings are the authors' as far as they carry over: gamma, how t runs, which optimiser. Steps are the budget's, the same for
-all; learning rates are this repository's for its models, and the search's. A method whose rule is not in `RULES` is left out.
+Settings are the authors' as far as they carry over: gamma, the schedule of t, the optimiser. Steps are set by the budget,
+the same for all; learning rates are chosen by this repository for its models, or by the search. A method whose rule is not
+in `RULES` is left out.
 """
 
 import csv
@@ -25,7 +26,7 @@ class Method:
     """A method at its authors' settings.
 
     Attributes:
-        rule: name in `RULES`, or where a rule of one's own is.
+        rule: name in `RULES`, or where your own rule is.
         common: settings in 2D and in 3D.
         image: settings in 2D only.
         nerf: settings in 3D only.
@@ -37,18 +38,18 @@ class Method:
     nerf: Settings = field(default_factory=dict)
 
     def settings(self, scene: str, guidance_scale: float = SAMPLED) -> dict[str, Any]:
-        """Return all of a scene's, the rule among them.
+        """Return all settings for a scene, including the rule.
 
         Args:
             scene: "image" or "nerf".
-            guidance_scale: gamma that the model is sampled with; the method's own is scaled with it.
+            guidance_scale: gamma that the model is sampled with; the method's gamma is scaled with it.
         """
         own = {"rule": self.rule, **self.common, **(self.image if scene == "image" else self.nerf)}
         return own | scaled(own, guidance_scale)
 
 
 def scaled(settings: Settings, guidance_scale: float) -> dict[str, float]:
-    """Return the gamma of settings for Stable Diffusion, if they name one, for a model that is sampled with another.
+    """Return the gamma of settings for Stable Diffusion, if they name one, scaled to a model sampled with another.
 
     Args:
         settings: of a method.
@@ -59,7 +60,7 @@ def scaled(settings: Settings, guidance_scale: float) -> dict[str, float]:
 
 
 def _drawn(rule: str, gamma: float, **more: Any) -> Method:
-    """One whose noise is drawn at each step: t at random, Adam."""
+    """A method whose noise is drawn at each step: by default t at random, and Adam."""
     times = SDS_TIMES | {"guidance_scale": gamma}
     return Method(rule, times | more, {"learning_rate": 0.1})
 
@@ -85,7 +86,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "CFD": _drawn("cfd", 7.5, t_schedule="linear"),
     }
 )
-"""By name: the six of the paper's Table 1 first, HiFA in the reduced form that it has there, then ISM, then the others."""
+"""Methods by name: first the six of the paper's Table 1, with HiFA in its reduced form there, then ISM, then the others."""
 
 _COMPARED = 7  # the paper's six, and ISM
 
@@ -104,7 +105,7 @@ def _papers() -> Mapping[str, Mapping[str, tuple[float, ...]]]:
 
 
 PAPERS = _papers()
-"""The paper's own Table 1: mean and standard deviation, or one number. Of Stable Diffusion 2.1, 43 prompts and 50 views."""
+"""The paper's own Table 1: mean and standard deviation, or one number; for Stable Diffusion 2.1, 43 prompts and 50 views."""
 
 SEARCHED: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
     {
@@ -112,14 +113,14 @@ SEARCHED: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
         "nerf": {"guidance_scale": (7.5, 30.0), "learning_rate": (0.02, 0.05)},
     }
 )
-"""What the search tries of every method, in all combinations, beside the authors' settings."""
+"""What the search tries for every method, in all combinations, in addition to the authors' settings."""
 
 _SEARCH_WORLD = ("a green spotted mushroom", "an orange checkered teapot")
 _SEARCH_OPEN = ("A tank made of chocolate", "A shiny red apple with droplets of water")
 
 
 def known_methods(which: str) -> dict[str, Method]:
-    """Return the methods whose rules there are.
+    """Return the methods whose rules are in the library.
 
     Args:
         which: "paper" (its six, and ISM), "all", or names with commas.
@@ -142,7 +143,7 @@ def known_methods(which: str) -> dict[str, Method]:
 def candidates(
     method: Method, scene: str, guidance_scale: float = SAMPLED
 ) -> Iterator[dict[str, Any]]:
-    """Yield what the search tries of a method, the authors' settings first.
+    """Yield the settings that the search tries for a method, the authors' first.
 
     Args:
         method: a rule without one of the searched settings is searched over the rest.
@@ -174,13 +175,13 @@ def table_prompts(draws_world: bool) -> tuple[str, ...]:
     """Return the prompts of a table: in the world's words, or the paper's 43.
 
     Args:
-        draws_world: whether the model does, as `StableDiffusion` says.
+        draws_world: of the model, see `StableDiffusion`.
     """
     return WORLD_PROMPTS if draws_world else paper_prompts()
 
 
 def search_prompts(draws_world: bool) -> tuple[str, ...]:
-    """Return the prompts that settings are searched on: none of them is in a table.
+    """Return the prompts on which settings are searched; none of them is in a table.
 
     Args:
         draws_world: as in `table_prompts`.

@@ -1,6 +1,6 @@
-"""The paper's settings in 3D beside its published code's and ours at preset `gpu`: one table, and the preset is read off it.
+"""The paper's 3D settings beside those of its published code and ours at preset `gpu`, which is read from this table.
 
-The paper says little of its scene and cameras; there its code, threestudio's `sdi.yaml`, is the source.
+The paper says little about its scene and cameras; for them its code, threestudio's `sdi.yaml`, is the source.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "paper_figures" / "settings.md"
 """The table as a page, which figures at preset `gpu` refer to."""
 
 _TEMPLATE = Path(__file__).with_suffix(".md")
-"""What the page says besides, such as what is no setting."""
+"""The rest of the page, such as what is not a setting."""
 
 
 class Row(NamedTuple):
@@ -23,11 +23,11 @@ class Row(NamedTuple):
 
     Attributes:
         name: of the setting.
-        paper: its value there; None where the paper does not say.
+        paper: its value there; None if the paper does not say.
         where: in the paper.
-        official: the published code's; None where it has none.
+        official: the published code's; None if it has none.
         ours: at preset `gpu`; None is the paper's, or else the published code's.
-        why: why ours is another; or what a number leaves open.
+        why: why ours differs, or what a number leaves open.
     """
 
     name: str
@@ -91,7 +91,7 @@ RUN: tuple[Row, ...] = (
     Row("background", None, "", "environment"),
     Row("shading", None, "", 0.3),
     Row("textureless", None, "", 0.75),
-    # What keeps it plausible.
+    # Penalties that keep the scene plausible.
     Row("orientation", None, "", 0.1),
     Row("sparsity", None, "", 0.15),
     Row("sparsity_share", None, "", 0.3),
@@ -103,7 +103,7 @@ RUN: tuple[Row, ...] = (
     Row("backend", None, "", "tinycudann", why="where it is installed; else announced and another"),
     Row("rays_per_patch", None, "", None, 2048, "theirs are all at once: the same gradients"),
 )
-"""Settings of `Text3D`; what is left out has its default."""
+"""Settings of `Text3D`; the others have their defaults."""
 
 RULE: tuple[Row, ...] = (
     Row("guidance_scale", 7.5, "section 5", 7.5),
@@ -120,8 +120,8 @@ OFFICIAL_2D: Mapping[str, Any] = MappingProxyType(
     {"guidance_scale": 8.5, "inversion_guidance_scale": -6.5, "t_end": 0.02}
     | {"renoise": False, "entropy": 0.3, "tau_max": 0.1}
 )
-"""What the published notebook does in 2D, as far as settings can say it. Without Perp-Neg its code computes e_y + γ (e_y - e_∅),
-which is eq. 3 at γ + 1."""
+"""What the published notebook does in 2D, as far as settings can express it. Without Perp-Neg its code computes
+e_y + γ (e_y - e_∅), which is eq. 3 at γ + 1."""
 
 
 def gpu() -> dict[str, Any]:
@@ -130,13 +130,13 @@ def gpu() -> dict[str, Any]:
 
 
 def official() -> dict[str, Any]:
-    """Return what the published code has otherwise than the paper, in 3D and as far as settings can say it."""
+    """Return where the published code differs from the paper in 3D, as far as settings can express it."""
     other = [row for row in RUN + RULE if row.official not in (None, row.value)]
     return {row.name: row.official for row in other}
 
 
 def page() -> Path:
-    """Write the table to `PAGE`, and return where it is."""
+    """Write the table to `PAGE`, and return its path."""
     rows = [(f"`{r.name}`", r.paper, r.where, r.official, r.value, r.why) for r in RUN + RULE]
     settings = "\n".join(f"| {' | '.join(map(_said, row))} |" for row in rows)
     whole = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(settings=settings)

@@ -22,7 +22,7 @@ MODELS = {"smoke": "mini", "laptop": "mini", "full": "mini", "gpu": _STABLE_DIFF
 """The model of each preset: the bundled one, and the paper's, which has to be on disk or on the hub."""
 
 NUM_EXAMPLES = 16
-"""The prompts that a model has to show, `example_prompts`, and so the most a notebook can be given."""
+"""Number of a model's `example_prompts`, and so the most that a notebook can be given."""
 
 WORLD_PROMPTS = (
     "a red spotted mushroom",
@@ -65,28 +65,28 @@ PAPER_PROMPTS = (
 """Some of the paper's prompts (figures 1 and 6 to 11, and Table 1)."""
 
 SDS_TIMES: dict[str, Any] = {"t_schedule": "random", "t_end": 0.02}
-"""How t runs in SDS: drawn again at each step, from DreamFusion's 0.02 (2209.14988) up to 1, where all runs here begin."""
+"""How SDS chooses t: drawn at each step, from DreamFusion's 0.02 (2209.14988) up to 1, where all runs here begin."""
 
 SDS_PRACTISED: dict[str, Any] = SDS_TIMES | {"learning_rate": 0.1}
-"""SDS as practised in 2D (Algorithm 1): by Adam, in latents, whose own size is about 1."""
+"""SDS as practised in 2D (Algorithm 1): by Adam, on latents, whose size is about 1."""
 
 SDS_3D: dict[str, Any] = SDS_TIMES | {"rule": "sds"}
-"""What SDS in 3D changes of SDI's settings."""
+"""The changes that SDS in 3D makes to SDI's settings."""
 
 OWN_TIMES: dict[str, dict[str, Any]] = {
     name: {"t_schedule": t_schedule, "t_end": 0.02}
     for name, t_schedule in (("hifa", "sqrt"), ("hifa-one-step", "sqrt"), ("cfd", "linear"))
 }
-"""How t runs in rules that neither draw it nor are run step by step."""
+"""Schedules of t for rules that neither draw it nor are run step by step."""
 
 SAMPLED = 7.5
-"""gamma that Stable Diffusion is sampled with, and that the gammas of the paper and of published methods are for."""
+"""gamma that Stable Diffusion is sampled with; the gammas of the paper and of published methods assume it."""
 
 HIGH = 100 / SAMPLED
-"""A high gamma over that of sampling, as DreamFusion's 100 is."""
+"""Ratio of a high gamma, DreamFusion's 100, to that of sampling."""
 
 STEP_BY_STEP = ("sdi", "ism", "mv-sdi", "pfd")
-"""Rules whose noise is inverted: in 2D each step of size one takes the image to its denoised one, t falling."""
+"""Rules whose noise is inverted: in 2D, t falls, and each step of size one takes the image to its denoised image."""
 
 
 class Setting(NamedTuple):
@@ -110,8 +110,8 @@ class Setting(NamedTuple):
 _steps = partial(Setting, at_least=2)
 
 _BUNDLED = 3.0
-"""gamma that the bundled model is sampled with. It shows all of a prompt's words from 3 on, as its card says, and a higher
-one saturates the image with each update."""
+"""gamma that the bundled model is sampled with. From 3 on it shows all of a prompt's words, as its card says; a higher one
+saturates the image with each update."""
 
 _SAMPLED = {"guidance_scale": Setting(_BUNDLED, _BUNDLED, _BUNDLED, SAMPLED)}
 
@@ -124,17 +124,17 @@ _FEWER_IMAGES = _SAMPLED | {"num_prompts": _PROMPTS, "num_seeds": Setting(1, 1, 
 _PATH = {"path_steps": _steps(3, 30, 30, 30), "num_times": Setting(3, 10, 10, 10)}
 
 _JUDGE = Setting("evaluator", "evaluator", "evaluator", "none")
-"""Of what a notebook shows: the bundled evaluator knows the bundled world only."""
+"""Judge of a notebook's results: the bundled evaluator knows only the bundled world."""
 
 _RUNS = {"quality": Setting("smoke", "laptop", "laptop", "gpu")}
-"""Preset of each 3D run's own settings: at full there are more runs, not longer ones."""
+"""Preset of the settings of each 3D run: at full there are more runs, not longer ones."""
 
 _JUDGED_RUNS = _RUNS | {"evaluator": _JUDGE}
 
 _RUN_3D: dict[str, tuple[Value, Value, Value]] = {
     "guidance_scale": (_BUNDLED, _BUNDLED, _BUNDLED),
-    # Noise hides its 16 x 16 latents sooner. The higher t, the more an update of a view adds to its colours (the card,
-    # too), and no later one takes that back.
+    # Noise hides the bundled model's 16 x 16 latents sooner. The higher t, the more an update adds to a view's colours (see
+    # the card), and no later one takes that back.
     "t_start": (0.6, 0.6, 0.6),
     "t_end": (0.02, 0.02, 0.02),
     "steps": (2, 120, 240),
@@ -144,10 +144,10 @@ _RUN_3D: dict[str, tuple[Value, Value, Value]] = {
     "levels": (12, 12, 12),
     "finest_resolution": (64, 64, 64),
 }
-"""Of a 3D run, at smoke, laptop and full; at gpu it has the paper's settings."""
+"""Settings of a 3D run at smoke, laptop and full; at gpu it has the paper's."""
 
 _METHODS = Setting("paper", "paper", "all", "all")
-"""Those of the paper's Table 1 and ISM, or all whose rules there are."""
+"""The methods of the paper's Table 1 and ISM, or all whose rules are in the library."""
 
 _TABLE = {
     "methods": _METHODS,
@@ -166,7 +166,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_steps": Setting(5, 30, 50, 50, at_least=5),
         "sds_steps": Setting(4, 100, 300, 1000, at_least=3),
     },
-    # Per image 1,700 sample-forwards from laptop on, SDS and SDI at about the same: 27,000 at laptop.
+    # Per image 1,700 sample-forwards from laptop on, about the same for SDS and SDI: 27,000 at laptop.
     "fig01_teaser": {
         **_IMAGES,
         "num_steps": _steps(3, 30, 30, 30),
@@ -179,7 +179,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_steps": _steps(2, 30, 30, 50),
         "evaluator": _JUDGE,
     },
-    # Per image: 2 per step of DDIM, and 13 for each that is a scene, too: 900 at laptop, 7,000 at full.
+    # Per image: 2 per step of DDIM, and 13 per step of those that are also scenes: 900 at laptop, 7,000 at full.
     "fig04_evolution": {
         **_SAMPLED,
         "num_prompts": _PROMPTS,
@@ -197,7 +197,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_seeds": Setting(1, 1, 6, 1),
         **_JUDGED_RUNS,
     },
-    # 3D: three runs per prompt; at full with the runs of laptop, for the number of prompts.
+    # 3D: three runs per prompt; runs at full are those of laptop, but of more prompts.
     "fig01_teaser_3d": {"num_prompts": Setting(1, 1, 8, 4), **_JUDGED_RUNS},
     # 3D: eight runs per prompt, two of them those of figure 1.
     "fig08_ablation": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
@@ -255,10 +255,10 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "figA17_noise_patterns": {**_SAMPLED, "path_steps": _steps(10, 30, 30, 30)},
     # 15 per step and image, all strategies and both ways together: 7,000 at laptop, 29,000 at full.
     "figA18_whole_inversion": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
-    # 3D: three runs per prompt; SDI's are those of figure 1, and ISM's those of figure 7 and, with SDI's times, of
-    # convergence, which at full has the first four prompts: four more of 3,600 sample-forwards, 4 minutes of one core.
+    # 3D: three runs per prompt. SDI's are those of figure 1, ISM's those of figure 7, and ISM's with SDI's times those of
+    # convergence, which at full has only the first four prompts: four more of 3,600 sample-forwards, 4 minutes of one core.
     "figA13_ism": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
-    # 3D: six runs per prompt, one of them that of figure 1; the other five have 20,000 sample-forwards: at full 5 minutes
+    # 3D: six runs per prompt, one of them that of figure 1; the other five take 20,000 sample-forwards: at full 5 minutes
     # of one core per prompt.
     "figA14_from_ism_3d": {"num_prompts": Setting(1, 1, 4, 2), **_JUDGED_RUNS},
     # 3D: three runs per prompt and seed. At full SDI's 48 are those of figure 2, and 16 of SDS's 96 those of figure 1:
@@ -348,7 +348,7 @@ def example_prompts(draws_world: bool) -> tuple[str, ...]:
     """Return prompts to try: in the world's words, or the paper's.
 
     Args:
-        draws_world: whether the model does, as `StableDiffusion` says.
+        draws_world: of the model, see `StableDiffusion`.
     """
     return WORLD_PROMPTS if draws_world else PAPER_PROMPTS
 
@@ -362,10 +362,10 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
         **given: parameters of the notebook, or `model`. An empty text or a zero means "from the preset".
 
     Returns:
-        The values by name, `preset` and `model` among them.
+        The values by name, including `preset` and `model`.
 
     Raises:
-        ValueError: unknown notebook, preset or parameter; a number below the least; more prompts than there are examples.
+        ValueError: unknown notebook, preset or parameter; a number below its minimum; more prompts than examples.
         TypeError: a value of another type than the preset's.
 
     Examples:
@@ -398,25 +398,25 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
 
 
 def high_sds(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what SDS at a high gamma changes of SDI's settings in 3D.
+    """Return the changes that SDS at a high gamma makes to SDI's settings in 3D.
 
     Args:
-        settings: those of SDI, its gamma among them.
+        settings: those of SDI, including gamma.
     """
     return SDS_3D | {"guidance_scale": HIGH * settings["guidance_scale"]}
 
 
 def fitting(settings: Mapping[str, Any], rule: str) -> dict[str, Any]:
-    """Return a preset's settings without its gamma where a rule reads none.
+    """Return a preset's settings, without gamma if the rule does not read it.
 
     Args:
         settings: as `resolve("run3d", ...)` returns them.
-        rule: one of `guidance.named.RULES`, or where a rule of one's own is.
+        rule: one of `guidance.named.RULES`, or where your own rule is.
 
     Raises:
         ValueError: an unknown rule.
     """
-    # It takes torch, and presets are read without.
+    # Imports torch, which reading presets does not need.
     from sdilib.guidance.named import rule_settings
 
     unread = {"guidance_scale"} - rule_settings(rule).keys()

@@ -1,4 +1,4 @@
-"""What a result was made with: the versions of the libraries, and the judge's files. Nothing here takes time to import."""
+"""What a result was made with: versions of the libraries, and the judge's files. Quick to import."""
 
 import os
 import platform
@@ -13,13 +13,13 @@ _LIBRARIES = ("diffusers", "matplotlib", "numpy", "scipy", "torch", "transformer
 
 
 def repository() -> Path:
-    """Return the repository that the working directory lies in; the working directory itself where there is none."""
+    """Return the repository that holds the working directory, or the working directory itself if there is none."""
     here = Path.cwd()
     return next((p for p in [here, *here.parents] if (p / "paper_figures").is_dir()), here)
 
 
 def evaluator_folder(name: str) -> Path:
-    """Return where an evaluator lies, or would lie.
+    """Return the folder of an evaluator, which need not exist.
 
     Args:
         name: "evaluator", the bundled one, or a folder.
@@ -29,7 +29,7 @@ def evaluator_folder(name: str) -> Path:
 
 
 def evaluator_hash(name: str) -> str:
-    """Return 16 hexadecimal digits that name an evaluator's files.
+    """Return 16 hexadecimal digits that identify an evaluator's files.
 
     Args:
         name: "evaluator", the bundled one, or a folder.
@@ -38,7 +38,7 @@ def evaluator_hash(name: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, of this library and of those it computes with, and the number of threads."""
+    """Return the versions of Python, this library and those it computes with, and the number of threads."""
     found = {"python": platform.python_version(), "sdilib": __version__}
     for library in _LIBRARIES:
         try:

@@ -1,7 +1,7 @@
-"""The ring under a rule: distilled through windows by the library's one step, and measured against the truth.
+"""The ring as a benchmark of rules: distilled through windows by the library's step, and measured against the truth.
 
-A benchmark in seconds, in which every number is exact; see `oracle.Ring`. Any rule that needs no network of its own
-runs on it unchanged.
+It takes seconds, and every number is exact; see `oracle.Ring`. Any rule that needs no network of its own runs on it
+unchanged.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +21,10 @@ from sdilib.schedule import NoiseSchedule, TimeSchedule
 from sdilib.seeds import generator, normal
 
 VIEWS = 4
-"""Per step, equally far apart: each point of the ring is seen twice."""
+"""Views per step, equally spaced: each point of the ring is seen twice."""
 
 ASKED = 1
-"""Number of the class that is asked for."""
+"""Number of the class that the prompt asks for."""
 
 
 class Windows:
@@ -39,7 +39,7 @@ class Windows:
     space = "latents"
 
     def __init__(self, values: Float[Tensor, "rings points"]) -> None:
-        """Begin with some signals.
+        """Start from some signals.
 
         Args:
             values: copied.
@@ -72,12 +72,12 @@ class Windows:
 
 
 def _windows(first: Tensor) -> Tensor:
-    """The points of windows that begin at some points, one row per window."""
+    """The points of windows that begin at the given points, one row per window."""
     return (first[:, None] + torch.arange(Ring.WINDOW)) % Ring.POINTS
 
 
 class Erring:
-    """A denoiser with an error that is a fixed, rough function of its input, as a network's is.
+    """A denoiser with an error that is a fixed, rough function of its input, like a network's.
 
     Its size does not depend on t: where there is much noise it is a small share of the prediction's.
 
@@ -87,10 +87,10 @@ class Erring:
     """
 
     def __init__(self, exact: Denoiser, size: float, *, width: int = Ring.WINDOW) -> None:
-        """Begin.
+        """Add an error to an exact denoiser.
 
         Args:
-            exact: what is spoilt.
+            exact: the denoiser.
             size: root mean square of the error, in units of the noise.
             width: elements of an item.
 
@@ -130,7 +130,7 @@ class Erring:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Distilled:
-    """What a rule made.
+    """The result of a rule.
 
     Attributes:
         values: the signals at the end, one per seed.
@@ -160,7 +160,7 @@ def distilled(
     Args:
         ring: the truth.
         rule: guidance; its denoiser is the ring's, or one made from it.
-        num_rings: side by side; what one becomes does not depend on the others.
+        num_rings: distilled in parallel; none depends on the others.
         num_steps: of the run.
         step_size: 1 takes each point to the mean of its views' targets, a whole step of eq. 10.
         t_schedule: see `TimeSchedule`; all views of a ring have the same t.
@@ -203,9 +203,9 @@ def distilled(
 def measures(ring: Ring, values: Float[Tensor, "rings points"]) -> dict[str, Tensor]:
     """Return the numbers of each ring, by measure.
 
-    "distance" is the root mean square to the nearest texture, of any class; "amplitude" and "fine" are shares of the
-    true amplitude of the asked class's component and of the fine one; "class" is 1 where the nearest texture's is the
-    asked one; "coherence" is the share of windows whose nearest texture is that of most windows.
+    "distance" is the root mean square to the nearest texture, of any class; "amplitude" and "fine" are the amplitudes of
+    the requested class's component and of the fine one, relative to the true ones; "class" is 1 if the nearest texture is
+    of the requested class; "coherence" is the share of windows whose nearest texture is that of most windows.
 
     Args:
         ring: the truth.
@@ -229,9 +229,9 @@ def measures(ring: Ring, values: Float[Tensor, "rings points"]) -> dict[str, Ten
 
 
 def modes_covered(ring: Ring, values: Float[Tensor, "rings points"]) -> float:
-    """Return how many of the asked class's textures the rings are nearest to, of as many as fair draws would reach.
+    """Return how many textures of the requested class the rings reach, relative to what fair draws would reach.
 
-    About 1 where a rule draws as the prompt leaves open; less where seeds end alike.
+    About 1 if a rule's results vary as much as the prompt allows; less if seeds end alike.
 
     Args:
         ring: the truth.

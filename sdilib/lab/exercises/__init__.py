@@ -1,7 +1,7 @@
-"""Six exercises for a class, from the noise schedule to VSD: a formula with blanks each, marked in seconds.
+"""Six exercises for a class, from the noise schedule to VSD: each a formula with blanks, marked in seconds.
 
-`check` marks a function where it is written, in a notebook; `grade` runs a notebook in a process of its own. The models are
-exact, so that an answer is right or wrong; one that is wrong in a usual way is told which.
+`check` marks a function in the notebook where it is written; `grade` runs a notebook in a separate process. The models are
+exact, so an answer is either right or wrong, and the usual mistakes are named.
 """
 
 from sdilib.lab.exercises.grading import grade

@@ -1,4 +1,4 @@
-"""The process in which `grade` runs a notebook: its file, and where the verdict goes."""
+"""The process in which `grade` runs a notebook; its arguments are the notebook and the file for the verdict."""
 
 import sys
 from dataclasses import asdict

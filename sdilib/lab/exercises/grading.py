@@ -1,6 +1,6 @@
-"""A student's notebook is run in a process of its own, and the last exercise that it defines is marked.
+"""Run a student's notebook in a separate process, and mark the last exercise that it defines.
 
-That is a limit of time, and no sandbox: the notebook may do whatever the person may who grades it.
+The process sets a time limit but is not a sandbox: the notebook can do whatever the grader's account can.
 """
 
 import os
@@ -17,14 +17,14 @@ from sdilib.storage import read_json
 __all__ = ["grade", "mark_notebook"]
 
 _HERE = str(Path(__file__).resolve().parents[3])
-"""Where this very library is imported from."""
+"""Folder from which this library is imported."""
 
 
 def grade(notebook: str | Path, *, seconds: float = 60.0) -> Verdict:
     """Run a notebook, and mark the exercise in it.
 
     Args:
-        notebook: a `.py` in percent format or an `.ipynb`, whose code is executed, without a kernel.
+        notebook: a `.py` in percent format or an `.ipynb`; its code is executed without a kernel.
         seconds: after which it is stopped; importing torch counts.
 
     Raises:
@@ -57,7 +57,7 @@ def grade(notebook: str | Path, *, seconds: float = 60.0) -> Verdict:
 def mark_notebook(notebook: str | Path) -> Verdict:
     """Execute a notebook's code here, and mark the last exercise that it defines.
 
-    A cell that stops, or that only IPython understands, is passed over, as long as the function is there in the end.
+    A cell that fails, or that only IPython understands, is skipped, as long as the function exists in the end.
 
     Args:
         notebook: see `grade`.

@@ -1,4 +1,4 @@
-"""How an answer is marked: laid beside the right one, and beside what the usual mistakes would return."""
+"""How an answer is marked: compared with the right one, and with what the usual mistakes would return."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ __all__ = ["Exercise", "Verdict", "raised"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is said of an answer.
+    """The verdict on an answer.
 
     Attributes:
-        of: the function's name, or the notebook's where it has none.
-        right: whether all is right.
+        of: the function's name, or the notebook's if it has none.
+        right: whether everything is right.
         says: "right", or what is wrong, in one sentence.
     """
 
@@ -28,12 +28,12 @@ class Verdict:
     says: str
 
     def __repr__(self) -> str:
-        """Return it as a cell shows it."""
+        """Return the verdict as a cell shows it."""
         return f"{self.of}: {self.says}"
 
 
 class _WrongError(Exception):
-    """Carries the sentence."""
+    """Carries the sentence of a verdict."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +41,11 @@ class Exercise:
     """A function to be written.
 
     Attributes:
-        outputs: what it returns: a tensor each.
+        outputs: names of the tensors that it returns.
         cases: arguments that it is called with.
-        right: returns what it should.
-        mistakes: by their sentence, the parts of `right` that are another then. The first that explains the first wrong
-            output in all cases is named.
+        right: returns the right answer.
+        mistakes: by their sentence, the parts of `right` that they replace. The verdict names the first mistake that
+            explains the first wrong output in all cases.
     """
 
     outputs: tuple[str, ...]
@@ -54,10 +54,10 @@ class Exercise:
     mistakes: Mapping[str, Mapping[str, Any]]
 
     def mark(self, answer: Callable[..., Any]) -> Verdict:
-        """Return what is to be said of an answer.
+        """Return the verdict on an answer.
 
         Args:
-            answer: takes a case's arguments; whatever it does or returns is somebody else's code.
+            answer: takes a case's arguments; as somebody else's code, it may do or return anything.
         """
         try:
             says = self._wrong(answer)
@@ -82,7 +82,7 @@ class Exercise:
         return ""
 
     def _explained(self, found: Sequence[Sequence[Tensor]]) -> str:
-        """The mistake that makes the first outputs what they are, all of them."""
+        """The mistake that explains all of the given outputs."""
         for sentence, parts in self.mistakes.items():
             made = self._outputs(partial(self.right, **parts))
             if all(_close(a, b) for a, b in zip(found, made, strict=False)):
@@ -115,17 +115,17 @@ def _all(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _close(found: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
-    """Equal up to what single precision would lose."""
+    """Equal up to the rounding of single precision."""
     size = float(_all(other).abs().max())
     return torch.allclose(_all(found), _all(other), rtol=1e-4, atol=1e-5 * size)
 
 
 def raised(what: str, error: BaseException) -> str:
-    """Return the sentence of an exception.
+    """Return a sentence for an exception.
 
     Args:
-        what: stopped with it.
-        error: whose own text may be long, and of several lines.
+        what: what stopped with it.
+        error: its text may be long and have several lines.
     """
     words = " ".join(str(error).split())
     return f"{what} stopped with {type(error).__name__}: {words[:200]}"

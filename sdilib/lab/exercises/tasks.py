@@ -1,7 +1,7 @@
 """The six exercises. Each is a formula whose parts can be exchanged: right as it stands, and wrong in the usual ways.
 
 Letters: alpha and sigma are the paper's alpha(t) and sigma(t), x_bar = x / sqrt(alpha), k is a timestep. The models are exact:
-three blobs, of which the prompt names one for each item, and for phi those of a scene.
+three blobs, one of which the prompt names for each item; phi's blobs are those of a scene.
 """
 
 from collections.abc import Callable
@@ -275,17 +275,17 @@ EXERCISES = {
     "sdi": _SDI,
     "vsd": _VSD,
 }
-"""By the name of the function that is to be written, from the first to the last."""
+"""By the name of the function to be written, from the first to the last."""
 
 
 def check(answer: Callable[..., Any]) -> Verdict:
-    """Return what is to be said of an answer, which is known by its name.
+    """Return the verdict on an answer, whose exercise is known by its name.
 
     Args:
         answer: the function of an exercise.
 
     Raises:
-        ValueError: there is no exercise of that name.
+        ValueError: no exercise has that name.
     """
     name = getattr(answer, "__name__", str(answer))
     return EXERCISES[one_of("answer", name, EXERCISES)].mark(answer)

@@ -1,4 +1,4 @@
-"""The model card: what a model of the world was made of, how good it measured, and what it cannot do."""
+"""The model card: how a model of the world was made, how good it is, and what it cannot do."""
 
 from sdilib.lab.model_card.card import quality_table, write_model_card
 

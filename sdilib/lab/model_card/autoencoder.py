@@ -1,8 +1,8 @@
-"""How good an autoencoder is to distil through: fidelity, colour in its latents, and whether its gradient leads home.
+"""How good an autoencoder is for distillation: fidelity, colour in its latents, and where its gradient leads.
 
 Score distillation follows the encoder's gradient through pictures that no camera ever saw. So it is not enough that the
-autoencoder gives renders back: other colours and backgrounds have to survive it too, and pixels that descend on latents
-alone have to arrive at the picture the latents are of.
+autoencoder reconstructs renders: other colours and backgrounds have to survive it too, and pixels that are optimised to
+match given latents have to arrive at the picture of those latents.
 """
 
 import colorsys
@@ -30,7 +30,7 @@ Images = Float[Tensor, "batch 3 height width"]
 CELL = 4
 """Height and width of the pixels whose mean colours are compared."""
 
-_SEED = 103  # of the scenes; no data set's
+_SEED = 103  # of the scenes; no data set has it
 _BATCH = 32
 _STEPS = 250  # of the descent from grey
 _MIX = 9  # pictures from one colour to another, both ends included
@@ -53,7 +53,7 @@ def _encoded(codec: Codec, images: Images) -> Tensor:
 
 
 def measure_autoencoder(codec: Codec, *, image_size: int, count: int = 96) -> dict[str, Any]:
-    """Measure an autoencoder on unseen renders; the UNet is not asked.
+    """Measure an autoencoder on unseen renders; the UNet is not used.
 
     Args:
         codec: to and from latents.
@@ -62,8 +62,8 @@ def measure_autoencoder(codec: Codec, *, image_size: int, count: int = 96) -> di
 
     Returns:
         By name: PSNR by set of pictures, in dB; fine detail of reconstructions over that of the renders; how much of the
-        objects' mean colours is linear in the latents; whether latents get nearer all along a mix of two colours; what
-        pixels come to that descend on latents from grey.
+        objects' mean colours is linear in the latents; whether latents get nearer all along a mix of two colours; how
+        near to the pictures pixels get that start grey and are optimised to match the latents.
     """
     scenes = [random_scene(_SEED, i)[0] for i in range(count)]
     images, covers = pictures(scenes, image_size)
@@ -84,8 +84,8 @@ def fidelity(codec: Codec, scenes: Sequence[WorldScene], home: Images) -> dict[s
 
     Args:
         codec: to and from latents.
-        scenes: what is seen.
-        home: their pictures.
+        scenes: of the pictures.
+        home: the scenes' own pictures.
     """
     random = np.random.default_rng(_SEED)
 
@@ -115,8 +115,8 @@ def _turned(images: Images, degrees: float) -> Images:
 def linear_colour(codec: Codec, images: Images, covers: Tensor) -> dict[str, float]:
     """Return how much of the variance of an object's colours a linear map of the latents explains.
 
-    The map is fitted to the cells of one half of the pictures, and judged on the other's, where the object covers more
-    than half of the cell. In red, green and blue brightness is most of the variance, so each chroma is asked for as well.
+    The map is fitted to cells of one half of the pictures and judged on those of the other half, wherever the object covers
+    more than half of the cell. In RGB, brightness is most of the variance, so each chroma is reported as well.
 
     Args:
         codec: to and from latents.
@@ -133,7 +133,7 @@ def linear_colour(codec: Codec, images: Images, covers: Tensor) -> dict[str, flo
     on = functional.avg_pool2d(covers[:, None], factor)[:, 0] > 0.5
     first = torch.arange(len(images)) < len(images) // 2
     fit, judge = (on & half[:, None, None] for half in (first, ~first))
-    # Channels that are the same but for rounding are one: without `rcond` they fit the rounding.
+    # Channels that are equal up to rounding count as one: without `rcond`, they would fit the rounding.
     matrix = torch.linalg.lstsq(known[fit], wanted[fit], rcond=1e-5, driver="gelsd").solution
     error, spread = known[judge] @ matrix - wanted[judge], wanted[judge] - wanted[judge].mean(0)
     chroma = TO_YIQ.double().T
@@ -147,15 +147,15 @@ def linear_colour(codec: Codec, images: Images, covers: Tensor) -> dict[str, flo
 
 @torch.no_grad()
 def mixes(codec: Codec, *, image_size: int) -> dict[str, float]:
-    """Follow mixes from each named colour to each other, pixel by pixel, on four objects.
+    """Follow pixel-wise mixes from each named colour to each other one, on four objects.
 
     Args:
         codec: to and from latents.
         image_size: height and width.
 
     Returns:
-        Share of the mixes along which the distance to the end's latents falls at every step, and the largest rise, as a
-        share of the distance at the beginning.
+        Share of the mixes along which the distance to the end's latents falls at every step, and the largest rise,
+        relative to the distance at the beginning.
     """
     share = torch.linspace(0, 1, _MIX).view(-1, 1, 1, 1)
     falls, rises = [], [0.0]
@@ -172,9 +172,9 @@ def mixes(codec: Codec, *, image_size: int) -> dict[str, float]:
 
 
 def from_grey(codec: Codec, images: Images, covers: Tensor) -> dict[str, float]:
-    """Return what pixels in [0, 1] come to that begin grey and descend on the distance of latents alone.
+    """Return how near pixels in [0, 1] get to images if they start grey and minimise the distance of latents alone.
 
-    In 250 steps of Adam, its rate 0.05 and falling over the last hundred.
+    By 250 steps of Adam, with a learning rate of 0.05 that falls over the last hundred.
 
     Args:
         codec: to latents.
@@ -182,7 +182,7 @@ def from_grey(codec: Codec, images: Images, covers: Tensor) -> dict[str, float]:
         covers: share of each pixel that the object covers.
 
     Returns:
-        PSNR of the means over 4 x 4 pixels in dB, and how far the mean colour is off, of the whole picture and of the
+        PSNR of the means over 4 x 4 pixels in dB, and the error of the mean colour, of the whole picture and of the
         object.
     """
     wanted = _encoded(codec, images)

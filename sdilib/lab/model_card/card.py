@@ -33,7 +33,7 @@ def write_model_card(
 
     Args:
         model: "mini" (bundled), or a folder that `sdilib train unet` wrote.
-        out: folder they go to; "" is the model's own.
+        out: folder of both; "" is the model's own.
         evaluator: see `Evaluator.from_pretrained`.
         training: folder that the model was trained in; "" takes what an earlier `quality.json` says of it.
         count: number of samples, 8 or more.
@@ -43,7 +43,7 @@ def write_model_card(
         Path of the card.
 
     Raises:
-        ValueError: no such model or evaluator, a model of other words than the world's, or too few samples.
+        ValueError: no such model or evaluator, a model that does not use the world's words, or too few samples.
     """
     positive_int("count", count, at_least=8)
     folder = model_folder(model)
@@ -74,7 +74,7 @@ def training_cost(folder: str | Path) -> dict[str, Any]:
         folder: with `data`, `vae` and `unet` as `sdilib train` leaves them.
 
     Raises:
-        FileNotFoundError: one of them is not there.
+        FileNotFoundError: one of them is missing.
     """
     folder = Path(folder)
     info = read_json(folder / "data" / "info.json")
@@ -121,12 +121,12 @@ def card(folder: str | Path, measured: Mapping[str, Any]) -> str:
 
 
 def quality_table(model: str) -> Any:
-    """Return what was measured of a model, or how to measure it, as a notebook shows it: IPython's `Markdown`.
+    """Return a model's measures, or how to measure it, as IPython's `Markdown` for a notebook.
 
     Args:
         model: as for `StableDiffusion.from_pretrained`.
     """
-    from IPython.display import Markdown  # notebooks alone have it
+    from IPython.display import Markdown  # only installed for notebooks
 
     folder = model_folder(model)
     if folder is None or not (folder / QUALITY).is_file():

@@ -1,4 +1,4 @@
-"""What score distillation does with a model: the noise that inversion finds in it, and what one update changes."""
+"""What score distillation does with a model: the noise that inversion finds, and what one update changes."""
 
 from collections.abc import Sequence
 
@@ -27,10 +27,10 @@ def inverted_noise(
 ) -> dict[str, dict[str, float]]:
     """Return the deviation of the noise that DDIM inversion finds along DDIM's own x0(t), by t.
 
-    The path has γ = 7.5, the inversion its opposite.
+    The path is at γ = 7.5, the inversion at -7.5.
 
-    It is 1 where guidance leaves amplitudes as they were: the noise of an inversion grows with its image's amplitude.
-    About 2 * (20 + 4 * 10) sample-forwards per prompt.
+    The deviation is 1 where guidance preserves amplitudes: the noise of an inversion grows with its image's amplitude.
+    Costs about 2 * (20 + 4 * 10) sample-forwards per prompt.
 
     Args:
         model: frozen.
@@ -56,10 +56,10 @@ def inverted_noise(
 def one_update(
     model: StableDiffusion, images: Float[Tensor, "batch 3 height width"], prompts: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """Return what one update of SDI makes of the saturation of images, as a ratio: by gamma and kappa, then by t.
+    """Return the factor by which one update of SDI changes the saturation of images, by gamma and kappa, then by t.
 
-    Where it is above 1 for images of the world, updates add up to colours that the world has not, as no later one takes
-    them back. About 200 sample-forwards per image.
+    If it is above 1 for images of the world, updates add up to colours that the world does not have, as no later one
+    takes them back. Costs about 200 sample-forwards per image.
 
     Args:
         model: frozen.

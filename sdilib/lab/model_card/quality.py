@@ -1,7 +1,7 @@
 """How good a model of the world is: what its samples show, how far they are from renders, what they copy.
 
-Everything is measured against unseen renders of the same prompts, by an evaluator that saw renders only. Samples are
-kept in a build folder, so that a measurement that was stopped goes on where it was.
+Everything is measured against unseen renders of the same prompts, by an evaluator that saw only renders. Samples are
+kept in a build folder, so that an interrupted measurement can continue.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,20 +44,20 @@ GUIDED, FREE = "samples, γ = 7.5", "samples, γ = 1"
 SWEEP = (1.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 100.0)
 
 _BATCH = 50
-_PATHS = 24  # samples whose way is followed
+_PATHS = 24  # samples whose path is followed
 _HELD_OUT_SHARE, _SWEEP_SHARE = 0.25, 0.1  # of the samples
 _REFERENCES, _OTHERS = 101, 102  # seeds of the renders that samples are compared with
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to draw.
+    """One sample to draw.
 
     Attributes:
         name: of the object.
         colour: its colour.
         pattern: its pattern.
-        view: from where.
+        view: the word for its view.
         seed: of the sample's noise.
     """
 
@@ -69,7 +69,7 @@ class Item:
 
     @property
     def prompt(self) -> str:
-        """What is asked for, in the world's words."""
+        """The prompt, in the world's words."""
         return prompt(self.name, self.colour, pattern=self.pattern, view=self.view)
 
 
@@ -88,13 +88,13 @@ def measure(
 
     Args:
         model: frozen.
-        evaluator: judges.
+        evaluator: the judge.
         count: number of samples; a quarter of them of held-out combinations.
         training: from `training_cost`; without it nothing is compared with training pictures.
         image_size: of the renders.
         num_steps: of DDIM.
         build: folder in which samples are kept.
-        fits: number of objects that are fitted to true views through the autoencoder, half a minute each.
+        fits: number of objects fitted to true views through the autoencoder, half a minute each.
 
     Returns:
         What `quality.json` holds.
@@ -178,11 +178,11 @@ def to_distil_from(
     *,
     image_size: int,
 ) -> dict[str, Any]:
-    """Return what score distillation meets in a model: its autoencoder's gradient, and its guidance.
+    """Return what matters for score distillation from a model: its autoencoder's gradient, and its guidance.
 
     Args:
         model: frozen.
-        evaluator: judges.
+        evaluator: the judge.
         items: whose samples are followed, at about 700 sample-forwards each.
         fits: see `measure`.
         image_size: of renders.
@@ -202,12 +202,12 @@ def to_distil_from(
 def fitted(
     model: StableDiffusion, evaluator: Evaluator, count: int, **settings: Any
 ) -> dict[str, dict[str, float]]:
-    """Return what is left of objects that are fitted to true views through the autoencoder, by their words.
+    """Return how good objects are that are fitted to true views through the autoencoder, by their words.
 
     Args:
-        model: whose autoencoder.
-        evaluator: judges.
-        count: number of objects; each has the next of the colours.
+        model: whose autoencoder is used.
+        evaluator: the judge.
+        count: number of objects; each takes the next colour.
         **settings: of the fits, see `fit_true_views`.
     """
     found = {}
@@ -233,7 +233,7 @@ def _saturation(images: Images) -> float:
 def _sampled(
     model: StableDiffusion, items: Sequence[Item], scale: float, num_steps: int, folder: Path
 ) -> Images:
-    """Samples in batches, each kept in a file that is named by what it holds."""
+    """Samples in batches, each kept in a file named after its contents."""
     parts = []
     for start in tqdm(range(0, len(items), _BATCH), desc=f"samples at γ = {scale:g}", leave=False):
         some = items[start : start + _BATCH]
@@ -247,14 +247,13 @@ def _sampled(
 
 
 def balanced_items(count: int, *, held_out: bool = False) -> list[Item]:
-    """Return prompts in which every object comes equally often; colours, patterns and views in a shuffled order.
+    """Return prompts in which every object occurs equally often, with colours, patterns and views in shuffled order.
 
-    The first of a longer list are those of a shorter one. An object without a combination of the kind asked for is left
-    out.
+    A longer list begins with the shorter ones. An object without such a combination is left out.
 
     Args:
-        count: number of prompts, each with a seed of its own, from 0 on.
-        held_out: of the combinations kept out of training, instead of the others.
+        count: number of prompts, with seeds from 0 on.
+        held_out: use the combinations kept out of training, instead of the others.
 
     Raises:
         ValueError: `count` below 1.
@@ -280,7 +279,7 @@ def scenes_of(items: Sequence[Item], *, seed: int) -> list[WorldScene]:
 
     Args:
         items: what is shown.
-        seed: of the cameras; no data set's.
+        seed: of the cameras; no data set has it.
     """
     return [
         scene_of_view(item.name, item.colour, item.pattern, item.view, seed=seed, index=i)
@@ -292,7 +291,7 @@ def renders(scenes: Sequence[WorldScene], *, image_size: int) -> Images:
     """Return pictures of scenes, in [0, 1].
 
     Args:
-        scenes: what is seen.
+        scenes: to be drawn.
         image_size: height and width.
     """
     return pictures(scenes, image_size)[0]
@@ -321,10 +320,10 @@ def share(right: Iterable[float]) -> dict[str, float | int]:
 def accuracies(
     evaluator: Evaluator, images: Images, prompts: Sequence[str]
 ) -> dict[str, dict[str, float | int]]:
-    """Return the share of images that show what their prompts ask for, by attribute, and all looks together.
+    """Return the share of images that show what their prompts ask for, by attribute, and for `JUDGED` together.
 
     Args:
-        evaluator: judges.
+        evaluator: the judge.
         images: in [0, 1].
         prompts: one per image.
     """
@@ -339,7 +338,7 @@ def likeness(
     """Return, for each set of images, how far it is from renders and how it looks.
 
     Args:
-        evaluator: in whose features sets are compared.
+        evaluator: whose features are compared.
         sets: images by name.
         references: unseen renders.
 
@@ -373,7 +372,7 @@ def autoencoder_psnr(images: Images, after: Images) -> dict[str, float | int]:
 def training_features(
     evaluator: Evaluator, *, count: int, seed: int, image_size: int, batch_size: int = 256
 ) -> Float[Tensor, "count width"]:
-    """Return the features of the denoiser's training pictures, drawn again from their numbers.
+    """Return the features of the denoiser's training pictures, which are drawn again.
 
     Args:
         evaluator: whose features.

@@ -1,7 +1,7 @@
-"""A NeRF fitted to true views through a model's encoder: what the autoencoder alone leaves of an object in 3D.
+"""A NeRF fitted to true views through a model's encoder: how well a 3D object survives the autoencoder alone.
 
-No denoiser is asked: each target is the latents of the true picture of what a camera sees. An encoder that is not
-one-to-one in hue shows here, in a minute.
+No denoiser is used: each target is the latents of the true picture that a camera sees. This reveals within a minute
+whether an encoder is one-to-one in hue.
 """
 
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ def true_pictures(prompt: str, camera: Camera, size: int) -> tuple[Images, Masks
     """Return the world's own pictures of a prompt's object, in [0, 1], and its silhouettes.
 
     Args:
-        prompt: in the world's words, without a view; red and plain where it names no colour or pattern.
+        prompt: in the world's words, without a view; red and plain if it names no colour or pattern.
         camera: the views.
         size: height and width, in pixels.
     """
@@ -46,7 +46,7 @@ class TrueViews:
     """A rule whose target is the latents of the true picture that each camera sees; costs no sample-forward.
 
     Attributes:
-        model: whose encoder.
+        model: whose encoder is used.
         prompt: in the world's words, without a view.
     """
 
@@ -73,14 +73,14 @@ class TrueViews:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrueViewsFit:
-    """What a fit came to, seen from sides it was not fitted to.
+    """The result of a fit, seen from sides to which it was not fitted.
 
     Attributes:
         errors: root mean square distance of the renders' latents from the true pictures', by step.
         images: of the fit, in [0, 1].
         opacity: of the fit, in [0, 1].
         pictures: true ones of the same views.
-        silhouettes: theirs.
+        silhouettes: true ones of the same views.
     """
 
     errors: tuple[float, ...]
@@ -98,12 +98,12 @@ class TrueViewsFit:
 
     @property
     def psnr(self) -> float:
-        """Of the views, in dB."""
+        """PSNR of the views, in dB."""
         return float(-10 * (self.images - self.pictures).square().mean().log10())
 
     @property
     def colour_error(self) -> float:
-        """How far the object's mean colour is off, root mean square over channels, in [0, 1]."""
+        """Error of the object's mean colour, root mean square over channels, in [0, 1]."""
         inside = (self.silhouettes > 0.5)[:, None].expand_as(self.pictures)
         missed = torch.where(inside, self.images - self.pictures, 0).sum((0, 2, 3))
         return float((missed / inside[:, 0].sum()).square().mean().sqrt())
@@ -112,16 +112,16 @@ class TrueViewsFit:
 def fit_true_views(
     model: StableDiffusion, prompt: str, *, num_views: int = 8, **settings: Any
 ) -> TrueViewsFit:
-    """Fit a NeRF to an object's true views through the encoder, and look at it.
+    """Fit a NeRF to an object's true views through the encoder, and render it.
 
     Args:
         model: of the world.
         prompt: in the world's words, without a view.
-        num_views: that it is looked at from, all around.
+        num_views: number of renders, all around it.
         **settings: of the run, see `Text3D`.
 
     Raises:
-        ValueError: a setting that cannot be.
+        ValueError: an invalid setting.
     """
     run = Text3D.of(prompt=prompt, model=model.name, **{"background": "fixed"} | settings)
     built = replace(run.build(model), rule=TrueViews(model, prompt))

@@ -1,4 +1,4 @@
-"""`python -m sdilib.lab.train vae|unet|evaluator --out FOLDER`: train the bundled models, or go on where it stopped."""
+"""`python -m sdilib.lab.train vae|unet|evaluator --out FOLDER`: train the bundled models, or resume a training."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

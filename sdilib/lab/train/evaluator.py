@@ -1,8 +1,8 @@
 """The evaluator: a small CLIP of the world's renders and captions, with linear read-outs of what is seen.
 
-It is trained on real renders alone, of another seed than the denoiser's, all combinations among them; they are made
-dirty (moved, resized, bent, blurred, partly covered, noisy, brighter or darker), so that an image need not be perfect to
-be recognised: samples are a little soft and a little off in shape.
+It is trained only on renders, of another seed than the denoiser's and with all combinations. They are degraded (moved,
+resized, bent, blurred, partly covered, noisy, brighter or darker), so that an image need not be perfect to be recognised:
+samples are a little soft and a little off in shape.
 """
 
 import copy
@@ -39,7 +39,7 @@ from sdilib.seeds import generator
 from sdilib.storage import save_tensors, write_json
 
 _CHUNK = 256
-HELD_OUT_EVERY = 12  # one scene in twelve: the share that held-out combinations have of all
+HELD_OUT_EVERY = 12  # one scene in twelve: the share of held-out combinations among all
 TEST_SEED = 2
 
 
@@ -89,7 +89,7 @@ class EvaluatorConfig:
 
 
 def evaluator_scene(seed: int, index: int) -> tuple[WorldScene, str]:
-    """Draw scene number `index` and its caption, from all combinations, held-out ones among them.
+    """Draw scene number `index` and its caption, from all combinations, including held-out ones.
 
     Args:
         seed: of the scenes, at least 0.
@@ -135,7 +135,7 @@ def dirtied(
     grid = _bent_grid(batch, height, width, random)
     x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
     amounts = torch.rand(4, batch, 1, 1, 1, generator=random)
-    # Half of them are blurred a little, and every one has its own level of noise.
+    # Half of them are blurred a little, and each has its own level of noise.
     x = x.lerp(softened(x), (2.0 * amounts[0] - 1.0).clamp_min(0.0))
     x = torch.where(
         _patch(batch, height, width, random),
@@ -209,7 +209,7 @@ def evaluator_loss(
 def train_evaluator(
     config: EvaluatorConfig, *, out: str | Path, image_size: int = 64
 ) -> nn.ModuleDict:
-    """Train the evaluator, or go on where a checkpoint stops, save it in `out/evaluator` and measure it.
+    """Train the evaluator, from a checkpoint if there is one, save it in `out/evaluator` and measure it.
 
     Args:
         config: architecture, data and training.
@@ -254,13 +254,13 @@ def save_evaluator(
     Args:
         folder: where.
         networks: "clip" and "readouts".
-        config: what they were trained by.
+        config: of their training.
         image_size: height and width of the renders.
     """
     folder = Path(folder)
     copy.deepcopy(cast(CLIPModel, networks["clip"])).cpu().half().save_pretrained(folder)
     write_tokenizer(folder, WORDS)
-    # What transformers' own CLIPProcessor does to an image before the network sees it.
+    # What transformers' CLIPProcessor does to an image before the network sees it.
     seen = {"size": {"height": image_size, "width": image_size}, "do_center_crop": False}
     seen |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     kind = {"image_processor_type": "CLIPImageProcessor", "do_resize": True, "do_normalize": True}
@@ -275,17 +275,17 @@ def save_evaluator(
 def evaluator_accuracy(
     evaluator: Evaluator, *, count: int, seed: int = TEST_SEED, image_size: int = 64
 ) -> dict[str, Any]:
-    """Return the shares of unseen renders of which each attribute is read rightly.
+    """Return the share of unseen renders of which each attribute is read correctly.
 
     Args:
-        evaluator: judged.
+        evaluator: to be measured.
         count: number of renders.
-        seed: of the scenes; not one that was trained on.
+        seed: of the scenes; not one used in training.
         image_size: height and width of the renders.
 
     Returns:
-        By attribute; "view" away from the borders between views and of objects that have a front, "view, everywhere"
-        of all; "by object" the same for each object, and "count" and "seed".
+        By attribute; "view" counts only objects with a front, away from the borders between views, and "view, everywhere"
+        counts all; "by object" has the same for each object; and "count" and "seed".
     """
     scenes = [evaluator_scene(seed, i)[0] for i in range(count)]
     found = []
@@ -296,7 +296,7 @@ def evaluator_accuracy(
         found.append(torch.stack([seen.numbers(name) for name in ATTRIBUTES], 1).numpy())
     right = np.concatenate(found) == [scene_labels(scene) for scene in scenes]
     names = np.array([scene.name for scene in scenes])
-    # The view, the last of the attributes, counts where it can be told.
+    # The view, the last of the attributes, counts only where it can be told.
     counts = np.ones_like(right)
     counts[:, -1] = [has_front(s.name) and view_margin(s.camera) >= MARGIN_DEGREES for s in scenes]
 

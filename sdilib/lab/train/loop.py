@@ -1,4 +1,4 @@
-"""One training loop: it resumes to the same bits, because step i depends on (seed, i) alone.
+"""The training loop, which resumes to the same bits, because step i depends on (seed, i) alone.
 
 Letters: i is the step, from 0; the learning rate is a function of i, the batch is drawn from the
 stream (seed, i), and everything else (weights, their moving average, the optimiser) is in the
@@ -85,7 +85,7 @@ class LoopConfig:
 
 
 def check_channels(channels: Sequence[int], groups: int) -> None:
-    """Refuse numbers of channels that the normalisations' groups do not divide.
+    """Refuse numbers of channels that the groups of the normalisations do not divide.
 
     Args:
         channels: of a network's levels.
@@ -100,15 +100,15 @@ def check_channels(channels: Sequence[int], groups: int) -> None:
 
 
 def keep_settings(out: Path, config: Any) -> None:
-    """Write a training's settings into its folder, unless a checkpoint of other settings lies there.
+    """Write a training's settings into its folder, unless it has a checkpoint with other settings.
 
     Args:
         out: folder of the checkpoint.
-        config: a dataclass with a `loop`. Of that the length, the cool-down, the device and the times between writings may
+        config: a dataclass with a `loop`, of which the length, the cool-down, the device and the times between writes may
             change from call to call.
 
     Raises:
-        ValueError: any other setting is not that of the checkpoint.
+        ValueError: any other setting differs from the checkpoint's.
     """
     settings = json.loads(json.dumps(asdict(config)))
     path = out / SETTINGS
@@ -138,7 +138,7 @@ def learning_rate(config: LoopConfig, step: int) -> float:
 
 @contextmanager
 def initialised(seed: int) -> Iterator[None]:
-    """Let modules draw their own initialisation, which takes torch's global stream, from a seed.
+    """Seed the initialisation of modules, which draws from torch's global stream.
 
     Args:
         seed: of the weights.
@@ -158,7 +158,7 @@ def training_device(name: str = "") -> torch.device:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """Compute in bfloat16 where the hardware multiplies it; elsewhere that would be slower, not faster.
+    """Compute in bfloat16 where the hardware supports it; elsewhere it would be slower, not faster.
 
     Args:
         device: of the model.
@@ -185,12 +185,12 @@ def train_loop(
         model: trained in place, where it is.
         loss: the step's loss under "loss", and further numbers to log; must depend on the step's
             number and the model only.
-        config: see there.
+        config: see `LoopConfig`.
         out: folder of the checkpoint and of `log.jsonl`.
         export: called with the averaged weights now and then, and at the end.
 
     Returns:
-        A model of the averaged weights.
+        A model with the averaged weights.
     """
     out.mkdir(parents=True, exist_ok=True)
     state = _State(model, config)
@@ -219,7 +219,7 @@ def train_loop(
 
 
 class _State(Generic[Model]):
-    """Model, moving average and optimiser, and their way to and from one file."""
+    """Model, moving average and optimiser, saved to and loaded from one file."""
 
     def __init__(self, model: Model, config: LoopConfig):
         self.model, self.config = model, config
@@ -241,7 +241,7 @@ class _State(Generic[Model]):
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        # Early on the average must follow faster, or it would keep the random start for long.
+        # Early on, the average must follow faster, or it would keep the random start for too long.
         decay = min(self.config.average, (1.0 + step) / (10.0 + step))
         pairs = zip(self.averaged.parameters(), self.model.parameters(), strict=True)
         with torch.no_grad():

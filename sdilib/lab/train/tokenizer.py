@@ -31,7 +31,7 @@ def learn_merges(words: tuple[str, ...]) -> list[tuple[str, str]]:
     spaced = [" ".join([*word[:-1], word[-1] + _WORD_END]) for word in words]
     merges = []
     while pairs := Counter(pair for word in spaced for pair in pairwise(word.split())):
-        # The most frequent pair; of equals the first in the alphabet, so the file never changes.
+        # The most frequent pair; among equals, the first in the alphabet, so the file never changes.
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         merges.append(best)
         neighbours = re.compile(rf"(?<!\S){re.escape(' '.join(best))}(?!\S)")

@@ -1,10 +1,10 @@
 """The denoiser: a UNet and its text encoder, trained together on fixed latents.
 
 Letters: z is a latent of unit deviation, a the schedule's cumulated alpha at a random timestep,
-x_t = sqrt(a) z + sqrt(1 - a) noise, and what the UNet predicts is the noise, or v = sqrt(a) noise - sqrt(1 - a) z;
+x_t = sqrt(a) z + sqrt(1 - a) noise, and the UNet predicts the noise, or v = sqrt(a) noise - sqrt(1 - a) z;
 snr = a / (1 - a).
 
-Source: the noise as what is predicted, as in Stable Diffusion 2.1-base; v: Salimans and Ho (2202.00512).
+Source: predicting the noise: Stable Diffusion 2.1-base; v: Salimans and Ho (2202.00512).
 """
 
 import copy
@@ -45,10 +45,10 @@ from sdilib.storage import hash_files, hash_json, load_tensors, save_tensors, wr
 _TEXT_HEADS = 4
 
 QUALITY = "quality.json"
-"""What was measured of a model, and how it was trained; beside its card, which writes it."""
+"""File with a model's measures and its training, beside its card and written with it."""
 
 _LEAST, _MOST = 0.2, 5.0
-"""Between them lies the weight of a clean latent's squared error, else snr, as it is where the noise's counts equally."""
+"""Bounds of the weight of a clean latent's squared error. Between them it is snr, so the noise's error counts equally."""
 
 _Prediction = Literal["epsilon", "v_prediction"]
 
@@ -97,7 +97,7 @@ class UNetConfig:
 
 
 def make_scheduler(prediction: _Prediction = "epsilon") -> DDIMScheduler:
-    """Return the noise schedule, which all of Stable Diffusion has in common.
+    """Return the noise schedule, which all versions of Stable Diffusion share.
 
     Args:
         prediction: "epsilon" (1.x, 2.1-base) or "v_prediction" (2.1).
@@ -156,7 +156,7 @@ def denoising_loss(
     """Mean squared error of the prediction at random timesteps, weighted.
 
     The noise's error counts equally at all timesteps where snr is between 0.2 and 5. Below, it counts more: there the
-    clean latent, in which composition is decided, is the prediction's error many times enlarged. Above, it counts less.
+    clean latent, which decides the composition, enlarges the prediction's error many times. Above, it counts less.
 
     Args:
         networks: "unet" and "text_encoder".
@@ -189,14 +189,14 @@ def denoising_loss(
 def train_unet(
     config: UNetConfig, data: WorldData, *, vae: str | Path, out: str | Path, pipeline: str | Path
 ) -> nn.ModuleDict:
-    """Train the denoiser, or go on where a checkpoint in `out` stops.
+    """Train the denoiser, from a checkpoint in `out` if there is one.
 
     Args:
         config: architecture and training.
         data: pictures and captions.
         vae: folder of the trained autoencoder.
         out: folder for latents, checkpoint and log.
-        pipeline: folder that becomes a `StableDiffusionPipeline`, again and again while training.
+        pipeline: folder to which a `StableDiffusionPipeline` is written, repeatedly during training.
 
     Raises:
         ValueError: no trained autoencoder in `vae`, or a checkpoint of other settings in `out`.
@@ -264,7 +264,7 @@ def save_pipeline(
     shutil.rmtree(fresh, ignore_errors=True)
     parts: dict[str, Any] = {
         "vae": copy.deepcopy(vae).half(),
-        # Transformers loads what it finds, diffusers float32: halved, the two would not fit.
+        # Transformers loads the stored type, diffusers float32: in half precision, the two would not match.
         "text_encoder": copy.deepcopy(networks["text_encoder"]).cpu(),
         "tokenizer": tokenizer,
         "unet": copy.deepcopy(networks["unet"]).half().cpu(),
@@ -274,7 +274,7 @@ def save_pipeline(
     }
     whole = StableDiffusionPipeline(**parts, requires_safety_checker=False)
     whole.save_pretrained(fresh)
-    # The library writes its own one-file format only; the stock pair is kept beside it.
+    # The library writes only its own one-file format; the stock pair is written beside it.
     write_tokenizer(fresh / "tokenizer", WORDS)
     words = [word for word in WORDS if word.isalpha()]
     views = [f"{view} view" for view in VIEWS]
@@ -300,7 +300,7 @@ def check_autoencoder(folder: str | Path) -> None:
 
 
 def _cached_latents(out: Path, vae: Path, autoencoder: AutoencoderKL, data: WorldData) -> Tensor:
-    """All latents of the data, computed once and kept in a file that is named by what they are of."""
+    """All latents of the data, computed once and kept in a file named after the encoder and the captions."""
     path = out / f"latents-{hash_json([hash_files(vae), list(data.captions)])}.safetensors"
     if not path.exists():
         save_tensors(path, {"latents": latents_of(autoencoder, data, len(data.images))})

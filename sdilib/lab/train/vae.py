@@ -1,10 +1,10 @@
 """The autoencoder: 64 x 64 pictures to 16 x 16 x 8 latents and back.
 
 Letters: x is a picture in [-1, 1], z its latent. Each channel of z keeps zero mean and unit deviation (a penalty), and
-noise is added to it before decoding, so that near latents decode to near pictures.
+noise is added to it before decoding, so that similar latents decode to similar pictures.
 
-Score distillation follows the encoder's gradient through pictures that no camera ever saw. So the autoencoder is shown
-pictures in all colours (`varied`), and a linear map of z has to give the mean colour of the pixels that each of its
+Score distillation follows the encoder's gradient through pictures that no camera ever saw. So the autoencoder is trained
+on pictures in all colours (`varied`), and a linear map of z has to give the mean colour of the pixels that each of its
 cells stands for. Without that, pictures of several hues have the same latents, and distillation ends in the wrong one;
 previews of Stable Diffusion's latents take such a map for granted.
 """
@@ -37,7 +37,7 @@ from sdilib.seeds import generator
 TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 """From red, green and blue to brightness and two chromas, as in NTSC television."""
 _WEIGHTS = torch.tensor([1.0, 3.0, 5.0])
-"""Of brightness and the two chromas (Y, I, Q): in muted pictures these are small, and unweighted one is never learnt."""
+"""Weights of brightness and the two chromas (Y, I, Q), which are small in muted pictures: unweighted, one is never learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def make_vae(config: VAEConfig, *, image_size: int = 64) -> AutoencoderKL:
 
 
 def train_vae(config: VAEConfig, data: WorldData, *, out: str | Path) -> AutoencoderKL:
-    """Train the autoencoder, or go on where a checkpoint in `out` stops, and save it in `out/vae`.
+    """Train the autoencoder, from a checkpoint in `out` if there is one, and save it in `out/vae`.
 
     Args:
         config: architecture and training.
@@ -142,15 +142,15 @@ def train_vae(config: VAEConfig, data: WorldData, *, out: str | Path) -> Autoenc
 def varied(
     x: Float[Tensor, "batch 3 height width"], random: torch.Generator, *, share: float
 ) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch 3 height width"]]:
-    """Return pictures as they are shown to the encoder, and as the decoder is to give them back.
+    """Return pictures as the encoder sees them, and as the decoder should reconstruct them.
 
     A share of them is in other colours: hues turned, paler or stronger, under a coloured lamp, darker or brighter, some
-    negative. Of these a quarter is blurred, and a third is noisy where the encoder sees it.
+    negative. Of these, a quarter are blurred, and a third are noisy for the encoder only.
 
     Args:
         x: in [-1, 1].
         random: draws what is done to each.
-        share: of the pictures that anything is done to.
+        share: of the pictures that are changed.
     """
     batch = len(x)
     chosen, turned, negative, blurred, noisy = torch.rand(5, batch, 1, 1, 1, generator=random)
@@ -190,9 +190,9 @@ def recoloured(
     """Turn the hues of images, and make them paler or stronger; brightness stays.
 
     Args:
-        images: in [0, 1]; what is returned may lie outside.
+        images: in [0, 1]; the result may lie outside.
         angle: by which hues are turned, in radians.
-        chroma: factor, 1 leaves it.
+        chroma: factor; 1 leaves it unchanged.
     """
     turn = torch.zeros(len(images), 3, 3)
     turn[:, 0, 0] = 1.0
@@ -226,9 +226,9 @@ def reconstruction_loss(
         x: pictures in [-1, 1].
         y: their reconstructions.
         z: their latents.
-        logvar: the encoder's log variances, drawn towards that of the noise used here, so that a
-            sample of the posterior is what the decoder has learnt to read.
-        noise: deviation of that.
+        logvar: the encoder's log variances, pulled towards that of the noise used here, so that
+            the decoder has learnt to read samples of the posterior.
+        noise: deviation of the noise.
     """
     error = y - x
     rough = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
