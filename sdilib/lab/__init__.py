@@ -1,1 +1,1 @@
-"""The laboratory: what makes evidence with the library, and judges it."""
+"""The laboratory: experiments with the library, and the tools that judge their results."""

@@ -168,7 +168,7 @@ class Evaluator:
         card: Mapping[str, Any] | None = None,
         batch_size: int = 64,
     ) -> None:
-        """Take the parts.
+        """Assemble an evaluator.
 
         Args:
             clip: both towers.

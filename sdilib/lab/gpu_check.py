@@ -31,7 +31,7 @@ from sdilib.stable_diffusion.names import RANDOM
 from sdilib.text_to_3d import Text3D
 
 AIM_GIB, MOONSHOT_GIB = 12.0, 8.0
-"""Peak memory of a step with the paper's settings: what the library aims to stay below, and what it dreams of."""
+"""Peak memory of a step with the paper's settings: the aim of the library, and a more ambitious one."""
 PAPER_GIB = 39.2
 """Peak memory of SDI in the paper's Table 1."""
 

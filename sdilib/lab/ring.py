@@ -79,7 +79,7 @@ def _windows(first: Tensor) -> Tensor:
 class Erring:
     """A denoiser with an error that is a fixed, rough function of its input, like a network's.
 
-    Its size does not depend on t: where there is much noise it is a small share of the prediction's.
+    Its size does not depend on t; where there is much noise, it is small compared with the prediction.
 
     Attributes:
         schedule: the exact denoiser's.

@@ -141,7 +141,7 @@ class Benchmark:
         return float(self.run.get("guidance_scale", SAMPLED))
 
     def equal_cost(self, variants: Variants, scored: Scored) -> dict[str, dict[str, Any]]:
-        """Return the variants with numbers of steps at which each costs as much as SDI, or the dearest if there is no SDI.
+        """Return the variants with their steps scaled so that each costs as much as SDI, or, without SDI, as the dearest.
 
         Args:
             variants: by name.

@@ -1,6 +1,6 @@
 """Figure 1 in 3D, panels d and e: SDS at a high γ and SDI at the γ of sampling; also SDS at SDI's γ.
 
-With Stable Diffusion, these are 100 and 7.5.
+With Stable Diffusion, the high γ is 100 and the other one 7.5.
 """
 
 from collections.abc import Mapping

@@ -40,7 +40,7 @@ def film(
 
     Args:
         made: runs of `VARIANTS`; those of the first seed are shown.
-        columns: most objects side by side.
+        columns: largest number of objects side by side.
         zoom: integer factor by which the views are enlarged.
     """
     tiles = list(_views(made).values())

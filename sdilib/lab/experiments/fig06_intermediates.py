@@ -22,7 +22,7 @@ TIMES = tuple(k / 10 for k in range(1, 10))
 """Times to which renders are noised."""
 
 SHOWN = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Those of them shown as columns."""
+"""The times shown as columns."""
 
 DETAIL = "fine detail of x0(t)"
 COSINE = "cosine of neighbours' updates"

@@ -132,7 +132,7 @@ def maps(
     Args:
         path: at the times of the maps.
         inverse_scales: values of gamma_inv, as multiples of the path's gamma; each costs an inversion.
-        forward_scales: values of gamma_fwd, as such multiples; each costs a call of the denoiser per inversion.
+        forward_scales: values of gamma_fwd, likewise; each costs a call of the denoiser per inversion.
     """
     gamma = path.denoise.guidance_scale
     kappas = [_inverted(path, inverse * gamma) for inverse in inverse_scales]

@@ -40,8 +40,8 @@ CLAIMS = (
     Within("n = 30 comes at most 0.5 dB closer to DDIM's image", GAIN, CLOSENESS, at_most=0.5),
     Within("n = 30 comes at most 5 % closer to DDIM's fine detail", GAIN, SHARE, at_most=0.05),
 )
-"""None depends on the residual of eq. 8: as n grows, inversion converges to where DDIM at gamma_inv would have come from,
-which is not eq. 8's fixed point at gamma_fwd."""
+"""No claim depends on the residual of eq. 8: as n grows, inversion converges to where DDIM at gamma_inv would have come
+from, which is not eq. 8's fixed point at gamma_fwd."""
 
 
 def draw(

@@ -115,7 +115,7 @@ def drift(looked: Looked, judge: Evaluator) -> float:
 
 
 def holes(opacity: Float[Tensor, "views height width"]) -> float:
-    """Return the share of light that passes within an outline, the mean over views; 0 for a view without an object.
+    """Return the share of light that passes through inside the outline, the mean over views; 0 for an empty view.
 
     Args:
         opacity: in [0, 1].

@@ -23,7 +23,7 @@ from sdilib.seeds import generator
 CACHED, INVERSION, RANDOM = METHODS
 
 LEARNING_RATE = 0.02
-"""Adam's, for SDS as practised in the plane: the 0.1 used for latents would be two thirds of a mode's width."""
+"""Adam's, for SDS as practised in the plane, where the 0.1 used for latents would be two thirds of a mode's width."""
 
 ONE_UPDATE = "one update's distance to DDIM's (mean over t)"
 END, LATE_END = "distance to DDIM's end", "distance to DDIM's end, from a late t on"

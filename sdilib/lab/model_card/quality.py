@@ -202,7 +202,7 @@ def to_distil_from(
 def fitted(
     model: StableDiffusion, evaluator: Evaluator, count: int, **settings: Any
 ) -> dict[str, dict[str, float]]:
-    """Return how good objects are that are fitted to true views through the autoencoder, by their words.
+    """Return how well objects turn out that are fitted to true views through the autoencoder, by their words.
 
     Args:
         model: whose autoencoder is used.

@@ -53,7 +53,7 @@ def reopened(
 
 
 def pictures(run: Finished[Any], model: StableDiffusion) -> Iterator[Path]:
-    """Write the pictures of a run that do not exist yet; yields the files of all.
+    """Write the pictures of a run that do not exist yet; yields the files of all pictures.
 
     Args:
         run: not diverged.
@@ -67,7 +67,7 @@ def pictures(run: Finished[Any], model: StableDiffusion) -> Iterator[Path]:
 def export(
     run: Finished[Any], model: StableDiffusion, *, mesh: Mapping[str, Any] | None = None
 ) -> Iterator[Path]:
-    """Write everything that a run can be exported as; yields the files, a mesh last.
+    """Write all exports of a run; yields the files, a mesh last.
 
     Args:
         run: not diverged.

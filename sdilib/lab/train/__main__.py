@@ -1,4 +1,4 @@
-"""`python -m sdilib.lab.train vae|unet|evaluator --out FOLDER`: train the bundled models, or resume a training."""
+"""`python -m sdilib.lab.train vae|unet|evaluator --out FOLDER`: train the bundled models, or resume their training."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

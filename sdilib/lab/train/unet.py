@@ -156,7 +156,7 @@ def denoising_loss(
     """Mean squared error of the prediction at random timesteps, weighted.
 
     The noise's error counts equally at all timesteps where snr is between 0.2 and 5. Below, it counts more: there the
-    clean latent, which decides the composition, enlarges the prediction's error many times. Above, it counts less.
+    prediction's error is enlarged many times in the clean latent, where composition is decided. Above, it counts less.
 
     Args:
         networks: "unet" and "text_encoder".

@@ -2,7 +2,7 @@
 
 Letters: (x, y, z) is a point in object coordinates, right-handed, y up, with the object's front facing +z and all of it
 inside the ball of radius `kinds.RADIUS`; v is the scene as one array (`scene`). Each object reads its four numbers of
-shape by `_open`, in the order of the comment above. Parts are numbered as their paints are in `kinds`.
+shape by `_open`, in the order of its first comment. Parts are numbered as their paints are in `kinds`.
 """
 
 from typing import no_type_check

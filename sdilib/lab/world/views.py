@@ -15,7 +15,7 @@ MARGIN_DEGREES = 15.0
 """A view is judged only where the camera is at least this far from a border between two words."""
 
 FRONTLESS = ("strawberry",)
-"""Objects whose sides have no names, as they differ only in detail: here, in where the seeds lie."""
+"""Objects whose sides cannot be told apart by name, as they differ only in detail: here, in where the seeds lie."""
 
 
 def has_front(name: str) -> bool:

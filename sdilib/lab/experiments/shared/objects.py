@@ -228,7 +228,7 @@ def compared(page: Page, variants: Mapping[str, Settings], *, root: str | Path =
 
     Args:
         page: the notebook's.
-        variants: what each method changes of SDI's settings.
+        variants: the changes that each method makes to SDI's settings.
         root: folder of all runs; see `runs.runs_folder`.
 
     Raises:
@@ -288,8 +288,8 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
     border; 1 for an object without a front); "Janus" is 1 if the front is seen from behind (see `metrics.back_faces`);
     "IoU" is `best_iou`. "saturation" and "fine detail" are ratios to those of the world's renders of what the prompt
     could mean (see `family_views`), and their "deviation" is the distance of that ratio from 1; "kernel distance" is the
-    distance to the same renders. Without an evaluator, saturation and fine detail are absolute, and they are all that
-    there is. "distance" is the kernel distance, or minus the fine detail if there is none.
+    distance to the same renders. Without an evaluator, only saturation and fine detail are measured, as absolute numbers.
+    "distance" is the kernel distance, or minus the fine detail if there is none.
 
     Args:
         looked: from `looked_at`.
