@@ -66,7 +66,7 @@ OF_IMAGES = (
         note="the paper names no margin",
     ),
 )
-"""Claims about the images, of what `seen` returns."""
+"""Claims about the images, checked on what `seen` returns."""
 
 ByStrategy = Mapping[str, Float[Tensor, "items times"]]
 ByScale = dict[float, Float[Tensor, "items steps"]]
@@ -117,7 +117,7 @@ def seen(rows: Mapping[str, Float[Tensor, "items 3 height width"]]) -> dict[str,
     """Return what `OF_IMAGES` compares.
 
     Args:
-        rows: images in [0, 1], those of "DDIM" and of each strategy.
+        rows: images in [0, 1], of "DDIM" and of each strategy.
     """
     measured = {name: saturation(images) for name, images in rows.items()}
     excess = {NEGATIVE: measured[NEGATIVE] / measured["DDIM"]}
