@@ -47,14 +47,15 @@ page = begin("fig06_intermediates_3d", preset, model=model, folder=folder, seed=
 
 # %% [markdown]
 # The renders show four sides of each object after half of SDI's steps. Each is encoded, noised to every t
-# (eq. 7), with a random κ and with the κ of DDIM inversion, and denoised by eq. 5 at γ = 7.5.
+# (eq. 7), with a random κ and with the κ of DDIM inversion, and denoised by eq. 5 at the γ of the runs.
 
 # %%
 made = compared(page, halfway(page.run), root=root)
 began = time.perf_counter()
 render, prompts = sides(made.looked["SDI"], page.prompts)
 x0 = page.model.encode(render.to(page.model.device)).detach()
-run = experiment.intermediates(page.model, x0, prompts, [seed + k for k in range(len(prompts))])
+seeds, gamma = [seed + k for k in range(len(prompts))], page.run["guidance_scale"]
+run = experiment.intermediates(page.model, x0, prompts, seeds, guidance_scale=gamma)
 denoised = {rule: decoded(page.model, each.denoised) for rule, each in run.items()}
 
 # %% [markdown]
