@@ -75,5 +75,5 @@ page.save(figure, made.record, study.claims(made), seconds=made.seconds)
 # ## Try
 #
 # - `quality="full"`: more steps per run.
-# - `sdilib run --prompt "..." --set kappa=random`: any cell of this table, alone.
+# - `sdilib run --prompt "..." --set kappa=random`: any row of this table, alone.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

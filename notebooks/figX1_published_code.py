@@ -82,7 +82,7 @@ page.save(figure, measures | over_t, claims)
 # %% [markdown]
 # ## What a rule sees: latents of an image, or free ones
 #
-# A step may leave latents that the autoencoder would make of no image. Inversion asks the network about the
+# A step may leave latents that the autoencoder makes from no image. Inversion asks the network about the
 # render itself, and then starts from a point where the network was never trained. The published 2D notebook
 # decodes the latents and encodes them again before each update when it inverts. Here every rule does so,
 # unless κ is cached (eq. 6 is exact only where nothing else moves the image), and each is also run with free

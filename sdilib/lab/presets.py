@@ -198,9 +198,9 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         **_JUDGED_RUNS,
     },
     # 3D: three runs per prompt; runs at full are those of laptop, but of more prompts.
-    "fig01_teaser_3d": {"num_prompts": Setting(1, 1, 8, 4), **_JUDGED_RUNS},
+    "fig01_teaser_3d": {"num_prompts": Setting(1, 1, 16, 4), **_JUDGED_RUNS},
     # 3D: eight runs per prompt, two of them those of figure 1.
-    "fig08_ablation": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
+    "fig08_ablation": {"num_prompts": Setting(1, 1, 16, 2), **_JUDGED_RUNS},
     # 3D: seven runs per prompt, two of them those of figure 8.
     "fig09_noise_choice_3d": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
     # 3D: five runs per prompt, seed and length; three of the preset's own length are those of figure 8. Lengths of a

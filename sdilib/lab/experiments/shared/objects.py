@@ -383,11 +383,16 @@ def turns(
 
     Args:
         rows: views in [0, 1], by prompt.
-        columns: their titles.
+        columns: their titles, of one line each.
     """
     # Labels are broken at commas.
     wrapped = [", ".join(textwrap.wrap(name, 13, break_long_words=False)) for name in rows]
-    return drawing.image_rows(dict(zip(wrapped, rows.values(), strict=True)), columns)
+    shown, titles = dict(zip(wrapped, rows.values(), strict=True)), drawing.ONE_LINE
+    figure = drawing.Figure(
+        figsize=(drawing.WIDTH, drawing.rows_height(shown, columns, titles=titles))
+    )
+    drawing.draw_rows(figure, shown, columns, titles=titles)
+    return figure
 
 
 @lru_cache(maxsize=256)
