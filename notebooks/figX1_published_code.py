@@ -103,9 +103,9 @@ page.save(figure, measures, claims, name="figx1_what_a_rule_sees")
 # %% [markdown]
 # **What differs from the paper.** The published step equals eq. 10 with another κ exactly, and keeps clearly less
 # than all of x0. Yet neither contrast nor saturation was shown to suffer: in a latent image, the network puts
-# back at each step what was taken. Nor does it tame the inversion: its x(t) is further from its expected
-# deviation, not closer. Eq. 10 itself is not sensitive to τ up to 0.1. How clean its border is depends on what a
-# rule sees; the second figure shows both ways.
+# back at each step what was taken. It tames the inversion a little: its x(t) is nearer to its expected deviation,
+# though still far above it. Eq. 10 itself is more sensitive to τ than the margin named here. How clean its border is
+# depends on what a rule sees; the second figure shows both ways.
 #
 # The published code differs in more than this: it adds noise along the inversion, and its γ is higher by one
 # where no negative prompt is used. Both are left out here so that only one thing changes.
