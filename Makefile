@@ -75,7 +75,7 @@ FORCE:
 gallery: $(if $(wildcard $(FOLDER)/*.json),$(FOLDER)/README.md)
 	@:
 
-$(FOLDER)/README.md: $(wildcard $(FOLDER)/*.json $(FOLDER)/NOTE.md notebooks/*.py sdilib/lab/notebooks/gallery.py)
+$(FOLDER)/README.md: $(wildcard $(FOLDER)/*.json $(FOLDER)/NOTE.md notebooks/*.py sdilib/lab/notebooks/*.py sdilib/lab/notebooks/*.csv sdilib/lab/notebooks/*.md)
 	$(PYTHON) -m sdilib gallery $(FOLDER)
 
 check-figures: $(READY) ## fail on a figure that the present code, settings, model or evaluator did not make, or that is a smoke run

@@ -1,6 +1,7 @@
-"""Which rule should I use? A page that follows from records: of exact models, and of tables of methods where they were made."""
+"""Which rule should I use? A page that follows from records: of exact models, and of methods side by side where they were made."""
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,20 @@ RING = "when_does_inversion_help"
 TABLES = {"table1_2d": "images", "table1_3d": "objects"}
 """The figures that rank methods, and what these make there."""
 
-MEASURES = ("CLIP Score", "kernel distance", "deviation of saturation", "deviation of fine detail")
-"""Those of a table that a choice may rest on."""
+SIDE_BY_SIDE = "fig07_methods"
+"""The figure of one object per method and prompt."""
+
+MEASURES = {
+    "CLIP Score": "CLIP Score ↑",
+    "kernel distance": "distance to real renders ↓",
+    "deviation of saturation": "saturation, off by ↓",
+    "deviation of fine detail": "fine detail, off by ↓",
+}
+"""Those of a table that a choice may rest on, in words."""
 
 _DISTANCE, _COST = "distance, ", "sample-forwards, perfect"
+_TO_RENDERS = "kernel distance"
+_OURS = "SDI"
 _BESIDE = Path(__file__)
 
 
@@ -35,8 +46,9 @@ def which_rule(records: Sequence[Mapping[str, Any]]) -> str:
         records: of a folder's figures.
     """
     made = {record["figure"]: record["numbers"] for record in records}
-    missing = [f"{what} (`{figure}`)" for figure, what in TABLES.items() if figure not in made]
-    if RING not in made and len(missing) == len(TABLES):
+    asked = TABLES | {SIDE_BY_SIDE: "objects beside SDI's"}
+    missing = [f"{what} (`{figure}`)" for figure, what in asked.items() if figure not in made]
+    if RING not in made and len(missing) == len(asked):
         return ""
     tables = [
         {"figure": figure, "what": what, "rows": _leaders(made[figure]["tables"])}
@@ -47,6 +59,7 @@ def which_rule(records: Sequence[Mapping[str, Any]]) -> str:
     return filler.from_string(_BESIDE.with_suffix(".md").read_text(encoding="utf-8")).render(
         rows=[_chosen(each, made[RING]) for each in choices()] if RING in made else [],
         tables=tables,
+        beside=_beside_ours(made.get(SIDE_BY_SIDE, {})),
         missing=", ".join(missing),
     )
 
@@ -59,13 +72,18 @@ def shown(choice: Mapping[str, str], numbers: Mapping[str, Any]) -> dict[bool | 
         numbers: of the ring's record.
     """
     found: dict[bool | None, list[str]] = {True: [], False: [], None: []}
-    pairs = (choice["rule"], choice["than"]), (choice["than"], choice["rule"])
     for measure in numbers:
         if measure.startswith(_DISTANCE):
-            rows = [Less("", measure, *pair, unit="item") for pair in pairs]
-            nearer, farther = (bool(claim.holds) for claim in verdicts(rows, numbers))
-            found[nearer if nearer or farther else None].append(measure.removeprefix(_DISTANCE))
+            nearer = _nearer(numbers, measure, choice["rule"], choice["than"])
+            found[nearer].append(measure.removeprefix(_DISTANCE))
     return found
+
+
+def _nearer(numbers: Mapping[str, Any], measure: str, rule: str, than: str) -> bool | None:
+    """Whether a rule has less of a measure than another, or more; None where neither was shown."""
+    rows = [Less("", measure, *pair, unit="item") for pair in ((rule, than), (than, rule))]
+    less, more = (bool(claim.holds) for claim in verdicts(rows, numbers))
+    return less if less or more else None
 
 
 def _chosen(choice: Mapping[str, str], numbers: Mapping[str, Any]) -> str:
@@ -76,13 +94,56 @@ def _chosen(choice: Mapping[str, str], numbers: Mapping[str, Any]) -> str:
 
 def _leaders(tables: Mapping[str, Any]) -> list[str]:
     """A row per measure: the methods that lead it, with a column per table; none where too few prompts rank nothing."""
-    rows = []
+    leading = {title: _leading(table["cells"]) for title, table in tables.items()}
+    rows = [
+        markdown_row([said, *(_means(of.get(measure, {})) for of in leading.values())])
+        for measure, said in MEASURES.items()
+        if any(measure in of for of in leading.values())
+    ]
+    if not rows:
+        return []
+    cells = [(leading[title], table["cells"]) for title, table in tables.items()]
+    most = markdown_row(
+        ["**best or tied most often**, and its calls of the model", *(_most(*c) for c in cells)]
+    )
+    failed = markdown_row(["runs that diverged", *(_diverged(of) for _, of in cells)])
+    heads = [markdown_row(["the best by", *tables]), markdown_row(["---"] * (1 + len(tables)))]
+    return [*heads, *rows, most, failed]
+
+
+def _leading(cells: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """By measure, the best method and those that tie with it, from there on, with their means."""
+    found = {}
     for measure in MEASURES:
-        cells = []
-        for table in tables.values():
-            of = {name: row[measure] for name, row in table["cells"].items() if measure in row}
-            cells.append(", ".join(name for name, cell in of.items() if cell["tied"]))
-        if any(cells):
-            rows.append(markdown_row([measure, *cells]))
-    heads = [markdown_row(["by", *tables]), markdown_row(["---"] * (1 + len(tables)))]
-    return heads + rows if rows else []
+        of = {name: row[measure] for name, row in cells.items() if measure in row}
+        if tied := {name: cell["mean"] for name, cell in of.items() if cell["tied"]}:
+            (best,) = {cell["mean"] for cell in of.values() if cell["best"]}
+            found[measure] = dict(sorted(tied.items(), key=lambda each: abs(each[1] - best)))
+    return found
+
+
+def _most(leading: Mapping[str, Mapping[str, float]], cells: Mapping[str, Any]) -> str:
+    """The methods that lead the most measures, those that cost least first."""
+    count = Counter(name for of in leading.values() for name in of)
+    most = [name for name in count if count[name] == max(count.values())]
+    cost = {name: cells[name]["sample-forwards"]["mean"] for name in most}
+    named = [f"{name} {cost[name]:,.0f}" for name in sorted(most, key=lambda name: cost[name])]
+    return f"{', '.join(named)} ({max(count.values())} of {len(leading)})" if named else ""
+
+
+def _diverged(cells: Mapping[str, Any]) -> str:
+    shares = {name: row["diverged"]["mean"] for name, row in cells.items()}
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share) or "none"
+
+
+def _means(of: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {mean:.3g}" for name, mean in of.items())
+
+
+def _beside_ours(numbers: Mapping[str, Any]) -> list[str]:
+    """The other methods by what was shown of their distance to real renders: that SDI's is less, more, or neither."""
+    found: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    others = [name for name in numbers.get(_TO_RENDERS, {}) if name != _OURS]
+    for name in others:
+        found[_nearer(numbers, _TO_RENDERS, _OURS, name)].append(name)
+    return [", ".join(each) or "none" for each in found.values()] if others else []

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sdilib.lab.benchmark.table import Column, Ranking
 from sdilib.lab.notebooks.freshness import read_records
 from sdilib.lab.notebooks.gallery import gallery
-from sdilib.lab.notebooks.which_rule import RING, choices, shown, which_rule
+from sdilib.lab.notebooks.which_rule import RING, SIDE_BY_SIDE, choices, shown, which_rule
 
 FULL = Path(__file__).parents[3] / "paper_figures/full"
 NEAR, FAR = (np.linspace(at, at + 0.1, 16).tolist() for at in (0.0, 1.0))
@@ -24,9 +25,23 @@ def ring(**distances):
     return {"figure": RING, "numbers": by_model | {"sample-forwards, perfect": cost}}
 
 
-def table(**tied):
-    cells = {name: {"CLIP Score": {"tied": is_tied}} for name, is_tied in tied.items()}
-    return {"figure": "table1_2d", "numbers": {"tables": {"Equal steps": {"cells": cells}}}}
+def table(num_prompts=8, figure="table1_2d"):
+    """A record of Table 1: SDI and ISM lead by the score and SDS by saturation, where SDI ties; SJC diverges once."""
+    far, high = np.full(num_prompts, 1.0), np.full(num_prompts, 30.0)
+    near = high - np.arange(num_prompts) % 2 / 4  # neither always above the other
+    numbers = {
+        "CLIP Score": {"SDS": far, "SJC": far, "SDI": high - 0.1, "ISM": near},
+        "deviation of saturation": {"SDS": far / 4, "SJC": far, "SDI": far / 4, "ISM": far},
+        "sample-forwards": {"SDS": 100 * far, "SJC": 100 * far, "SDI": 1100 * far, "ISM": far},
+        "diverged": {"SDS": 0 * far, "SJC": far / 4, "SDI": 0 * far, "ISM": 0 * far},
+    }
+    columns = [Column(name, 1 if name == "CLIP Score" else -1) for name in numbers]
+    made = Ranking("Equal steps", columns, numbers, range(num_prompts))
+    return {"figure": figure, "numbers": {"tables": {made.title: made.record}}}
+
+
+def side_by_side(**distances):
+    return {"figure": SIDE_BY_SIDE, "numbers": {"kernel distance": distances}}
 
 
 @pytest.mark.parametrize("choice", choices(), ids=lambda each: f"{each['if']}: {each['to']}")
@@ -48,14 +63,37 @@ def test_what_was_not_shown_is_not_said():
     assert shown(choice, numbers) == expected
 
 
-def test_a_table_gives_its_leaders_and_what_is_not_made_is_named():
-    page = which_rule([table(SDS=False, SDI=True, ISM=True)])
-    assert "| by | Equal steps |" in page
-    assert "| CLIP Score | SDI, ISM |" in page
-    assert "**Not measured at this preset**: objects (`table1_3d`)." in page
+def test_a_table_gives_its_leaders_with_their_means_cost_and_failures():
+    page = which_rule([table()])
+    assert "| the best by | Equal steps |" in page
+    assert "| CLIP Score ↑ | SDI 29.9, ISM 29.9 |" in page
+    assert "| saturation, off by ↓ | SDS 0.25, SDI 0.25 |" in page
+    assert (
+        "| **best or tied most often**, and its calls of the model | SDI 1,100 (2 of 2) |" in page
+    )
+    assert "| runs that diverged | SJC 25% |" in page
     assert "exact models" not in page
-    assert "Too few prompts: nothing is ranked." in which_rule([table(SDS=False)])
-    assert "images (`table1_2d`), objects (`table1_3d`)" in which_rule([ring(one=(NEAR, FAR))])
+    assert "Too few prompts: nothing is ranked." in which_rule([table(num_prompts=4)])
+
+
+def test_what_was_not_made_is_named_until_it_is():
+    made = [ring(one=(NEAR, FAR)), table(), table(figure="table1_3d")]
+    named = [
+        "images (`table1_2d`)",
+        "objects (`table1_3d`)",
+        "objects beside SDI's (`fig07_methods`)",
+    ]
+    for count in (1, 2, 3):
+        missing = f"**Not measured at this preset**: {', '.join(named[count - 1 :])}."
+        assert missing in which_rule(made[:count])
+    assert "Not measured" not in which_rule([*made, side_by_side(SDI=NEAR, SDS=FAR)])
+    assert which_rule([]) == ""
+
+
+def test_beside_sdi_stands_what_was_shown():
+    page = which_rule([side_by_side(SDI=NEAR, SDS=FAR, ISM=NEAR, VSD=[-1.0] * 16)])
+    assert "nearer\nthan SDS; farther than VSD; neither was shown of ISM." in page
+    assert "Beside SDI" not in which_rule([table(), {"figure": SIDE_BY_SIDE, "numbers": {}}])
 
 
 def test_the_gallery_has_the_page_where_rules_were_compared(save):
