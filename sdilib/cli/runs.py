@@ -27,7 +27,8 @@ def add_runs(command: Command) -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="of runs, or the beginning of one run's name; remove unfinished takes all that are",
+        help="of runs, or the beginning of one run's name; remove unfinished takes all that are; "
+        "list takes words of a prompt, rule or state, or setting=value",
     )
     parser.add_argument("--root", default="runs", help="folder of all runs")
     add = parser.add_argument_group("the mesh of an export").add_argument
@@ -44,14 +45,14 @@ def _runs(options: argparse.Namespace) -> int:
     mesh = {name: value for name, value in mesh.items() if value is not None}
     if mesh and options.action != "export":
         reject("action", options.action, f"export, which alone takes --{next(iter(mesh))}")
-    if options.action == "list" and names:
-        reject("names", " ".join(names), "none with list; show takes names")
 
+    from sdilib.lab.filtering import matches
     from sdilib.lab.runs import known_runs
 
     known = {run["name"]: run for run in known_runs(root)}
     if options.action == "list":
-        _list(list(known.values()), root)
+        found = [run for run in known.values() if matches(run, " ".join(names))]
+        _list(found, root, among=len(known))
         return 0
     all_unfinished = options.action == "remove" and names == ["unfinished"]
     if all_unfinished:
@@ -71,15 +72,16 @@ def _runs(options: argparse.Namespace) -> int:
     return 0
 
 
-def _list(known: Sequence[dict[str, Any]], root: str) -> None:
-    for run in known:
+def _list(found: Sequence[dict[str, Any]], root: str, *, among: int) -> None:
+    for run in found:
         steps, size = f"{run['steps']}/{run['config']['steps']}", run["bytes"] / 2**20
         older = "  settings of an older version" if run["older"] else ""
         sys.stdout.write(f"{run['name']}  {run['state']}  {steps} steps  {size:.1f} MiB{older}\n")
-    size = sum(run["bytes"] for run in known) / 2**20
-    plural = "" if len(known) == 1 else "s"
-    others = "" if known else f"; finished examples: sdilib runs --root {_EXAMPLES}"
-    sys.stdout.write(f"{len(known)} run{plural}, {size:.1f} MiB in {root}{others}\n")
+    size = sum(run["bytes"] for run in found) / 2**20
+    count = f"{len(found)} of {among}" if len(found) < among else f"{among}"
+    plural = "" if among == 1 else "s"
+    others = "" if among else f"; finished examples: sdilib runs --root {_EXAMPLES}"
+    sys.stdout.write(f"{count} run{plural}, {size:.1f} MiB in {root}{others}\n")
 
 
 def whole_name(given: str, known: Sequence[str], root: str) -> str:

@@ -238,6 +238,17 @@ def test_a_beginning_names_a_run_if_it_is_of_one_only(given, message, tmp_path, 
     assert capsys.readouterr().out == "no unfinished run in runs\n"
 
 
+def test_runs_are_listed_by_words_of_what_they_are(tmp_path, capsys):
+    for rule in ("sdi", "sds"):
+        (tmp_path / "runs" / rule).mkdir(parents=True)
+        config = CONFIG | {"rule": rule}
+        (tmp_path / "runs" / rule / "config.json").write_text(json.dumps(config))
+    assert main(["runs", "list", "SDS", f"steps={CONFIG['steps']}"]) == 0
+    listed, total = capsys.readouterr().out.splitlines()
+    assert listed.startswith("sds  unfinished  ")
+    assert total == "1 of 2 runs, 0.0 MiB in runs"
+
+
 def test_a_training_beside_the_runs_is_none_of_them(tmp_path, capsys):
     kept = tmp_path / "runs" / "unet" / "config.json"
     kept.parent.mkdir(parents=True)
@@ -403,7 +414,6 @@ def test_a_range_is_two_numbers(tmp_path):
         ("run --prompt x --model tiny --set entropy=-1", "entropy=-1.0: expected a number of at"),
         ("run --prompt x --set unit=maybe", "unit='maybe': expected a value of type bool"),
         ("run --prompt x --scene image --steps 1", "steps=1: expected an integer of at least 2"),
-        ("runs list sdi", "names='sdi': expected none with list"),
         ("runs show x --density 3", "action='show': expected export, which alone takes --density"),
         ("runs export x --resolution fine", "--resolution: 'fine': expected an integer"),
         ("run --prompt x --model tiny --device meta", "device='meta': expected a device"),

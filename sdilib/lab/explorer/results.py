@@ -16,6 +16,7 @@ from PIL import Image, ImageSequence
 from sdilib.lab.explorer.curves import HUES, run_curves
 from sdilib.lab.explorer.parts import STYLE, button, differences, enlarged, picture, row, said
 from sdilib.lab.exports import nerf_mesh
+from sdilib.lab.filtering import matches
 from sdilib.lab.mesh_page import mesh_frame
 from sdilib.lab.runs import known_runs, remove, runs_folder
 from sdilib.lab.runs.exporting import MESH_PAGE, export, pictures, reopened, write_mesh_page
@@ -34,24 +35,6 @@ MOST = 6
 Run = Mapping[str, Any]
 
 _model = cache(StableDiffusion.from_pretrained)
-
-
-def matches(run: Run, asked: str) -> bool:
-    """Return whether a run has all the words asked for: of its prompt, rule or state, or setting=value.
-
-    Args:
-        run: from `known_runs`.
-        asked: words, in any case and order; a word may be the beginning of one.
-
-    Examples:
-        >>> run = {"config": {"prompt": "a red mug", "rule": "sdi", "seed": 1}, "state": "done"}
-        >>> [matches(run, asked) for asked in ("", "mu SDI seed=1", "done", "cat")]
-        [True, True, True, False]
-    """
-    config = run["config"]
-    words = f"{config['prompt']} {config['rule']} {run['state']}".lower().split()
-    words += [f"{name}={value}".lower() for name, value in config.items()]
-    return all(any(word.startswith(each) for word in words) for each in asked.lower().split())
 
 
 class _Tile(ipywidgets.VBox):
