@@ -84,7 +84,7 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.get_by_text("running: step").wait_for()
     button("Stop").click()
     page.get_by_text("stopped: step").wait_for()
-    page.get_by_text(re.compile(r"guidance scale 1$")).first.wait_for()
+    page.get_by_text(re.compile(r"γ 1$")).first.wait_for()
     until(lambda: len(pictures(page)) == 8)
     assert pictures(page)[0] == first[0] != pictures(page)[4]
     shoot("explorer-a-b")

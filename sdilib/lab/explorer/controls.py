@@ -12,7 +12,7 @@ from sdilib.distill import THROUGH
 from sdilib.guidance.base import WEIGHTS
 from sdilib.guidance.named import KAPPAS, RULES, make_rule, rule_settings
 from sdilib.guidance.vsd import ORDERS
-from sdilib.lab.explorer.parts import folded
+from sdilib.lab.explorer.parts import LABELS, folded
 from sdilib.lab.explorer.session import Config
 from sdilib.lab.presets import example_prompts, resolve
 from sdilib.lab.runs.folders import SCENES
@@ -28,19 +28,6 @@ from sdilib.text_to_3d import INVERSION, Text3D
 _LAYOUT = {"width": "264px"}
 _STYLE = {"description_width": "118px"}
 _ANY = "any"
-_LABELS = {
-    "kappa": "noise κ",
-    "guidance_scale": "γ",
-    "inversion_guidance_scale": "γ of inversion",
-    "num_inversion_steps": "inversion steps n",
-    "tau_max": "τ at most",
-    "inversion_start": "inverted from t",
-    "t_schedule": "t runs",
-    "t_start": "t at the start",
-    "t_end": "t at the end",
-    "weight": "weight w(t)",
-    "cameras": "views per step",
-}
 _OF_AN_IMAGE = {"learning_rate": "Adam (0: eq. 10)"}
 _CHOICES: Mapping[str, Any] = {
     "kappa": KAPPAS,
@@ -214,6 +201,7 @@ class Controls(ipywidgets.VBox):
         except ValueError:  # a rule that cannot be found: `config` says so
             return
         means = _meanings(RULES.get(self.rule.value), *KAPPAS.values(), *RULES.values())
+        means["descent_rate"] = "of a step of the descent, without a unit; the paper states none"
         scene = self.scene.value
         of_rules = self._rules[scene]
         for name in read.keys() - of_rules.keys():
@@ -221,6 +209,9 @@ class Controls(ipywidgets.VBox):
             self._begun[id(of_rules[name])] = read[name]
             self._watch(of_rules[name])
         self.of_the_rule.children = [of_rules[name] for name in read]
+        for chosen, known in ((self.rule, RULES), (of_rules.get("kappa"), KAPPAS)):
+            if chosen is not None:
+                chosen.tooltip = _summary(known.get(chosen.value))
         own, main = self._own[scene], _MAIN[scene]
         self._run.children = [own[name] for name in main if name in own]
         rest = [control for name, control in own.items() if name not in main]
@@ -242,6 +233,12 @@ def _meanings(*documented: Any) -> dict[str, str]:
     return found
 
 
+def _summary(documented: Any) -> str:
+    """What a rule or a noise is, by the first sentence of its docstring; "" for a reader's own rule."""
+    text = inspect.getdoc(documented) if documented else ""
+    return " ".join((text or "").split("\n\n")[0].split())
+
+
 def _dropdown(label: str, options: Any, value: str, hint: str = "") -> Any:
     return ipywidgets.Dropdown(
         options=list(options),
@@ -254,10 +251,10 @@ def _dropdown(label: str, options: Any, value: str, hint: str = "") -> Any:
 
 
 def _control(
-    name: str, value: Any, means: Mapping[str, str], labels: Mapping[str, str] = _LABELS
+    name: str, value: Any, means: Mapping[str, str], labels: Mapping[str, str] = LABELS
 ) -> Any:
     """Return the control of a setting; a number out of range is left for the settings to refuse."""
-    label = labels.get(name, _LABELS.get(name, name.replace("_", " ")))
+    label = labels.get(name, LABELS.get(name, name.replace("_", " ")))
     hint = means.get(name, "")
     if name in _CHOICES:
         return _dropdown(label, _CHOICES[name], value, hint)

@@ -27,6 +27,22 @@ STYLE = """<style>
 </style>"""
 """Of both pages; colours are those of JupyterLab's theme where there is one."""
 
+LABELS = {
+    "kappa": "noise κ",
+    "guidance_scale": "γ",
+    "inversion_guidance_scale": "γ of inversion",
+    "num_inversion_steps": "inversion steps n",
+    "tau_max": "τ at most",
+    "inversion_start": "inverted from t",
+    "t_schedule": "t runs",
+    "t_start": "t at the start",
+    "t_end": "t at the end",
+    "weight": "weight w(t)",
+    "cameras": "views per step",
+}
+"""What settings are called on a page, where it is not their names."""
+
+_KINDS = {"image": "image", "nerf": "3D object"}
 _BLANK, _NOTHING = Image.new("RGB", (2, 2), "#d9d9d9"), Image.new("RGBA", (640, 1))
 
 
@@ -110,8 +126,10 @@ def differences(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _named(name: str, value: Any) -> str:
     """A setting in words; a prompt, and what is made, say what they are."""
+    if name in ("prompt", "scene"):
+        return _KINDS.get(value, value)
     what = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return what if name in ("prompt", "scene") else f"{name.replace('_', ' ')} {what}"
+    return f"{LABELS.get(name, name.replace('_', ' '))} {what}"
 
 
 def picture(size: int) -> ipywidgets.Image:

@@ -88,10 +88,11 @@ class Results:
         )
         self.status, self._about = ipywidgets.HTML(), ipywidgets.HTML()
         self._grid, self.tiles, self._most = row(grid_gap="10px"), [], PAGE
-        self.compare_button = button("Compare", "columns", self.compare, style="success")
+        side = f"lay up to {MOST} runs side by side"
+        self.compare_button = button("Compare", "columns", self.compare, hint=side, style="success")
         self.mesh_button = button("Mesh", "cube", self.mesh, hint="turns by the mouse")
-        self.export_button = button("Export…", "download", self._ask_export)
-        self.delete_button = button("Delete…", "trash", self._ask_delete)
+        self.export_button = button("Export…", "download", self._ask_export, hint="asks first")
+        self.delete_button = button("Delete…", "trash", self._ask_delete, hint="asks first")
         self._sure = row()
         self.turn = ipywidgets.IntSlider(max=47, description="turn", readout=False)
         self._play = ipywidgets.Play(max=47, interval=125, repeat=True)
@@ -99,7 +100,7 @@ class Results:
         self._side, self._curves, self._solid = row(), picture(0), ipywidgets.HTML()
         self._turning = ipywidgets.HBox([self._play, self.turn])
         self._films: dict[Any, list[Image.Image]] = {}
-        self._more = button("more", "chevron-down", self._show_more)
+        self._more = button("more", "chevron-down", self._show_more, hint="runs")
         acts = [self.compare_button, self.mesh_button, self.export_button, self.delete_button]
         refresh = button("", "refresh", self.refresh, hint="look again")
         self.view = ipywidgets.VBox(

@@ -114,14 +114,15 @@ class Explorer:
         self.session, self._root = Session(model), root
         given = {"steps": num_steps, "seed": seed}
         self.controls = Controls(model, self._changed, scene=scene, rule=rule, given=given)
+        begin = "begin the run that the controls describe, in place of the present one"
         keep = "keep this run on the left, as A, and make the next one beside it"
         self.buttons = {
-            "start": button("Start", "play", self.start, style="success"),
+            "start": button("Start", "play", self.start, hint=begin, style="success"),
             "pause": button("Pause", "pause", self.pause, hint="after the step under way"),
             "stop": button("Stop", "stop", self.stop, hint="end the run where it is"),
             "reset": button("Reset", "undo", self.reset, hint="forget the run and all changes"),
             "keep": button("Keep as A", "columns", self.keep, hint=keep),
-            "figure": button("Save figure", "picture-o", self.save_figure),
+            "figure": button("Save figure", "picture-o", self.save_figure, hint="with its record"),
             "run": button("Save run", "save", self.save_run, hint="among the runs on disk"),
         }
         self.status, self.saved = ipywidgets.HTML(), ipywidgets.HTML()

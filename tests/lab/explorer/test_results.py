@@ -226,7 +226,7 @@ def test_what_only_some_read_is_not_told():
 
 def test_settings_are_told_as_people_say_them():
     runs = [{"prompt": p, "tau_max": x} for p, x in (("a mug", 0.0), ("a car", 1 / 30))]
-    assert differences(runs) == ["a mug · tau max 0", "a car · tau max 0.0333"]
+    assert differences(runs) == ["a mug · τ at most 0", "a car · τ at most 0.0333"]
 
 
 def test_looking_again_keeps_what_is_chosen_and_the_tiles_that_are_the_same(shown, root):

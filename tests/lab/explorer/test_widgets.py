@@ -297,8 +297,8 @@ def test_a_run_that_is_kept_stands_beside_the_next(explorer):
     explorer.start()
     explorer.wait(LIMIT)
     assert first.images["image"].value == kept != second.images["image"].value
-    assert "guidance scale 3" in first.caption.value
-    assert "guidance scale 1" in second.caption.value
+    assert "γ 3" in first.caption.value
+    assert "γ 1" in second.caption.value
     explorer.save_figure()
     explorer.buttons["keep"].click()
     assert first.layout.display == "none"
@@ -382,7 +382,18 @@ def test_every_setting_says_what_it_means(explorer):
         explorer.controls.scene.value = scene
         named = explorer.controls.named
         silent = [name for name, control in named.items() if not getattr(control, "tooltip", "")]
-        assert set(silent) <= {"prompt", "rule", "kappa", "descent_rate"}
+        assert silent == ["prompt"]
+    assert all(each.tooltip for each in explorer.buttons.values())
+
+
+def test_the_chosen_rule_and_noise_say_what_they_are(explorer):
+    rule, kappa = explorer.controls.rule, explorer.controls.named["kappa"]
+    assert rule.tooltip.startswith("Score distillation via inversion: ")
+    kappa.value = "gradient descent"
+    assert "eq. 8's squared residual" in kappa.tooltip
+    assert explorer.controls.named["descent_rate"].tooltip
+    rule.value = "sds"
+    assert rule.tooltip == "Score distillation sampling: w(t) (eps(x_t, t, y) - noise) (eq. 4)."
 
 
 def test_what_is_folded_is_shown_by_a_button_and_hidden_again():
