@@ -29,6 +29,8 @@ def add_app(command: Command) -> None:
 
 
 def _app(options: argparse.Namespace) -> int:
+    # Once per user it lists the fonts, aloud: on the terminal rather than on the page, whose kernel finds them listed.
+    import matplotlib.font_manager  # noqa: F401
     import nbformat
     from traitlets.config import Config
     from voila.app import Voila

@@ -50,6 +50,7 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     alone = len(server.children(recursive=True))
     page.goto(f"http://localhost:{port}/")
     button("Start").wait_for()
+    assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
     blank = pictures(page)
 
     # A run goes on, pauses, takes another rule, and goes back.
