@@ -64,6 +64,7 @@ def endless(explorer: Explorer) -> None:
 
 def test_the_controls_say_the_run(explorer):
     read = {"num_inversion_steps": 2, "guidance_scale": resolve("run", "laptop")["guidance_scale"]}
+    read |= {"inversion_start": 0.1}
     assert explorer.controls.config() == Text2D(
         "a red spotted mushroom", model="tiny", steps=4, rule_settings=read
     )
@@ -90,6 +91,7 @@ def test_another_model_has_a_line_of_text(tiny, monkeypatch):
     explorer.controls.named["prompt"].value = "a cat"
     assert explorer.controls.config().prompt == "a cat"
     assert "'a cat'" in explorer.code.value
+    assert explorer.controls.named["inversion_start"].value == 0  # the paper's
     explorer.close()
 
 
@@ -408,7 +410,7 @@ def test_what_is_folded_is_shown_by_a_button_and_hidden_again():
 
 def test_a_run_begins_with_the_presets_values(tiny):
     explorer = Explorer(tiny, num_steps=120)
-    in_2d = {"guidance_scale": resolve("run", "laptop")["guidance_scale"]}
+    in_2d = {"guidance_scale": resolve("run", "laptop")["guidance_scale"], "inversion_start": 0.1}
     in_3d = {k: resolve("run3d", "laptop")[k] for k in ("guidance_scale", "t_start", "t_end")}
     for scene, kind, own in (("image", Text2D, in_2d), ("nerf", Text3D, in_3d)):
         explorer.controls.scene.value = scene
