@@ -52,7 +52,11 @@ def add_run(command: Command) -> None:
         default="",
         help="of torch, such as cpu, cuda or cuda:1; default: cpu for the bundled model, and for others cuda where it is",
     )
-    add("--scene", default="nerf", help="nerf (default), or image")
+    add(
+        "--scene",
+        default="nerf",
+        help="nerf (default), or image, where the bundled model's inversions begin at t = 0.1 unless --set inversion_start=0, as in the paper",
+    )
     add("--root", default="runs", help="folder of all runs; the same settings find the same run")
     add(
         "--set",
@@ -76,7 +80,9 @@ def _run(options: argparse.Namespace) -> int:
     kind = SCENES[options.scene]
     # The noise choice first: it has settings of its own.
     kappa = {"kappa": given["kappa"]} if "kappa" in given else {}
-    rule_settings(options.rule, kappa | {k: settings[k] for k in _GAMMAS if k in settings})
+    read = rule_settings(options.rule, kappa | {k: settings[k] for k in _GAMMAS if k in settings})
+    if "inversion_start" not in read:  # another noise than the preset's
+        settings.pop("inversion_start", None)
     known = kind.of(**settings | kappa).settings()
     for name, word in given.items():
         one_of("set", name, known)
@@ -126,7 +132,8 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     else:
         steps = "sds_steps" if by_adam else "sdi_steps"
         found = resolve("run", options.preset, model=options.model, **{steps: options.steps})
-        settings = {name: found[name] for name in ("model", "guidance_scale")}
+        own = ("model", "guidance_scale", "inversion_start")
+        settings = {name: found[name] for name in own if name in found}
         settings, practised = fitting(settings, rule) | {"steps": found[steps]}, SDS_PRACTISED
     require_offered(str(settings["model"]))
     settings.pop("preset", None)
@@ -136,5 +143,6 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     if one_of("variant", options.variant, ("paper", "official")) == "official":
         if rule != "sdi":
             reject("variant", "official", f"paper for rule {rule}: the published code is of sdi")
+        settings.pop("inversion_start", None)  # the preset's, for the bundled model
         settings |= official() if options.scene == "nerf" else OFFICIAL_2D
     return settings | gammas

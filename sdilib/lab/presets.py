@@ -336,6 +336,8 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     },
     "run": {
         **_SAMPLED,
+        # The first steps of an inversion err on the bundled model where the image is smooth, and SDI burns (figure 1).
+        "inversion_start": Setting(0.1, 0.1, 0.1, None),
         "sds_steps": Setting(4, 150, 300, 1000),
         "sdi_steps": Setting(3, 50, 50, 50),
     },
@@ -407,10 +409,10 @@ def high_sds(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fitting(settings: Mapping[str, Any], rule: str) -> dict[str, Any]:
-    """Return a preset's settings, without gamma if the rule does not read it.
+    """Return a preset's settings, without those of a rule that this rule does not read.
 
     Args:
-        settings: as `resolve("run3d", ...)` returns them.
+        settings: as `resolve("run3d", ...)` returns them, or those of "run".
         rule: one of `guidance.named.RULES`, or where your own rule is.
 
     Raises:
@@ -419,5 +421,5 @@ def fitting(settings: Mapping[str, Any], rule: str) -> dict[str, Any]:
     # Imports torch, which reading presets does not need.
     from sdilib.guidance.named import rule_settings
 
-    unread = {"guidance_scale"} - rule_settings(rule).keys()
+    unread = {"guidance_scale", "inversion_start"} - rule_settings(rule).keys()
     return {name: value for name, value in settings.items() if name not in unread}

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,20 @@ def test_the_published_codes_variant_of_an_image_is_its_notebook(tmp_path):
     (path,) = tmp_path.glob("runs/*/config.json")
     config = json.loads(path.read_text())
     assert config.items() >= (OFFICIAL_2D | {"guidance_scale": 3.0}).items()
+    assert config["inversion_start"] == 0  # not the bundled model's
+
+
+def test_inversions_of_the_bundled_models_images_begin_later_where_there_are_any(tmp_path):
+    words = "run --scene image --prompt mug --model tiny --preset smoke".split()
+    assert main(words) == main([*words, "--set", "kappa=random"]) == 0
+    assert main([*words, "--rule", "sds"]) == main([*words, "--set", "inversion_start=0"]) == 0
+    configs = [json.loads(path.read_text()) for path in tmp_path.glob("runs/*/config.json")]
+    begun = defaultdict(list)
+    for each in configs:
+        begun[each["rule"], each.get("kappa")].append(each.get("inversion_start"))
+    assert begun.pop(("sds", None)) == [None]
+    assert begun.pop(("sdi", "random")) == [None]
+    assert sorted(begun.pop(("sdi", "inversion"))) == [0.0, 0.1]
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,6 @@ _MAIN = {
     "nerf": ("steps", "seed", "t_schedule", "t_start", "t_end", "cameras"),
 }
 """Settings of a run that are always in sight, by what it makes."""
-_BEGUN = {"inversion_start": 0.1}
-"""Of images of the bundled model: an inversion's first steps err on it where the image is smooth, and SDI burns (figure 1)."""
 _PLAIN = {bool: "Checkbox", int: "IntText", float: "FloatText", str: "Text"}
 
 
@@ -179,7 +177,7 @@ class Controls(ipywidgets.VBox):
         if kappa is not None:
             chosen["kappa"] = kappa.value
         read = rule_settings(rule, {name: of for name, of in chosen.items() if name in read})
-        in_2d = _BEGUN if self._model.draws_world else {}
+        in_2d = {name: of for name, of in preset.items() if name == "inversion_start"}
         usual = INVERSION if self.scene.value == "nerf" else in_2d
         return read | {name: value for name, value in usual.items() if name in read}
 
