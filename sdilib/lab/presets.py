@@ -293,6 +293,12 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_steps": _steps(2, 30, 50, 50),
         "evaluator": Setting("evaluator", "evaluator", "evaluator", "evaluator"),
     },
+    # No network: an exact model, seconds.
+    "rule_variance": {
+        "num_points": Setting(2, 8, 12, 8),
+        "num_runs": Setting(2, 16, 48, 16),
+        "num_updates": _steps(2, 16, 24, 16),
+    },
     # No network: exact models, about a minute.
     "when_does_inversion_help": {
         "num_rings": Setting(2, 8, 16, 16),

@@ -23,8 +23,13 @@ from sdilib.storage import read_json
 
 _PACKAGE = Path(__file__).parents[2]
 
-_BOOKKEEPING = ("sdilib.lab.presets", "sdilib.lab.provenance", "sdilib.lab.notebooks")
-"""Modules that no number comes from: they write results down, and the values of the presets are compared themselves."""
+_BOOKKEEPING = (
+    "sdilib.lab.notebooks",
+    "sdilib.lab.presets",
+    "sdilib.lab.provenance",
+    "sdilib.lab.sweeps",
+)
+"""Modules that no number comes from: they hand runs out or write results down, and the presets' values are compared."""
 
 
 def figure_folder(preset: str, folder: str | Path = "") -> Path:
@@ -117,11 +122,14 @@ def _modules(code: ast.Module) -> dict[str, str]:
         path = next(
             (p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None
         )
-        kept = name.startswith(_BOOKKEEPING) and name != "sdilib.lab.notebooks.page"
-        if path and not kept and name not in found:
+        if path and _counts(name) and name not in found:
             found[name], more = _module(path)
             waiting |= more
     return dict(sorted(found.items()))
+
+
+def _counts(module: str) -> bool:
+    return module == "sdilib.lab.notebooks.page" or not module.startswith(_BOOKKEEPING)
 
 
 @cache  # modules are shared by all notebooks, and a process goes on with those it has imported
@@ -215,7 +223,8 @@ def _changed(record: Mapping[str, Any], folder: Path, notebooks: Path) -> str:
     if now["code"] != record["code"]:
         return f"the code of {source} has changed since"
     was, library = record["library"], now["library"]
-    if changed := [m for m in sorted(was | library) if was.get(m) != library.get(m)]:
+    named = filter(_counts, sorted(was | library))  # one that an older version counted, too
+    if changed := [m for m in named if was.get(m) != library.get(m)]:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         return f"{changed[0]}{more} changed since"
     if given := record.get("given"):

@@ -140,6 +140,17 @@ def test_the_librarys_own_modules_are_found():
     assert not any(name.startswith("sdilib.cli") for name in library)
 
 
+def test_what_only_hands_runs_out_does_not_count(save, reason):
+    table = Path(__file__).parents[3] / "notebooks" / "table1_2d.py"
+    library = made_from(table, {}, "")["library"]
+    assert "sdilib.lab.benchmark.comparing" in library
+    assert "sdilib.lab.sweeps" not in library
+    record = save()
+    older = read_json(record)
+    write_json(record, older | {"library": older["library"] | {"sdilib.lab.sweeps": "0"}})
+    assert reason() == ""
+
+
 def test_a_public_name_stands_for_its_module(tmp_path):
     source = tmp_path / "a.py"
     source.write_text("from sdilib import SDI\n")
