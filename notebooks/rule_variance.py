@@ -38,13 +38,13 @@ sizes = {"num_points": num_points, "num_runs": num_runs, "num_updates": num_upda
 page = begin("rule_variance", preset, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# The data are six Gaussians on a circle, of which the prompt allows two neighbours. The renders are those that DDIM passes
-# through, $x_0(t)$. At each of them, and at one t, every rule is asked for many updates, all at γ = 7.5 and
+# The data are six Gaussians on a circle, of which the prompt allows two neighbours. The renders are those that DDIM
+# passes through, $x_0(t)$. At each of them, and at one t, every rule is asked for many updates, all at γ = 7.5 and
 # $w = \sigma(t)$. Each run of a rule has its own state: SteinDreamer's coefficients, fitted to earlier updates;
 # VSD's adapter, which has only begun to learn; CFD's noise.
 #
 # *Random share* is the variance of a run's updates over their mean square: 0 if all are equal, 1 if they are nothing
-# but noise. *Distance from SDS's mean* is how far the mean of a run's updates is from SDS's, over the length of the
+# but noise. *Distance of means* is how far the mean of a run's updates is from SDS's, over the length of the
 # latter. Many small steps average the variance away, but not this distance.
 
 # %%
@@ -60,11 +60,12 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What it says.** Half of an SDS update or more is random, and at low t most of it. *Inversion* removes all of that and
-# changes the mean: SDI is another update, not SDS with less noise. *SteinDreamer* is what its authors say: less variance,
-# the same mean. *CSD*, and NFSD, which is the same without a negative prompt, have little randomness at high t, where
-# the noise that SDS adds is much of its update; at low t they have more than SDS, whose noise cancels part of the prediction's.
-# *CFD* draws its noise once: what is variance for SDS is a distance that stays for CFD.
+# **What it says.** Half of an SDS update or more is random, and at low t most of it. *Inversion* removes all of
+# that and changes the mean: SDI is another update, not SDS with less noise. *SteinDreamer* is what its authors say:
+# less variance, nearly the same mean. *CSD*, and NFSD, which is the same without a negative prompt, have little
+# randomness at high t, where the noise that SDS adds is much of its update; at low t they have more than SDS, whose
+# noise cancels part of the prediction's. *CFD* draws its noise once: what is variance for SDS is a distance that
+# stays for CFD.
 #
 # Rules with equal numbers are equal here: SJC and HiFA with one step are SDS at the same w, and so is SDS-Bridge in
 # its first half; MV-SDI is SDI, ESD is VSD without a camera.

@@ -296,8 +296,8 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     # No network: an exact model, seconds.
     "rule_variance": {
         "num_points": Setting(2, 8, 12, 8),
-        "num_runs": Setting(2, 16, 48, 16),
-        "num_updates": _steps(2, 16, 24, 16),
+        "num_runs": Setting(2, 16, 96, 16),
+        "num_updates": _steps(2, 16, 64, 16),
     },
     # No network: exact models, about a minute.
     "when_does_inversion_help": {

@@ -153,8 +153,9 @@ def draw(numbers: Mapping[str, Mapping[str, Tensor]]) -> drawing.Figure:
     colours = {name: "#1b7837" if name in STEP_BY_STEP else "#762a83" for name in rows}
     height = drawing.items_height(rows)
     figure, parts = drawing.stacked(height, height)
-    for part, measure, power in zip(parts, (RANDOM, APART), (1.0, 0.5), strict=True):
-        title, panels = measure.removesuffix(", squared"), {}
+    shown = ((RANDOM, RANDOM, 1.0), (APART, "distance of means", 0.5))
+    for part, (measure, title, power) in zip(parts, shown, strict=True):
+        panels = {}
         for t in TIMES:
             of = numbers[f"{measure}, t = {t}"]
             panels[f"{title}, t = {t}"] = {n: of[n].clamp(min=0) ** power for n in of}
