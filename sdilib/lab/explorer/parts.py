@@ -127,7 +127,7 @@ def differences(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 def _named(name: str, value: Any) -> str:
     """A setting in words; a prompt, and what is made, say what they are."""
     if name in ("prompt", "scene"):
-        return _KINDS.get(value, value)
+        return _KINDS.get(value, str(value))
     what = f"{value:.3g}" if isinstance(value, float) else str(value)
     return f"{LABELS.get(name, name.replace('_', ' '))} {what}"
 
