@@ -8,6 +8,7 @@ that their number changes no bit; on a machine with GPUs each has one, chosen be
 import csv
 import json
 import os
+import platform
 import shutil
 import subprocess
 import tomllib
@@ -111,6 +112,7 @@ def sweep(
     Raises:
         ValueError: more workers than GPUs, or a worker with another version of this library.
         OSError: no scheduler answers at that address.
+        RuntimeError: the scheduler was lost on the way; what is finished stays.
     """
     positive_int("workers", workers)
     positive_int("threads", threads)
@@ -124,25 +126,32 @@ def sweep(
 def _outcomes(
     client: Any, every: Mapping[str, Mapping[str, Any]], root: str, threads: int
 ) -> Iterator[Outcome]:
-    from distributed import KilledWorker, as_completed
+    from distributed import CancelledError, KilledWorker, as_completed
 
-    futures = {
-        client.submit(_make, dict(settings), root, threads, key=name, pure=False): name
-        for name, settings in every.items()
-    }
-    for future in as_completed(list(futures)):
-        name, error = futures[future], future.exception()
-        if error is None:
-            yield Outcome(*future.result())
-        elif isinstance(error, KilledWorker):
-            died = f"{_DEATHS} workers died of it (out of memory?)"
-            yield Outcome(name, "killed", died, 0.0)
+    # As one graph: many that are submitted one by one keep a scheduler from its workers.
+    common = {"root": root, "threads": threads, "version": _version()}
+    futures = client.map(_make, list(every.values()), key=list(every), pure=False, **common)
+    # With results: otherwise each is asked for by itself, one after the other.
+    ended = as_completed(futures, with_results=True, raise_errors=False)
+    for count, (future, found) in enumerate(ended):
+        if isinstance(found, Outcome):
+            yield found
+            continue
+        if isinstance(found, CancelledError):
+            lost = f"the scheduler was lost after {count} of {len(every)} runs, which stay"
+            raise RuntimeError(f"{lost}: the same command makes the others")
+        _, error, _ = found
+        if isinstance(error, KilledWorker):
+            died = f"{error.allowed_failures + 1} workers died of it (out of memory?)"
+            yield Outcome(future.key, "killed", died, 0.0)
         else:
-            yield Outcome(name, "failed", f"{type(error).__name__}: {error}", 0.0)
+            yield Outcome(future.key, "failed", f"{type(error).__name__}: {error}", 0.0)
 
 
-def _make(settings: dict[str, Any], root: str, threads: int) -> tuple[str, str, str, float]:
-    """A run, in a worker's process."""
+def _make(settings: Mapping[str, Any], root: str, threads: int, version: str = "") -> Outcome:
+    """A run, in a worker's process; that may have come when the others had been asked for their version."""
+    if version not in ("", _version()):
+        reject("worker", platform.node(), f"sdilib {version}, not {_version()}")
     torch.set_num_threads(threads)
     config = config_of(settings)
     model = _model(config.model, getattr(config, "precision", AUTO))
@@ -152,7 +161,8 @@ def _make(settings: dict[str, Any], root: str, threads: int) -> tuple[str, str, 
         quiet: Any = {"progress": False, "preview_seconds": 0.0}
         distilled(config, root=root, model=model, **quiet)
     said = read_json(done)
-    return name, "diverged" if said["diverged"] else "done", said["diverged"], said["seconds"]
+    state = "diverged" if said["diverged"] else "done"
+    return Outcome(name, state, said["diverged"], said["seconds"])
 
 
 @lru_cache(maxsize=1)
@@ -241,7 +251,7 @@ def _devices() -> list[str]:
 class _Requeued:
     """A run as a job: at its time limit it is submitted again, and goes on from its checkpoint."""
 
-    def __call__(self, *job: Any) -> tuple[str, str, str, float]:
+    def __call__(self, *job: Any) -> Outcome:
         return _make(*job)
 
     def checkpoint(self, *job: Any) -> Any:

@@ -49,9 +49,9 @@ HANDED, READ, LISTED, FOUND, SPED = (
 )
 
 
-def idle(settings: dict[str, Any], root: str, threads: int) -> tuple[str, str, str, float]:
+def idle(settings: dict[str, Any], root: str, threads: int, version: str) -> sweeps.Outcome:
     """Do nothing, in place of a run."""
-    return "", "done", "", 0.0
+    return sweeps.Outcome("", "done", "", 0.0)
 
 
 def runs(count: int) -> list[Text2D]:
@@ -95,7 +95,7 @@ def hand_out(count: int, workers: int, protocol: str, records: list[dict[str, An
 def finished(count: int, root: Path) -> list[Text2D]:
     """Make one run, and write it down as many."""
     configs = runs(count)
-    made = root / sweeps._make(settings_of(configs[0]), str(root), 1)[0]
+    made = root / sweeps._make(settings_of(configs[0]), str(root), 1).name
     files = {p.relative_to(made): p.read_bytes() for p in made.rglob("*") if p.is_file()}
     model = sweeps._model("tiny", "auto")
     for config in configs[1:]:

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 import sdilib
 from sdilib.lab import sweeps
@@ -31,6 +33,35 @@ class Deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         return self.inner(*seen)
 """
+FILLS = """
+import errno, os
+from pathlib import Path
+from sdilib.guidance import SDS
+def full(file):
+    raise OSError(errno.ENOSPC, "No space left on device")
+class Fills:
+    def __init__(self, denoiser):
+        self.inner = SDS(denoiser, 7.5)
+    def __call__(self, *seen):
+        try:
+            Path("full").touch(exist_ok=False)
+        except FileExistsError:
+            return self.inner(*seen)
+        os.fsync = full
+        return self.inner(*seen)
+"""
+"""The disk of the first worker that comes is full from then on."""
+
+WAITS = """
+import time
+from pathlib import Path
+from sdilib.guidance import SDS
+class Waits(SDS):
+    def __call__(self, *seen):
+        while Path("hold").exists():
+            time.sleep(0.05)
+        return super().__call__(*seen)
+"""
 TABLE = """
 scene = "image"
 model = "tiny"
@@ -55,6 +86,48 @@ def _here(tmp_path, monkeypatch):
 def table(text, name="table.toml"):
     Path(name).write_text(text)
     return runs_of(name)
+
+
+TWO = """
+scene = "image"
+model = "tiny"
+steps = 3
+prompt = "a red mug"
+[[runs]]
+rule = "sds"
+[[runs]]
+rule = "waits.py"
+"""
+
+
+@contextmanager
+def begun(command):
+    """A process, which is gone at the end."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def cluster(*of_worker):
+    """A scheduler and one worker in processes of their own: the address and the scheduler's process."""
+    here = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", "scheduler.json"]
+    dask = [sys.executable, "-m", "dask"]
+    with begun([*dask, "scheduler", "--port", "0", *here]) as scheduler:
+        worker = [*dask, "worker", *here, "--nthreads", "1", "--no-nanny", *of_worker]
+        with begun(worker):
+            with Client(scheduler_file="scheduler.json", timeout="300s") as client:
+                client.wait_for_workers(1, timeout=300)
+                address = client.scheduler.address
+            yield address, scheduler
+
+
+def made(root):
+    """What is finished, and the bytes that say so."""
+    return {path: path.read_bytes() for path in root.glob("*/done.json")}
 
 
 def scenes(root):
@@ -183,6 +256,62 @@ def test_two_sweeps_at_once_make_each_run_once(tmp_path):
     assert len(scenes(tmp_path / "runs")) == 4
     logs = [path.read_text().splitlines() for path in tmp_path.glob("runs/*/log.jsonl")]
     assert all(len(set(lines)) == len(lines) for lines in logs)
+
+
+def test_a_disk_that_is_full_for_one_worker_costs_its_runs_alone_and_they_are_made_again(tmp_path):
+    Path("fills.py").write_text(FILLS)
+    common = {"model": "tiny", "steps": 3, "rule": "fills.py"}
+    runs = [Text2D("a red mug", seed=seed, **common) for seed in range(6)]
+    first = list(sweep(runs, root=tmp_path / "two", workers=2))
+    assert {outcome.state for outcome in first} == {"done", "failed"}
+    why = [outcome.reason for outcome in first if outcome.state == "failed"]
+    assert all(
+        "OSError: root=" in each and "expected space left on its disk" in each for each in why
+    )
+    before = made(tmp_path / "two")
+    assert len(before) == 6 - len(why)
+    assert [outcome.state for outcome in sweep(runs, root=tmp_path / "two")] == ["done"] * 6
+    assert before.items() <= made(tmp_path / "two").items()
+    for config in runs:
+        distilled(config, root=tmp_path / "one", progress=False)
+    assert scenes(tmp_path / "two") == scenes(tmp_path / "one")
+
+
+@pytest.mark.parametrize("on_a_cluster", [False, True])
+def test_a_scheduler_that_is_killed_costs_nothing_that_is_finished(on_a_cluster, tmp_path):
+    Path("waits.py").write_text(WAITS)
+    Path("hold").touch()
+    Path("table.toml").write_text(TWO)
+    command = [sys.executable, "-m", "sdilib", "sweep", "table.toml"]
+    with cluster() if on_a_cluster else nullcontext(("", None)) as (address, scheduler):
+        there = ["--scheduler", address] if address else []
+        with begun([*command, *there]) as first:
+            assert first.stdout.readline().startswith("1 of 2")
+            # Without a cluster the scheduler is in the sweep's own process.
+            (scheduler or first).kill()
+            said = first.communicate(timeout=300)[1]
+    if on_a_cluster:
+        lost = "the scheduler was lost after 1 of 2 runs, which stay"
+        assert said.splitlines()[-1] == f"sdilib: {lost}: the same command makes the others"
+        assert first.returncode == 1
+    before = made(tmp_path / "runs")
+    assert len(before) == 1
+    Path("hold").unlink()
+    again = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert again.stdout.splitlines()[-1] == "2 done"
+    assert before.items() <= made(tmp_path / "runs").items()
+
+
+def test_workers_of_another_version_are_refused_by_name(tmp_path):
+    Path("old.py").write_text("import sdilib\nsdilib.__version__ = '0.0.9'\n")
+    config = Text2D("a red mug", model="tiny", steps=2)
+    with cluster("--preload", "old.py") as (address, _):
+        with pytest.raises(ValueError, match=r"worker='tcp://.*': expected sdilib .* not 0\.0\.9"):
+            list(sweep([config], root=tmp_path / "runs", scheduler=address))
+    # One that comes later has not been asked.
+    with pytest.raises(ValueError, match=r"worker='.*': expected sdilib 0\.0\.9, not "):
+        sweeps._make(settings_of(config), str(tmp_path / "runs"), 1, "0.0.9")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_job_array_makes_runs_and_comes_back_after_its_time(tmp_path):
