@@ -63,9 +63,9 @@ page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
 # **What differs from the paper.** The order is the paper's: SDS at a high γ is burnt and haloed, SDS at SDI's γ
-# is blurred and pale, and SDI is neither, though softer than the world's renders. That its views are nearer to
-# real renders than SDS's was not shown with eight prompts, though they are on most of them (claims table). Its
-# colours are stronger than the world's, and the mushroom has lost its spots.
+# is blurred and pale, and SDI is neither, though softer than the world's renders. Its views are nearer to real renders
+# than SDS's; eight prompts, looked at first, had not shown it. That they are nearer than those of SDS at a high γ was
+# not shown. Its colours are stronger than the world's, and the mushroom has lost its spots.
 #
 # As in the paper, the methods are compared at equal steps. SDS then uses a fraction of SDI's sample-forwards, and
 # its settings were not tuned. Figure 8 separates these effects: annealed t, and a random κ at SDI's cost.
