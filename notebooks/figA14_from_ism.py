@@ -80,10 +80,9 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** In 2D these changes lead nowhere. Of the four, only annealing brings images
-# nearer to DDIM's; the wide range of t and the negative γ lead away from them, the full κ makes no visible
-# difference, and SDI ends further from DDIM than ISM. All of them invert from high t, where a 2D image has
-# nothing to invert (figure 9). The paper makes the changes in 3D.
+# **What differs from the paper.** In 2D these changes lead nowhere: none of them was shown to bring images nearer to
+# DDIM's, and conditional inversion at a negative γ leads away from them. All rows invert, from high t on, images that
+# are smooth there (figure 9), and have the same blotches. The paper makes the changes in 3D.
 #
 # ISM here uses the empty prompt, where its authors' code has a long negative one, and an equal grid of inversion
 # steps; it is optimised in 2D, not through a 3D scene.

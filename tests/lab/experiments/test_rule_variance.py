@@ -86,7 +86,7 @@ def test_the_figure_has_a_line_per_rule_the_least_random_first(numbers):
     figure = experiment.draw(numbers)
     assert len(figure.axes) == 2 * len(TIMES)
     assert figure.axes[0].get_title(loc="left") == "random share, t = 0.8"
-    assert figure.axes[3].get_title(loc="left") == "distance from SDS's mean, t = 0.8"
+    assert figure.axes[3].get_title(loc="left") == "distance of means, t = 0.8"
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert set(names[:2]) == {"sdi", "cfd"}
     assert len(names) == 5

@@ -44,8 +44,8 @@ def test_full_takes_what_it_took_and_other_presets_their_share(reference):
     assert full["the_world"] == start(160)  # both of its figures
     assert laptop["the_world"] == start(160 / 4 * 30 / 50)
     assert laptop["a_new_one"] == start(60)
-    # A 3D run of 2 steps and 2 cameras instead of 120 and 4, for one prompt instead of 8.
-    assert smoke["fig08_ablation"] == pytest.approx(start(60 / 8 * 2 * 2 / (120 * 4)))
+    # A 3D run of 2 steps and 2 cameras instead of 120 and 4, for one prompt instead of 16.
+    assert smoke["fig08_ablation"] == pytest.approx(start(60 / 16 * 2 * 2 / (120 * 4)))
 
 
 @pytest.mark.parametrize("preset", ["smoke", "laptop"])
