@@ -59,10 +59,10 @@ page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 # γ is the scale that the model is sampled with: 7.5 for Stable Diffusion, 3 for the bundled model (figure 1 in
 # 3D).
 #
-# **What differs from the paper.** (7.5, 7.5) is as bad as in the paper: its object is recognised in few of the
-# views. (-7.5, 7.5) is far better, and (0, 7.5) is on par with it: that it is worse was not shown (claims table).
-# (0, 0) makes the same lump of every prompt, since nothing in it knows the prompt. Figure 10 in 2D has the
-# residuals of the same strategies and a map over both γ.
+# **What differs from the paper.** (γ, γ) is as bad as in the paper: its object is recognised in few of the views, and
+# (-γ, γ) is far better on every prompt. (0, γ) is on par with it: that it is worse was not shown, nor that it
+# over-saturates more. (0, 0) makes the same lump of every prompt, since nothing in it knows the prompt. Figure 10 in
+# 2D, where (0, γ) does burn, has the residuals of the same strategies and a map over both γ.
 #
 # ## Try
 #
