@@ -88,7 +88,7 @@ soak: $(READY) ## try all the faults of which the tests try a sample, for hours 
 	SDILIB_SOAK=$(or $(SOAK),1) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto tests/faults $(ARGS)
 
 test-browser: $(READY) ## run the tests that look at pages in the system's Chromium (ARGS="...")
-	SDILIB_BROWSER=1 $(PYTHON) -m pytest -n 0 tests/browser $(ARGS)
+	SDILIB_BROWSER=1 OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist loadfile tests/browser $(ARGS)
 
 lint: $(READY) ## check style, types and layers
 	$(PYTHON) -m ruff check .

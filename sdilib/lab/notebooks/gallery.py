@@ -82,13 +82,14 @@ def _figure(record: Mapping[str, Any], shared: bool, notebooks: Path) -> dict[st
 
 
 def _stated(claims: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """A row for each of the paper's main statements whose figure was made; it holds if all of its claims do."""
+    """A row for each of the paper's main statements whose figure was made; it holds as its claims do."""
     rows = []
     for each in statements():
         figure, begins = each["figure"], each["claim"]
-        found = [of["holds"] for of in claims.get(figure, ()) if of["claim"].startswith(begins)]
+        found = [of for of in claims.get(figure, ()) if of["claim"].startswith(begins)]
         if found:
-            verdict = _VERDICTS[None if None in found else all(found)]
+            holds = {of["holds"] for of in found}
+            verdict = _VERDICTS[holds.pop()] if len(holds) == 1 else f"in part: {_share(found)}"
             rows.append(markdown_row([each["paper"], verdict, f"[{figure}]({figure}.png)"]))
     return rows
 

@@ -66,6 +66,8 @@ def test_the_papers_main_statements_stand_first_with_what_was_shown_of_them(save
     row = f"| {tested['paper']} | **no** | [fig01_teaser](fig01_teaser.png) |"
     assert text.index(row) < text.index("| Figure | Claims that hold |")
     assert first["paper"] not in text
+    save(claims=[Claim(f"{tested['claim']} than {name}", {}, 8, "a test", name == "SDI") for name in ("DDIM", "SDI")])
+    assert row.replace("**no**", "in part: 1 of 2") in gallery(save.folder).read_text()
 
 
 @pytest.mark.parametrize("each", statements(), ids=lambda each: each["figure"])
