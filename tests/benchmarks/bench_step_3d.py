@@ -30,7 +30,7 @@ def watched(built: Built3D) -> dict[str, list[float]]:
     watch("VAE", built.model, "encode", "decode")
     watch("rendering", built.scene, "render_all")
     watch("occupancy", built.scene, "look")
-    watch("backward, penalties", loop, "_pull")
+    watch("backward, penalties", loop, "_push")
     watch("optimiser", built.optimizer, "step")
     return spent
 
