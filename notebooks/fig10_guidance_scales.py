@@ -82,11 +82,11 @@ claims += verdicts(experiment.OF_IMAGES, seen)
 page.save(figure, over_t | measures | seen | maps, claims)
 
 # %% [markdown]
-# **What differs from the paper.** The images show what the paper says: with any inversion but that at
-# $-\gamma$, blobs of full colour cover the objects, and with it most of them can be recognised. But it does not
-# end there: blotches remain behind the objects. The residual foresees none of this: it is lowest without guidance,
-# where the images follow no prompt, and level for $(\gamma, \gamma)$ and $(-\gamma, \gamma)$. A likely reason is
-# that κ decides what the *next* times see, whereas the residual is measured at DDIM's own x0(t). The deviation of κ
+# **What differs from the paper.** The images show part of what the paper says: $(\gamma, \gamma)$ burns them, $(0, 0)$
+# follows no prompt, and with the other two most objects can be recognised. But $(0, \gamma)$ and $(-\gamma, \gamma)$ are
+# about equally saturated, both more than DDIM's images, and blotches remain behind the objects. The residual foresees
+# none of this: it is lowest without guidance, and level for $(\gamma, \gamma)$ and $(-\gamma, \gamma)$. A likely reason
+# is that κ decides what the *next* times see, whereas the residual is measured at DDIM's own x0(t). The deviation of κ
 # lies below 1, nearer to it the more negative $\gamma_\mathrm{inv}$ is, and noise that is too weak lets each step
 # add to what is there.
 #
