@@ -117,7 +117,7 @@ _SAMPLED = {"guidance_scale": Setting(_BUNDLED, _BUNDLED, _BUNDLED, SAMPLED)}
 
 _PROMPTS = Setting(1, 8, 16, 16)
 
-_IMAGES = _SAMPLED | {"num_prompts": _PROMPTS, "num_seeds": Setting(1, 2, 4, 4)}
+_IMAGES = _SAMPLED | {"num_prompts": _PROMPTS, "num_seeds": Setting(1, 1, 4, 4)}
 
 _FEWER_IMAGES = _SAMPLED | {"num_prompts": _PROMPTS, "num_seeds": Setting(1, 1, 2, 4)}
 
@@ -166,16 +166,16 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_steps": Setting(5, 30, 50, 50, at_least=5),
         "sds_steps": Setting(4, 100, 300, 1000, at_least=3),
     },
-    # Per image 1,700 sample-forwards from laptop on, about the same for SDS and SDI: 27,000 at laptop.
+    # Per image 1,700 sample-forwards from laptop on, about the same for SDS and SDI: 14,000 at laptop.
     "fig01_teaser": {
         **_IMAGES,
         "num_steps": _steps(3, 30, 30, 30),
         "sds_steps": _steps(4, 200, 200, 1000),
     },
-    # Per image: 13 per step of DDIM, all seven guidance scales: 12,000 at laptop, 25,000 at full.
+    # Per image: 13 per step of DDIM, all seven guidance scales: 6,000 at laptop, 25,000 at full.
     "fig03_guidance_scale": {
         "num_prompts": _PROMPTS,
-        "num_seeds": Setting(2, 4, 4, 4, at_least=2),
+        "num_seeds": Setting(2, 2, 4, 4, at_least=2),
         "num_steps": _steps(2, 30, 30, 50),
         "evaluator": _JUDGE,
     },
@@ -188,7 +188,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     },
     # 35 per prompt, and 16 for the first: 300 at laptop.
     "fig05_overview": {**_SAMPLED, "num_prompts": _PROMPTS, "num_steps": _steps(5, 30, 30, 30)},
-    # Per image: 60 for its render, and about 13 for each of nine times: 3,000 at laptop, 11,000 at full.
+    # Per image: 60 for its render, and about 13 for each of nine times: 1,500 at laptop, 11,000 at full.
     "fig06_intermediates": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
     # 3D: a run per prompt and seed; those of the first seed are shared with the figures that compare.
     "fig02_gallery": {
@@ -197,8 +197,8 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_seeds": Setting(1, 1, 6, 1),
         **_JUDGED_RUNS,
     },
-    # 3D: three runs per prompt; runs at full are those of laptop, but of more prompts.
-    "fig01_teaser_3d": {"num_prompts": Setting(1, 1, 16, 4), **_JUDGED_RUNS},
+    # 3D: three runs per prompt, SDI's those of figure 2; runs at full are those of laptop, but of more prompts.
+    "fig01_teaser_3d": {"num_prompts": Setting(1, 8, 16, 4), **_JUDGED_RUNS},
     # 3D: eight runs per prompt, two of them those of figure 1.
     "fig08_ablation": {"num_prompts": Setting(1, 1, 16, 2), **_JUDGED_RUNS},
     # 3D: seven runs per prompt, two of them those of figure 8.
@@ -229,20 +229,20 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_steps": _steps(3, 40, 80, 500),
         "learning_rate": Setting(0.2, 0.2, 0.1, 0.1),
     },
-    # Per image: 13 per step of DDIM and SDI, 4 of SDS at both gammas: 31,000 at laptop,
+    # Per image: 13 per step of DDIM and SDI, 4 of SDS at both gammas: 15,000 at laptop,
     # 85,000 at full.
     "figA15_diversity": {
         **_SAMPLED,
         "num_prompts": _PROMPTS,
-        "num_seeds": Setting(2, 8, 8, 8, at_least=2),
+        "num_seeds": Setting(2, 4, 8, 8, at_least=2),
         "num_steps": _steps(3, 20, 20, 30),
         "sds_steps": _steps(3, 55, 100, 1000),
         "learning_rate": Setting(0.2, 0.2, 0.1, 0.1),
     },
     # Per point of the path 128 sample-forwards and 36 backward passes, per step of all seven runs 76 and 20:
-    # 42,000 at laptop, 128,000 at full, a backward pass counted as one.
+    # 21,000 at laptop, 128,000 at full, a backward pass counted as one.
     "fig09_noise_choice": {**_IMAGES, **_PATH, "num_steps": _steps(2, 20, 30, 30)},
-    # Per point of the path 35, of the maps 114, per step of all four runs 37: 23,000 at laptop,
+    # Per point of the path 35, of the maps 114, per step of all four runs 37: 12,000 at laptop,
     # 64,000 at full.
     "fig10_guidance_scales": {**_IMAGES, **_PATH, "num_steps": _steps(2, 30, 30, 30)},
     # Per step of all six runs 80, as per point of the path: 20,000 at laptop, 107,000 at full.
@@ -253,7 +253,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     },
     # 600 for its one prompt.
     "figA17_noise_patterns": {**_SAMPLED, "path_steps": _steps(10, 30, 30, 30)},
-    # 15 per step and image, all strategies and both ways together: 7,000 at laptop, 29,000 at full.
+    # 15 per step and image, all strategies and both ways together: 4,000 at laptop, 29,000 at full.
     "figA18_whole_inversion": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
     # 3D: three runs per prompt. SDI's are those of figure 1, ISM's those of figure 7, and ISM's with SDI's times those of
     # convergence, which at full has only the first four prompts: four more of 3,600 sample-forwards, 4 minutes of one core.
@@ -265,7 +265,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     # 80 of 960 sample-forwards are left, 47 minutes of one core. Then a second per object for its kind.
     "figA16_diversity_3d": {
         "num_prompts": Setting(1, 1, 8, 4),
-        "num_seeds": Setting(2, 3, 6, 4, at_least=2),
+        "num_seeds": Setting(2, 2, 6, 4, at_least=2),
         **_JUDGED_RUNS,
     },
     # No network: exact models, seconds.

@@ -39,8 +39,8 @@ def test_full_takes_what_it_took_and_other_presets_their_share(reference):
         foreseen(names, preset, reference=reference) for preset in ("full", "laptop", "smoke")
     )
     assert full["fig01_teaser"] == start(640)
-    # 8 of 16 prompts, 2 of 4 seeds, the same steps.
-    assert laptop["fig01_teaser"] == start(640 / 4)
+    # 8 of 16 prompts, 1 of 4 seeds, the same steps.
+    assert laptop["fig01_teaser"] == start(640 / 8)
     assert full["the_world"] == start(160)  # both of its figures
     assert laptop["the_world"] == start(160 / 4 * 30 / 50)
     assert laptop["a_new_one"] == start(60)
