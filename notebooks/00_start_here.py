@@ -20,9 +20,9 @@
 # differ in one term, the noise $\kappa$ that is added before denoising: DDIM keeps the noise it predicted one
 # step earlier, while SDS draws a fresh one. SDI recovers it by inverting DDIM.
 #
-# **This notebook** runs the three side by side, first in the plane, where everything is exact, then on a small
-# text-to-image model. Compare the paths with DDIM's: with DDIM's own noise SDI lies on top of it (a), while SDS
-# jumps (b) and ends in the middle of everything (e).
+# **This notebook** runs the three side by side in the plane, where everything is exact, and then DDIM, SDI with
+# DDIM's own noise, and SDS on a small text-to-image model. Compare the paths with DDIM's: with DDIM's own noise
+# SDI lies on top of it (a), while SDS jumps (b) and, run as in practice, ends in the middle of everything (e).
 #
 # ![The argument in the plane](../paper_figures/full/start_here_plane.png)
 
@@ -55,9 +55,9 @@ page = begin("00_start_here", preset, **where, **sizes, guidance_scale=guidance_
 # ## In the plane, where everything is known
 #
 # The data are five Gaussians on a circle. Their noise prediction has a closed form, so DDIM, SDI and SDS need no
-# network. Each line below is one $x_0(t)$, from near the middle (at $t=1$ a single denoising step knows only the
-# average) to its end at $t=0$. All methods take the step of eq. 10,
-# $x_0 \leftarrow x_0 - \sigma(t)\,[\epsilon(x_t) - \kappa]$; only $\kappa$ differs.
+# network. Each line below is one $x_0(t)$, which ends at $t=0$. In a and b it begins near the middle (at $t=1$ a
+# single denoising step knows little more than the average), in c later. All methods of a to c take the step of
+# eq. 10, $x_0 \leftarrow x_0 - \sigma(t)\,[\epsilon(x_t) - \kappa]$; only $\kappa$ differs.
 
 # %%
 mixture, points = plane.ring(), {"num_points": page.config["num_points"], "seed": seed}

@@ -67,7 +67,7 @@ figure
 # - SDS with t random and Adam at 0.1, at the γ it begins with and at thirteen times that: blur, then burnt
 #   colours.
 # - SDI with the inversion's γ at 0, and at γ in place of -γ: watch the residual.
-# - SDI **inverted from t** = 0, as in the paper, instead of 0.1: on images of the bundled model the first steps of
-#   an inversion err where the image is smooth, and the colours burn ([figure 1](fig01_teaser.ipynb)).
+# - SDI **inverted from t** = 0, as in the paper, instead of 0.1: on images of the bundled model blotches grow on
+#   the background, and the colours burn ([figure 1](fig01_teaser.ipynb)).
 # - A 3D object by SDI; then keep it as A and make it by SDS.
 # - A rule of your own: `Explorer(page.model, rule="my_rule.py")`.

@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Figure 1: SDS and SDI in 3D
 #
-# **The paper's claim.** In 3D, SDS at γ = 100 makes an over-saturated, smooth object (d). SDI, at the γ = 7.5 of
-# 2D sampling, makes one as sharp as a sampled image (e).
+# **The paper's claim.** In 3D, SDS at γ = 100 makes over-saturated and simplified objects (d). SDI, at the
+# γ = 7.5 of 2D sampling, makes objects whose textures are detailed and consistent with the 2D model (e).
 #
 # **This notebook** distils the same prompts with SDS at a high γ, SDS at SDI's γ, and SDI. Compare the rows of
 # views: which is burnt, which is blurred? The panels below measure saturation, fine detail and the distance to
@@ -45,13 +45,13 @@ page = begin("fig01_teaser_3d", preset, model=model, folder=folder, seed=seed, *
 # %% [markdown]
 # One NeRF is made per prompt and method, with the same cameras, steps and seed. SDS draws t and its noise afresh
 # at each step; SDI lowers t with the steps and finds the noise by inversion (Algorithms 1 and 2). γ is the scale
-# that the model is sampled with: 7.5 for Stable Diffusion, and 3 for the bundled model, which shows all words of
-# a prompt from 3 on. A *high γ* is 100 and 40 respectively.
+# that the model is sampled with: 7.5 for Stable Diffusion, and 3 for the bundled model, which shows hardly more
+# of a prompt's words at a higher one. A *high γ* is 100 and 40 respectively.
 #
 # Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
 # evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
 # detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
-# evaluator's features and is 0 where they are alike.
+# evaluator's features and is 0 where they are alike. *Seconds* depend also on what else the machine was doing.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)
@@ -63,16 +63,19 @@ page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
 # **What differs from the paper.** The order is the paper's: SDS at a high γ is burnt and haloed, SDS at SDI's γ
-# is blurred and pale, and SDI is neither, though softer than the world's renders. Its views are nearer to real renders
-# than SDS's; eight prompts, looked at first, had not shown it. That they are nearer than those of SDS at a high γ was
-# not shown. Its colours are stronger than the world's, and the mushroom has lost its spots.
+# is blurred, and SDI is neither, though softer than the world's renders. Its views are nearer to real renders
+# than SDS's; eight prompts, looked at first, had not shown it. That they are nearer than those of SDS at a high γ
+# was not shown, and the latter's fine detail is nearer to the true object's; the measure does not tell detail
+# from dirt. SDI's colours are stronger than the world's; that their saturation is nearer to the true object's
+# than SDS's was not shown either. The mushroom has lost its spots, and the ball that holds the volume cuts off
+# the cottage below.
 #
 # As in the paper, the methods are compared at equal steps. SDS then uses a fraction of SDI's sample-forwards, and
 # its settings were not tuned. Figure 8 separates these effects: annealed t, and a random κ at SDI's cost.
 #
-# All runs begin at t = 0.6, the paper's at almost 1, because the bundled model has few latents and noise hides
-# them sooner. Above that, one update at γ = 7.5 doubles the saturation of a view of a true object, as the model's
-# card shows, and no later step takes that back: runs that begin there end in pure cyan.
+# All runs begin at t = 0.6, the paper's at almost 1. The bundled model has few latents, which noise hides sooner;
+# and the higher t is, the more a single update adds to the saturation of a view of a true object, as the model's
+# card shows.
 #
 # ## Try
 #

@@ -15,8 +15,9 @@
 # # Figure 3: what the guidance scale does to samples
 #
 # **The paper's claim.** Classifier-free guidance (eq. 3) moves the prediction away from the unconditional one by
-# a factor γ. At small γ the model ignores words of the prompt; at high γ its images are over-saturated. SDS needs
-# γ = 100 to become sharp and pays for it in colour; DDIM needs only 7.5.
+# a factor γ. At small γ the model tends to ignore words of the prompt; a high γ costs diversity and
+# over-saturates. SDS is usually run at γ = 100, to reduce its variance, and pays for it in colour; DDIM needs
+# only 7.5.
 #
 # **This notebook** samples with DDIM at several γ from the same noise. Read a row from left to right: when does
 # the image show the whole prompt, and when does it burn?
@@ -66,10 +67,10 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
 # **What differs from the paper.** As in the paper, fewer words are shown at γ = 1, and a high γ burns images:
-# saturation rises, colours leave their range, and beyond 30 words are lost again. The bundled model shows its
-# words from 2 on, so it needs less guidance than Stable Diffusion. One finding is the opposite: seeds differ more
-# with γ, not less. But the distance is measured in pixels, and contrast also grows with γ; it does not tell
-# whether the objects themselves vary less.
+# saturation rises, and colours leave their range. From 30 on words are lost again. The bundled model shows nearly
+# all of its words from 2 on. One finding is the opposite: seeds differ more at γ = 7.5 than at 1, not less. But
+# the distance is measured in pixels, and colours grow stronger with γ as well; it does not tell whether the
+# objects themselves vary less.
 #
 # ## Try
 #

@@ -17,7 +17,7 @@
 # **The paper's claim.** DDIM is usually seen as a process on noisy images $x(t)$. A scene under distillation is
 # never noisy: it goes from a blurry cloud to a sharp object. So does $x_0(t)$, the image that one denoising step
 # makes of $x(t)$ (eq. 5). Rewritten in that variable (eqs. 6, 10), DDIM becomes a rule for updating renders, and
-# that rule is SDI.
+# SDI approximates its noise by inversion.
 #
 # **This notebook** samples with DDIM, distils latent scenes with SDI, and lays the three variables side by side.
 # Look at which of DDIM's two rows the scene resembles, and at the curves below.
@@ -82,9 +82,10 @@ figure
 page.save(figure, {"times": path.times, **numbers}, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What differs from the paper.** Both go from blurry to sharp, and the cached κ gives exactly DDIM. With the
-# inverted κ the scene lags behind: over t it approaches its end more as $x(t)$ does than as $x_0(t)$ does. With each
-# step its background also gathers colour that DDIM's does not have (figure 10 shows how that depends on γ).
+# **What differs from the paper.** $x_0(t)$ and the scene both go from blurry to sharp, and the cached κ gives
+# exactly DDIM. But with the inverted κ the scene goes to an end of its own, and over t it approaches that end
+# more as $x(t)$ does than as $x_0(t)$ does. Its background gathers colour that DDIM's does not have (figure 10
+# shows other γ of the inversion), which may be part of its fine detail.
 #
 # ## Try
 #

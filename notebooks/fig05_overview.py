@@ -15,12 +15,12 @@
 # # Figure 5: one step of SDI
 #
 # **The paper's claim.** A step of SDI renders the scene, inverts the render by DDIM up to noise level t, denoises
-# it with the frozen model, and sends the denoised image back into the scene. The noise κ found by inversion fits
-# the render. The random noise that SDS adds (dashed) does not, so its denoised image changes at every step.
+# it with the frozen model, and sends the denoised image back into the scene. The noise κ found by inversion
+# depends on the render, whereas SDS draws a random one at every step.
 #
 # **This notebook** draws the paper's diagram of the method with the pictures of a real step in its boxes. The
 # scene is a latent image in the middle of its run, $g(\psi, c) = \psi$; in 3D a camera would be drawn at each
-# step. Compare the two denoised images at the right with the render: SDI's above, SDS's below.
+# step. Compare the two denoised images at the right with the render: SDI's above, SDS's (dashed) below.
 #
 # ![Figure 5 in 2D](../paper_figures/full/fig05_overview.png)
 
@@ -61,10 +61,10 @@ drawn = {"prompt": page.prompts[0], "t": made.t, "ladder_times": made.ladder_tim
 page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers, groups=page.items[0]))
 
 # %% [markdown]
-# **What differs from the paper.** Neither claim was shown at the step drawn. It lies at a high t, where on this
-# model an inversion at -γ is no better than a random κ (figure 9), although its target looks cleaner. The paper
-# draws the step on a 3D render; here it is taken on an image of the bundled model. There DDIM knows the exact κ,
-# so the distance to its own next x0(t) can be measured as well as drawn.
+# **What differs from the paper.** Neither claim was shown at the step drawn, although on the prompt drawn SDI's
+# target looks cleaner. That an inversion at -γ solves eq. 8 better than a random κ was not shown over a whole
+# path either (figure 9). The paper draws the step on a 3D render; here it is taken on an image of the bundled
+# model. In 2D DDIM knows the exact κ, so the distance to its own next x0(t) can be measured as well as drawn.
 #
 # ## Try
 #

@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Figure 6: where the noise lies
 #
-# **The paper's claim.** Random noise covers the whole view, and with SDS every draw asks for another image. Noise
-# found by inversion, as in SDI, lies on the object; its single-step denoised images agree with each other and
-# show intricate features already at large t.
+# **The paper's claim.** Random noise covers the whole view. Noise found by inversion, as in SDI, is concentrated
+# on the object; its single-step denoised images are more consistent with each other and show intricate features
+# already at large t.
 #
 # **This notebook** noises one render to several t and denoises it in a single step, by SDS and by SDI. Read along
 # the rows of denoised images: do they show the same object at every t, and how sharp is it?
@@ -71,9 +71,10 @@ claims = verdicts(experiment.CLAIMS, numbers, groups=page.items[0])
 page.save(figure, {"times": experiment.TIMES, **numbers}, claims)
 
 # %% [markdown]
-# **What differs from the paper.** Nothing in its three points: with inverted noise the updates of neighbouring t
-# agree, $x_0(t)$ is sharp already at large t, where SDS sees a blur that changes shape each time, and the noise
-# gathers on the object, more so the larger t is. But SDI's $x_0(t)$ also has stronger colours there than the render.
+# **What differs from the paper.** All three points hold: with inverted noise the updates of neighbouring t agree;
+# $x_0(t)$ has more fine detail at large t, where SDS's is blurred and changes its shape; and the noise is
+# stronger on the object than on the background, most so at large t. But it covers the background, too: the
+# difference is small. And at large t SDI's $x_0(t)$ has stronger colours than the render.
 #
 # ## Try
 #

@@ -15,8 +15,8 @@
 # # Figure 6 in 3D: what SDS and SDI see in a render, at several t
 #
 # **The paper's claim.** Noised with a random κ and denoised, the same render of a 3D object becomes a different
-# image at each t, and SDS averages over all of them. Noised with the κ of DDIM inversion, it becomes images that
-# agree with each other and with the render, and that are sharp already at large t.
+# image at each t. Noised with the κ of DDIM inversion, which lies on the object, it becomes images that agree
+# with each other and show intricate features already at large t.
 #
 # **This notebook** does this to renders of half-finished objects. Read along the rows of denoised images: do they
 # show the same object at every t, and how sharp is it?
@@ -74,9 +74,10 @@ seconds = made.seconds + time.perf_counter() - began
 page.save(figure, {"times": experiment.TIMES, **numbers}, claims, seconds=seconds)
 
 # %% [markdown]
-# **What differs from the paper.** Nothing in its three points, on every object: with inverted noise, neighbouring t
-# pull in the same direction, images denoised at large t have more detail, and κ lies on the object. But part of
-# SDI's detail at large t is too much colour, which the runs avoid by beginning at a lower t.
+# **What differs from the paper.** All three points hold on every object: with inverted noise, neighbouring t pull
+# in the same direction, images denoised at large t have more fine detail, and κ lies on the object. But to the
+# eye, part of SDI's detail at large t is too much colour, on the background as well. The runs themselves begin at
+# t = 0.6.
 #
 # ## Try
 #

@@ -63,11 +63,11 @@ figure
 page.save(figure, made.record, study.claims(made), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** As in the paper, inversion is the main improvement: annealing t alone leaves the
-# object as pale and blurred as before, and inversion gives it colour and pattern. Eight prompts, looked at first,
-# left this open, so eight more were added. At SDI's cost in sample-forwards a random κ comes as close to real
-# renders as inversion does. Neither a higher resolution nor annealing was shown to help, nor H(t) and τ. SDI is
-# probably held back by its saturation, which exceeds the world's on most objects.
+# **What differs from the paper.** As in the paper, inversion is the main improvement: annealing t alone leaves
+# the object as pale and blurred as before, and inversion gives it colour and pattern. Eight prompts, looked at
+# first, left this open, so eight more were added. That inversion is nearer to real renders than a random κ at its
+# cost in sample-forwards was not shown. Neither a higher resolution nor annealing was shown to help, nor H(t) and
+# τ. SDI is probably held back by its saturation, which exceeds the world's on most objects.
 #
 # Runs are far shorter than the paper's, with small renders, on the bundled model. Half size stands for the
 # paper's 64 × 64, whose renders are enlarged to 512 × 512 for the model; here 32 × 32 are enlarged to 64 × 64.

@@ -15,8 +15,8 @@
 # # Figure 9 in 3D: which noise κ makes the better object
 #
 # **The paper's claim.** Of the ways to choose the noise κ, DDIM inversion makes the best object. Random noise
-# blurs it, whether redrawn at every step or drawn once and kept; fixed-point iteration and gradient descent do no
-# better.
+# blurs it, whether redrawn at every step or drawn once and kept; fixed-point iteration diverges, and gradient
+# descent does not improve on random noise.
 #
 # **This notebook** distils the same prompts with each choice of κ, everything else being equal. Compare the rows
 # of views first, then the kernel distance (lower is better), on which the claims are decided.
@@ -50,7 +50,7 @@ page = begin("fig09_noise_choice_3d", preset, model=model, folder=folder, seed=s
 # Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
 # evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
 # detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
-# evaluator's features and is 0 where they are alike.
+# evaluator's features and is 0 where they are alike. *Seconds* depend also on what else the machine was doing.
 
 # %%
 made = compared(page, study.VARIANTS, root=root)
@@ -61,15 +61,16 @@ figure
 page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
-# **What differs from the paper.** Inversion beats fixed-point iteration and gradient descent on every object, as in the
-# paper. With it the views are nearer to real renders than with a random or a fixed κ on most objects, but eight
-# prompts do not show it. Its objects are more saturated than the world's; with a κ begun at t = 0.1 from drawn noise,
-# which is not the paper's, they are not, and the mushroom keeps its spots. That such a κ is better on the whole
-# was not shown either. At unit deviation κ burns the objects.
+# **What differs from the paper.** Inversion beats fixed-point iteration and gradient descent on every object, as
+# in the paper. With it the views are nearer to real renders than with a random or a fixed κ on most objects, but
+# eight prompts do not show it; of the random κ, figure 8 shows it with sixteen. Its objects are more saturated
+# than the world's; with a κ begun at t = 0.1 from drawn noise, which is not the paper's, they are not on average,
+# and the mushroom keeps its spots. That such a κ is better on the whole was not shown either. At unit deviation κ
+# burns or bleaches the objects.
 #
-# Gradient descent makes dark lumps, although it reaches the lowest residual of all (figure 9 in 2D shows the residuals
-# of the same choices). It finds noise that satisfies eq. 8 but that the model was never trained on. A low
-# residual alone does not make a good object.
+# Gradient descent makes dark lumps, although along paths in 2D it reaches the lowest residual of these choices
+# (figure 9 in 2D). A low residual alone does not make a good object; what is wrong with that noise was not
+# measured.
 #
 # ## Try
 #

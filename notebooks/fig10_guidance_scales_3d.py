@@ -14,8 +14,9 @@
 # %% [markdown]
 # # Figure 10 in 3D: γ of the inversion and of the denoising
 #
-# **The paper's claim.** With γ = 7.5 for both inversion and denoising, the object is worst. With both at 0, or
-# with the inversion alone at 0, it is better. With inversion at −7.5 and denoising at 7.5 it is best.
+# **The paper's claim.** With γ = 7.5 for both inversion and denoising, the object drifts in a random direction.
+# With both at 0 it does not converge, for lack of guidance. With the inversion alone at 0 it takes the right
+# shape but is over-saturated. With inversion at −7.5 and denoising at 7.5 it is accurate and not over-saturated.
 #
 # **This notebook** distils the same prompts with each of these four pairs. Compare the rows of views first, then
 # the kernel distance (lower is better), on which the claims are decided.
@@ -45,7 +46,7 @@ page = begin("fig10_guidance_scales_3d", preset, model=model, folder=folder, see
 # Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
 # evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
 # detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
-# evaluator's features and is 0 where they are alike.
+# evaluator's features and is 0 where they are alike. *Seconds* depend also on what else the machine was doing.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)
@@ -59,10 +60,10 @@ page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 # γ is the scale that the model is sampled with: 7.5 for Stable Diffusion, 3 for the bundled model (figure 1 in
 # 3D).
 #
-# **What differs from the paper.** (γ, γ) is as bad as in the paper: its object is recognised in few of the views, and
-# (-γ, γ) is far better on every prompt. (0, γ) is on par with it: that it is worse was not shown, nor that it
-# over-saturates more. (0, 0) makes the same lump of every prompt, since nothing in it knows the prompt. Figure 10 in
-# 2D, where (0, γ) does burn, has the residuals of the same strategies and a map over both γ.
+# **What differs from the paper.** (γ, γ) is as bad as in the paper: its object is recognised in few of the views,
+# and (-γ, γ) is far better on every prompt. That (-γ, γ) is better than (0, γ) was not shown, and on average
+# (0, γ) is no more saturated. (0, 0) makes the same lump of every prompt, since nothing in it knows the prompt.
+# Figure 10 in 2D has the residuals of the same strategies and a map over both γ.
 #
 # ## Try
 #

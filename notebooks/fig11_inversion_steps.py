@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Figure 11: how many steps the inversion needs
 #
-# **The paper's claim.** More steps of DDIM inversion make better images, up to about n = 10 for the whole range
-# of t; beyond that they only cost time.
+# **The paper's claim.** With n = 10 steps of DDIM inversion for the whole range of t, quality and speed are well
+# balanced. (The paper compares 3D objects.)
 #
 # **This notebook** makes the same images with SDI at several n and compares them with DDIM's image of the same
 # noise. Look for the n from which the curves are flat.
@@ -77,10 +77,11 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** As in the paper, most is gained up to n = 10: the residual falls, and the images
-# come nearer to DDIM's, while those of n = 1 and 3 are covered by blobs. What 20 and 30 steps add is small; that it is
-# smaller than the margins named here was not shown. Fine detail does not follow, since the blobs have edges too.
-# And even at n = 30 blotches remain: they stem from the first steps of the inversion (figure 9), and no n repairs them.
+# **What differs from the paper.** Here, too, most is gained up to n = 10: the residual falls, and the images come
+# nearer to DDIM's, while those of n = 1 and 3 are covered by blobs. What 20 and 30 steps add is small; that it is
+# smaller than the margins named here was not shown. In fine detail n = 10 is farther from DDIM's images than
+# n = 1. The measure counts the edges of blobs as well; how much they matter is not known. Even at n = 30 blotches
+# remain; images by an inversion begun at t = 0.1 have none (figure 9).
 #
 # The paper measures 3D objects by CLIP-IQA's "quality"; here the measure is the distance to DDIM's image.
 #

@@ -61,8 +61,8 @@ page.save(figure, {"lines": lines, **numbers}, verdicts(experiment.CLAIMS, numbe
 
 # %% [markdown]
 # **What differs from the paper.** Nothing in the updates: with the same noise the two are equal bit by bit. The
-# paper's Algorithm 2 writes the inversion out, using the rule's own denoiser; here it is a single call,
-# `self.kappa`.
+# paper's Algorithm 2 ends at $t = 0.2$ and inverts to $t + \tau$; here these are settings of a run (`t_end`) and
+# of the inversion (`tau_max`), which is a single call, `self.kappa`.
 #
 # ## Try
 #

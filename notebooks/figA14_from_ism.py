@@ -80,9 +80,10 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** In 2D these changes lead nowhere: none of them was shown to bring images nearer to
-# DDIM's, and conditional inversion at a negative γ leads away from them. All rows invert, from high t on, images that
-# are smooth there (figure 9), and have the same blotches. The paper makes the changes in 3D.
+# **What differs from the paper.** In 2D none of these changes was shown to bring images nearer to DDIM's, and
+# conditional inversion at a negative γ leads away from them. Nor were saturation and fine detail shown to come
+# nearer over all four. All rows have blotches on the background, ISM's too, though it inverts only up to t = 0.5;
+# why the changes do not help here is not known. The paper makes them in 3D.
 #
 # ISM here uses the empty prompt, where its authors' code has a long negative one, and an equal grid of inversion
 # steps; it is optimised in 2D, not through a 3D scene.

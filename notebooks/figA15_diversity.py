@@ -14,9 +14,8 @@
 # %% [markdown]
 # # Figure 15: in 2D, how much images vary with the seed
 #
-# **The paper's claim.** Appendix C shows eight seeds of each prompt: details vary, but the coarse shape hardly
-# does. Distillation seeks one image that suits the prompt, and high guidance or averaging over noises narrows the
-# choice.
+# **The paper's claim.** Appendix C shows objects from eight seeds of each prompt: details vary, but the coarse
+# shape hardly does. (Section 3 says in general that guidance costs diversity.)
 #
 # **This notebook** makes images of each prompt from several seeds with DDIM, SDS and SDI, and measures how far
 # apart they are. DDIM shows how much the model itself varies; look at which rows vary less.
@@ -72,10 +71,10 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What differs from the paper.** SDS at a high γ varies more than DDIM by this measure, and so does SDI. But look at
-# the images: the objects of both are much alike, as the paper says, and what varies is the burnt background behind
-# them, whose blotches have more contrast than any that DDIM draws. The measure compares pixels of 2D images; the
-# paper compares shapes in 3D.
+# **What differs from the paper.** SDS at a high γ varies more than DDIM by this measure, and so does SDI. But
+# look at the images: the objects of both are much alike, as the paper says, and what varies most is the burnt
+# background behind them, whose blotches have more contrast than DDIM's backgrounds. The measure compares pixels
+# of 2D images; the paper compares shapes in 3D.
 #
 # ## Try
 #

@@ -16,7 +16,7 @@
 #
 # **The paper's claim.** Gradient descent stays close to the random noise that it begins with, and fixed-point
 # iteration drifts the wrong way. DDIM inversion gives patterns around the object, and those at
-# $\gamma_\mathrm{inv} = -\gamma$ suit the image best: denoising it in one step preserves it.
+# $\gamma_\mathrm{inv} = -\gamma$ are the most compatible with the image.
 #
 # **This notebook** draws the κ of each choice at several t along DDIM's path, and below each κ the image that one
 # denoising step makes with it. Look for the κ that keeps the image as in the column *cached*.
@@ -64,11 +64,13 @@ drawn = {"prompt": shown, "times": path.times}
 page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What differs from the paper.** As in the paper, the pattern of the inverted κ has the object's shape. At low t
-# its deviation is far too small, since the first steps of an inversion find no noise where the image is smooth;
-# a little less so at $\gamma_\mathrm{inv} = -\gamma$ than at the others. Begun at t = 0.1 from drawn noise, κ
-# looks like noise from there on. At high t the object dissolves with $\gamma_\mathrm{inv} = \gamma$, and changes
-# colour with fixed-point iteration.
+# **What differs from the paper.** As in the paper, gradient descent still looks like random noise, and the
+# pattern of an inverted κ has the object's shape. At low t its deviation is far too small, with hardly any noise
+# where the image is smooth; a little less so at $\gamma_\mathrm{inv} = -\gamma$ than at the others. Begun at
+# t = 0.1 from drawn noise, κ looks like noise from there on. At high t the object dissolves with
+# $\gamma_\mathrm{inv} = \gamma$, and changes colour with fixed-point iteration. With
+# $\gamma_\mathrm{inv} = -\gamma$ it looks cleanest, but it is not what *cached* shows: of the three inversions,
+# this one leads farthest from x0(t) at every t drawn.
 #
 # One prompt proves nothing: this figure is for the eye. Figure 9 measures.
 #

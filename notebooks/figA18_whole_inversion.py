@@ -63,9 +63,9 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** Nothing: inverted all the way, (0, 0) is by far the best here, too, and
-# furthest ahead of (-γ, γ), which the paper finds best for SDI's single steps. It is also the cheapest. It is
-# not exact: a few images do not come back.
+# **What differs from the paper.** Nothing: inverted all the way, (0, 0) is the best here, too. It is a little
+# ahead of (γ, γ), far ahead of (0, γ), and furthest ahead of (-γ, γ), which the paper finds best for SDI in 3D.
+# It is also the cheapest. It is not exact: a few images do not come back.
 #
 # ## Try
 #

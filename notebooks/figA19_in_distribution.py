@@ -21,6 +21,8 @@
 # **This notebook** computes in the plane, exactly, what the paper draws as a sketch, and adds a noise between the
 # two: the inverted one with the $H(t)$ of eq. 11. Look at whether the noised renders lie where the model's noisy
 # data are dense.
+#
+# ![Figure 19](../paper_figures/full/figa19_in_distribution.png)
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -68,13 +70,12 @@ page.save(figure, numbers | curves | drawn, verdicts(experiment.CLAIMS, numbers)
 # %% [markdown]
 # **What differs from the paper.** The paper's sketch holds for a render that keeps pace: inverted, a single one
 # stays where the noisy data are dense, and its step is shorter. But a *sample* of the noisy data lies outside the
-# bulk now and then, and inverted renders never do: together they crowd in the middle of the plane, where DDIM's
-# own noises, and random ones, spread as the data do. Being likely is not the same as being typical. $H(t)$
-# restores a little of that spread. And inversion does not save a render that lags: at low t, where there are no
-# noisy data between the Gaussians, it lies outside as often as with a random noise, or more.
+# bulk now and then, and inverted renders hardly ever do: until t is low they crowd in the middle of the plane,
+# while DDIM's own noises spread as the data do, and random ones nearly so. Being likely is not the same as being
+# typical. $H(t)$ restores a little of that spread. And inversion does not save a render that lags: at low t,
+# where there are no noisy data between the Gaussians, it lies outside as often as with a random noise, or more.
 #
-# The plane has two dimensions. In an image's thousands of dimensions, a random noise cannot point back to the
-# data by chance, and what goes wrong there need not show here.
+# The plane has two dimensions; what happens in an image's thousands of dimensions need not show here.
 #
 # ## Try
 #

@@ -19,6 +19,8 @@
 # and is its mean still that of SDS?
 #
 # **This notebook** measures both on a model that is exact, so that a rule's own draws are all that varies.
+#
+# ![Random shares and means](../paper_figures/full/rule_variance.png)
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -60,12 +62,13 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers))
 
 # %% [markdown]
-# **What it says.** Half of an SDS update or more is random, and at low t most of it. *Inversion* removes all of
-# that and changes the mean: SDI is another update, not SDS with less noise. *SteinDreamer* is what its authors say:
-# less variance, nearly the same mean. *CSD*, and NFSD, which is the same without a negative prompt, have little
-# randomness at high t, where the noise that SDS adds is much of its update; at low t they have more than SDS, whose
-# noise cancels part of the prediction's. *CFD* draws its noise once: what is variance for SDS is a distance that
-# stays for CFD.
+# **What it says.** About half of an SDS update is random, and at low t most of it. *Inversion* removes all of
+# that and changes the mean: SDI is another update, not SDS with less noise. *SteinDreamer* is what its authors
+# say: less variance, nearly the same mean. *CSD*, and NFSD, which is the same without a negative prompt, have a
+# small random share at high t, where their mean is several times as long as SDS's, and a larger one than SDS at
+# low t, where their mean is the shorter; their variances differ far less. *CFD* draws its noise once: what is
+# variance for SDS is a distance that stays for CFD. That the two are equal to the margin named here was not
+# shown: they vary much from render to render.
 #
 # Rules with equal numbers are equal here: SJC and HiFA with one step are SDS at the same w, and so is SDS-Bridge in
 # its first half; MV-SDI is SDI, ESD is VSD without a camera.

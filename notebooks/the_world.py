@@ -98,9 +98,9 @@ page.save(figure, numbers, claims, name="the_world_samples")
 
 # %% [markdown]
 # **What differs from the paper.** Guidance does what the paper says: at γ = 1 words are missed; saturation rises
-# with γ, to far above that of renders; and beyond 15 images fit their prompts less and less. They fit best
-# between 3 and 7.5, and are as saturated as renders below 3, so the figures sample this model at γ = 3. Of what a
-# prompt asks for, the model most often gets the view and the pattern wrong.
+# with γ, to far above that of renders; and from 15 on images fit their prompts less and less. They fit best
+# at γ between 3 and 7.5, and are as saturated as renders between 1 and 3, so the figures sample this model at
+# γ = 3. Of what a prompt asks for, the model most often gets the view and the pattern wrong.
 #
 # ## How good the model is
 #

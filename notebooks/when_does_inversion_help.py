@@ -17,9 +17,11 @@
 # **The question.** SDS draws its noise; SDI finds it by inversion. Is that the better noise for *any* model, or
 # only for networks such as Stable Diffusion?
 #
-# **This notebook** runs every rule on models that are exact, where the truth is known and each difference between
-# two numbers has one cause. Look at the distance to the nearest texture (lower is better): where does *sdi* beat
+# **This notebook** runs every rule on models that are exact, where the truth is known and each model differs from
+# the first in one respect. Look at the distance to the nearest texture (lower is better): where does *sdi* beat
 # *sds*, and where does it need $H(t)$?
+#
+# ![Every rule on exact models](../paper_figures/full/when_does_inversion_help.png)
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -76,27 +78,26 @@ page.save(figure, numbers | sweeps | derived, claims)
 
 # %% [markdown]
 # **What it says.** *Annealing t* does most of the work: a random κ, redrawn as t falls, comes near to a texture
-# wherever a view tells the classes apart, while SDS with a random t keeps an average that is too large and lacks
-# the fine wave.
+# wherever a view tells the classes apart, with small steps as well, while SDS with a random t keeps an average
+# that is too large and lacks the fine wave.
 #
-# *Inversion alone* is the worse noise for a perfect model, and for one reason: nothing in it is random. A render
-# that is symmetrical about an open phase stays so, and the fine wave, whose phases are equally likely, never
-# begins. Anything that breaks the tie cures this. One cure is the $H(t)$ of eq. 11, with which SDI ends nearer to
-# a texture than a random κ even at equal cost, since it leaves no grain behind. Another is an error in the
-# prediction itself; no network is perfect, so each brings some of that cure with it. (With sharper data, one ring
-# that chose no fine phase hides the difference.)
+# *Inversion alone* is the worse noise for a perfect model, most likely because nothing in it is random: a render
+# that is symmetrical about an open phase stays so, and the fine wave, whose phases are equally likely, hardly
+# begins. Whatever breaks the tie should help, and the $H(t)$ of eq. 11 does. With it SDI ends nearer to a texture
+# than a random κ on every model at equal steps, and at equal cost on all but those with sharper data and with an
+# error, where a single ring that ends far from every texture hides the difference. An error in the prediction
+# helps SDI without $H(t)$, too; whether a network's own errors do is not known.
 #
 # *Where one view does not tell the classes apart*, guidance at γ = 7.5 with whole steps carries a random κ away
-# from all textures, which only many more steps undo. Inversion at a negative γ finds the noise that takes back
-# what guidance put in, and with $H(t)$ it does so at every γ. At γ = 1, where there is nothing to take back, SDI
-# without it was not shown to differ from a random κ.
+# from all textures, which only many more steps undo. SDI, whose inversion has a negative γ, ends nearer, and with
+# $H(t)$ it does so on average at every γ tried. At γ = 1 a random κ ends nearer than SDI without it.
 #
-# *Small steps* do a random κ no harm, because they average over what it draws. SDI without $H(t)$ stays where no
-# phase is chosen.
+# *Small steps* do a random κ no harm. SDI without $H(t)$ stays far from every texture at each size of step.
 #
-# Of the other rules, PFD does as well as SDI with $H(t)$; its steps back are not random either, but there are
-# many of them. The ring lacks one thing: a network that is reliable only near the noise it was trained on. κ
-# grows as data sharpen, and an exact model does not mind (figure A17 shows one that may).
+# Of the other rules, PFD ends nearer than SDI with $H(t)$ where the classes are alike, and no difference between
+# them was shown elsewhere; nothing in it is random either, but it takes many steps back. The ring lacks one
+# thing: a network that is reliable only near the noise it was trained on. κ grows as data sharpen, and an exact
+# model does not mind (figure A17 shows one that may).
 #
 # ## Try
 #

@@ -9,6 +9,7 @@ import pytest
 from sdilib.lab.notebooks.sources import paragraphs
 
 ROOT = Path(__file__).parents[2]
+SAID = ("**What differs", "**What it says")
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 
 _NUMBER = r"-?(?:\d+\.?\d*|\.\d+)"
@@ -41,8 +42,8 @@ def typed(text: str) -> list[str]:
 
 
 def differs(source: Path) -> str:
-    """What a notebook says differs from the paper."""
-    rest = dropwhile(lambda p: not p.startswith("**What differs"), chain(*paragraphs(source)))
+    """What a notebook says of its results."""
+    rest = dropwhile(lambda p: not p.startswith(SAID), chain(*paragraphs(source)))
     return "\n\n".join(takewhile(lambda part: not part.startswith("#"), rest))
 
 

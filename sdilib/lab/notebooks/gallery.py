@@ -17,6 +17,7 @@ from sdilib.lab.notebooks.which_rule import which_rule
 from sdilib.storage import atomic_write
 
 _TEMPLATE = Path(__file__).with_suffix(".md")
+_SAID = ("**What differs", "**What it says")
 _VERDICTS = {True: "yes", False: "**no**", None: "not tested"}
 
 
@@ -113,10 +114,10 @@ def _anchor(title: str) -> str:
 
 
 def _told(source: Path) -> tuple[str, str]:
-    """What a notebook says is claimed, before its first picture, and what differs from that."""
+    """What a notebook says is claimed, before its first picture, and what it says of the results."""
     texts = paragraphs(source) if source.is_file() else [[]]
     claimed = takewhile(lambda part: not part.startswith("!["), texts[0][1:])
-    rest = dropwhile(lambda part: not part.startswith("**What differs"), chain(*texts))
+    rest = dropwhile(lambda part: not part.startswith(_SAID), chain(*texts))
     differs = takewhile(lambda part: not part.startswith("#"), rest)
     # Notebooks link to each other by name alone.
     claim, other = (

@@ -31,6 +31,14 @@ def test_the_gallery_says_what_holds(save):
     assert gallery(save.folder, notebooks=save.notebooks).read_bytes() == before
 
 
+def test_what_a_figure_beyond_the_paper_says_stands_below_its_claims(save):
+    source = save.notebooks / "fig01_teaser.py"
+    source.write_text(source.read_text().replace("What differs from the paper.", "What it says."))
+    save()
+    text = gallery(save.folder, notebooks=save.notebooks).read_text()
+    assert "Tested by: a test.\n\n**What it says.** It is not.\n" in text
+
+
 def test_a_figure_of_the_papers_settings_refers_to_their_table(save):
     for preset, said in (("gpu", True), ("laptop", False)):
         save(config=resolve("fig01_teaser_3d", preset, model="random"))
@@ -66,7 +74,12 @@ def test_the_papers_main_statements_stand_first_with_what_was_shown_of_them(save
     row = f"| {tested['paper']} | **no** | [fig01_teaser](fig01_teaser.png) |"
     assert text.index(row) < text.index("| Figure | Claims that hold |")
     assert first["paper"] not in text
-    save(claims=[Claim(f"{tested['claim']} than {name}", {}, 8, "a test", name == "SDI") for name in ("DDIM", "SDI")])
+    save(
+        claims=[
+            Claim(f"{tested['claim']} than {name}", {}, 8, "a test", name == "SDI")
+            for name in ("DDIM", "SDI")
+        ]
+    )
     assert row.replace("**no**", "in part: 1 of 2") in gallery(save.folder).read_text()
 
 
