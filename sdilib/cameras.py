@@ -81,9 +81,9 @@ class Rays:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
-    """A batch of cameras that look at the origin.
+    """A batch of cameras that look at the origin; the numbers are on the CPU, and only rays are moved to a device.
 
-    Args:
+    Attributes:
         azimuth_degrees: 0 in front of the object, 90 at its left (+x), 180 behind it.
         elevation_degrees: in [-89, 89], 0 level, positive above.
         distance: from the origin, above 0.

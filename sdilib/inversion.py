@@ -39,7 +39,7 @@ Latents = Float[Tensor, " batch *shape"]
 """Images, latents or points, clean or noisy; or noise of their shape."""
 
 Times = Float[Tensor, " batch"]
-"""One time per item."""
+"""One time per item, on the CPU whatever the latents' device."""
 
 _ROUNDING = 1e-6  # in t: a step this short counts as none
 
@@ -371,7 +371,8 @@ class GradientDescent(_Memoryless):
 class DDIMInversion(_Memoryless):
     """The paper's choice: integrate eq. 1 from the clean image up to t (+ tau) with gamma_inv.
 
-    Costs about n · t denoiser calls at gamma_inv, or n · (t - `inversion_start`) when it starts later.
+    Costs about n · t denoiser calls at gamma_inv, or n · (t - `inversion_start`) when it starts later; each is 2
+    sample-forwards per item, or 1 at gamma_inv = 0 or 1.
 
     Attributes:
         guidance_scale: gamma_inv, -7.5 in the paper; 0 gives ISM's unconditional inversion, here with

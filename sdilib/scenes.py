@@ -22,7 +22,8 @@ class Rendering:
     Attributes:
         image: the views, with a graph to the parameters.
         penalty: a number to minimise that keeps the scene plausible, with a graph; None for none.
-        depth: depth of the views along the viewing direction; None for a scene without depth.
+        depth: depth of the views along the viewing direction, 0 where there is no surface; None for a
+            scene without depth.
         measured: numbers measured in this render, for monitoring; without a graph.
     """
 

@@ -62,8 +62,8 @@ class NoiseSchedule:
     """The noise level at each time t, and what a network's output means there.
 
     Attributes:
-        alphas_cumprod: cumulative products of 1 - beta, one per timestep, float64 on CPU,
-            decreasing within (0, 1).
+        alphas_cumprod: cumulative products of 1 - beta, one per timestep, decreasing within (0, 1);
+            float64 on CPU (diffusers' own tables are float32: give them as `.double()`).
         prediction_type: what the network predicts: "epsilon" or "v_prediction".
 
     Raises:

@@ -58,8 +58,8 @@ class Text3D:
         precision: type of its weights: "auto", "float32", "float16" or "bfloat16" (see `usable_precision`).
         rule: one of `guidance.named.RULES`, or a user-defined rule.
         rule_settings: the rule's settings, by name. Those left out take its defaults, except that
-            SDI's inversion uses `INVERSION` and gamma_inv = -gamma. `Text3D.of` takes them together
-            with the others.
+            gamma is 7.5 for every rule, and SDI's inversion uses `INVERSION` and gamma_inv = -gamma.
+            `Text3D.of` takes them together with the others.
         negative_prompt: replaces ∅ in eq. 3, in inversions too; "" is the empty prompt.
         view_words: whether to append each camera's view to the prompt (DreamFusion, 2209.14988).
         view_embeddings: "word" embeds each view's word; "blended" interpolates between front, side and

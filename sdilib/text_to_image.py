@@ -51,8 +51,9 @@ LATENTS = ("encoded", "free")
 class Encoded:
     """A rule that sees latents decoded, clamped to [0, 1] and encoded again.
 
-    Its step of size one starts from those, so that what the decoder does not show is discarded. It costs a decoding and
-    an encoding per image, in addition to the rule's own sample-forwards.
+    Its step of size one starts from those, so that what the decoder does not show is discarded: `Step.x0` is before the
+    decoding, while the update's target and denoised image start from what the rule saw. It costs a decoding and an
+    encoding per image, in addition to the rule's own sample-forwards.
 
     Attributes:
         rule: any rule.
@@ -169,8 +170,10 @@ class Text2D:
         prompt: what to make.
         model: "mini" (bundled), a folder in diffusers' format, or a hub id.
         rule: one of `guidance.named.RULES`, or a user-defined rule.
-        rule_settings: the rule's settings, by name; those left out take its defaults. `Text2D.of`
-            takes them together with the others.
+        rule_settings: the rule's settings, by name; those left out take its defaults, except that gamma
+            is 7.5 for every rule and gamma_inv of SDI is -gamma. `Text2D.of` takes them together with the
+            others. The denoising at t = 1 is at gamma = 7.5 whatever the rule's: only there is SDI with the
+            cached kappa DDIM.
         negative_prompt: replaces ∅ in eq. 3, in inversions too; "" is the empty prompt.
         steps: length of the whole run, 2 or more; an annealed run counts the first denoising as one.
         learning_rate: Adam's learning rate (betas 0.9 and 0.99); 0 is the plain step of size one, eq. 10.
@@ -263,7 +266,7 @@ class Built2D:
         prompt: its embeddings.
         scene: the image's latents.
         optimizer: over the scene's parameters.
-        rule: guidance.
+        rule: guidance, as `Encoded` unless latents are free; a rule assigned here sees latents as they are.
     """
 
     config: Text2D

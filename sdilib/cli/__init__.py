@@ -1,4 +1,4 @@
-"""The command line, `sdilib` or `python -m sdilib`: arguments are read and checked before torch is imported.
+"""The command line, `sdilib` or `python -m sdilib`: options are read, and their types checked, before torch is imported.
 
 Bad input gives one sentence on standard error and exit code 2, and nothing is written; later failures exit with 1. (argparse
 rather than tyro, whose boxed reports take several lines and whose import takes as long as `make figures` may take to find

@@ -39,7 +39,7 @@ Latents = Float[Tensor, " batch *shape"]
 """Images, latents or points, clean or noisy; or noise of their shape."""
 
 Times = Float[Tensor, " batch"]
-"""One time per item."""
+"""One time per item, on the CPU whatever the latents' device; float64 in the library's own runs."""
 
 Images = Float[Tensor, "batch 3 height width"]
 
@@ -54,7 +54,8 @@ class View:
     Attributes:
         prompt: embeddings for this view, one row per item.
         image: the render in [0, 1], for rules with an image loss; None in latent space.
-        depth: the render's depth along the viewing direction; None for a scene without depth.
+        depth: the render's depth along the viewing direction, 0 where it shows no surface; None for a
+            scene without depth.
         camera: the viewpoints; None for a scene with a single view.
         done: fraction of the run completed, in [0, 1).
     """
@@ -143,7 +144,7 @@ class Rule(Protocol):
 
         Args:
             x0: clean latents, without a graph.
-            t: one time per item, in (0, 1].
+            t: one time per item, in (0, 1], on the CPU.
             view: the prompt, and what else the rule may use.
             generator: source of randomness; one for all, or one per item.
         """

@@ -98,7 +98,9 @@ _DEFAULTS = {"guidance_scale": 7.5}
 def rule_settings(
     name: str, settings: Mapping[str, Any] | None = None, *, taken: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return every setting that a rule reads, with defaults for those not given; gamma_inv of SDI defaults to -gamma.
+    """Return every setting that a rule reads, with defaults for those not given.
+
+    They are the rule's own, except that gamma is 7.5 for every rule, and gamma_inv of SDI is -gamma.
 
     Args:
         name: a key of `RULES`, or the location of a user-defined rule.
@@ -141,7 +143,7 @@ def make_rule(
     Args:
         name: a key of `RULES`, or the location of a user-defined rule.
         denoiser: frozen.
-        settings: see `rule_settings`.
+        settings: see `rule_settings`, also for the defaults, which are not always the class's own.
         eps: prediction at t = 1, the first cached noise.
 
     Raises:

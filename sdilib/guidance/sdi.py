@@ -36,7 +36,8 @@ class SDI(WeightedRule):
         denoiser: frozen.
         guidance_scale: gamma_fwd.
         weight: w(t), one of `WEIGHTS`; "sigma" is eq. 10.
-        kappa: how the noise is chosen (see `sdilib.inversion`); None is inversion at -gamma_fwd, as in the paper.
+        kappa: how the noise is chosen (see `sdilib.inversion`); None is inversion at -gamma_fwd, as in the paper, with
+            the gamma_fwd that the rule is made with.
         renoise: True is eq. 10 and Algorithm 2. False, like the published code, gives the network
             the inversion's endpoint, at t + tau, as if it were at t: kappa is then never used, and
             with tau > 0 contrast is damped.
@@ -111,7 +112,8 @@ class PFD(WeightedRule):
         denoiser: frozen.
         guidance_scale: gamma.
         weight: w(t), one of `WEIGHTS`.
-        inversion_guidance_scale: gamma_inv; 1 - gamma = -6.5 in the paper.
+        inversion_guidance_scale: gamma_inv, 1 - gamma in the paper; the default is that for gamma = 7.5, and does not
+            follow another gamma.
         num_inversion_steps: n, for the whole range of t.
         num_denoising_steps: denoising steps, for the whole range of t.
 

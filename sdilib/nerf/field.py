@@ -53,8 +53,9 @@ class Field(Protocol):
 class NeRF(nn.Module):
     """A radiance field: a hash grid, then one small network for density and colour.
 
-    It starts as a soft blob at the centre: a cone 10 (1 - |x| / r) is added to the density before
-    its activation (Magic3D, 2211.10440, with threestudio's numbers).
+    It starts as a soft blob at the centre: a cone, `blob_height` (1 - |x| / `blob_radius`), which is
+    negative outside that radius, is added to the density before its activation (Magic3D, 2211.10440;
+    the default height is threestudio's).
 
     Attributes:
         grid: the encoding.

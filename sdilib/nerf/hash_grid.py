@@ -140,8 +140,8 @@ class HashGrid(nn.Module):
         """Encode positions.
 
         Args:
-            positions: in the unit cube, to which they are clamped; they get no gradient (normals
-                use finite differences of the density).
+            positions: finite, in the unit cube, to which they are clamped; they get no gradient
+                (normals use finite differences of the density). On the CPU or a CUDA device.
 
         Returns:
             Features, level by level, coarse first.

@@ -104,7 +104,7 @@ class _Samples:
 class Marcher:
     """How rays are sampled.
 
-    Args:
+    Attributes:
         occupancy: where to look, and the ball's radius.
         num_samples: intervals along a ray through the centre; at least 1.
         normals: whether to compute normals, by differences: six more densities per visible sample.
