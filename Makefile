@@ -3,7 +3,7 @@
 PRESET ?= laptop
 MODEL  ?=
 FIG    ?=
-THREADS ?=
+THREADS ?= $(SDILIB_THREADS)
 AGAIN  ?=
 TORCH_ARGS ?=
 EXAMPLES ?= sdilib/examples

@@ -109,6 +109,15 @@ def test_a_number_of_threads_that_is_none_is_refused(clone, threads):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(("words", "threads"), [([], "3"), (["THREADS=2"], "2")])
+def test_the_environments_number_of_threads_counts_unless_one_is_given(
+    clone, monkeypatch, words, threads
+):
+    monkeypatch.setenv("SDILIB_THREADS", "3")
+    (clone / "show.mk").write_text("include Makefile\nshow:\n\t@echo $$SDILIB_THREADS\n")
+    assert make(clone, "-f", "show.mk", "show", *words).stdout == f"{threads}\n"
+
+
 def test_figures_that_nobody_made_yet_are_not_wrong(clone):
     done = make(clone, "check-figures")
     assert (done.returncode, done.stderr) == (0, "")

@@ -82,10 +82,11 @@ def over(plan: str | Path, notebook: str, seconds: float, *, failed: bool = Fals
     of: dict[str, dict[str, float]] = {"todo": {}, "ended": {}, "failed": {}}
     for name, word, number in map(str.split, lines):
         of[word][name] = float(number)
-    done = of["ended"] | of["failed"]
-    said = f"{notebook}: {_spoken(seconds)}; {len(done)} of {len(of['todo'])}"
-    left = sum(value for name, value in of["todo"].items() if name not in done)
-    well = sum(of["todo"][name] for name in of["ended"])
+    # Another make may have begun since, whose plan is of other notebooks.
+    todo, done = of["todo"], (of["ended"] | of["failed"]).keys() & of["todo"].keys()
+    said = f"{notebook}: {_spoken(seconds)}; {len(done)} of {len(todo)}"
+    left = sum(value for name, value in todo.items() if name not in done)
+    well = sum(todo.get(name, 0.0) for name in of["ended"])
     pace = (time.time() - float(began)) / well if well else 1.0
     return f"{said}, about {_spoken(pace * left)} left" if left else said
 

@@ -72,3 +72,11 @@ def test_a_failed_one_is_over_and_says_nothing_of_the_speed(clock, tmp_path):
     clock.now += 2
     assert over(plan, "a", 2.0, failed=True) == "a: 2 s; 1 of 2, about 3 min left"
     assert over(plan, "b", 60.0) == "b: 60 s; 2 of 2"
+
+
+def test_a_notebook_of_an_older_plan_counts_for_nothing(clock, tmp_path):
+    plan = tmp_path / "plan"
+    write_plan(plan, {"a": 100.0})
+    clock.now += 50
+    assert over(plan, "b", 30.0) == "b: 30 s; 0 of 1, about 2 min left"
+    assert over(plan, "a", 50.0) == "a: 50 s; 1 of 1"
