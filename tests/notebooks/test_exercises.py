@@ -135,3 +135,8 @@ def test_a_process_that_does_not_end_well_is_one_sentence(cell, says, tmp_path):
     )
     assert verdict.says.startswith(says)
     assert (verdict.of, verdict.right) == ("anna", False)
+
+
+def test_a_process_that_the_notebook_started_is_not_waited_for(tmp_path):
+    cell = f"import subprocess\nsubprocess.Popen(['sleep', '400'])\n{SOLVED}"
+    assert grade(handed_in(cell, tmp_path / "anna.py"), seconds=300.0).right

@@ -38,18 +38,21 @@ def grade(notebook: str | Path, *, seconds: float = 60.0) -> Verdict:
     found = filter(None, (_HERE, os.environ.get("PYTHONPATH")))
     env = os.environ | {"PYTHONPATH": os.pathsep.join(found), "MPLBACKEND": "agg"}
     with tempfile.TemporaryDirectory(prefix="sdilib") as folder:
-        out = Path(folder) / "verdict.json"
+        out, said = Path(folder) / "verdict.json", Path(folder) / "errors.txt"
         words = [sys.executable, "-m", "sdilib.lab.exercises", path.name, str(out)]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-        how = {"stderr": subprocess.PIPE, "cwd": path.parent, "env": env, "text": True}
         try:
-            done = subprocess.run(words, **quiet, **how, timeout=seconds)
+            # A file: a pipe would be waited for as long as any process that the notebook started has it open.
+            with said.open("w") as errors:
+                how = {"stderr": errors, "cwd": path.parent, "env": env, "timeout": seconds}
+                done = subprocess.run(words, **quiet, **how)
         except subprocess.TimeoutExpired:
             says = f"it was stopped after {seconds:g} seconds: is there a loop without an end?"
             return Verdict(path.stem, False, says)
         if out.is_file():
             return Verdict(**read_json(out))
-    last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+        lines = said.read_text(encoding="utf-8", errors="replace").splitlines()
+    last = [line for line in lines if line.strip()][-1:]
     says = f"its process ended with code {done.returncode}"
     return Verdict(path.stem, False, ": ".join([says, *last]))
 
