@@ -118,7 +118,7 @@ class Results:
                 self._more,
             ]
         ).add_class("sdi")
-        self.asked.observe(lambda _: self.refresh(), "value")
+        self.asked.observe(lambda _: self._show(), "value")
         self.turn.observe(lambda _: self._turned(), "value")
         self._lay([])
         self.refresh()
@@ -138,7 +138,12 @@ class Results:
             for root in (self.root, EXAMPLES)
             for run in known_runs(root)
         ]
-        known.sort(key=lambda run: run["folder"].stat().st_mtime, reverse=True)
+        self._known = sorted(known, key=lambda run: run["folder"].stat().st_mtime, reverse=True)
+        self._show()
+
+    def _show(self) -> None:
+        """Show which of the known runs the filter asks for."""
+        known = self._known
         found = [run for run in known if matches(run, self.asked.value)]
         before = {tile.run["folder"]: tile for tile in self.tiles}
         self.tiles = [self._tile(run, before.get(run["folder"])) for run in found[: self._most]]
@@ -198,7 +203,7 @@ class Results:
 
     def _show_more(self) -> None:
         self._most += PAGE
-        self.refresh()
+        self._show()
 
     def _choose(self) -> None:
         runs = self.chosen

@@ -87,6 +87,11 @@ def test_they_are_filtered_by_words(shown, asked, count):
     assert f"{count} of 4 runs" in shown._about.value
 
 
+def test_a_word_typed_does_not_read_the_folder_again(shown, monkeypatch):
+    monkeypatch.setattr(results, "known_runs", lambda root: pytest.fail("read again"))
+    shown.asked.value = "mug"
+
+
 def test_what_can_be_done_depends_on_what_is_chosen(shown):
     names = ("compare_button", "mesh_button", "export_button", "delete_button")
 
