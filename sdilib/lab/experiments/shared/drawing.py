@@ -119,16 +119,20 @@ def stacked(*heights: float) -> tuple[Figure, list[SubFigure]]:
 
 
 def image_rows(
-    rows: Mapping[str, Float[Tensor, "columns 3 height width"]], columns: Sequence[str]
+    rows: Mapping[str, Float[Tensor, "columns 3 height width"]],
+    columns: Sequence[str],
+    *,
+    titles: float = TITLES,
 ) -> Figure:
     """Draw rows of images, with a label left of each row and a title above each column.
 
     Args:
         rows: images in [0, 1] by label.
         columns: titles; long ones are broken into lines.
+        titles: as in `rows_height`.
     """
-    figure = Figure(figsize=(WIDTH, rows_height(rows, columns)))
-    draw_rows(figure, rows, columns)
+    figure = Figure(figsize=(WIDTH, rows_height(rows, columns, titles=titles)))
+    draw_rows(figure, rows, columns, titles=titles)
     return figure
 
 

@@ -75,7 +75,9 @@ _FAMILY = 128
 
 _PLAIN = {"saturation": saturation, "fine detail": high_frequency_energy}
 
-PANELS = ("object", "colour", "IoU", "kernel distance"), ("view", *_PLAIN, "seconds")
+COST = "sample-forwards"
+
+PANELS = ("object", "colour", "IoU", "kernel distance"), ("view", *_PLAIN, COST)
 """Measures drawn, in two rows of panels."""
 
 _OTHERS = ("#762a83", "#b08bc0", "#e08214", "#4393c3", "#b2182b", "#8c510a", "#666666")
@@ -140,7 +142,7 @@ class Comparison:
         found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for name, runs in self.runs.items():
             for run, looked, prompt in zip(runs, self.looked[name], self.prompts, strict=True):
-                spent = {"seconds": run.seconds, "sample-forwards": run.num_forwards}
+                spent = {"seconds": run.seconds, COST: run.num_forwards}
                 spent["peak memory (GiB)"] = run.peak_bytes / 2**30
                 values = measured(looked, prompt, self.evaluator) | spent
                 for measure, value in {**values, "diverged": bool(run.diverged)}.items():
@@ -387,12 +389,8 @@ def turns(
     """
     # Labels are broken at commas.
     wrapped = [", ".join(textwrap.wrap(name, 13, break_long_words=False)) for name in rows]
-    shown, titles = dict(zip(wrapped, rows.values(), strict=True)), drawing.ONE_LINE
-    figure = drawing.Figure(
-        figsize=(drawing.WIDTH, drawing.rows_height(shown, columns, titles=titles))
-    )
-    drawing.draw_rows(figure, shown, columns, titles=titles)
-    return figure
+    shown = dict(zip(wrapped, rows.values(), strict=True))
+    return drawing.image_rows(shown, columns, titles=drawing.ONE_LINE)
 
 
 @lru_cache(maxsize=256)

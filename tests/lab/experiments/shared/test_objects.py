@@ -233,7 +233,7 @@ def test_two_objects_are_drawn_from_four_sides_and_one_from_eight():
         assert titles[0] == f"{PROMPT} 22°"
         assert titles[4] == ("a red car 22°" if len(looked) == 2 else "202°")
         panels = [axes.get_title(loc="left") for axes in figure.axes if not axes.images]
-        assert panels == ["saturation", "fine detail", "seconds"]
+        assert panels == ["saturation", "fine detail", "sample-forwards"]
 
 
 def test_four_sides_of_an_object_are_named():
