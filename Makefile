@@ -115,7 +115,7 @@ examples: $(READY) ## make the three finished runs that the results show at firs
 	rm -rf $(EXAMPLES)
 	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a red spotted mushroom" --rule sdi $(ARGS)
 	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a red spotted mushroom" --rule sds $(ARGS)
-	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a blue rocket" --scene image --set inversion_start=0.1 $(ARGS)
+	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a blue rocket" --scene image $(ARGS)
 	$(PYTHON) -m sdilib runs export --root $(EXAMPLES) sdi-a-red sds-a-red --resolution 48 --density 3
 	cd $(EXAMPLES) && rm -f */.lock */scene.safetensors */mesh.glb */mesh.obj */mesh.ply */turntable.mp4 */views.png */preview.png
 	for film in $(EXAMPLES)/*/turntable.gif; do $(FFMPEG) -i $$film -filter_complex $(SMALLER) $$film.gif && mv $$film.gif $$film || exit; done

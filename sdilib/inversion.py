@@ -5,17 +5,17 @@ x_t = sqrt(alpha) x0 + sqrt(1 - alpha) kappa, predicts kappa itself. Each choice
 object that takes x0, t, the prompt's denoiser and generators.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from sdilib.checks import finite, in_range, positive_int, reject
-from sdilib.ddim import ddim_step
 from sdilib.denoiser import GuidedDenoiser
+from sdilib.sampling import ddim_step
 from sdilib.schedule import Time, spread, whole_steps
 from sdilib.seeds import Generators, normal, uniform
 
@@ -59,10 +59,10 @@ class Kappa:
     eps_last: Latents
 
 
-@runtime_checkable
-class KappaChoice(Protocol):
-    """How kappa is chosen at (x0, t)."""
+class KappaChoice(ABC):
+    """How kappa is chosen at (x0, t); a choice without memory only has to be callable."""
 
+    @abstractmethod
     def __call__(
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
@@ -76,42 +76,22 @@ class KappaChoice(Protocol):
         """
         ...
 
-    def observe(self, eps: Latents) -> None:
-        """Receive the guided prediction of the rule's step.
+    def observe(self, eps: Latents) -> None:  # noqa: B027 (optional)
+        """Receive the guided prediction of the rule's step; ignored unless overridden.
 
         Args:
             eps: the prediction.
         """
-        ...
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the state that a resumed run needs."""
-        ...
+        """Return the state that a resumed run needs; none unless overridden."""
+        return {}
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
         """Restore the state.
 
         Args:
             state: from `state_dict`.
-        """
-        ...
-
-
-class _Memoryless:
-    """The part of the protocol shared by choices without state."""
-
-    def observe(self, eps: Latents) -> None:
-        """Ignore the prediction."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return an empty state."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Do nothing.
-
-        Args:
-            state: empty.
         """
 
 
@@ -237,7 +217,7 @@ def full_kappa(x0: Latents, x_t: Latents, *, t: Time, denoise: GuidedDenoiser) -
     return (x_bar - x0) / spread(schedule.sigma(t), x_t)
 
 
-class RandomNoise(_Memoryless):
+class RandomNoise(KappaChoice):
     """kappa ~ N(0, I), drawn at each update: eq. 10 becomes SDS. Costs nothing."""
 
     def __call__(
@@ -248,7 +228,7 @@ class RandomNoise(_Memoryless):
         return Kappa(noise, t, noise)
 
 
-class FixedNoise:
+class FixedNoise(KappaChoice):
     """kappa ~ N(0, I), given or drawn at the first update, then kept. Costs nothing."""
 
     def __init__(self, start: Latents | None = None) -> None:
@@ -266,13 +246,6 @@ class FixedNoise:
         noise = normal(x0, generator) if self._noise is None else self._noise.to(x0)
         self._noise = noise  # restored noise comes from the CPU
         return Kappa(noise, t, noise)
-
-    def observe(self, eps: Latents) -> None:
-        """Ignore the prediction.
-
-        Args:
-            eps: the prediction.
-        """
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the noise, if there is one."""
@@ -299,11 +272,12 @@ class Cached(FixedNoise):
         Args:
             eps: the prediction.
         """
-        self._noise = eps
+        if eps.isfinite().all():  # otherwise the step is skipped, and must not spoil later ones
+            self._noise = eps
 
 
 @dataclass(frozen=True, slots=True)
-class FixedPoint(_Memoryless):
+class FixedPoint(KappaChoice):
     """Iterate eq. 8's right-hand side from N(0, I), with one denoiser call per iteration.
 
     Attributes:
@@ -331,7 +305,7 @@ class FixedPoint(_Memoryless):
 
 
 @dataclass(frozen=True, slots=True)
-class GradientDescent(_Memoryless):
+class GradientDescent(KappaChoice):
     """Minimise eq. 8's squared residual by gradient descent from N(0, I), through the denoiser.
 
     Each iteration costs one denoiser call and its backward pass. The objective is
@@ -368,15 +342,15 @@ class GradientDescent(_Memoryless):
 
 
 @dataclass(frozen=True, slots=True)
-class DDIMInversion(_Memoryless):
+class DDIMInversion(KappaChoice):
     """The paper's choice: integrate eq. 1 from the clean image up to t (+ tau) with gamma_inv.
 
     Costs about n · t denoiser calls at gamma_inv, or n · (t - `inversion_start`) when it starts later; each is 2
     sample-forwards per item, or 1 at gamma_inv = 0 or 1.
 
     Attributes:
-        guidance_scale: gamma_inv, -7.5 in the paper; 0 gives ISM's unconditional inversion, here with
-            the full kappa.
+        guidance_scale: gamma_inv; None is the paper's, minus the rule's gamma; 0 gives ISM's unconditional
+            inversion, here with the full kappa.
         num_inversion_steps: n, for the whole range of t.
         tau_max: invert up to t + tau with tau ~ U(0, tau_max), capped at 1; 1/30 in appendix A.1.
             Off by default, on in 3D runs (`text_to_3d.INVERSION`).
@@ -388,7 +362,7 @@ class DDIMInversion(_Memoryless):
             kappa is that noise. Off by default, not in the paper (There and Back Again, 2410.23530).
     """
 
-    guidance_scale: float = -7.5
+    guidance_scale: float | None = None
     num_inversion_steps: int = 10
     tau_max: float = 0.0
     entropy: float = 0.0
@@ -401,12 +375,22 @@ class DDIMInversion(_Memoryless):
         Raises:
             ValueError: a setting outside its range.
         """
-        finite("inversion_guidance_scale", self.guidance_scale)
+        if self.guidance_scale is not None:
+            finite("inversion_guidance_scale", self.guidance_scale)
         positive_int("num_inversion_steps", self.num_inversion_steps)
         in_range("tau_max", self.tau_max, 0, 1)
         if finite("entropy", self.entropy) < 0:
             reject("entropy", self.entropy, "a number of at least 0")
         in_range("inversion_start", self.inversion_start, 0, 1)
+
+    def inverse(self, denoise: GuidedDenoiser) -> GuidedDenoiser:
+        """Return the denoiser at gamma_inv, without negative prompts, which a negative gamma would turn into attractors.
+
+        Args:
+            denoise: the rule's, at gamma.
+        """
+        gamma = -denoise.guidance_scale if self.guidance_scale is None else self.guidance_scale
+        return GuidedDenoiser(denoise.denoiser, denoise.prompt.without_negatives(), gamma)
 
     def __call__(
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
@@ -415,8 +399,7 @@ class DDIMInversion(_Memoryless):
         schedule = denoise.schedule
         if self.tau_max:
             t = (t + self.tau_max * uniform(len(x0), generator)).clamp(max=1)
-        prompt = denoise.prompt.without_negatives()  # at a negative gamma they would attract
-        inverse = GuidedDenoiser(denoise.denoiser, prompt, self.guidance_scale)
+        inverse = self.inverse(denoise)
         x_t, eps_last, start = x0, torch.zeros_like(x0), self.inversion_start
         if start:
             eps_last = normal(x0, generator)

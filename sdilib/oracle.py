@@ -106,8 +106,12 @@ class GaussianMixture:
 
     def _terms(self, x_t: Tensor, t: Time) -> tuple[Tensor, Tensor, Tensor]:
         """sqrt(alpha) and the noised variances, by item; log N(x_t; noised mean, variance), by item and component."""
-        alpha = self.schedule.alpha_cumprod(t).reshape(-1, 1).to(x_t)
-        variance = alpha * self.stds.to(x_t) ** 2 + 1 - alpha
+        exact = self.schedule.alpha_cumprod(t).reshape(-1, 1)
+        alpha, rest = (
+            exact.to(x_t),
+            (1 - exact).to(x_t),
+        )  # near t = 0 the rest is smaller than alpha's rounding
+        variance = alpha * self.stds.to(x_t) ** 2 + rest
         # A component of zero width has zero variance at t = 0, which nothing may divide by.
         variance = variance.clamp_min(torch.finfo(x_t.dtype).eps ** 2)
         points, means = x_t.flatten(1), self.means.to(x_t).flatten(1)

@@ -78,7 +78,8 @@ class NoiseSchedule:
     def __post_init__(self) -> None:
         """Check the table; see the class."""
         _check_prediction(self.prediction_type)
-        table = self.alphas_cumprod
+        table = self.alphas_cumprod.double().cpu()  # such as diffusers' own, float32
+        object.__setattr__(self, "alphas_cumprod", table)
         if not (table[-1] > 0 and table[0] < 1 and bool((table.diff() < 0).all())):
             reject(
                 "alphas_cumprod",

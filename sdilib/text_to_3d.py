@@ -17,7 +17,7 @@ from torch import Tensor
 from sdilib.cameras import LIMITS, VIEWS, Camera, sample_cameras
 from sdilib.checks import ends, finite, in_range, one_of, positive_int, reject, text
 from sdilib.denoiser import PromptEmbeddings, azimuth_weights, require_finite, with_view
-from sdilib.distill import THROUGH, Codec, Enlarged, Step, check_run, distill_step
+from sdilib.distillation import THROUGH, Codec, Enlarged, Step, check_run, distill_step
 from sdilib.guidance import Rule, View
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
 from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS, BLOB_RADIUS, RADIUS, NeRF
@@ -286,8 +286,7 @@ class Text3D:
                 "size", self.size, f"a multiple of {model.factor}, the model's pixels per latent"
             )
         config = self.on(model.device)
-        if config.precision not in (AUTO, model.precision):
-            reject("precision", config.precision, f"{model.precision}, as the model was loaded")
+        model.require_precision(config.precision)
         scene, groups = _nerf_scene(config, model.device)
         optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
         rule = make_rule(self.rule, model, self.rule_settings)
@@ -401,7 +400,7 @@ class Built3D:
             how |= {"step": number, "skipped": skipped}
             step = distill_step(self.scene, self.rule, view, t, guidance, **how)
             skipped = step.skipped
-            opacity = float(step.measured["opacity"])
+            opacity = float(step.measured.get("opacity", 1.0))  # another kind of scene has none
             if opacity < _EMPTY and number > _GROWING * config.steps:
                 raise EmptySceneError(
                     f"opacity={opacity:.2g}: expected at least {_EMPTY} at step {number}; "

@@ -18,16 +18,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.checks import in_range, one_of, positive_int, text
+from sdilib.checks import finite, in_range, one_of, positive_int, text
 from sdilib.denoiser import PromptEmbeddings
-from sdilib.distill import Codec, Step, distill
-from sdilib.guidance.base import Rule, StatefulRule, Update, View, checked
+from sdilib.distillation import Codec, Step, distill
+from sdilib.guidance.base import Rule, Update, View, checked
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
 from sdilib.inversion import Cached
 from sdilib.scenes import ImageScene
 from sdilib.schedule import TimeSchedule
 from sdilib.seeds import Generators, generator, normal
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.stable_diffusion.precision import AUTO, PRECISIONS, usable_precision
 
 __all__ = [
     "LATENTS",
@@ -75,21 +76,8 @@ class Encoded:
         """Return the rule's update, with the gradient that takes x0 to its target; see `Rule`."""
         with torch.no_grad():
             seen = self.codec.encode(self.codec.decode(x0).clamp(0, 1))
-        update = checked(self.rule(seen, t, view, generator), self.rule)
+        update = checked(self.rule(seen, t, view, generator), self.rule, x0)
         return replace(update, gradient=x0 - update.target)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the rule's state; empty if it has none."""
-        return self.rule.state_dict() if isinstance(self.rule, StatefulRule) else {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the state.
-
-        Args:
-            state: from `state_dict`.
-        """
-        if isinstance(self.rule, StatefulRule):
-            self.rule.load_state_dict(state)
 
 
 def _seeing(rule: Rule, model: StableDiffusion, latents: str) -> Rule:
@@ -171,14 +159,16 @@ class Text2D:
         model: "mini" (bundled), a folder in diffusers' format, or a hub id.
         rule: one of `guidance.named.RULES`, or a user-defined rule.
         rule_settings: the rule's settings, by name; those left out take its defaults, except that gamma
-            is 7.5 for every rule and gamma_inv of SDI is -gamma. `Text2D.of` takes them together with the
-            others. The denoising at t = 1 is at gamma = 7.5 whatever the rule's: only there is SDI with the
-            cached kappa DDIM.
+            is 7.5 for every rule (see `rule_settings`). `Text2D.of` takes them together with the
+            others.
+        precision: type of the model's weights: "auto", "float32", "float16" or "bfloat16" (see `usable_precision`).
         negative_prompt: replaces ∅ in eq. 3, in inversions too; "" is the empty prompt.
         steps: length of the whole run, 2 or more; an annealed run counts the first denoising as one.
         learning_rate: Adam's learning rate (betas 0.9 and 0.99); 0 is the plain step of size one, eq. 10.
         t_schedule: how t varies (see `TimeSchedule`).
         t_end: lowest t.
+        start_guidance_scale: gamma of the denoising at t = 1, best that which the model is sampled with; the
+            cached kappa takes the rule's own.
         latents: what the rule sees, one of `LATENTS`; "" is "encoded", or "free" with the cached kappa.
         seed: seed of everything drawn, 0 or more.
 
@@ -190,11 +180,13 @@ class Text2D:
     model: str = "mini"
     rule: str = "sdi"
     rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    precision: str = AUTO
     negative_prompt: str = ""
     steps: int = 50
     learning_rate: float = 0.0
     t_schedule: str = "linear"
     t_end: float = 0.0
+    start_guidance_scale: float = 7.5
     latents: str = ""
     seed: int = 0
 
@@ -207,11 +199,13 @@ class Text2D:
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
         object.__setattr__(self, "rule_settings", whole)
+        one_of("precision", self.precision, (AUTO, *PRECISIONS))
         if self.latents:
             one_of("latents", self.latents, LATENTS)
         positive_int("steps", self.steps, at_least=2)
         positive_int("seed", self.seed, at_least=0)
         in_range("learning_rate", self.learning_rate, 0, 10)
+        finite("start_guidance_scale", self.start_guidance_scale)
         TimeSchedule(self.t_schedule, t_end=self.t_end)
 
     @classmethod
@@ -232,12 +226,12 @@ class Text2D:
         return own | own.pop("rule_settings")
 
     def on(self, device: torch.device) -> "Text2D":
-        """Return the settings unchanged: they work on every device.
+        """Return the settings with a precision that works on a device.
 
         Args:
             device: the model's.
         """
-        return self
+        return replace(self, precision=usable_precision(self.precision, device))
 
     def build(self, model: StableDiffusion | None = None) -> "Built2D":
         """Build the run in its initial state; costs one guided prediction.
@@ -246,13 +240,16 @@ class Text2D:
             model: the model of these settings, if it is already loaded.
 
         Raises:
-            ValueError: a prompt or rule setting that cannot be used.
+            ValueError: a prompt, precision or rule setting that cannot be used.
         """
-        model = model or StableDiffusion.from_pretrained(self.model)
+        model = model or StableDiffusion.from_pretrained(self.model, dtype=self.precision)
+        model.require_precision(self.on(model.device).precision)
         prompt = model.embed([self.prompt], self.negative_prompt)
-        scene, optimizer, eps = _beginning(model, prompt, [self.seed], self.learning_rate or None)
+        gamma, step_size = self.start_guidance_scale, self.learning_rate or None
+        if self.rule_settings.get("kappa") == "cached":  # which is DDIM only from where DDIM starts
+            gamma = self.rule_settings["guidance_scale"]
+        scene, optimizer, eps = _beginning(model, prompt, [self.seed], step_size, gamma)
         rule = make_rule(self.rule, model, self.rule_settings, eps=eps)
-        rule = _seeing(rule, model, self.latents)
         return Built2D(self, model, prompt, scene, optimizer, rule)
 
 
@@ -266,7 +263,7 @@ class Built2D:
         prompt: its embeddings.
         scene: the image's latents.
         optimizer: over the scene's parameters.
-        rule: guidance, as `Encoded` unless latents are free; a rule assigned here sees latents as they are.
+        rule: guidance; `steps` has it see what `Text2D.latents` says, also one assigned here.
     """
 
     config: Text2D
@@ -306,7 +303,7 @@ class Built2D:
         config = self.config
         return distill(
             self.scene,
-            self.rule,
+            _seeing(self.rule, self.model, config.latents),
             prompt=self.prompt,
             num_steps=config.steps,
             optimizer=self.optimizer,

@@ -132,7 +132,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     else:
         steps = "sds_steps" if by_adam else "sdi_steps"
         found = resolve("run", options.preset, model=options.model, **{steps: options.steps})
-        own = ("model", "guidance_scale", "inversion_start")
+        own = ("model", "guidance_scale", "start_guidance_scale", "inversion_start")
         settings = {name: found[name] for name in own if name in found}
         settings, practised = fitting(settings, rule) | {"steps": found[steps]}, SDS_PRACTISED
     require_offered(str(settings["model"]))

@@ -151,21 +151,30 @@ class Rule(Protocol):
         ...
 
 
-def checked(update: object, rule: object) -> Update:
+def checked(update: object, rule: object, x0: Latents) -> Update:
     """Return a rule's result, checked to be an `Update`.
 
     Args:
         update: what the rule returned.
         rule: the rule, named in the error message.
+        x0: the latents that it was given.
 
     Raises:
-        ValueError: the result is not an `Update`.
+        ValueError: the result is not an `Update`, or its gradient or target has another shape than `x0`.
     """
-    if isinstance(update, Update):
-        return update
     name = getattr(rule, "__qualname__", type(rule).__name__)
-    returned = f"{name}, which returned {type(update).__name__}"
-    reject("rule", returned, "one that returns an Update")
+    if not isinstance(update, Update):
+        returned = f"{name}, which returned {type(update).__name__}"
+        reject("rule", returned, "one that returns an Update")
+    for part in ("gradient", "target"):
+        shape = tuple(getattr(update, part).shape)
+        if shape != x0.shape:
+            reject(
+                "rule",
+                f"{name}, whose {part} has shape {shape}",
+                f"the shape of x0, {tuple(x0.shape)}",
+            )
+    return update
 
 
 @runtime_checkable
@@ -198,7 +207,7 @@ def weight_at(name: str, t: Times, schedule: NoiseSchedule) -> Float[Tensor, " b
         t: times.
         schedule: noise schedule.
     """
-    if name == "sigma":
+    if one_of("weight", name, WEIGHTS) == "sigma":
         return schedule.sigma(t)
     return 1 - schedule.alpha_cumprod(t) if name == "1-alpha" else t.new_ones(t.shape)
 

@@ -71,7 +71,7 @@ RULES: Mapping[str, Callable[..., Rule]] = MappingProxyType(
         "cfd": CFD,
     }
 )
-"""The library's rules. The noise of SDI and MV-SDI is one of `KAPPAS`."""
+"""The library's rules. The noise of SDI, MV-SDI and your own rules derived from SDI is one of `KAPPAS`."""
 
 KAPPAS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
@@ -100,7 +100,7 @@ def rule_settings(
 ) -> dict[str, Any]:
     """Return every setting that a rule reads, with defaults for those not given.
 
-    They are the rule's own, except that gamma is 7.5 for every rule, and gamma_inv of SDI is -gamma.
+    They are the rule's own, except that gamma is 7.5 for every rule, gamma_inv of SDI is -gamma, and PFD's 1 - gamma.
 
     Args:
         name: a key of `RULES`, or the location of a user-defined rule.
@@ -112,8 +112,9 @@ def rule_settings(
             setting whose name is taken.
     """
     given = dict(settings or {})
-    own = _parameters(_maker(name))
-    if name in RULES and "kappa" in own:
+    maker = _maker(name)
+    own = _parameters(maker)
+    if _takes_a_kappa(maker):
         kappa = one_of("kappa", given.get("kappa", "inversion"), KAPPAS)
         inner = _parameters(KAPPAS[kappa])
         own |= {"kappa": kappa} | {_OUTSIDE.get(key, key): of for key, of in inner.items()}
@@ -130,9 +131,17 @@ def rule_settings(
     whole: dict[str, Any] = known | {
         key: like(key, value, known[key]) for key, value in given.items()
     }
-    if whole.get("kappa") == "inversion" and _INVERSE not in given:
-        whole[_INVERSE] = -finite("guidance_scale", whole["guidance_scale"])
+    if _INVERSE in whole and known[_INVERSE] is None:
+        whole[_INVERSE] = _inverse(maker, whole)
     return whole
+
+
+def _inverse(maker: Callable[..., Any], settings: Mapping[str, Any]) -> float:
+    """gamma_inv as given, or as it follows from gamma."""
+    given, gamma = settings[_INVERSE], finite("guidance_scale", settings["guidance_scale"])
+    if given is not None:
+        return finite(_INVERSE, given)
+    return 1 - gamma if isinstance(maker, type) and issubclass(maker, PFD) else -gamma
 
 
 def make_rule(
@@ -149,14 +158,14 @@ def make_rule(
     Raises:
         ValueError: as in `rule_settings`, or a value that the rule refuses.
     """
-    known = rule_settings(name, settings)
-    if name in RULES and "kappa" in known:
+    known, maker = rule_settings(name, settings), _maker(name)
+    if _takes_a_kappa(maker):
         kind = KAPPAS[known.pop("kappa")]
         inner = {
             key: known.pop(_OUTSIDE.get(key, key)) for key in _parameters(kind) if key != "start"
         }
         known["kappa"] = Cached(eps) if kind is Cached else kind(**inner)
-    return _maker(name)(denoiser, **known)
+    return maker(denoiser, **known)
 
 
 def cost(name: str, settings: Mapping[str, Any], t: float) -> int:
@@ -239,8 +248,9 @@ def _module(name: str) -> ModuleType:
     if not where.endswith(".py"):
         try:
             return importlib.import_module(where)
-        except ModuleNotFoundError:
-            reject("rule", name, f"a module that can be imported, which {where} cannot")
+        except BROKEN as error:
+            problem = f"{type(error).__name__}: {error}"
+            reject("rule", name, f"a module that can be imported ({problem})")
     path = Path(where).expanduser()
     if not path.is_file():
         reject("rule", name, "an existing file")
@@ -261,6 +271,11 @@ def _loaded(path: Path, digest: str, name: str) -> ModuleType:
         problem = f"{type(error).__name__}: {error}"
         reject("rule", name, f"a file that Python can run ({problem})")
     return module
+
+
+def _takes_a_kappa(maker: Callable[..., Any]) -> bool:
+    """Whether its noise is one of `KAPPAS`: SDI, and rules derived from it."""
+    return isinstance(maker, type) and issubclass(maker, SDI)
 
 
 def _parameters(maker: Callable[..., Any]) -> dict[str, Any]:

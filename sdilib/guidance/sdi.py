@@ -9,15 +9,15 @@ With w = sigma(t), a step of SDI of size one takes x0 to its denoised image.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
 
-from sdilib.checks import positive_int
-from sdilib.ddim import denoise_back
+from sdilib.checks import positive_int, reject
 from sdilib.guidance.base import Direction, Latents, Times, View, WeightedRule
 from sdilib.inversion import DDIMInversion, KappaChoice, full_kappa
+from sdilib.sampling import denoise_back
 from sdilib.schedule import spread, whole_steps
 from sdilib.seeds import Generators
 
@@ -36,26 +36,25 @@ class SDI(WeightedRule):
         denoiser: frozen.
         guidance_scale: gamma_fwd.
         weight: w(t), one of `WEIGHTS`; "sigma" is eq. 10.
-        kappa: how the noise is chosen (see `sdilib.inversion`); None is inversion at -gamma_fwd, as in the paper, with
-            the gamma_fwd that the rule is made with.
+        kappa: how the noise is chosen (see `sdilib.inversion`); by default inversion at -gamma_fwd, as in the paper.
         renoise: True is eq. 10 and Algorithm 2. False, like the published code, gives the network
             the inversion's endpoint, at t + tau, as if it were at t: kappa is then never used, and
             with tau > 0 contrast is damped.
 
     Raises:
-        ValueError: gamma not finite, or an unknown weight.
+        ValueError: gamma not finite, an unknown weight, or a kappa of another type.
 
     Source: eq. 10, Algorithm 2.
     """
 
-    kappa: KappaChoice = None  # pyright: ignore[reportAssignmentType] (no None is left below)
+    kappa: KappaChoice = field(default_factory=DDIMInversion)
     renoise: bool = True
 
     def __post_init__(self) -> None:
-        """Check the settings, and set the default noise choice; see the class."""
+        """Check the settings; see the class."""
         super().__post_init__()
-        if self.kappa is None:
-            object.__setattr__(self, "kappa", DDIMInversion(-self.guidance_scale))
+        if not isinstance(self.kappa, KappaChoice):
+            reject("kappa", self.kappa, "a KappaChoice, such as DDIMInversion()")
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps - kappa; see `WeightedRule`."""
@@ -112,8 +111,7 @@ class PFD(WeightedRule):
         denoiser: frozen.
         guidance_scale: gamma.
         weight: w(t), one of `WEIGHTS`.
-        inversion_guidance_scale: gamma_inv, 1 - gamma in the paper; the default is that for gamma = 7.5, and does not
-            follow another gamma.
+        inversion_guidance_scale: gamma_inv; None is the paper's, 1 - gamma.
         num_inversion_steps: n, for the whole range of t.
         num_denoising_steps: denoising steps, for the whole range of t.
 
@@ -123,7 +121,7 @@ class PFD(WeightedRule):
     Source: 2605.09071.
     """
 
-    inversion_guidance_scale: float = -6.5
+    inversion_guidance_scale: float | None = None
     num_inversion_steps: int = 10
     num_denoising_steps: int = 10
 
@@ -135,9 +133,9 @@ class PFD(WeightedRule):
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return (x0 - x0_hat) / sigma(t); see `WeightedRule`."""
-        denoise = self.guided(view)
-        inversion = DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
-        kappa = inversion(x0, t, denoise, generator)
+        denoise, gamma = self.guided(view), self.inversion_guidance_scale
+        gamma = 1 - self.guidance_scale if gamma is None else gamma
+        kappa = DDIMInversion(gamma, self.num_inversion_steps)(x0, t, denoise, generator)
         x_t = denoise.schedule.add_noise(x0, kappa.noise, t)
         counts = [whole_steps(time, self.num_denoising_steps) for time in t.tolist()]
         back, eps = denoise_back(x_t, denoise, t=t, num_steps=counts)

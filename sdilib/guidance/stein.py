@@ -34,7 +34,7 @@ class SteinDreamer(WeightedRule):
         denoiser: frozen.
         guidance_scale: gamma.
         weight: w(t), one of `WEIGHTS`.
-        memory: weight of the past in the running moments that mu is fitted to, in [0, 1]; 1 is SDS.
+        memory: weight of the past in the running moments that mu is fitted to, in (0, 1]; 1 is SDS.
 
     Raises:
         ValueError: a setting outside its range.
@@ -49,7 +49,7 @@ class SteinDreamer(WeightedRule):
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
         super().__post_init__()
-        in_range("memory", self.memory, 0, 1)
+        in_range("memory", self.memory, 0, 1, open_low=True)
         # For each bin of t: the variates' second moments, and in the last column those with eps.
         begin = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
         object.__setattr__(self, "_moments", begin.repeat(_BINS, 1, 1))

@@ -12,8 +12,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sdilib.checks import positive_int, reject
-from sdilib.ddim import ddim
 from sdilib.denoiser import PromptEmbeddings
+from sdilib.sampling import ddim
 from sdilib.schedule import time_grid
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import RuleFrom, beginning_step, distilled_steps, noisy_start

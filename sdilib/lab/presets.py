@@ -110,8 +110,8 @@ class Setting(NamedTuple):
 _steps = partial(Setting, at_least=2)
 
 _BUNDLED = 3.0
-"""gamma that the bundled model is sampled with. From 3 on it shows all of a prompt's words, as its card says; a higher one
-saturates the image with each update."""
+"""gamma that the bundled model is sampled with. From 3 on it shows what a prompt names (a view apart), as its card says; a
+higher one saturates the image with each update."""
 
 _SAMPLED = {"guidance_scale": Setting(_BUNDLED, _BUNDLED, _BUNDLED, SAMPLED)}
 
@@ -342,6 +342,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     },
     "run": {
         **_SAMPLED,
+        "start_guidance_scale": _SAMPLED["guidance_scale"],
         # The first steps of an inversion err on the bundled model where the image is smooth, and SDI burns (figure 1).
         "inversion_start": Setting(0.1, 0.1, 0.1, None),
         "sds_steps": Setting(4, 150, 300, 1000),

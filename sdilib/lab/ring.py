@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sdilib.checks import in_range, positive_int
 from sdilib.denoiser import Condition, Denoiser
-from sdilib.distill import distill_step
+from sdilib.distillation import distill_step
 from sdilib.guidance import Rule, View
 from sdilib.oracle import Ring
 from sdilib.scenes import Rendering

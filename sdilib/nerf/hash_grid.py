@@ -163,9 +163,9 @@ class HashGrid(nn.Module):
             for name in ("_resolutions", "_offsets", "_sizes", "_hashed")
         ]
         if self.backend == "torch":
-            features = _reference(self.table, positions, *layout)
+            features = _reference(self.table, positions.to(self.table.dtype), *layout)
         else:
-            compiled = _Recomputed if positions.is_cuda else _Compiled
+            compiled = _Compiled if positions.device.type == "cpu" else _Recomputed
             features = compiled.apply(self.table, positions, *layout)
         missing = len(self.resolutions) - levels
         if missing:
@@ -227,6 +227,8 @@ class _Compiled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, positions: Tensor, *layout: Tensor) -> Tensor:
+        if not bool(positions.isfinite().all()):  # the kernel would write outside the table
+            reject("positions", "nan or infinity", "finite numbers")
         positions = positions.to(table.dtype).contiguous()
         ctx.save_for_backward(positions, *layout)
         ctx.table = table.shape

@@ -98,7 +98,7 @@ class OccupancyGrid(nn.Module):
             end: their ends; an interval that does not end after its start is empty.
             lit: whether light arrives at a ray's intervals; rays without light are left out.
         """
-        if origins.is_cuda:
+        if origins.device.type != "cpu":
             points = origins[:, None] + (0.5 * (start + end))[..., None] * directions[:, None]
             kept = lit[:, None] & (end > start) & self.occupied(points)
             return kept.flatten().nonzero()[:, 0], points[kept]

@@ -217,10 +217,12 @@ class NeRFScene:
             batch: views rendered at a time.
         """
         before, parts = self._looking, []
-        for items in torch.arange(len(camera)).split(positive_int("batch", batch)):
-            self.look(camera.select(items), done=before.done)
-            parts.append(self.render_all())
-        self._looking = before
+        try:
+            for items in torch.arange(len(camera)).split(positive_int("batch", batch)):
+                self.look(camera.select(items), done=before.done)
+                parts.append(self.render_all())
+        finally:
+            self._looking = before
         names = [field.name for field in fields(Render)]
         return Render(**{n: torch.cat([getattr(p, n).cpu() for p in parts]) for n in names})
 

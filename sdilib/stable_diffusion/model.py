@@ -16,7 +16,7 @@ from sdilib.schedule import NoiseSchedule, Time, spread
 from sdilib.stable_diffusion.folders import words_of
 from sdilib.stable_diffusion.loading import StableDiffusionPipeline, load_pipeline
 from sdilib.stable_diffusion.names import RANDOM, model_folder, model_hash
-from sdilib.stable_diffusion.precision import PRECISIONS, usable_precision
+from sdilib.stable_diffusion.precision import AUTO, PRECISIONS, usable_precision
 from sdilib.stable_diffusion.text import check_words, encode_text
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class StableDiffusion:
             name: name used in run files.
             words: the only words its text encoder knows; () if it is not restricted.
         """
-        self.name = name
+        self.name, self._named = name, False
         scheduler = pipeline.scheduler
         named = {"_class_name": type(scheduler).__name__}
         self.schedule = NoiseSchedule.from_config(named | dict(scheduler.config))
@@ -98,12 +98,14 @@ class StableDiffusion:
         pipeline = load_pipeline(model, dtype=dtype, device=place)
         if device is None and not small and found == "cpu":
             _log.warning("model=%r runs on the CPU, since torch finds no CUDA device", model)
-        return cls(pipeline, name=model, words=words)
+        loaded = cls(pipeline, name=model, words=words)
+        loaded._named = True  # its weights are those that the name stands for
+        return loaded
 
     @cached_property
     def hash(self) -> str:
         """16 hexadecimal digits identifying the model: its folder's files, its hub commit, or else what is in memory."""
-        if named := model_hash(self.name):
+        if self._named and (named := model_hash(self.name)):
             return named
         digest = hashlib.sha256()
         said = (self.schedule.prediction_type, self._vae.config.scaling_factor)
@@ -135,6 +137,18 @@ class StableDiffusion:
         """The type of its weights, a key of `PRECISIONS`; "" for any other type."""
         dtype = next(self._unet.parameters()).dtype
         return next((name for name, each in PRECISIONS.items() if each == dtype), "")
+
+    def require_precision(self, precision: str) -> None:
+        """Check that the model was loaded in a run's precision.
+
+        Args:
+            precision: a key of `PRECISIONS`; `AUTO` is any.
+
+        Raises:
+            ValueError: another one.
+        """
+        if precision not in (AUTO, self.precision):
+            reject("precision", precision, f"{self.precision}, as the model was loaded")
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from sdilib.distill import distill
+from sdilib.distillation import distill
 from sdilib.guidance import ISM, SDI, SDS
 from sdilib.inversion import FixedPoint
 from sdilib.lab.presets import example_prompts

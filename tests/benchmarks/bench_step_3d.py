@@ -11,7 +11,7 @@ import time
 import torch
 from bench_step import timed
 
-import sdilib.distill as loop
+import sdilib.distillation as loop
 from sdilib.lab.presets import example_prompts, resolve
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Built3D, Text3D

@@ -87,7 +87,8 @@ def test_settings_of_images_and_rules_are_set_by_name(tmp_path):
     configs = {config["rule"]: runs.config_of(config) for config in made}
     settings = {"kappa": "gradient descent", "descent_rate": 0.2, "num_inversion_steps": 2}
     settings |= {"guidance_scale": 3.0}  # what the bundled model is sampled with
-    sdi = Text2D("mug", model="tiny", steps=3, t_end=0.1, rule_settings=settings)
+    own = {"steps": 3, "t_end": 0.1, "start_guidance_scale": 3.0}
+    sdi = Text2D("mug", model="tiny", rule_settings=settings, **own)
     assert configs["sdi"] == sdi
     assert configs["mine.py"].rule_settings == {"guidance_scale": 2.0, "loud": False}
 
@@ -422,7 +423,7 @@ def test_a_range_is_two_numbers(tmp_path):
         ),
         (
             "run --prompt x --scene image --set size=8",
-            "set='size': expected one of prompt, model, rule, negative_prompt",
+            "set='size': expected one of prompt, model, rule, precision",
         ),
         ("run --prompt x --rule mine.py", "rule='mine.py': expected an existing file"),
         ("run --prompt x --rule my.rules:Mine", "rule='my.rules:Mine': expected a module that can"),

@@ -156,3 +156,9 @@ def test_the_library_is_for_grids_on_cuda(monkeypatch):
     assert usable_backend("tinycudann", torch.device("cuda")) == "tinycudann"
     with pytest.warns(RuntimeWarning, match="and a CUDA device; using 'numba'"):
         assert usable_backend("tinycudann", torch.device("cpu")) == "numba"
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_positions_that_are_not_finite_are_refused(bad):
+    with pytest.raises(ValueError, match="positions='nan or infinity': expected finite numbers"):
+        HashGrid(backend="numba")(torch.tensor([[0.1, bad, 0.2]]))

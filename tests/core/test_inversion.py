@@ -1,20 +1,23 @@
 import pytest
 import torch
 
-from sdilib.ddim import ddim_step
 from sdilib.denoiser import GuidedDenoiser
+from sdilib.guidance import SDI, View
 from sdilib.inversion import (
     Cached,
     DDIMInversion,
     FixedNoise,
     FixedPoint,
     GradientDescent,
+    Kappa,
+    KappaChoice,
     RandomNoise,
     full_kappa,
     invert,
     residual,
     unit_deviation,
 )
+from sdilib.sampling import ddim_step
 from sdilib.seeds import generator as generator_at
 from sdilib.seeds import normal
 
@@ -298,3 +301,20 @@ def test_a_restored_noise_follows_the_latents(choice, scripted, rows):
     denoise = GuidedDenoiser(scripted(lambda x, t, c: x), rows(1), 1.0)
     found = kappa(x0, torch.ones(1, dtype=torch.float64), denoise, generator_at(0, 0, "kappa"))
     assert found.noise.dtype == torch.float64
+
+
+def test_the_cache_keeps_no_prediction_that_is_not_finite(x0, denoise):
+    cached = Cached(torch.ones_like(x0))
+    cached.observe(x0 / 0)
+    assert torch.equal(cached(x0, TIMES, denoise, each()).noise, torch.ones_like(x0))
+
+
+def test_a_choice_of_ones_own_only_has_to_be_callable(x0, denoise, oracle):
+    class Zero(KappaChoice):
+        def __call__(self, x0, t, denoise, generator):
+            return Kappa(torch.zeros_like(x0), t, torch.zeros_like(x0))
+
+    rule = SDI(oracle, kappa=Zero())
+    update = rule(x0, TIMES, View(denoise.prompt), each())
+    assert not update.kappa.any()
+    assert rule.state_dict() == {}

@@ -1,11 +1,12 @@
 """Rules by name: their settings, a rule of one's own, and the same update as the class built by hand."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
-from sdilib.guidance import ISM, SDI, SDS, View
+from sdilib.guidance import ISM, PFD, SDI, SDS, View
 from sdilib.guidance.named import (
     KAPPAS,
     RULES,
@@ -277,3 +278,27 @@ def test_a_file_is_run_once_until_it_is_edited(tmp_path, capsys):
     path.write_text(text + "# edited\n")
     rule_settings(str(path))
     assert capsys.readouterr().out == "loaded\n"
+
+
+def test_a_rule_derived_from_sdi_takes_a_noise_by_name(oracle, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("from sdilib import SDI\n\n\nclass Mine(SDI):\n    pass\n")
+    settings = rule_settings(str(path), {"kappa": "inversion"})
+    assert settings == rule_settings("sdi", {"kappa": "inversion"})
+    assert isinstance(make_rule(str(path), oracle, {"kappa": "random"}).kappa, RandomNoise)
+    assert Text3D("a mug", rule=str(path)).rule_settings["entropy"] == 0.3
+
+
+def test_what_a_module_cannot_import_is_named(tmp_path, monkeypatch):
+    (tmp_path / "lacking.py").write_text("import not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="No module named 'not_there'"):
+        rule_settings("lacking:Rule")
+
+
+def test_gamma_of_the_inversion_follows_gamma(oracle):
+    assert rule_settings("sdi", {"guidance_scale": 3.0})["inversion_guidance_scale"] == -3.0
+    assert rule_settings("pfd", {"guidance_scale": 3.0})["inversion_guidance_scale"] == -2.0
+    for name, kind in (("sdi", SDI), ("pfd", PFD)):
+        changed = replace(kind(oracle), guidance_scale=3.0)
+        assert_same(make_rule(name, oracle, {"guidance_scale": 3.0}), changed, oracle)

@@ -107,3 +107,10 @@ def test_a_ring_has_the_amplitudes_it_names_and_a_prompt_its_class():
 def test_a_ring_that_cannot_be_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Ring.of(**settings)
+
+
+def test_near_t_0_float32_is_float64_rounded():
+    point = GaussianMixture(torch.zeros(1, 2), torch.zeros(1), torch.ones(1))
+    x_t = torch.full((1, 2), 1e-3)
+    eps = [point.guided(point.prompt([[0]]))(x, 1e-5) for x in (x_t, x_t.double())]
+    torch.testing.assert_close(eps[0].double(), eps[1], rtol=1e-5, atol=0)

@@ -196,3 +196,10 @@ def test_a_grid_has_its_ends_exactly_and_equal_steps():
         assert (grid[0], grid[-1], len(grid)) == (start, end, 8)
         steps = [b - a for a, b in itertools.pairwise(grid)]
         assert steps == pytest.approx([(end - start) / 7] * 7)
+
+
+def test_a_schedulers_own_table_of_float32_serves_each_item_of_a_batch(generator):
+    exact = NoiseSchedule.scaled_linear()
+    rounded = NoiseSchedule(exact.alphas_cumprod.float())
+    times = torch.tensor([0.2, 0.7], dtype=torch.float64)
+    torch.testing.assert_close(rounded.sigma(times), exact.sigma(times), rtol=1e-5, atol=0)

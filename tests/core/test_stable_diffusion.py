@@ -152,10 +152,15 @@ def test_a_hub_models_hash_is_that_of_its_commit_whatever_the_type(monkeypatch):
         "huggingface_hub.try_to_load_from_cache", lambda model, file: cached.get(model)
     )
     full, half = random_pipeline("tiny"), load_pipeline("tiny", dtype=torch.float16)
-    one, same = (StableDiffusion(each, name="owner/one") for each in (full, half))
+    pipelines = iter([full, half, full])
+    monkeypatch.setattr(stable_diffusion, "load_pipeline", lambda *_, **__: next(pipelines))
+    one, same = (StableDiffusion.from_pretrained("owner/one") for _ in range(2))
     assert one.hash == same.hash
     cached["owner/one"] = "/cache/snapshots/abd/model_index.json"
-    assert StableDiffusion(full, name="owner/one").hash != StableDiffusion(full).hash
+    assert StableDiffusion.from_pretrained("owner/one").hash not in (
+        one.hash,
+        StableDiffusion(full).hash,
+    )
     assert len(one.hash) == 16
 
 
@@ -237,3 +242,11 @@ def test_bfloat16_is_taken_where_the_processor_has_it_and_said_once_where_not(
     assert found == {precision}
     assert caplog.text.count("this cpu has no instructions for it") == (precision == "auto")
     assert precision_module.usable_precision("float16", torch.device("cpu")) == "float16"
+
+
+def test_a_pipeline_from_python_is_not_what_a_folder_of_its_name_holds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pipeline").mkdir()
+    first, second = (StableDiffusion(random_pipeline("tiny")) for _ in range(2))
+    next(second._unet.parameters()).data.add_(1)
+    assert first.hash != second.hash

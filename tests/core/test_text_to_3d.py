@@ -12,7 +12,7 @@ from made_up import small_3d
 
 from sdilib.cameras import Camera, sample_cameras
 from sdilib.denoiser import azimuth_weights
-from sdilib.distill import distill_step
+from sdilib.distillation import distill_step
 from sdilib.guidance import Update, View
 from sdilib.guidance.named import RULES
 from sdilib.inversion import DDIMInversion

@@ -9,6 +9,8 @@ import torch
 from sdilib.guidance import SDI, SDS, Update, View
 from sdilib.inversion import Cached
 from sdilib.lab.images import distilled_images
+from sdilib.sampling import ddim
+from sdilib.schedule import time_grid
 from sdilib.text_to_image import Encoded, Text2D, noisy_start
 
 RUN = Text2D("a red mug", model="tiny", rule_settings={"num_inversion_steps": 2}, steps=5, seed=3)
@@ -144,12 +146,41 @@ def test_a_rule_sees_the_clamped_images_latents_and_its_step_goes_from_there(gen
     assert update.num_forwards == 7
 
 
+def test_a_rule_that_is_assigned_sees_what_one_given_by_name_sees(tiny):
+    by_name, assigned = (RUNS["fixed, Adam"].build(tiny) for _ in range(2))
+    assigned.rule = replace(by_name.rule)
+    assert torch.equal(latents(by_name)[-1], latents(assigned)[-1])
+
+
+def test_sdi_with_the_cached_kappa_is_ddim_at_every_gamma(tiny):
+    run = Text2D.of(prompt="a red mug", model="tiny", kappa="cached", guidance_scale=3.0, steps=5)
+    denoise = tiny.guided(tiny.embed(["a red mug"]), 3.0)
+    *_, last = ddim(noisy_start(tiny, [0]), denoise, times=time_grid(5))
+    torch.testing.assert_close(latents(run.build(tiny))[-1], last.x_next, atol=1e-4, rtol=1e-4)
+
+
+def test_other_methods_start_where_they_are_told(tiny):
+    first, second = (
+        replace(RUN, start_guidance_scale=gamma).build(tiny).scene.values for gamma in (7.5, 3.0)
+    )
+    assert not torch.allclose(first, second)
+
+
+def test_a_model_of_another_precision_is_refused(tiny):
+    with pytest.raises(ValueError, match="precision='float16': expected float32, as the model"):
+        replace(RUN, precision="float16").build(tiny)
+
+
 def test_latents_are_encoded_but_where_kappa_is_cached(tiny):
-    assert isinstance(RUNS["sds"].build(tiny).rule, Encoded)
-    assert isinstance(RUNS["sdi"].build(tiny).rule, Encoded)
-    assert isinstance(RUNS["cached"].build(tiny).rule, SDI)
-    given = replace(RUNS["cached"], latents="encoded")
-    assert isinstance(given.build(tiny).rule, Encoded)
+    def first(run):
+        return latents(run.build(tiny))[0]
+
+    for name in ("sds", "sdi"):
+        assert not torch.equal(first(RUNS[name]), first(replace(RUNS[name], latents="free")))
+        assert torch.equal(first(RUNS[name]), first(replace(RUNS[name], latents="encoded")))
+    cached = RUNS["cached"]
+    assert torch.equal(first(cached), first(replace(cached, latents="free")))
+    assert not torch.equal(first(cached), first(replace(cached, latents="encoded")))
     make = {"rule": lambda m, eps: SDI(m), "num_steps": 3}
     default, encoded, free = (
         distilled_images(tiny, [RUN.prompt], [0], **make, **latents).latents

@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from sdilib.cameras import Camera, sample_cameras
-from sdilib.ddim import ddim, denoise_back
 from sdilib.denoiser import PromptEmbeddings
-from sdilib.distill import distill
+from sdilib.distillation import distill
 from sdilib.guidance import (
     ASD,
     CSD,
@@ -30,6 +29,7 @@ from sdilib.guidance import (
     SDSBridge,
     StableSD,
     SteinDreamer,
+    Update,
     View,
 )
 from sdilib.guidance.named import rule_settings
@@ -40,6 +40,7 @@ from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.regularisers import Penalties
 from sdilib.nerf.scene import NeRFScene
 from sdilib.oracle import GaussianMixture
+from sdilib.sampling import ddim, denoise_back
 from sdilib.scenes import ImageScene
 from sdilib.schedule import NoiseSchedule, TimeSchedule, time_grid
 from sdilib.seeds import generator as generator_at
@@ -185,7 +186,13 @@ TABLE: dict[str, Callable[[], object]] = {
         MIXTURE, order="befor"
     ),
     "entropy_share=-0.1: expected a number in [0, 1]": lambda: ESD(MIXTURE, entropy_share=-0.1),
-    "memory=1.1: expected a number in [0, 1]": lambda: SteinDreamer(MIXTURE, memory=1.1),
+    "memory=1.1: expected a number in (0, 1]": lambda: SteinDreamer(MIXTURE, memory=1.1),
+    "memory=0.0: expected a number in (0, 1]": lambda: SteinDreamer(MIXTURE, memory=0.0),
+    "weight='1-alfa': expected one of sigma, 1-alpha, 1; did you mean 1-alpha?": lambda: (
+        Update.from_noises(
+            X0, at(0.5), kappa=X0, eps=X0, schedule=SCHEDULE, num_forwards=0, weight="1-alfa"
+        )
+    ),
     "shift=-1.0: expected a number in [0, 1]": lambda: ASD(MIXTURE, shift=-1.0),
     "first_share=2.0: expected a number in [0, 1]": lambda: SDSBridge(MIXTURE, first_share=2.0),
     "wanted='sharp': expected '' for GaussianMixture, which reads no text": lambda: SDSBridge(
@@ -245,7 +252,7 @@ TABLE: dict[str, Callable[[], object]] = {
         rule_settings("sdi", {"kappa": "random", "descent_rate": 5})
     ),
     "rule='none.py': expected an existing file": lambda: rule_settings("none.py"),
-    "rule='sdilib.none:Rule': expected a module that can be imported, which sdilib.none cannot": lambda: (
+    "rule='sdilib.none:Rule': expected a module that can be imported (ModuleNotFoundError: No module named 'sdilib.none')": lambda: (
         rule_settings("sdilib.none:Rule")
     ),
     "rule='IMS': expected one of SDI, MVSDI, PFD, ISM; did you mean ISM?": lambda: rule_settings(

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 import torch
 
-from sdilib.distill import distill
+from sdilib.distillation import distill
 from sdilib.guidance import SDI
 from sdilib.inversion import DDIMInversion
 from sdilib.lab.notebooks.runner import run_notebook

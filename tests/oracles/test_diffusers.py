@@ -15,7 +15,7 @@ import pytest
 import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler
 
-from sdilib.ddim import ddim, ddim_step
+from sdilib.sampling import ddim, ddim_step
 from sdilib.schedule import NoiseSchedule, time_grid
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.loading import random_pipeline

@@ -6,9 +6,9 @@ import torch
 from scipy import stats
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from sdilib.ddim import ddim
 from sdilib.inversion import FixedPoint, GradientDescent, full_kappa, invert, residual
 from sdilib.oracle import GaussianMixture
+from sdilib.sampling import ddim
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator as generator_at
 from sdilib.seeds import normal

@@ -8,10 +8,10 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from sdilib.ddim import ddim
-from sdilib.distill import distill
+from sdilib.distillation import distill
 from sdilib.guidance import SDI
 from sdilib.inversion import Cached
+from sdilib.sampling import ddim
 from sdilib.scenes import ImageScene
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator as generator_at

@@ -79,7 +79,8 @@ class Benchmark:
         """
         config = page.config
         in_2d = {"model": config["model"], "steps": config.get("num_steps")}
-        in_2d["guidance_scale"] = config.get("guidance_scale", SAMPLED)
+        sampled = config.get("guidance_scale", SAMPLED)
+        in_2d |= {"guidance_scale": sampled, "start_guidance_scale": sampled}
         return cls(
             scene,
             page.run if scene == "nerf" else in_2d,

@@ -140,7 +140,7 @@ def one_step(
     positive_int("num_steps", num_steps, at_least=2)
     in_range("t", t, 0, 1, open_low=True)
     number = min(max(round((1 - t) * num_steps), 1), num_steps - 1)
-    inversion = inversion or DDIMInversion(-guidance_scale)
+    inversion = inversion or DDIMInversion()
     prompt = model.embed(prompts)
     settings = {"num_steps": num_steps, "start_guidance_scale": guidance_scale}
     rule = sdi_with(Cached, guidance_scale)
@@ -155,7 +155,7 @@ def one_step(
         draws = [generator(seed, number, "overview") for seed in seeds]
         updates[name] = rule(x0, times, View(prompt), draws)
     x_t = {name: model.schedule.add_noise(x0, each.kappa, times) for name, each in updates.items()}
-    inverse = model.guided(prompt.select(torch.tensor([0])), inversion.guidance_scale)
+    inverse = inversion.inverse(model.guided(prompt.select(torch.tensor([0])), guidance_scale))
     size = {"num_inversion_steps": inversion.num_inversion_steps}
     ladder = list(invert(x0[:1], inverse, t=times[:1], **size))
     return Overview(
@@ -166,7 +166,7 @@ def one_step(
         ladder=torch.cat([each.x_next for each in ladder]),
         ladder_times=tuple(float(each.t_next[0]) for each in ladder),
         ddim=step.update.target,
-        scales=(inversion.guidance_scale, guidance_scale),
+        scales=(inverse.guidance_scale, guidance_scale),
     )
 
 

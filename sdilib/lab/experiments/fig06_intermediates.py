@@ -44,7 +44,7 @@ CLAIMS = tuple(
             "fine detail may be dirt",
         ),
         (
-            "The inverted noise lies on the object rather than on the background",
+            "The inverted noise lies more on the object than drawn noise does",
             WHERE,
             "mean square of κ on the object over that on the background; 1 is evenly spread",
         ),

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.ddim import ddim
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.inversion import invert
 from sdilib.lab.claims import Less
@@ -16,6 +15,7 @@ from sdilib.lab.experiments.shared.drawing import Figure, images_and_items
 from sdilib.lab.experiments.shared.path import batched
 from sdilib.lab.experiments.shared.scales import STRATEGIES, strategies
 from sdilib.lab.metrics import psnr
+from sdilib.sampling import ddim
 from sdilib.schedule import time_grid
 from sdilib.stable_diffusion import StableDiffusion
 

@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.checks import positive_int
-from sdilib.ddim import ddim
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.guidance import View
 from sdilib.guidance.named import RULES, make_rule
@@ -23,6 +22,7 @@ from sdilib.lab.experiments.shared.images import Measures
 from sdilib.lab.experiments.shared.plane import ring
 from sdilib.lab.presets import SAMPLED, STEP_BY_STEP
 from sdilib.oracle import GaussianMixture
+from sdilib.sampling import ddim
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator, normal
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from sdilib.distill import distill
+from sdilib.distillation import distill
 from sdilib.guidance import SDS, View
 from sdilib.lab.claims import Exact, Less, Within
 from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure, draw_mean, finish

@@ -8,7 +8,7 @@ from typing import Any
 
 import ipywidgets
 
-from sdilib.distill import THROUGH
+from sdilib.distillation import THROUGH
 from sdilib.guidance.base import WEIGHTS
 from sdilib.guidance.named import KAPPAS, RULES, make_rule, rule_settings
 from sdilib.guidance.vsd import ORDERS
@@ -107,7 +107,11 @@ class Controls(ipywidgets.VBox):
         self.of_the_rule = ipywidgets.VBox()
         self._own: dict[str, dict[str, Any]] = {}
         for name, kind in SCENES.items():
-            own = {k: v for k, v in self._preset(name).items() if k in ("t_start", "t_end")}
+            own = {
+                k: v
+                for k, v in self._preset(name).items()
+                if k in ("t_start", "t_end", "start_guidance_scale")
+            }
             start = kind.of(prompt=text, rule=rule, **own | (dict(given) if name == scene else {}))
             values = {f.name: getattr(start, f.name) for f in fields(kind)}
             means, labels = _meanings(kind), _OF_AN_IMAGE if name == "image" else {}

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from sdilib.cameras import Camera
 from sdilib.checks import positive_int, reject
-from sdilib.distill import Step
+from sdilib.distillation import Step
 from sdilib.lab.experiments.shared.canvas import noise_images
 from sdilib.lab.runs import distilled, runs_folder
 from sdilib.stable_diffusion import StableDiffusion

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from sdilib.distill import Codec
+from sdilib.distillation import Codec
 from sdilib.lab import metrics
 from sdilib.lab.train.vae import TO_YIQ, recoloured
 from sdilib.lab.world.dataset import random_scene

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.ddim import ddim
 from sdilib.guidance import SDI, View
 from sdilib.inversion import DDIMInversion, KappaChoice, RandomNoise
 from sdilib.lab import metrics
+from sdilib.sampling import ddim
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion

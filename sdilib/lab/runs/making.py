@@ -25,7 +25,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from sdilib.checks import NonFiniteError
-from sdilib.distill import Step
+from sdilib.distillation import Step
 from sdilib.lab.exports import png_bytes
 from sdilib.lab.runs import checkpoints, folders
 from sdilib.lab.runs.checkpoints import Progress

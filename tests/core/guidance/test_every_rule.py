@@ -9,7 +9,7 @@ from made_up import draws
 
 from sdilib.cameras import Camera
 from sdilib.denoiser import Denoiser
-from sdilib.distill import distill_step
+from sdilib.distillation import distill_step
 from sdilib.guidance import Rule, StatefulRule, View, WeightedRule
 from sdilib.guidance.base import WEIGHTS
 from sdilib.guidance.named import RULES, cost, make_rule, rule_settings

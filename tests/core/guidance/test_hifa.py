@@ -6,9 +6,9 @@ import pytest
 import torch
 from made_up import draws
 
-from sdilib.ddim import denoise_back
-from sdilib.distill import distill_step
+from sdilib.distillation import distill_step
 from sdilib.guidance import PFD, SDS, HiFA, HiFAOneStep, View
+from sdilib.sampling import denoise_back
 from sdilib.scenes import ImageScene
 
 

@@ -2,11 +2,11 @@ import pytest
 import torch
 from made_up import draws
 
-from sdilib.ddim import ddim
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.guidance import ISM, MVSDI, PFD, SDI, SDS, Update, View
 from sdilib.guidance.base import WEIGHTS
 from sdilib.inversion import DDIMInversion, RandomNoise, invert
+from sdilib.sampling import ddim
 from sdilib.schedule import NoiseSchedule, time_grid
 
 

@@ -5,7 +5,7 @@ import torch
 from made_up import draws
 
 from sdilib.cameras import Camera
-from sdilib.distill import distill
+from sdilib.distillation import distill
 from sdilib.guidance import CSD, ESD, SDS, VSD, View
 from sdilib.guidance.learned import Learner, poses
 from sdilib.oracle import GaussianMixture

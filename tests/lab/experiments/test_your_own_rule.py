@@ -6,7 +6,7 @@ import pytest
 import torch
 from made_up import PROMPTS, generated, held
 
-from sdilib.distill import distill
+from sdilib.distillation import distill
 from sdilib.guidance import SDI, SDS, View
 from sdilib.guidance.base import Rule, StatefulRule, Update
 from sdilib.inversion import Cached

@@ -66,7 +66,11 @@ def test_the_controls_say_the_run(explorer):
     read = {"num_inversion_steps": 2, "guidance_scale": resolve("run", "laptop")["guidance_scale"]}
     read |= {"inversion_start": 0.1}
     assert explorer.controls.config() == Text2D(
-        "a red spotted mushroom", model="tiny", steps=4, rule_settings=read
+        "a red spotted mushroom",
+        model="tiny",
+        steps=4,
+        start_guidance_scale=read["guidance_scale"],
+        rule_settings=read,
     )
     picker = explorer.controls.named["prompt"]
     picker.colour.value, picker.pattern.value = "any", "plain"
@@ -410,7 +414,8 @@ def test_what_is_folded_is_shown_by_a_button_and_hidden_again():
 
 def test_a_run_begins_with_the_presets_values(tiny):
     explorer = Explorer(tiny, num_steps=120)
-    in_2d = {"guidance_scale": resolve("run", "laptop")["guidance_scale"], "inversion_start": 0.1}
+    own = ("guidance_scale", "start_guidance_scale", "inversion_start")
+    in_2d = {name: resolve("run", "laptop")[name] for name in own}
     in_3d = {k: resolve("run3d", "laptop")[k] for k in ("guidance_scale", "t_start", "t_end")}
     for scene, kind, own in (("image", Text2D, in_2d), ("nerf", Text3D, in_3d)):
         explorer.controls.scene.value = scene

@@ -133,7 +133,7 @@ def test_modules_are_those_imported_directly_or_not_and_later(package, save, sou
 def test_the_librarys_own_modules_are_found():
     root = Path(__file__).parents[3]
     library = made_from(root / "notebooks" / "fig01_teaser.py", {}, "")["library"]
-    assert {"sdilib.guidance.base", "sdilib.ddim", "sdilib.schedule"} <= library.keys()
+    assert {"sdilib.guidance.base", "sdilib.sampling", "sdilib.schedule"} <= library.keys()
     assert not {"sdilib.lab.presets", "sdilib.lab.notebooks.records", "sdilib.nerf.field"} & set(
         library
     )

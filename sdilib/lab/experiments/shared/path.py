@@ -13,12 +13,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sdilib.checks import in_range, positive_int
-from sdilib.ddim import ddim
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.guidance import SDI, Rule
 from sdilib.inversion import DDIMInversion, KappaChoice, residual
 from sdilib.lab.images import ddim_images, distilled_images
 from sdilib.lab.metrics import high_frequency_energy
+from sdilib.sampling import ddim
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion

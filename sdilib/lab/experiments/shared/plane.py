@@ -12,12 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.checks import in_range, positive_int, reject
-from sdilib.ddim import DDIMStep, ddim
 from sdilib.denoiser import PromptEmbeddings
-from sdilib.distill import distill
+from sdilib.distillation import distill
 from sdilib.guidance import SDI, SDS, Rule
 from sdilib.inversion import Cached, DDIMInversion
 from sdilib.oracle import GaussianMixture
+from sdilib.sampling import DDIMStep, ddim
 from sdilib.scenes import ImageScene
 from sdilib.schedule import spread, time_grid
 from sdilib.seeds import generator, normal

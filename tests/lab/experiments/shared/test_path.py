@@ -6,7 +6,6 @@ from functools import partial
 import pytest
 import torch
 
-from sdilib.ddim import ddim, ddim_step
 from sdilib.inversion import Cached, DDIMInversion, FixedNoise, GradientDescent, RandomNoise
 from sdilib.lab.experiments.shared.path import (
     batched,
@@ -23,6 +22,7 @@ from sdilib.lab.experiments.shared.path import (
     sdi_with,
 )
 from sdilib.lab.images import ddim_images
+from sdilib.sampling import ddim, ddim_step
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator, normal
 

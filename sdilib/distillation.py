@@ -202,7 +202,7 @@ def distill_step(
     x0 = x0.clone()  # a latent scene's own parameters change in place
     shown = image if scene.space == "pixels" else None
     looked = replace(view, image=shown, depth=seen.depth)
-    update = checked(rule(x0, t, looked, generators), rule)
+    update = checked(rule(x0, t, looked, generators), rule, x0)
     between = codec if scene.space == "pixels" else None
     pulls = _pulls(update, image, between, through, image_weight)
     gradients = [pull.gradient for pull in pulls]

@@ -8,11 +8,11 @@ import torch
 
 from sdilib.cameras import Camera
 from sdilib.checks import NonFiniteError
-from sdilib.ddim import ddim
-from sdilib.distill import Enlarged, Step, distill, distill_step
+from sdilib.distillation import Enlarged, Step, distill, distill_step
 from sdilib.guidance import ISM, SDI, SDS, Update, View
 from sdilib.inversion import Cached, DDIMInversion, FixedNoise, FixedPoint, GradientDescent
 from sdilib.oracle import GaussianMixture
+from sdilib.sampling import ddim
 from sdilib.scenes import ImageScene, Rendering
 from sdilib.schedule import NoiseSchedule, TimeSchedule, time_grid
 from sdilib.seeds import generator as generator_at
@@ -109,6 +109,18 @@ def test_a_rule_that_returns_no_update_is_named_by_its_name(rule, name, prompt):
     expected = f"^rule='{name}, which returned Tensor': expected one that returns an Update$"
     with pytest.raises(ValueError, match=expected):
         list(distill(scene_of(), rule, prompt=prompt, num_steps=1))
+
+
+def test_an_update_of_another_shape_is_not_spread_over_the_scene(prompt):
+    def narrow(x0, t, view, generator):
+        one = torch.ones(1, 1, 1, 1)
+        return Update(one, one, one, one, one, torch.ones(1), 0)
+
+    expected = (
+        r"whose gradient has shape \(1, 1, 1, 1\)': expected the shape of x0, \(3, 4, 2, 2\)$"
+    )
+    with pytest.raises(ValueError, match=expected):
+        list(distill(scene_of(), narrow, prompt=prompt, num_steps=1))
 
 
 def test_the_optimizer_given_is_the_one_that_steps(oracle, prompt):

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdilib.checks import NonFiniteError
-from sdilib.ddim import ddim, ddim_step, denoise_back
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.oracle import GaussianMixture
+from sdilib.sampling import ddim, ddim_step, denoise_back
 from sdilib.schedule import NoiseSchedule, time_grid
 from sdilib.seeds import generator as generator_at
 
