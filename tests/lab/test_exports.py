@@ -47,7 +47,7 @@ def test_the_mesh_of_a_blob_is_the_sphere_where_its_density_is_that(blob):
 def test_a_mesh_is_read_back_with_its_colours(blob, kind, tmp_path):
     mesh = nerf_mesh(blob, density=DENSITY, resolution=16)
     path = write_mesh(mesh, tmp_path / f"blob.{kind}")
-    (read,) = trimesh.load_scene(path, process=False).geometry.values()
+    (read,) = trimesh.load(path, force="scene", process=False).geometry.values()
     assert len(read.faces) == len(mesh.faces)
     assert np.allclose(
         np.sort(read.bounds, 0), [mesh.vertices.min(0), mesh.vertices.max(0)], atol=1e-4

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sdilib.checks import in_range, positive_int, reject
+from sdilib.stable_diffusion.precision import usable_precision
 from sdilib.storage import (
     load_optimizer_tensors,
     load_tensors,
@@ -166,8 +167,7 @@ def autocast(device: torch.device) -> torch.autocast:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        found = torch.cpu.get_capabilities()
-        fast = bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+        fast = usable_precision("bfloat16", device) == "bfloat16"
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
