@@ -149,7 +149,7 @@ def draw(
     r: ByChoice,
     costs: Mapping[str, float],
 ) -> drawing.Figure:
-    """Draw images by choice of kappa, and its residual over t and against its cost.
+    """Draw images by choice of kappa, and its residual over t and against its cost, in the same colours.
 
     Args:
         rows: one image per prompt, by choice; the first eight are drawn.
@@ -172,7 +172,7 @@ def _draw_costs(axes: Axes, r: ByChoice, costs: Mapping[str, float]) -> None:
         members = sorted((n for n in r if n.partition(",")[0] == family), key=costs.__getitem__)
         places = [(costs[name], float(r[name].mean())) for name in members]
         colour = drawing.colour_of(family)
-        line: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.2, "label": family}
+        line: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.2}
         axes.plot(*zip(*places, strict=True), color=colour, **line)
         for name, place in zip(members, places, strict=True) if len(members) > 1 else ():
             number = name.partition(", ")[2].removeprefix("n = ").removeprefix("×")
@@ -184,6 +184,5 @@ def _draw_costs(axes: Axes, r: ByChoice, costs: Mapping[str, float]) -> None:
     axes.minorticks_off()
     axes.margins(x=0.1)
     axes.set_ylim(bottom=0, top=1.18 * axes.get_ylim()[1])
-    axes.legend(**drawing.SMALL)
     title = "mean of r(t), by iterations or n, against cost"
     drawing.finish(axes, title, "sample-forwards for one κ")

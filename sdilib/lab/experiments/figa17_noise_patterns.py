@@ -44,7 +44,7 @@ CLAIMS = (
     ),
 )
 
-LEFT, TOP, GAP = 0.7, 0.42, 0.07
+LEFT, TOP, GAP = 0.8, 0.42, 0.07
 """Space at the left and above, and between one time and the next, in inches."""
 
 Latents = Float[Tensor, "items times channels h w"]
@@ -111,7 +111,8 @@ def draw(model: StableDiffusion, path: along.Path, found: Patterns) -> Figure:
     for column, (name, (kappa, denoised)) in enumerate(found.items()):
         x = LEFT + (column + 0.485) * side
         head = {"ha": "center", "va": "bottom", "fontsize": 7}
-        axes.text(x, height - TOP + 0.05, name.replace(", ", "\n"), **head)
+        head |= {"s": name.replace(", ", "\n").replace("γ_inv", r"$γ_\mathrm{inv}$")}
+        axes.text(x, height - TOP + 0.05, **head)
         images = along.decoded(model, denoised[:1])[0]
         sizes = along.root_mean_square(kappa[:1])[0].tolist()
         pictures = zip(tops, noise_images(kappa[0]), images, sizes, strict=True)

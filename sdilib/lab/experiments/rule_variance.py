@@ -160,4 +160,7 @@ def draw(numbers: Mapping[str, Mapping[str, Tensor]]) -> drawing.Figure:
             of = numbers[f"{measure}, t = {t}"]
             panels[f"{title}, t = {t}"] = {n: of[n].clamp(min=0) ** power for n in of}
         drawing.draw_items(part, panels, colours)
+        if measure == RANDOM:
+            for axes in part.axes:
+                axes.set_xlim(-0.05, 1.05)
     return figure
