@@ -89,8 +89,9 @@ page.save(figure, numbers | sweeps | derived, claims)
 # helps SDI without $H(t)$, too; whether a network's own errors do is not known.
 #
 # *Where one view does not tell the classes apart*, guidance at γ = 7.5 with whole steps carries a random κ away
-# from all textures, which only many more steps undo. SDI, whose inversion has a negative γ, ends nearer, and with
-# $H(t)$ it does so on average at every γ tried. At γ = 1 a random κ ends nearer than SDI without it.
+# from all textures, which only many more steps undo. SDI, whose inversion has a negative γ, ends nearer. Now and
+# then it, too, ends far from every texture, with $H(t)$ or without: which ring does so hangs on the last digits
+# of the arithmetic, so that $H(t)$ helps there was *not shown*. At γ = 1 a random κ ends nearer than SDI without it.
 #
 # *Small steps* do a random κ no harm. SDI without $H(t)$ stays far from every texture at each size of step.
 #
