@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "build" / "screenshots"
-LIMIT = 900_000
+LIMIT = 300_000
 """Milliseconds until something that does not appear is called a failure: of a busy machine, two cores."""
 
 _HEIGHT = "Math.max(...[...document.querySelectorAll('*')].map(each => each.scrollHeight))"
