@@ -10,7 +10,7 @@ from sdilib.lab.explorer.results import EXAMPLES
 from sdilib.lab.runs import known_runs
 
 SMALL = {"steps": 4, "inversion steps n": 2}
-OBJECT = {"steps": 3, "views per step": 1, "size": 16, "num samples": 8, "levels": 4}
+OBJECT = {"views per step": 1, "steps": 3, "size": 16, "num samples": 8, "levels": 4}
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     button("3D object").click()
     page.get_by_label("rule", exact=True).select_option("sds")
     button("more settings").press("Enter")
-    enter(page, OBJECT)
+    enter(page, OBJECT)  # first one that no image has: until it is there, "steps" are the image's
     button("Start").click()
     finish(page, 3)
     before = pictures(page)[0]

@@ -1,5 +1,6 @@
 """JupyterLab as `make lab` opens it: at the first notebook, from which all can be run; what is saved is not stale."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -16,14 +17,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def lab(serve, tmp_path_factory):
-    """A clone's notebooks, of which the explorer's is set to the smallest preset."""
+    """A clone's notebooks, all set to the smallest preset."""
     clone = tmp_path_factory.mktemp("clone")
     for name in ("notebooks", "paper_figures"):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("*.pdf"))
-    explore = clone / "notebooks/explore.py"
-    explore.write_text(
-        explore.read_text().replace('preset: str = "laptop"', 'preset: str = "smoke"')
-    )
+    for source in (clone / "notebooks").glob("*.py"):
+        text = source.read_text()
+        source.write_text(text.replace('preset: str = "laptop"', 'preset: str = "smoke"'))
     write_derived(clone / "notebooks")
     (clone / "sdilib").symlink_to(ROOT / "sdilib")  # where the settings of JupyterLab are
     for name in (".gitignore", ".gitattributes"):
@@ -113,3 +113,26 @@ def test_the_60_lines_and_an_exercise_run(lab, page, shoot):
     page.locator(".jp-OutputArea-output img").last.wait_for()
     page.wait_for_timeout(1000)
     shoot("lab-60-lines")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "notebooks").glob("*.py")))
+def test_every_notebook_runs_from_its_page(lab, page, name):
+    port, _, clone = lab
+    notebook = clone / f"notebooks/{name}.ipynb"
+    page.goto(f"http://localhost:{port}/lab/tree/notebooks/{name}.ipynb?reset")
+    page.locator(".jp-Notebook h1:visible").first.wait_for()
+    run_all(page)
+    page.keyboard.press("Escape")
+    deadline = time.monotonic() + 900
+    left = ["all"]
+    while left and time.monotonic() < deadline:
+        page.wait_for_timeout(1000)
+        page.keyboard.press("Control+s")
+        cells = json.loads(notebook.read_text())["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        wrong = [out for cell in code for out in cell["outputs"] if out["output_type"] == "error"]
+        assert wrong == []
+        left = [cell["source"] for cell in code if cell["execution_count"] is None]
+    assert left == []
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_text("Shut Down Kernel", exact=True).click()  # some hundred MiB each

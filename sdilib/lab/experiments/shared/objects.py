@@ -186,7 +186,7 @@ class Comparison:
         shown = min(2, len(self.prompts))
         views = list(range(1, len(AZIMUTHS), 2 * shown))
         columns = [f"{AZIMUTHS[k]:.0f}°" for k in views] * shown
-        columns[:: len(views)] = [f"{prompt} {columns[0]}" for prompt in self.prompts[:shown]]
+        columns[:: len(views)] = [f"{prompt}: {columns[0]}" for prompt in self.prompts[:shown]]
         rows = {
             name: torch.cat([each.images[views] for each in looked[:shown]])
             for name, looked in self.looked.items()
@@ -196,7 +196,10 @@ class Comparison:
         lines = [line for line in lines if line]
         others, green = cycle(_OTHERS), drawing.COLOURS["SDI"]
         colours = {name: green if name == ours else next(others) for name in rows}
-        return drawing.images_and_items(rows, columns, *lines, colour=colours.__getitem__)
+        figure = drawing.images_and_items(rows, columns, *lines, colour=colours.__getitem__)
+        for axes in figure.axes[len(columns) * len(rows) :]:
+            axes.locator_params(axis="x", nbins=3)  # of four panels, whose numbers would touch
+        return figure
 
 
 def nearer(said: str, this: str, other: str) -> Less:
