@@ -19,7 +19,7 @@
 # ones change nothing? Who is ahead at equal steps, and who at equal cost?
 #
 # **This notebook** runs each method at several lengths. Look for the ring on each curve: from there on it is
-# flat.
+# flat. A curve without a ring still falls at the last length.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -45,8 +45,9 @@ page = begin("convergence", preset, model=model, folder=folder, seed=seed, **siz
 
 # %% [markdown]
 # Each length is a separate run, because t falls over the whole of it; a run of twice the length does not continue
-# the shorter one. All make one update per target. The band covers the middle half of the runs. A ring marks the
-# length from which a curve is flat: everything after it gains at most a tenth of what came before.
+# the shorter one. (SDS draws t at each step.) All make one update per target. The band covers the middle half of
+# the runs. A ring marks the length from which a curve is flat: everything after it gains at most a tenth of what
+# came before. A curve that gets worse counts as flat.
 #
 # *Kernel distance* compares 16 views with renders of the true object in the evaluator's features and is 0 where
 # they are alike; *object* and *colour* are the shares of the views in which the evaluator sees what was asked
@@ -60,13 +61,13 @@ figure
 
 # %%
 numbers = study.curves(made, steps)
-flat = {method: steps[study.flat_from(each)] for method, each in numbers["distance"].items()}
+flat = study.flat_lengths(made, steps)
 record = {"steps": steps, "flat from": flat, "curves": numbers, **made.record}
 page.save(figure, record, study.claims(made, steps), seconds=made.seconds)
 
 # %% [markdown]
-# The claims say which curves are flat at the last length. Where one is not, a comparison at that length is about
-# speed, and a figure that makes it should say so.
+# The first claims say which methods gain little by the last doubling. Where one still gains, a comparison at that
+# length is about speed, and a figure that makes it should say so.
 #
 # ## Try
 #

@@ -16,8 +16,8 @@
 #
 # **The paper's claim.** Interval score matching (ISM, LucidDreamer) inverts the render too, but without the
 # prompt, and subtracts only the prediction of the last interval. The paper sees it as a special case of eq. 10.
-# SDI, whose inversion knows the prompt, makes objects with more detail and without over-saturation (section 4,
-# appendix B).
+# The prompt in SDI's inversion improves the results and avoids over-saturation (section 4); appendix B shows both
+# methods side by side.
 #
 # **This notebook** distils the same prompts with ISM and with SDI. Compare the rows of views, then the saturation
 # and the fine detail below.
@@ -43,10 +43,10 @@ page = begin("figA13_ism", preset, model=model, folder=folder, seed=seed, **size
 
 # %% [markdown]
 # One NeRF is made per prompt and method, with the same cameras, steps, γ and seed. *ISM* draws t afresh at each
-# step, as in Table 1. *ISM, t annealed* has SDI's falling t, so that only the noise differs: no prompt in the
-# inversion, the last interval's prediction, no H(t) and no τ. A step of ISM costs about half of SDI's
-# sample-forwards, since an unconditional inversion needs one call where a guided one needs two. Figure 14 leads
-# from one to the other.
+# step, as in our figure 7. *ISM, t annealed* has SDI's falling t, so that only the noise differs: no prompt in the
+# inversion, the last interval's prediction, no H(t) and no τ. A step of ISM costs fewer sample-forwards than one
+# of SDI, since an unconditional inversion needs one call where a guided one needs two: at equal steps SDI has the
+# larger budget. Figure 14 leads from one to the other.
 #
 # Each tick is one run; figure 1 explains the measures.
 
@@ -61,7 +61,8 @@ page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 # %% [markdown]
 # **What differs from the paper.** The paper's ISM is its authors' system: Gaussian splats that begin from a point
 # cloud, t from a narrow range, a long negative prompt in place of the empty one, and an inversion whose first
-# steps are long. Here both methods use the same NeRF, and only the rule differs.
+# steps are long. The paper also runs SDI in that system (its Table 2). Here both methods use the same NeRF, and only
+# the rule and its t differ; t is drawn from the whole range of the preset.
 #
 # ## Try
 #

@@ -15,10 +15,10 @@
 # # Figure 16: how much 3D objects vary with the seed
 #
 # **The paper's claim.** Objects of one prompt differ from seed to seed, in their details more than in their
-# coarse shape, which hardly varies (appendix C). SDS at γ = 100 pays for its low variance with diversity.
+# coarse shape, which hardly varies (appendix C). (Sections 1 and 3 say in general that a high γ costs diversity.)
 #
 # **This notebook** distils each prompt from several seeds with SDI and SDS, and compares them with as many
-# objects drawn by the bundled world itself. Look at how much a row varies, and how much less than the world's.
+# objects drawn by the bundled world itself. Look at how much a row varies, and whether less than the world's.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -70,7 +70,8 @@ page.save(figure, numbers | {"shapes": shapes}, claims, seconds=made.seconds)
 # %% [markdown]
 # **What differs from the paper.** The paper shows a few prompts and measures nothing. Here the numbers that
 # describe a shape come from a fit, which errs; the world's own objects are fitted in the same way, so they suffer
-# the same errors. Even a result that is no object of its prompt at all is given a kind.
+# the same errors. Failures count as diversity: a result that is no object of its prompt is given a kind all the
+# same, and an empty one is far from all others.
 #
 # ## Try
 #

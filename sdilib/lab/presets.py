@@ -65,7 +65,7 @@ PAPER_PROMPTS = (
 """Some of the paper's prompts (figures 1 and 6 to 11, and Table 1)."""
 
 SDS_TIMES: dict[str, Any] = {"t_schedule": "random", "t_end": 0.02}
-"""How SDS chooses t: drawn at each step, from DreamFusion's 0.02 (2209.14988) up to 1, where all runs here begin."""
+"""How SDS chooses t: drawn at each step, from DreamFusion's 0.02 (2209.14988) up to where SDI begins."""
 
 SDS_PRACTISED: dict[str, Any] = SDS_TIMES | {"learning_rate": 0.1}
 """SDS as practised in 2D (Algorithm 1): by Adam, on latents, whose size is about 1."""
@@ -203,17 +203,17 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "fig08_ablation": {"num_prompts": Setting(1, 1, 16, 2), **_JUDGED_RUNS},
     # 3D: seven runs per prompt, two of them those of figure 8.
     "fig09_noise_choice_3d": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
-    # 3D: five runs per prompt, seed and length; three of the preset's own length are those of figure 8. Lengths of a
-    # half, 1, 2 and 4 times the preset's at full: 4 hours of one core.
+    # 3D: five runs per prompt, seed and length; those of the preset's own length are those of figures 1, 8 and 13.
+    # The others, of a half, 2 and 4 times that length at full, take 58,000 sample-forwards per prompt: 4 hours of one core.
     "convergence": {
-        "num_prompts": Setting(1, 1, 4, 2),
-        "num_seeds": Setting(1, 1, 2, 1),
+        "num_prompts": Setting(1, 1, 8, 2),
+        "num_seeds": Setting(1, 1, 1, 1),
         "num_lengths": _steps(2, 2, 4, 2),
         **_JUDGED_RUNS,
     },
     # 3D: four runs per prompt, one of them that of figure 1.
     "fig10_guidance_scales_3d": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
-    # 3D: six runs per prompt, one of them that of figure 1.
+    # 3D: five runs per prompt, one of them that of figure 1; the other four take 21,000 sample-forwards per prompt.
     "fig11_inversion_steps_3d": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
     # 3D: figure 1's runs by SDI.
     "fig04_evolution_3d": {"num_prompts": Setting(1, 1, 8, 4), **_RUNS},
@@ -256,11 +256,11 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     # 15 per step and image, all strategies and both ways together: 4,000 at laptop, 29,000 at full.
     "figA18_whole_inversion": {**_IMAGES, "num_steps": _steps(3, 30, 30, 30)},
     # 3D: three runs per prompt. SDI's are those of figure 1, ISM's those of figure 7, and ISM's with SDI's times those of
-    # convergence, which at full has only the first four prompts: four more of 3,600 sample-forwards, 4 minutes of one core.
+    # convergence: 2,300 sample-forwards each.
     "figA13_ism": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
-    # 3D: six runs per prompt, one of them that of figure 1; the other five take 20,000 sample-forwards: at full 5 minutes
+    # 3D: six runs per prompt, one of them that of figure 1; the other five take 14,500 sample-forwards: at full 5 minutes
     # of one core per prompt.
-    "figA14_from_ism_3d": {"num_prompts": Setting(1, 1, 4, 2), **_JUDGED_RUNS},
+    "figA14_from_ism_3d": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
     # 3D: three runs per prompt and seed. At full SDI's 48 are those of figure 2, and 16 of SDS's 96 those of figure 1:
     # 80 of 960 sample-forwards are left, 47 minutes of one core. Then a second per object for its kind.
     "figA16_diversity_3d": {

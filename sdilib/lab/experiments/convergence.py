@@ -1,25 +1,27 @@
 """Convergence in 3D: how many optimiser steps each method needs, and how many sample-forwards.
 
-t falls over the length of a run, so each length needs its own run; those of the preset's length are runs of figure 8.
+t falls over the length of a run, so each length needs its own run; those of the preset's length are runs of figures 1, 8 and
+13.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.lab.claims import Claim, Within
+from sdilib.lab.claims import Claim, Less, Within
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.objects import Comparison, nearer
 from sdilib.lab.presets import SDS_3D, high_sds
 
 BURNT = "SDS, high γ"
 
-OURS, RIVAL = "SDI", "random κ, t annealed"
+OURS, RIVAL, ISM = "SDI", "random κ, t annealed", "ISM, t annealed"
 
-METHODS: tuple[str, ...] = ("SDS", BURNT, RIVAL, OURS, "ISM")
+METHODS: tuple[str, ...] = ("SDS", BURNT, RIVAL, OURS, ISM)
 
 HUES: dict[str, str] = dict(
     zip(METHODS, ("#762a83", "#b2182b", "#b08bc0", "#1b7837", "#e08214"), strict=True)
@@ -30,6 +32,8 @@ MEASURES = "kernel distance", "object", "colour"
 
 TENTH = 0.1
 """A curve is flat from the point after which it gains at most this share of what it gained before."""
+
+_ALIKE = 0.1  # between two ratios of costs, in factors of 2
 
 
 def lengths(settings: Mapping[str, Any], count: int) -> list[int]:
@@ -54,7 +58,7 @@ def variants(settings: Mapping[str, Any], count: int) -> dict[str, dict[str, Any
         settings: those of SDI.
         count: of lengths.
     """
-    others = {RIVAL: {"kappa": "random"}, OURS: {}, "ISM": {"rule": "ism"}}
+    others = {RIVAL: {"kappa": "random"}, OURS: {}, ISM: {"rule": "ism"}}
     methods = {"SDS": SDS_3D, BURNT: high_sds(settings)} | others
     return {
         _name(method, steps): methods[method] | {"steps": steps}
@@ -81,8 +85,8 @@ def curves(made: Comparison, steps: Sequence[int]) -> Curves:
     }
 
 
-def flat_from(distance: Float[Tensor, "runs lengths"]) -> int:
-    """Return the index of the length from which a curve is flat; see `TENTH`.
+def flat_from(distance: Float[Tensor, "runs lengths"]) -> int | None:
+    """Return the index of the length from which a curve is flat (see `TENTH`); None if no length before the last shows it.
 
     Args:
         distance: less is better.
@@ -94,11 +98,23 @@ def flat_from(distance: Float[Tensor, "runs lengths"]) -> int:
     mean = distance.mean(0)
     gained = mean[0] - mean.cummin(0).values
     left = gained[-1] - gained
-    return int(torch.nonzero(left <= TENTH * gained).flatten()[0]) if gained[-1] > 0 else 0
+    flat = torch.nonzero(left[:-1] <= TENTH * gained[:-1]).flatten().tolist()
+    return flat[0] if flat else None
+
+
+def flat_lengths(made: Comparison, steps: Sequence[int]) -> dict[str, int | None]:
+    """Return the number of steps from which each method's curve is flat; None if it still falls at the last.
+
+    Args:
+        made: the runs of `variants`.
+        steps: their lengths.
+    """
+    places = {name: flat_from(each) for name, each in curves(made, steps)["distance"].items()}
+    return {name: None if place is None else steps[place] for name, place in places.items()}
 
 
 def claims(made: Comparison, steps: Sequence[int]) -> list[Claim]:
-    """Check what the curves say: which are flat at the end, and who is ahead at equal steps and at equal cost.
+    """Check what the curves say: which gain little at the end, and who is ahead at equal steps and at about equal cost.
 
     Args:
         made: the runs of `variants`.
@@ -112,29 +128,36 @@ def claims(made: Comparison, steps: Sequence[int]) -> list[Claim]:
         for method, each in distance.items()
     }
     flat = [
-        Within(f"{method} is flat at {last} steps ({{by}})", gain, method, at_most=0.0)
+        Within(
+            f"{method} gains little beyond {steps[-2]} steps ({{by}})", gain, method, at_most=0.0
+        )
         for method in METHODS
     ]
-    # The length at which the random kappa costs about as much as SDI's shortest run.
-    nearest = (spent[RIVAL].mean(0) - spent[OURS].mean(0)[0]).abs().argmin()
-    cheap = steps[int(nearest)]
+    others = [method for method in METHODS if method != OURS]
     ahead = [
         nearer(f"SDI is ahead of {other} after {last} steps", _name(OURS, last), _name(other, last))
-        for other in METHODS
-        if other != OURS
+        for other in others
     ]
-    equal = nearer(
-        f"SDI at {steps[0]} steps is ahead of {RIVAL} at {cheap}, about its cost",
-        _name(OURS, steps[0]),
-        _name(RIVAL, cheap),
-    )
-    return made.check([*flat, *ahead, equal], {gain: left})
+    costs = {method: each.mean(0) for method, each in spent.items()}
+    equal = [_at_equal_cost(other, costs[other], costs[OURS], steps) for other in others]
+    return made.check([*flat, *ahead, *equal], {gain: left})
+
+
+def _at_equal_cost(other: str, theirs: Tensor, ours: Tensor, steps: Sequence[int]) -> Less:
+    """The claim that SDI is ahead where both cost most nearly the same; the longest of equally near pairs of runs."""
+    ratios = theirs[None] / ours[:, None]
+    off = ratios.log2().abs()
+    pairs = torch.nonzero(off <= off.min() + _ALIKE).tolist()
+    mine, its = max(pairs)
+    said = f"SDI after {steps[mine]} steps is ahead of {other} after {steps[its]}"
+    row = nearer(said, _name(OURS, steps[mine]), _name(other, steps[its]))
+    return replace(row, note=f"the latter costs {ratios[mine, its]:.2f} times as much")
 
 
 def draw(made: Comparison, steps: Sequence[int]) -> drawing.Figure:
     """Draw the first object at every length, and quality over optimiser steps and over sample-forwards.
 
-    A ring marks where a curve becomes flat.
+    A ring marks where a curve becomes flat; one that still falls has none.
 
     Args:
         made: the runs of `variants`.
@@ -148,6 +171,7 @@ def draw(made: Comparison, steps: Sequence[int]) -> drawing.Figure:
         for method in METHODS
     }
     columns = [f"{n} steps" if k == 0 else "" for n in steps for k in range(sides)]
+    columns[0] = f"{made.prompts[0]}: {columns[0]}"
     figure, below = drawing.images_above(rows, columns, drawing.PANELS, drawing.PANELS)
     measures = [name for name in MEASURES if name in found] or ["distance"]
     spent = {name: each.mean(0).tolist() for name, each in found["sample-forwards"].items()}
@@ -159,8 +183,9 @@ def draw(made: Comparison, steps: Sequence[int]) -> drawing.Figure:
             for method, values in found[measure].items():
                 drawing.draw_mean(axes, at[method], values, HUES[method], marker=".", label=method)
                 place = flat_from(found["distance"][method])
-                mark = at[method][place], float(values[:, place].mean())
-                axes.plot(*mark, "o", color=HUES[method], markersize=7, fillstyle="none")
+                if place is not None:
+                    mark = at[method][place], float(values[:, place].mean())
+                    axes.plot(*mark, "o", color=HUES[method], markersize=7, fillstyle="none")
             axes.set_xscale("log")
             drawing.finish(axes, measure, over)
         line[0].legend(**drawing.SMALL)

@@ -8,13 +8,13 @@ from sdilib.lab.claims import Less
 from sdilib.lab.experiments.shared.objects import nearer
 
 _ISM: dict[str, Any] = {"rule": "ism"}
-_WIDE = {"t_end": 0.1}
+_HIGHER = {"t_end": 0.1}  # up to where SDI begins
 
-WALK = ISM, WIDE, ANNEALED, CONDITIONAL, FULL = (
+WALK = ISM, HIGHER, ANNEALED, CONDITIONAL, FULL = (
     "ISM",
-    "+ wide t",
+    "+ higher t",
     "+ annealed t",
-    "+ conditional at -γ",
+    "+ conditional, at -γ",
     "+ full κ",
 )
 """Figure 14's rows, in its order, each with one more change."""
@@ -31,16 +31,16 @@ def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     conditional = {"inversion_guidance_scale": -settings["guidance_scale"]}
     return {
         ISM: _ISM | {"t_schedule": "random", "t_start": 0.5, "t_end": 0.02},
-        WIDE: _ISM | _WIDE | {"t_schedule": "random"},
-        ANNEALED: _ISM | _WIDE,
-        CONDITIONAL: _ISM | _WIDE | conditional,
-        FULL: _WIDE | {"entropy": 0.0, "tau_max": 0.0},
+        HIGHER: _ISM | _HIGHER | {"t_schedule": "random"},
+        ANNEALED: _ISM | _HIGHER,
+        CONDITIONAL: _ISM | _HIGHER | conditional,
+        FULL: _HIGHER | {"entropy": 0.0, "tau_max": 0.0},
         OURS: {},
     }
 
 
 CHANGES = (
-    "A wide range of t",
+    "A higher range of t",
     "Annealing t",
     "A conditional inversion at a negative γ",
     "The full κ",

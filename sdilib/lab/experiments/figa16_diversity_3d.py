@@ -54,13 +54,14 @@ CLAIMS = (
     Less("At a high γ, SDS is less diverse than SDI", DISTANCE, BURNT, "SDI", unit="item"),
     Within("SDI is at least as diverse as SDS", RATIO, "SDI", at_least=1.0, unit="item"),
     Less(
-        "The coarse shape hardly varies: SDI's silhouettes differ less than the world's",
+        "SDI's silhouettes differ less than those of the world's objects",
         SHAPES,
         lower="SDI",
         higher=WORLD,
         unit="item",
+        note="the paper says that the coarse shape hardly varies",
     ),
-    Less("SDI reaches fewer kinds than the world has", KINDS, "SDI", WORLD, unit="item"),
+    Less("SDI reaches fewer kinds than the world's objects", KINDS, "SDI", WORLD, unit="item"),
     Less("At a high γ, SDS reaches fewer kinds than SDI", KINDS, BURNT, "SDI", unit="item"),
 )
 
@@ -158,11 +159,12 @@ def measures(
 
 
 def _apart(masks: Tensor) -> Float[Tensor, ""]:
-    """1 minus the mean intersection over union of two seeds' silhouettes, over all pairs."""
+    """1 minus the mean intersection over union of two seeds' silhouettes, over all pairs; two empty ones are alike."""
 
     def overlaps() -> Iterator[Tensor]:
         for a, b in combinations(masks, 2):
-            yield (a & b).sum().double() / (a | b).sum().clamp_min(1)
+            either = (a | b).sum().double()
+            yield torch.where(either > 0, (a & b).sum() / either.clamp_min(1), 1.0)
 
     return 1 - torch.stack(list(overlaps())).mean()
 

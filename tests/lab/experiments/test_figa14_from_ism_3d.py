@@ -28,6 +28,11 @@ def test_each_row_is_one_change():
     assert not any(off.values())
 
 
+def test_the_labels_of_the_rows_fit_beside_them():
+    # A longer line would begin outside the figure; labels are broken at commas.
+    assert max(len(line) for name in VARIANTS for line in name.split(", ")) <= 15
+
+
 def test_ism_begins_with_its_authors_times():
     ism = run_of(SETTINGS, "a red mug", **VARIANTS[ISM])
     assert (ism.t_schedule, ism.t_end, ism.t_start) == ("random", 0.02, 0.5)

@@ -48,6 +48,14 @@ def test_distances_are_those_of_all_pairs_of_seeds(seen):
     assert KINDS not in numbers
 
 
+def test_empty_objects_are_alike_and_unlike_all_others(seen):
+    runs = [square(0.5, 0), square(0.5, 8), square(0.5, 0), square(0.5, 8), square(0.5, 0)]
+    vanished = seen | {BURNT: [*runs, square(0.5, 0)]}
+    found = experiment.measures(vanished, {}, PROMPTS)[SHAPES][BURNT]
+    # The first prompt's three are all empty, one of the second prompt's.
+    assert found.tolist() == pytest.approx([0.0, 2 / 3])
+
+
 def test_kinds_are_counted_by_the_halves_that_shapes_lie_in(seen):
     one = torch.full((6, 4), 0.5, dtype=torch.float64)
     other = one.clone()

@@ -67,9 +67,8 @@ def test_every_figure_shares_the_run_that_is_sdi():
     for burnt_or_blurry in ("SDS", "SDS, high γ"):
         assert names("1")[burnt_or_blurry] == names("A16")[burnt_or_blurry]
     assert names("7")["ISM"] == names("A13")[figa13_ism.ISM]
-    assert (
-        names("convergence")[f"ISM, {SETTINGS['steps']} steps"] == names("A13")[figa13_ism.ANNEALED]
-    )
+    annealed = f"{convergence.ISM}, {SETTINGS['steps']} steps"
+    assert names("convergence")[annealed] == names("A13")[figa13_ism.ANNEALED]
     assert names("9")["random"] == names("8")[fig08_ablation.RANDOM]
 
 
