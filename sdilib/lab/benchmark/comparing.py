@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm.auto import tqdm
 
@@ -144,11 +145,13 @@ class Benchmark:
     def equal_cost(self, variants: Variants, scored: Scored) -> dict[str, dict[str, Any]]:
         """Return the variants with their steps scaled so that each costs as much as SDI, or, without SDI, as the dearest.
 
+        A variant's cost is the mean of its runs': where t is drawn and noise is inverted, runs differ.
+
         Args:
             variants: by name.
             scored: their runs at equal steps.
         """
-        spent = {n: max(run.num_forwards for run in runs) for n, runs in scored.runs.items()}
+        spent = {name: _mean_forwards(runs) for name, runs in scored.runs.items()}
         budget = spent.get(_OURS, max(spent.values()))
         steps = {n: round(self.run["steps"] * budget / max(1, spent[n])) for n in variants}
         return {name: {**of, "steps": max(2, steps[name])} for name, of in variants.items()}
@@ -226,7 +229,10 @@ class Results:
         """One ranking per title."""
         tried = max((len(each) for each in self.search.get("tried", {}).values()), default=0)
         size = len(self.search.get("prompts", ()))
-        note = f"Search: {tried} settings at most per method, on {size} other prompts, by {SCORE}."
+        note = (
+            f"Search: {tried} settings at most per method, at equal steps, on {size} other prompts "
+            f"with one seed, by {SCORE}."
+        )
         return [
             scored.ranking(title.capitalize(), [note] if title.startswith("searched") else [])
             for title, scored in self.scored.items()
@@ -246,9 +252,9 @@ class Results:
 
     @property
     def seconds(self) -> float:
-        """Total time that the tables' runs took when they were computed."""
+        """Total time that the tables' runs took when they were computed; one in several tables counts once."""
         every = [runs for scored in self.scored.values() for runs in scored.runs.values()]
-        return float(sum(run.seconds for runs in every for run in runs))
+        return float(sum({run.folder: run.seconds for runs in every for run in runs}.values()))
 
     def claims(self) -> list[Claim]:
         """Check what the paper says of its table: SDI's score is the highest."""
@@ -266,6 +272,13 @@ class Results:
 
     def _repr_markdown_(self) -> str:
         return "\n\n".join(ranking.markdown() for ranking in self.rankings)
+
+
+def _mean_forwards(runs: Sequence[Finished]) -> float:
+    """Mean sample-forwards of the runs that did not diverge; if all did, at the rate of the steps they took."""
+    whole = [run.num_forwards for run in runs if not run.diverged]
+    cut = [run.num_forwards * run.config.steps / max(1, len(run.log)) for run in runs]
+    return float(np.mean(whole or cut))
 
 
 def benchmark_at(

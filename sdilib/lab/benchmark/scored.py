@@ -45,10 +45,16 @@ COLUMNS = (
     Column("diversity", 0),
     Column("diverged", -1, **_PERCENT),
     Column("sample-forwards", -1, digits=0),
-    Column("seconds", -1, digits=1),
-    Column("peak memory (GiB)", -1),
+    Column("seconds", 0, digits=1),
+    Column("peak memory (GiB)", 0),
 )
-"""Columns that were not measured, for want of a true object or of an encoder that knows photos, are left out."""
+"""Columns that were not measured, for want of a true object or of an encoder that knows photos, are left out.
+
+Seconds and memory are shown but not ranked: they depend on what else the machine and the process did at the time, and runs
+that figures share were made at different times.
+"""
+
+_UNRANKED = "Seconds and memory: with whatever else the machine did at the time, so not ranked."
 
 _DRAWN = (
     (SCORE, "R-precision", "kernel distance"),
@@ -146,7 +152,8 @@ class Scored:
         told = f"R-precision among {len(self.pool)} prompts"
         by = f"Encoder: {self.encoder.name}; {told}; model: {self.model.name}."
         failed = "; ".join(f"{n}: {why[0]}" for n, why in self.reasons.items() if why)
-        said = [by, *([f"Diverged: {failed}."] if failed else []), *notes]
+        counted = f"Diverged, and counted as an empty picture: {failed}."
+        said = [by, *([counted] if failed else []), _UNRANKED, *notes]
         return Ranking(title, COLUMNS, self.numbers, self.prompts, said)
 
     def draw(self) -> drawing.Figure:

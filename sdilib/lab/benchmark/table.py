@@ -164,7 +164,9 @@ class Ranking:
         if count < _MINIMUM:
             said += f"Fewer than {_MINIMUM} prompts: nothing is ranked."
         else:
-            said += "Bold: the best of a column, and what cannot be told from it at 5 %."
+            said += (
+                "Bold: the best of a column, and what cannot be told from it at 5 %, pair by pair."
+            )
         return [said, *self.notes]
 
     def _column(self, column: Column) -> dict[str, Cell]:

@@ -1,14 +1,17 @@
 """Methods on the same items: runs made once, scored, given equal cost, searched, and drawn."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from made_up import SMALL
 
 from sdilib.lab.benchmark.comparing import Benchmark, Results
+from sdilib.lab.benchmark.scored import Scored
 from sdilib.lab.encoders import Encoder
 from sdilib.lab.methods import Method, known_methods
+from sdilib.lab.runs import Finished
 from sdilib.stable_diffusion import StableDiffusion
 
 METHODS = {
@@ -70,6 +73,36 @@ def test_equal_cost_gives_cheap_methods_more_steps(results):
     assert spent["SDS"] == pytest.approx(spent["SDI"], rel=0.2)  # three steps are few
 
 
+def test_cost_is_the_mean_of_whole_runs(bench):
+    def made(rule, num_forwards, diverged=""):
+        config = bench.config({"rule": rule}, "a red mug", 0)
+        log = tuple({"step": number} for number in range(1 if diverged else config.steps))
+        return Finished(Path(), config, None, diverged, 0.0, num_forwards, log)
+
+    runs = {
+        "SDI": [made("sdi", 30), made("sdi", 30)],
+        "ISM": [made("ism", 10), made("ism", 20)],
+        "SDS": [made("sds", 2, "NonFiniteError"), made("sds", 6)],
+        "SJC": [made("sjc", 2, "NonFiniteError"), made("sjc", 2, "NonFiniteError")],
+    }
+    scored = Scored("image", bench.model, bench.encoder, None, ["a red mug"] * 2, runs)
+    variants = {name: {"rule": each[0].config.rule} for name, each in runs.items()}
+    steps = {name: of["steps"] for name, of in bench.equal_cost(variants, scored).items()}
+    assert steps == {"SDI": 3, "ISM": 6, "SDS": 15, "SJC": 15}
+
+
+def test_a_run_in_two_tables_took_its_time_once(results):
+    table = next(iter(results.scored.values()))
+    assert Results({"one": table}).seconds > 0
+    assert Results({"one": table, "two": table}).seconds == Results({"one": table}).seconds
+
+
+def test_time_and_memory_are_shown_but_not_ranked(results):
+    shown = {column.measure: column.better for column in results.rankings[0].measured}
+    assert shown["seconds"] == shown["peak memory (GiB)"] == 0 > shown["sample-forwards"]
+    assert "so not ranked." in results.rankings[0].markdown()
+
+
 def test_the_search_is_the_same_for_all_and_on_other_prompts(bench, results):
     search = results.search
     assert not set(search["prompts"]) & set(bench.prompts)
@@ -107,7 +140,7 @@ def test_a_run_that_diverged_counts_and_says_why(bench):
     huge = {"SDS": {"rule": "sds", "guidance_scale": 1e30, "t_schedule": "random"}}
     scored = replace(bench, prompts=["a red mug"], seeds=[0]).compared(huge)
     assert scored.numbers["diverged"]["SDS"].tolist() == [1.0]
-    assert "Diverged: SDS: NonFiniteError" in scored.ranking("One").markdown()
+    assert "counted as an empty picture: SDS: NonFiniteError" in scored.ranking("One").markdown()
 
 
 def test_what_was_made_is_drawn(results):
