@@ -171,7 +171,8 @@ def _model(name: str, precision: str) -> StableDiffusion:
 
 
 def _version() -> str:
-    return f"{__version__}, numerics {NUMERICS}"
+    numerics = " and ".join(f"{number} ({scene})" for scene, number in NUMERICS.items())
+    return f"{__version__}, numerics {numerics}"
 
 
 @contextmanager
