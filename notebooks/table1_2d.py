@@ -54,7 +54,7 @@ page = begin("table1_2d", preset, **where, **sizes, **judged)
 # %%
 bench = Benchmark.of(page, "image", root=root)
 results = bench.results(
-    known_methods(page.config["methods"]),
+    known_methods(page.config["methods"], "image"),
     budgets=page.config["budgets"],
     search=page.config["search"],
 )

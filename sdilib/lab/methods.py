@@ -8,7 +8,7 @@ in `RULES` is left out.
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import product
 from types import MappingProxyType
@@ -30,12 +30,14 @@ class Method:
         common: settings in 2D and in 3D.
         image: settings in 2D only.
         nerf: settings in 3D only.
+        of_views: whether it differs from another only where a scene has several views.
     """
 
     rule: str
     common: Settings = field(default_factory=dict)
     image: Settings = field(default_factory=dict)
     nerf: Settings = field(default_factory=dict)
+    of_views: bool = False
 
     def settings(self, scene: str, guidance_scale: float = SAMPLED) -> dict[str, Any]:
         """Return all settings for a scene, including the rule.
@@ -51,12 +53,16 @@ class Method:
 def scaled(settings: Settings, guidance_scale: float) -> dict[str, float]:
     """Return the gamma of settings for Stable Diffusion, if they name one, scaled to a model sampled with another.
 
+    CSD's only scales the gradient and stays.
+
     Args:
         settings: of a method.
         guidance_scale: gamma that the model is sampled with.
     """
     asked = settings.get("guidance_scale")
-    return {} if asked is None else {"guidance_scale": asked * guidance_scale / SAMPLED}
+    if asked is None or settings.get("rule") == "csd":
+        return {}
+    return {"guidance_scale": asked * guidance_scale / SAMPLED}
 
 
 def _drawn(rule: str, gamma: float, **more: Any) -> Method:
@@ -67,10 +73,10 @@ def _drawn(rule: str, gamma: float, **more: Any) -> Method:
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "SDS": _drawn("sds", 100.0),
+        "SDS": _drawn("sds", 100.0, weight="1-alpha"),
         "SJC": _drawn("sjc", 100.0),
         "VSD": _drawn("vsd", 7.5),
-        "ESD": _drawn("esd", 7.5),
+        "ESD": replace(_drawn("esd", 7.5), of_views=True),
         "HiFA": _drawn("hifa-one-step", 100.0, t_schedule="sqrt", t_end=0.3),
         "SDI": Method("sdi"),
         "ISM": _drawn("ism", 7.5),
@@ -80,10 +86,20 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "StableSD": _drawn("stablesd", 7.5),
         "SteinDreamer": _drawn("steindreamer", 100.0),
         "PFD": Method("pfd"),
-        "MV-SDI": Method("mv-sdi"),
+        "MV-SDI": Method("mv-sdi", of_views=True),
         "ASD": _drawn("asd", 7.5),
-        "SDS-Bridge": _drawn("sds-bridge", 40.0),
-        "CFD": _drawn("cfd", 7.5, t_schedule="linear"),
+        "SDS-Bridge": Method(
+            "sds-bridge",
+            SDS_TIMES,
+            {"guidance_scale": 40.0, "learning_rate": 0.1},
+            {"guidance_scale": 100.0, "first_share": 0.8},
+        ),
+        "CFD": Method(
+            "cfd",
+            SDS_TIMES | {"t_schedule": "linear"},
+            {"guidance_scale": 7.0, "learning_rate": 0.1},
+            {"guidance_scale": 70.0},
+        ),
     }
 )
 """Methods by name: first the six of the paper's Table 1, with HiFA in its reduced form there, then ISM, then the others."""
@@ -115,15 +131,16 @@ SEARCHED: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
 )
 """What the search tries for every method, in all combinations, in addition to the authors' settings."""
 
-_SEARCH_WORLD = ("a green spotted mushroom", "an orange checkered teapot")
+_SEARCH_WORLD = ("a red striped boat", "a teal spotted pumpkin")
 _SEARCH_OPEN = ("A tank made of chocolate", "A shiny red apple with droplets of water")
 
 
-def known_methods(which: str) -> dict[str, Method]:
+def known_methods(which: str, scene: str = "nerf") -> dict[str, Method]:
     """Return the methods whose rules are in the library.
 
     Args:
         which: "paper" (its six, and ISM), "all", or names with commas.
+        scene: "image" or "nerf". In an image ESD is VSD, and MV-SDI is SDI: there they have to be named.
 
     Raises:
         ValueError: an unknown name, or one whose rule is missing.
@@ -131,7 +148,8 @@ def known_methods(which: str) -> dict[str, Method]:
     there = {name: method for name, method in METHODS.items() if method.rule in RULES}
     if which in ("all", "paper"):
         asked = list(METHODS)[: _COMPARED if which == "paper" else None]
-        return {name: there[name] for name in asked if name in there}
+        found = {name: there[name] for name in asked if name in there}
+        return {name: of for name, of in found.items() if scene == "nerf" or not of.of_views}
     found = {}
     for name in which.split(","):
         if name.strip() not in there:

@@ -135,4 +135,5 @@ def test_every_notebook_runs_from_its_page(lab, page, name):
         left = [cell["source"] for cell in code if cell["execution_count"] is None]
     assert left == []
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
-    page.get_by_text("Shut Down Kernel", exact=True).click()  # some hundred MiB each
+    with page.expect_response(lambda got: got.request.method == "DELETE"):
+        page.get_by_text("Shut Down Kernel", exact=True).click()  # some hundred MiB each

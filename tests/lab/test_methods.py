@@ -32,6 +32,20 @@ def test_the_papers_methods_come_first():
     assert known_methods("ISM, SDI").keys() == {"ISM", "SDI"}
 
 
+def test_an_images_methods_differ():
+    left_out = known_methods("all").keys() - known_methods("all", "image").keys()
+    assert left_out == {"ESD", "MV-SDI"}
+    assert "ESD" in known_methods("ESD", "image")
+
+
+def test_a_gamma_is_scaled_unless_it_only_scales_the_gradient():
+    methods = known_methods("all")
+    assert methods["SDS"].settings("nerf", 3.0)["guidance_scale"] == 40.0
+    assert methods["CSD"].settings("nerf", 3.0)["guidance_scale"] == 1.0
+    assert methods["SDS-Bridge"].settings("image")["guidance_scale"] == 40.0
+    assert methods["SDS-Bridge"].settings("nerf")["first_share"] == 0.8
+
+
 def test_the_papers_numbers_have_a_mean_each():
     for row in PAPERS.values():
         assert list(row) == list(PAPERS["SDI"])

@@ -138,6 +138,11 @@ class Benchmark:
         return Scored(*judges, [prompt for prompt, _ in items], dict(runs))
 
     @property
+    def fewer(self) -> "Benchmark":
+        """The same with one seed per prompt, if it makes objects; all but the first table are made by it."""
+        return replace(self, seeds=self.seeds[:1]) if self.scene == "nerf" else self
+
+    @property
     def sampled(self) -> float:
         """gamma that the model is sampled with."""
         return float(self.run.get("guidance_scale", SAMPLED))
@@ -159,7 +164,9 @@ class Benchmark:
     def searched(
         self, methods: Mapping[str, Method]
     ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-        """Search the same few settings for every method, on prompts that are not in the table, with one seed, at equal steps.
+        """Search the same few settings for every method, on prompts that are not in the table, at equal steps.
+
+        Objects are made with one seed, images with all.
 
         Args:
             methods: by name.
@@ -169,7 +176,7 @@ class Benchmark:
             a diverged run lose to those without.
         """
         prompts = search_prompts(self.model.draws_world)
-        apart = replace(self, prompts=prompts, seeds=self.seeds[:1])
+        apart = replace(self.fewer, prompts=prompts)
         best, record = {}, {}
         for name, method in methods.items():
             tried = list(candidates(method, self.scene, self.sampled))
@@ -180,12 +187,13 @@ class Benchmark:
             best[name] = tried[order[0]]
             rows = zip(tried, scores, diverged, strict=True)
             record[name] = [{"settings": s, SCORE: x, "diverged": d} for s, x, d in rows]
-        return best, {"prompts": prompts, "measure": SCORE, "tried": record}
+        seeds = list(apart.seeds)
+        return best, {"prompts": prompts, "seeds": seeds, "measure": SCORE, "tried": record}
 
     def results(
         self, methods: Mapping[str, Method], *, budgets: str = "both", search: str = "no"
     ) -> "Results":
-        """Rank methods, at their authors' settings and after the search.
+        """Rank methods, at their authors' settings and, at equal steps, after the search.
 
         Args:
             methods: by name.
@@ -197,18 +205,18 @@ class Benchmark:
         """
         asked = [one_of("budgets", budgets, (*BUDGETS, "both"))]
         one_of("search", search, ("yes", "no"))
+        asked = BUDGETS if budgets == "both" else asked
         own = {name: of.settings(self.scene, self.sampled) for name, of in methods.items()}
-        settings, record = {"authors' settings": own}, {}
+        steps = self.compared(own)
+        made = {
+            "steps": lambda: steps,
+            "forwards": lambda: self.fewer.compared(self.equal_cost(own, steps)),
+        }
+        scored = {f"authors' settings, {_TITLES[budget]}": made[budget]() for budget in asked}
+        record: dict[str, Any] = {}
         if search == "yes":
-            settings["searched settings"], record = self.searched(methods)
-        scored: dict[str, Scored] = {}
-        for whose, variants in settings.items():
-            steps = self.compared(variants)
-            for budget in BUDGETS if budgets == "both" else asked:
-                fair = steps
-                if budget == "forwards":
-                    fair = self.compared(self.equal_cost(variants, steps))
-                scored[f"{whose}, {_TITLES[budget]}"] = fair
+            best, record = self.searched(methods)
+            scored[f"searched settings, {_TITLES['steps']}"] = self.fewer.compared(best)
         return Results(scored, record)
 
 
@@ -228,10 +236,10 @@ class Results:
     def rankings(self) -> list[Ranking]:
         """One ranking per title."""
         tried = max((len(each) for each in self.search.get("tried", {}).values()), default=0)
-        size = len(self.search.get("prompts", ()))
+        size, seeds = (len(self.search.get(name, ())) for name in ("prompts", "seeds"))
         note = (
             f"Search: {tried} settings at most per method, at equal steps, on {size} other prompts "
-            f"with one seed, by {SCORE}."
+            f"× {seeds} {'seed' if seeds == 1 else 'seeds'}, by {SCORE}."
         )
         return [
             scored.ranking(title.capitalize(), [note] if title.startswith("searched") else [])

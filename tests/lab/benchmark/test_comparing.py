@@ -128,7 +128,7 @@ def test_every_number_has_an_item_and_the_table_names_its_encoder(results):
         "Encoder: brightness; R-precision among 43 prompts; model: tiny." not in ranking.markdown()
     )
     assert "Encoder: brightness" in ranking.markdown()
-    assert [claim.holds for claim in results.claims()] == [None] * 4
+    assert [claim.holds for claim in results.claims()] == [None] * 3
 
 
 def test_diversity_is_a_prompts_own(results):
@@ -162,6 +162,11 @@ def test_objects_are_compared_from_all_sides(bench, tmp_path):
     assert len(scored.numbers["CLIP Score"]["SDI"]) == 1
     assert isinstance(made, Results)
     made.draw().draw_without_rendering()
+
+
+def test_further_tables_of_objects_have_one_seed(bench):
+    assert list(bench.fewer.seeds) == list(bench.seeds) == [0, 1]
+    assert list(replace(bench, scene="nerf").fewer.seeds) == [0]
 
 
 def test_settings_and_names_that_cannot_be_are_refused_before_any_run(bench):
