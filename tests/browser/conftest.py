@@ -44,8 +44,8 @@ def chromium() -> Iterator:
         browser.close()
 
 
-_RESTARTED = "Canceled future for"
-"""JupyterLab's own complaint about what a kernel had not answered when it was restarted, as a test asks of it."""
+_OF_JUPYTERLAB = re.compile("Canceled future for|Failed to execute 'removeChild'")
+"""JupyterLab's own complaints when a kernel is restarted or shut down before it has answered, as tests ask of it."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def page(chromium) -> Iterator:
     answered, wrong = [], []
     page.on("requestfinished", lambda request: answered.append(request.url))
     page.on("response", lambda got: got.status >= 400 and wrong.append((got.status, got.url)))
-    page.on("pageerror", lambda error: _RESTARTED in str(error) or wrong.append(error))
+    page.on("pageerror", lambda error: _OF_JUPYTERLAB.search(str(error)) or wrong.append(error))
     yield page
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "last.png")
