@@ -65,7 +65,7 @@ def _score(options: argparse.Namespace) -> int:
         if stage == "ring":
             ranking = ring_ranking(methods)
         else:
-            variants = {n: each.settings(stage, bench.sampled) for n, each in methods.items()}
+            variants = bench.authors(methods)
             # Published gammas are for Stable Diffusion; a user's own is taken as given.
             scored = bench.compared(variants | {mine: method.settings(stage)})
             ranking = scored.ranking(f"{stage}, authors' settings, equal optimiser steps")

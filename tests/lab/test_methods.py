@@ -57,3 +57,11 @@ def test_the_paper_has_43_prompts_and_the_search_has_others():
     assert paper_prompts()[27] == "A DSLR photograph of a hamburger"
     for draws_world in (True, False):
         assert not set(search_prompts(draws_world)) & set(table_prompts(draws_world))
+
+
+def test_an_adapter_learns_faster_in_a_shorter_run():
+    vsd = METHODS["VSD"]
+    rates = [vsd.settings("nerf", steps=n)["adapter_rate"] for n in (25_000, 10_000, 120)]
+    assert rates == pytest.approx([1e-4, 2.5e-4, 0.01])
+    (own, *others) = candidates(vsd, "nerf", 3.0, 120)
+    assert {each["adapter_rate"] for each in (own, *others)} == {0.01}

@@ -147,6 +147,15 @@ class Benchmark:
         """gamma that the model is sampled with."""
         return float(self.run.get("guidance_scale", SAMPLED))
 
+    def authors(self, methods: Mapping[str, Method]) -> dict[str, dict[str, Any]]:
+        """Return the methods' variants at their authors' settings.
+
+        Args:
+            methods: by name.
+        """
+        fit = (self.scene, self.sampled, self.run["steps"])
+        return {name: of.settings(*fit) for name, of in methods.items()}
+
     def equal_cost(self, variants: Variants, scored: Scored) -> dict[str, dict[str, Any]]:
         """Return the variants with their steps scaled so that each costs as much as SDI, or, without SDI, as the dearest.
 
@@ -179,7 +188,7 @@ class Benchmark:
         apart = replace(self.fewer, prompts=prompts)
         best, record = {}, {}
         for name, method in methods.items():
-            tried = list(candidates(method, self.scene, self.sampled))
+            tried = list(candidates(method, self.scene, self.sampled, self.run["steps"]))
             scored = apart.compared({str(k): each for k, each in enumerate(tried)})
             diverged = [any(run.diverged for run in runs) for runs in scored.runs.values()]
             scores = [float(torch.tensor(each[SCORE]).mean()) for each in scored.clip.values()]
@@ -206,7 +215,7 @@ class Benchmark:
         asked = [one_of("budgets", budgets, (*BUDGETS, "both"))]
         one_of("search", search, ("yes", "no"))
         asked = BUDGETS if budgets == "both" else asked
-        own = {name: of.settings(self.scene, self.sampled) for name, of in methods.items()}
+        own = self.authors(methods)
         steps = self.compared(own)
         made = {
             "steps": lambda: steps,

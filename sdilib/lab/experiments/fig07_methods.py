@@ -17,8 +17,8 @@ def variants(which: str, settings: Mapping[str, Any]) -> dict[str, dict[str, Any
         which: see `methods.known_methods`.
         settings: those of SDI.
     """
-    sampled = settings["guidance_scale"]
-    return {name: of.settings("nerf", sampled) for name, of in known_methods(which).items()}
+    fit = ("nerf", settings["guidance_scale"], settings["steps"])
+    return {name: of.settings(*fit) for name, of in known_methods(which).items()}
 
 
 def claims(made: Comparison) -> list[Claim]:
