@@ -72,6 +72,10 @@ page.save(figure, results.record, results.claims(), seconds=results.seconds)
 # The paper's own numbers stand below the table in `table1_2d.md`, marked as such. They come from another model,
 # other prompts and another encoder, so only their order can be compared.
 #
+# Sample-forwards do not hold everything that a step costs: decoding and encoding the image are left out, and so are
+# the backward passes in which VSD trains its adapter. This learns at a rate that lets it learn within a short run; at
+# its authors' own it would hardly differ from CSD. In an image ESD is VSD, and MV-SDI is SDI, so both are left out.
+#
 # ## Try
 #
 # - `sdilib score my_rule.py`: your own rule's row, on the same prompts and seeds.

@@ -72,6 +72,11 @@ page.save(figure, results.record, results.claims(), seconds=results.seconds)
 # The paper's own numbers stand below the table in `table1_3d.md`, marked as such. They come from another model,
 # other prompts and another encoder, so only their order can be compared.
 #
+# Sample-forwards do not hold everything that a step costs: rendering and the encoder's backward pass are left out,
+# and so are the backward passes in which VSD and ESD train their adapters. These learn at a rate that lets them learn
+# within a short run; at their authors' own they would hardly differ from CSD. At full, the first table has all
+# seeds, the others one.
+#
 # ## Try
 #
 # - `sdilib score my_rule.py`: your own rule's row, on the same prompts and seeds.
