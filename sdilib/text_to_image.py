@@ -3,9 +3,9 @@
 All methods start from the same point: a zero latent noised to t = 1 by the item's own noise. DDIM samples from there; a
 distillation starts at its single-step denoised image x0(1), the variable of eq. 6. So SDI with the cached kappa is DDIM.
 
-A rule may move latents away from those of any image. Before each step they therefore become an image's: they are decoded,
-clamped to [0, 1] and encoded again, for every rule, as the published 2D notebook does where it inverts. Only with the
-cached kappa are they left free: eq. 6 is exact only if nothing else moves the image.
+A rule may move latents away from those of any image. Before each update they are therefore decoded, clamped and encoded
+again (`Encoded`), for every rule, as the published 2D notebook does where it inverts. Only with the cached kappa are they
+left free: eq. 6 is exact only if nothing else moves the image.
 
 `distilled_steps` distils a batch of images; a `Text2D` is the whole configuration of one image's run.
 """
@@ -21,18 +21,19 @@ from torch import Tensor
 from sdilib.checks import finite, in_range, one_of, positive_int, text
 from sdilib.denoiser import PromptEmbeddings
 from sdilib.distillation import Codec, Step, distill
-from sdilib.guidance.base import Rule
+from sdilib.guidance.base import Rule, Update, View, checked
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
 from sdilib.inversion import Cached
 from sdilib.scenes import ImageScene
 from sdilib.schedule import TimeSchedule
-from sdilib.seeds import generator, normal
+from sdilib.seeds import Generators, generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.precision import AUTO, PRECISIONS, usable_precision
 
 __all__ = [
     "LATENTS",
     "Built2D",
+    "Encoded",
     "RuleFrom",
     "Text2D",
     "beginning_step",
@@ -44,7 +45,52 @@ RuleFrom = Callable[[StableDiffusion, Tensor], Rule]
 """Makes the rule for one batch, from the model and the noise predicted at t = 1 (a first kappa)."""
 
 LATENTS = ("encoded", "free")
-"""What a step starts from in a scene of latents: those of an image, or whatever the last step left."""
+"""What a rule sees in a scene of latents: those of an image, or whatever the last step left."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """A rule that sees latents decoded, clamped to [0, 1] and encoded again.
+
+    Its step of size one starts from those, so that what the decoder does not show is discarded: `Step.x0` is before the
+    decoding, while the update's target and denoised image start from what the rule saw. It costs a decoding and an
+    encoding per image, in addition to the rule's own sample-forwards.
+
+    Under Adam, whose steps are of no size, the difference between x0 and what the rule saw is part of the gradient, and
+    may be most of it for a rule whose own is weak, such as CSD: for these, leave the latents free. Setting x0 itself to
+    what the rule saw was tried: over two hundred small steps the autoencoder's errors add up to burnt images.
+
+    Attributes:
+        rule: any rule.
+        codec: converts between images and latents.
+
+    Source: the 2D notebook published with the paper.
+    """
+
+    rule: Rule
+    codec: Codec
+
+    def __call__(
+        self,
+        x0: Float[Tensor, " batch *shape"],
+        t: Float[Tensor, " batch"],
+        view: View,
+        generator: Generators,
+    ) -> Update:
+        """Return the rule's update, with the gradient that takes x0 to its target; see `Rule`."""
+        with torch.no_grad():
+            seen = self.codec.encode(self.codec.decode(x0).clamp(0, 1))
+        update = checked(self.rule(seen, t, view, generator), self.rule, x0)
+        return replace(update, gradient=x0 - update.target)
+
+
+def _seeing(rule: Rule, model: StableDiffusion, latents: str) -> Rule:
+    """The rule itself if latents are free or if it is no rule, which `distill` refuses; otherwise `Encoded`."""
+    cached = isinstance(getattr(rule, "kappa", None), Cached)
+    seen = one_of("latents", latents or ("free" if cached else "encoded"), LATENTS)
+    if seen == "free" or isinstance(rule, type) or not callable(rule):
+        return rule
+    return Encoded(rule, model)
 
 
 def distilled_steps(
@@ -72,8 +118,7 @@ def distilled_steps(
         t_schedule: see `TimeSchedule`.
         t_end: lowest t.
         start_guidance_scale: gamma of the denoising at t = 1.
-        latents: one of `LATENTS`; "" is "encoded", or "free" with the cached kappa. Encoding costs a decoding and an
-            encoding per image and step, in addition to the rule's sample-forwards.
+        latents: one of `LATENTS`; "" is "encoded", or "free" with the cached kappa.
 
     Yields:
         The steps of `distill`.
@@ -82,11 +127,9 @@ def distilled_steps(
         ValueError: an argument outside its range.
     """
     scene, optimizer, eps = _beginning(model, prompt, seeds, learning_rate, start_guidance_scale)
-    yield from _steps(
+    yield from distill(
         scene,
-        rule(model, eps),
-        model,
-        latents,
+        _seeing(rule(model, eps), model, latents),
         prompt=prompt,
         num_steps=num_steps,
         optimizer=optimizer,
@@ -95,26 +138,6 @@ def distilled_steps(
         seeds=seeds,
         first_step=beginning_step(t_schedule),
     )
-
-
-def _steps(
-    scene: ImageScene, rule: Rule, codec: Codec, latents: str, *, num_steps: int, **run: Any
-) -> Iterator[Step]:
-    """The steps of `distill`; each starts from the latents of an image, or from free ones."""
-    cached = isinstance(getattr(rule, "kappa", None), Cached)
-    held = one_of("latents", latents or ("free" if cached else "encoded"), LATENTS) == "encoded"
-    if held and run["first_step"] < num_steps:
-        _encode(scene, codec)
-    for step in distill(scene, rule, num_steps=num_steps, **run):
-        yield step
-        if held and step.step + 1 < num_steps:
-            _encode(scene, codec)
-
-
-@torch.no_grad()
-def _encode(scene: ImageScene, codec: Codec) -> None:
-    """Replace the scene's latents by those of the image that they show."""
-    scene.values.copy_(codec.encode(codec.decode(scene.values).clamp(0, 1)))
 
 
 def noisy_start(
@@ -150,7 +173,7 @@ class Text2D:
         t_end: lowest t.
         start_guidance_scale: gamma of the denoising at t = 1, best that which the model is sampled with; the
             cached kappa takes the rule's own.
-        latents: what each step starts from, one of `LATENTS`; "" is "encoded", or "free" with the cached kappa.
+        latents: what the rule sees, one of `LATENTS`; "" is "encoded", or "free" with the cached kappa.
         seed: seed of everything drawn, 0 or more.
 
     Raises:
@@ -244,7 +267,7 @@ class Built2D:
         prompt: its embeddings.
         scene: the image's latents.
         optimizer: over the scene's parameters.
-        rule: guidance.
+        rule: guidance; `steps` has it see what `Text2D.latents` says, also one assigned here.
     """
 
     config: Text2D
@@ -282,11 +305,9 @@ class Built2D:
             NonFiniteError: too many steps in a row are not finite, or the image is not.
         """
         config = self.config
-        return _steps(
+        return distill(
             self.scene,
-            self.rule,
-            self.model,
-            config.latents,
+            _seeing(self.rule, self.model, config.latents),
             prompt=self.prompt,
             num_steps=config.steps,
             optimizer=self.optimizer,

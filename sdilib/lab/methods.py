@@ -75,10 +75,14 @@ def scaled(settings: Settings, guidance_scale: float) -> dict[str, float]:
     return {"guidance_scale": asked * guidance_scale / SAMPLED}
 
 
+_ADAM: Settings = {"learning_rate": 0.1, "latents": "free"}
+"""In 2D their authors optimise latents that nothing holds to an image's; a rule that inverts has to see an image."""
+
+
 def _drawn(rule: str, gamma: float, **more: Any) -> Method:
     """A method whose noise is drawn at each step: by default t at random, and Adam."""
     times = SDS_TIMES | {"guidance_scale": gamma}
-    return Method(rule, times | more, {"learning_rate": 0.1})
+    return Method(rule, times | more, _ADAM)
 
 
 METHODS: Mapping[str, Method] = MappingProxyType(
@@ -89,7 +93,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "ESD": replace(_drawn("esd", 7.5, adapter_rate=1e-4), of_views=True),
         "HiFA": _drawn("hifa-one-step", 100.0, t_schedule="sqrt", t_end=0.3),
         "SDI": Method("sdi"),
-        "ISM": _drawn("ism", 7.5),
+        "ISM": replace(_drawn("ism", 7.5), image={"learning_rate": 0.1}),
         "HiFA, official": _drawn("hifa", 100.0, t_schedule="sqrt", t_end=0.3),
         "NFSD": _drawn("nfsd", 7.5),
         "CSD": _drawn("csd", 1.0),
@@ -101,13 +105,13 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "SDS-Bridge": Method(
             "sds-bridge",
             SDS_TIMES,
-            {"guidance_scale": 40.0, "learning_rate": 0.1},
+            {"guidance_scale": 40.0, **_ADAM},
             {"guidance_scale": 100.0, "first_share": 0.8},
         ),
         "CFD": Method(
             "cfd",
             SDS_TIMES | {"t_schedule": "linear"},
-            {"guidance_scale": 7.0, "learning_rate": 0.1},
+            {"guidance_scale": 7.0, **_ADAM},
             {"guidance_scale": 70.0},
         ),
     }

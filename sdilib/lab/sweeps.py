@@ -171,8 +171,7 @@ def _model(name: str, precision: str) -> StableDiffusion:
 
 
 def _version() -> str:
-    numerics = " and ".join(f"{number} ({scene})" for scene, number in NUMERICS.items())
-    return f"{__version__}, numerics {numerics}"
+    return f"{__version__}, numerics {NUMERICS}"
 
 
 @contextmanager

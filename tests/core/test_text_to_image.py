@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sdilib.guidance import SDI, SDS, Update
+from sdilib.guidance import SDI, SDS, Update, View
 from sdilib.inversion import Cached
 from sdilib.lab.images import distilled_images
 from sdilib.sampling import ddim
 from sdilib.schedule import time_grid
-from sdilib.text_to_image import Text2D, distilled_steps, noisy_start
+from sdilib.text_to_image import Encoded, Text2D, noisy_start
 
 RUN = Text2D("a red mug", model="tiny", rule_settings={"num_inversion_steps": 2}, steps=5, seed=3)
 RUNS = {
@@ -129,40 +129,21 @@ class Coarse:
         return (10 * images).round() / 10 - 0.5
 
 
-@pytest.mark.parametrize("schedule", ["linear", "random"])
-@pytest.mark.parametrize("learning_rate", [None, 0.13])
-def test_each_step_starts_from_the_clamped_images_latents(
-    tiny, monkeypatch, learning_rate, schedule
-):
-    monkeypatch.setattr(type(tiny), "encode", Coarse.encode)
-    monkeypatch.setattr(type(tiny), "decode", Coarse.decode)
+def test_a_rule_sees_the_clamped_images_latents_and_its_step_goes_from_there(generator, rows):
+    x0 = torch.randn(2, 3, 2, 2, generator=generator)
+    shown = (10 * (x0 + 0.5).clamp(0, 1)).round() / 10 - 0.5
+    asked = []
 
     def rule(latents, t, view, draws):
-        left = 0.33 * torch.ones_like(latents)
-        return Update(left, latents - left, *[latents] * 3, torch.zeros(len(t)), 0)
+        asked.append(latents)
+        sizes = torch.zeros(2)
+        return Update(latents / 4, 3 * latents / 4, *[latents] * 3, sizes, 7)
 
-    steps = distilled_steps(
-        tiny,
-        tiny.embed(["a red mug"]),
-        [0],
-        rule=lambda model, eps: rule,
-        num_steps=4,
-        learning_rate=learning_rate,
-        t_schedule=schedule,
-    )
-    left = None
-    for step in steps:
-        shown = Coarse().encode(Coarse().decode(step.x0).clamp(0, 1))
-        torch.testing.assert_close(step.x0, shown)
-        if left is not None:
-            torch.testing.assert_close(step.x0, Coarse().encode(Coarse().decode(left).clamp(0, 1)))
-        left = step.render()
-        # What the decoding took away is gone: Adam is not told of it.
-        taken = learning_rate or 0.33
-        torch.testing.assert_close(step.x0 - left, torch.full_like(left, taken))
-    assert not torch.allclose(
-        left, Coarse().encode(Coarse().decode(left))
-    )  # the end is as it was left
+    update = Encoded(rule, Coarse())(x0, torch.ones(2), View(rows(2)), generator)
+    torch.testing.assert_close(asked[0], shown)
+    torch.testing.assert_close(x0 - update.gradient, 3 * shown / 4)
+    torch.testing.assert_close(update.target, 3 * shown / 4)
+    assert update.num_forwards == 7
 
 
 def test_a_rule_that_is_assigned_sees_what_one_given_by_name_sees(tiny):

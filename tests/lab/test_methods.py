@@ -65,3 +65,10 @@ def test_an_adapter_learns_faster_in_a_shorter_run():
     assert rates == pytest.approx([1e-4, 2.5e-4, 0.01])
     (own, *others) = candidates(vsd, "nerf", 3.0, 120)
     assert {each["adapter_rate"] for each in (own, *others)} == {0.01}
+
+
+def test_in_2d_rules_that_draw_their_noise_are_free_and_those_that_invert_see_images():
+    for name, method in known_methods("all", "image").items():
+        free = method.settings("image").get("latents") == "free"
+        assert free == (method.rule not in ("sdi", "ism", "mv-sdi", "pfd"))
+        assert "latents" not in method.settings("nerf"), name

@@ -9,13 +9,15 @@ import nbformat
 import pytest
 import torch
 
+from sdilib.distillation import distill
 from sdilib.guidance import SDI
 from sdilib.inversion import DDIMInversion
 from sdilib.lab.notebooks.runner import run_notebook
 from sdilib.lab.notebooks.sources import cells, code
+from sdilib.scenes import ImageScene
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_image import distilled_steps
+from sdilib.text_to_image import Encoded
 
 SOURCE = Path(__file__).parents[2] / "notebooks" / "sdi_in_60_lines.py"
 
@@ -55,16 +57,18 @@ def test_its_noise_levels_and_its_inversion_are_the_librarys(written, model, t):
     torch.testing.assert_close(written.inverted(x0, t), ours, rtol=1e-3, atol=1e-3)
 
 
-def test_its_image_is_the_librarys(written, model, monkeypatch):
+def test_its_image_is_the_librarys(written, model):
     prompt, noise = model.embed([written.prompt]), written.noise
     x_1 = model.schedule.add_noise(torch.zeros_like(noise), noise, 1.0)
-    monkeypatch.setattr("sdilib.text_to_image.noisy_start", lambda *_: x_1)
-    run = {"num_steps": written.num_steps, "start_guidance_scale": written.gamma}
-    *_, last = distilled_steps(model, prompt, [0], rule=lambda model, eps: SDI(model), **run)
     with torch.no_grad():
-        ours = model.decode(last.render()).clamp(0, 1)
+        eps = model.guided(prompt, written.gamma)(x_1, 1.0)
+    scene = ImageScene(model.schedule.denoised(x_1, eps, 1.0))
+    run = {"num_steps": written.num_steps, "t_end": 0.0, "first_step": 1}  # the start is the first
+    assert len(list(distill(scene, Encoded(SDI(model), model), prompt=prompt, **run))) == 3
+    with torch.no_grad():
+        ours = model.decode(scene.values).clamp(0, 1)
     torch.testing.assert_close((written.seen[-1] + 1) / 2, ours, rtol=0.0, atol=2e-3)
-    torch.testing.assert_close(written.x0, last.render(), rtol=1e-3, atol=1e-2)
+    torch.testing.assert_close(written.x0, scene.values.detach(), rtol=1e-3, atol=1e-2)
 
 
 def test_it_runs_in_a_kernel_and_ends_with_a_picture(tmp_path):

@@ -27,8 +27,8 @@ CONFIG, LOG, LOCK = "config.json", "log.jsonl", ".lock"
 SCENE, DONE = "scene.safetensors", "done.json"
 """Files of a run's folder."""
 
-NUMERICS = {"nerf": 2, "image": 3}
-"""By scene, raised by hand when the same settings give different numbers, so that old runs are not taken for new ones."""
+NUMERICS = 2
+"""Raised by hand when the same settings give different numbers, so that old runs are not taken for new ones."""
 
 _OF_A_RUN = {"prompt", "rule", "steps", "model_hash"}  # settings that every version has
 
@@ -72,8 +72,7 @@ def address(config: Text3D | Text2D, model: str) -> str:
         config: all its settings count, and the code of a user's own rule.
         model: `StableDiffusion.identity` of the model.
     """
-    settings = settings_of(config)
-    known = settings | {"model": model, "numerics": NUMERICS[settings["scene"]]}
+    known = settings_of(config) | {"model": model, "numerics": NUMERICS}
     if version := rule_version(config.rule):
         known["rule_version"] = version
     rule = slug(config.rule.rpartition("/")[2], 40)
