@@ -37,7 +37,10 @@ def usable(model: str, file: str) -> Iterator[None]:
     """
     try:
         yield
-    except (*BROKEN, SafetensorError, StrictDataclassError) as error:
+    except Exception as error:
+        known = isinstance(error, (*BROKEN, SafetensorError, StrictDataclassError))
+        if not known and type(error) is not Exception:  # as the tokenizers' library raises
+            raise
         cause = " ".join(str(error).split()) or type(error).__name__
         cause = cause if len(cause) <= 400 else f"{cause[:400]}…"
         reject("model", model, f"a usable {file} in it ({cause})")

@@ -43,7 +43,7 @@ def usable_precision(precision: str, device: torch.device) -> str:
 def _has_bfloat16(device: str) -> bool:
     """Whether bfloat16 is faster there than float32; warns once if not."""
     if device == "cuda":
-        found = torch.cuda.is_bf16_supported()
+        found = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         flags = _CPU.read_text(encoding="utf-8").split() if _CPU.is_file() else []
         found = device == "cpu" and not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags)

@@ -46,7 +46,7 @@ def check_tokenizer(tokenizer: Any, text_encoder: torch.nn.Module) -> None:
     if one == other or not one or not other or not vocabulary:
         reject("vocabulary", len(tokenizer), "one that tells words apart")
     in_range("vocabulary", len(tokenizer), 1, _config(text_encoder).vocab_size)
-    in_range("length", _longest(tokenizer, text_encoder), 3, 10_000)
+    in_range("length", _longest(tokenizer, text_encoder), 8, 10_000)  # a few words, and two marks
     # Merges are in the order of the vocabulary: a truncated file loses the last one first.
     last = max(vocabulary, key=lambda token: vocabulary[token])
     pieces = [

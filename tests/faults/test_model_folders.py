@@ -170,10 +170,11 @@ def theirs(folder: Path) -> list[torch.Tensor]:
     x = torch.linspace(-1, 1, 2 * 4 * 8 * 8).reshape(2, 4, 8, 8)
     rows = pipeline.encode_prompt(PROMPTS, torch.device("cpu"), 1, False)[0]
     alphas = schedule.alphas_cumprod
-    time = len(alphas) // 2 - 1
+    time = len(alphas) / 2 - 1  # t = 0.5 lies between two of an odd number
     eps = unet(x, time, encoder_hidden_states=rows).sample
     if schedule.config.prediction_type == "v_prediction":
-        eps = alphas[time].sqrt() * eps + (1 - alphas[time]).sqrt() * x
+        alpha = alphas[int(time)]
+        eps = alpha.sqrt() * eps + (1 - alpha).sqrt() * x
     image = torch.linspace(-1, 1, 3 * 16 * 16).reshape(1, 3, 16, 16)
     latents = vae.encode(image).latent_dist.mean * vae.config.scaling_factor
     drawn = vae.decode(x / vae.config.scaling_factor).sample
