@@ -38,6 +38,10 @@ def add_figures(command: Command) -> None:
     check = command("check-figures", _check_figures, "name the figures that are not up to date")
     check.add_argument("folder", nargs="?", default="", help="default paper_figures/PRESET")
     add_preset(check)
+    same = command("same-numbers", _same_numbers, "keep which code makes the numbers of other code")
+    same.add_argument("before", help="folder of figures made by the one, best at smoke")
+    same.add_argument("after", help="folder of the same figures made by the other")
+    same.add_argument("folder", nargs="?", default="paper_figures/full", help="whose figures stay")
 
 
 def _notebook(options: argparse.Namespace) -> int:
@@ -110,6 +114,13 @@ def _check_figures(options: argparse.Namespace) -> int:
     problems = check(folder)
     _say(problems or ["all figures are up to date"])
     return 1 if problems else 0
+
+
+def _same_numbers(options: argparse.Namespace) -> int:
+    from sdilib.lab.notebooks.same_numbers import add_pairs
+
+    compared = add_pairs(Path(options.before), Path(options.after), Path(options.folder))
+    return _say(f"{notebook}: {said}" for notebook, said in compared.items())
 
 
 def _say(lines: Iterable[object]) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sdilib import PUBLIC
 from sdilib.checks import reject
+from sdilib.lab.notebooks.same_numbers import known_pairs, stands_for, version
 from sdilib.lab.notebooks.sources import code
 from sdilib.lab.presets import MODELS, NOTEBOOKS, resolve
 from sdilib.lab.provenance import evaluator_hash, repository
@@ -220,13 +221,9 @@ def _changed(record: Mapping[str, Any], folder: Path, notebooks: Path) -> str:
     if not source.is_file():
         return f"its notebook {source} is gone"
     now = made_from(source, config, model_hash(str(config.get("model", ""))))
-    if now["code"] != record["code"]:
-        return f"the code of {source} has changed since"
-    was, library = record["library"], now["library"]
-    named = filter(_counts, sorted(was | library))  # one that an older version counted, too
-    if changed := [m for m in named if was.get(m) != library.get(m)]:
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        return f"{changed[0]}{more} changed since"
+    if reason := _other_code(record, now, source):
+        if not stands_for(known_pairs(folder), notebook, version(record), version(now)):
+            return reason
     if given := record.get("given"):
         return "it was made with " + ", ".join(f"{k}={v}" for k, v in given.items())
     run = config.get("run", {})
@@ -243,3 +240,14 @@ def _changed(record: Mapping[str, Any], folder: Path, notebooks: Path) -> str:
     if now["evaluator_hash"] != record["evaluator_hash"]:
         return f"the evaluator {config['evaluator']} has changed since"
     return ""
+
+
+def _other_code(record: Mapping[str, Any], now: Mapping[str, Any], source: Path) -> str:
+    """What is different in the code since a figure was made; "" if nothing is."""
+    if now["code"] != record["code"]:
+        return f"the code of {source} has changed since"
+    was, library = record["library"], now["library"]
+    named = filter(_counts, sorted(was | library))  # one that an older version counted, too
+    changed = [module for module in named if was.get(module) != library.get(module)]
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"{changed[0]}{more} changed since" if changed else ""

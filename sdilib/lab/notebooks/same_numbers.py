@@ -1,0 +1,121 @@
+"""Code that changed and makes the same numbers, so that a figure does not go stale by a message or a name.
+
+The same notebooks are run at one preset, best at smoke, by the code before a change and by the code after it. Where all
+their numbers agree to the bit, times and memory aside, a table keeps that the one version of a figure's code stands for the
+other. That is evidence, not proof: only what the smaller run goes through was compared.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sdilib.storage import hash_json, read_json, write_json
+
+TABLE = "same_numbers.json"
+"""Beside the folders of figures: by notebook, pairs of an earlier and a later version with the same numbers."""
+
+Pairs = Mapping[str, list[list[str]]]
+
+_MEASURED = ("seconds", "memory")  # which differ from run to run
+
+
+def version(record: Mapping[str, Any]) -> str:
+    """Return the name of the code that a record was made by: the notebook's and the library's.
+
+    Args:
+        record: of a figure, or what `freshness.made_from` says of the present code.
+    """
+    return hash_json({name: record[name] for name in ("code", "library")})
+
+
+def known_pairs(folder: Path) -> Pairs:
+    """Return the table for a folder of figures; empty if there is none beside it.
+
+    Args:
+        folder: such as paper_figures/full.
+    """
+    table = folder.resolve().parent / TABLE
+    return read_json(table) if table.is_file() else {}
+
+
+def stands_for(pairs: Pairs, notebook: str, earlier: str, later: str) -> bool:
+    """Return whether one version leads to another, pair by pair.
+
+    Args:
+        pairs: from `known_pairs`.
+        notebook: of the figure.
+        earlier: version that the figure was made by.
+        later: the present one.
+    """
+    reached, waiting = set(), {earlier}
+    while waiting:
+        reached |= waiting
+        ends = {after for before, after in pairs.get(notebook, ()) if before in waiting}
+        waiting = ends - reached
+    return later in reached
+
+
+def add_pairs(before: Path, after: Path, folder: Path) -> dict[str, str]:
+    """Compare figures made by two versions of the code, and add those with the same numbers to the table.
+
+    Args:
+        before: folder of the figures made before the change.
+        after: of those made after it, with the same settings, model and versions of other libraries.
+        folder: whose table is extended.
+
+    Returns:
+        By notebook, "same", or why it is not.
+
+    Raises:
+        ValueError: no such folder.
+    """
+    old, new = _by_notebook(before), _by_notebook(after)
+    table: dict[str, list[list[str]]] = {k: [*v] for k, v in known_pairs(folder).items()}
+    said = {}
+    for notebook in sorted(old.keys() & new.keys()):
+        said[notebook] = _difference(old[notebook], new[notebook]) or "same"
+        pair = [version(next(iter(of[notebook].values()))) for of in (old, new)]
+        rows = table.setdefault(notebook, [])
+        if said[notebook] == "same" and pair[0] != pair[1] and pair not in rows:
+            rows.append(pair)
+    kept = {notebook: rows for notebook, rows in sorted(table.items()) if rows}
+    write_json(folder.resolve().parent / TABLE, kept)
+    return said
+
+
+def _by_notebook(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    from sdilib.lab.notebooks.freshness import read_records
+
+    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for record in read_records(folder):
+        found[record["notebook"]][record["figure"]] = record
+    return found
+
+
+def _difference(old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]]) -> str:
+    if old.keys() != new.keys():
+        return f"other figures: {', '.join(sorted(old.keys() ^ new.keys()))}"
+    for name, record in old.items():
+        for what in ("model_hash", "evaluator_hash", "seed", "versions"):
+            if record[what] != new[name][what]:
+                return f"{name} was made with another {what}"
+        one, other = (dict(_flat(each[name]["numbers"])) for each in (old, new))
+        if differing := [
+            path for path in one.keys() | other.keys() if one.get(path) != other.get(path)
+        ]:
+            return f"{name} has another number: {min(differing)}"
+    return ""
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The numbers by their place, as text."""
+    if isinstance(value, Mapping):
+        for key, of in value.items():
+            if not any(word in key for word in _MEASURED):
+                yield from _flat(of, f"{path}/{key}")
+    elif isinstance(value, list):
+        for k, of in enumerate(value):
+            yield from _flat(of, f"{path}/{k}")
+    else:
+        yield path, repr(value)
