@@ -230,8 +230,8 @@ def test_two_objects_are_drawn_from_four_sides_and_one_from_eight():
             shown = torch.as_tensor(axes.images[0].get_array())
             torch.testing.assert_close(shown, image.permute(1, 2, 0))
         titles = [axes.get_title().replace("\n", " ") for axes in drawn[:8]]
-        assert titles[0] == f"{PROMPT} 22°"
-        assert titles[4] == ("a red car 22°" if len(looked) == 2 else "202°")
+        assert titles[0] == f"{PROMPT}: 22°"
+        assert titles[4] == ("a red car: 22°" if len(looked) == 2 else "202°")
         panels = [axes.get_title(loc="left") for axes in figure.axes if not axes.images]
         assert panels == ["saturation", "fine detail", "sample-forwards"]
 
