@@ -1,7 +1,8 @@
 """Whether a figure on disk is what the present code would make: one answer, for make and for `check-figures`.
 
 A record names what its figure was made from: the code of the notebook and of the library's modules that it imports, the
-model, the judge and the settings. Code is hashed without comments and docstrings, so that words may change.
+model, the judge and the settings. Code is hashed without comments and docstrings, so that words may change; and code that is
+known to make the same numbers (see `same_numbers`) is as good.
 """
 
 import ast
@@ -15,12 +16,11 @@ from typing import Any
 
 from sdilib import PUBLIC
 from sdilib.checks import reject
-from sdilib.lab.notebooks.same_numbers import known_pairs, stands_for, version
 from sdilib.lab.notebooks.sources import code
 from sdilib.lab.presets import MODELS, NOTEBOOKS, resolve
 from sdilib.lab.provenance import evaluator_hash, repository
 from sdilib.stable_diffusion.names import BUNDLED, model_folder, model_hash
-from sdilib.storage import read_json
+from sdilib.storage import hash_json, read_json
 
 _PACKAGE = Path(__file__).parents[2]
 
@@ -31,6 +31,12 @@ _BOOKKEEPING = (
     "sdilib.lab.sweeps",
 )
 """Modules that no number comes from: they hand runs out or write results down, and the presets' values are compared."""
+
+
+TABLE = "same_numbers.json"
+"""Beside the folders of figures: by notebook, pairs of an earlier and a later version with the same numbers."""
+
+Pairs = Mapping[str, list[list[str]]]
 
 
 def figure_folder(preset: str, folder: str | Path = "") -> Path:
@@ -151,6 +157,42 @@ def _imports(code: ast.Module) -> frozenset[str]:
             names |= {f"{node.module}.{homes.get(a.name, a.name)}" for a in node.names}
     ours = (name.split(".") for name in names if name.split(".")[0] == "sdilib")
     return frozenset(part for name in ours for part in accumulate(name, "{}.{}".format))
+
+
+def version(record: Mapping[str, Any]) -> str:
+    """Return the name of the code that a record was made by: the notebook's and the library's.
+
+    Args:
+        record: of a figure, or what `made_from` says of the present code.
+    """
+    return hash_json({name: record[name] for name in ("code", "library")})
+
+
+def known_pairs(folder: Path) -> Pairs:
+    """Return the table for a folder of figures; empty if there is none beside it.
+
+    Args:
+        folder: such as paper_figures/full.
+    """
+    table = folder.resolve().parent / TABLE
+    return read_json(table) if table.is_file() else {}
+
+
+def stands_for(pairs: Pairs, notebook: str, earlier: str, later: str) -> bool:
+    """Return whether one version leads to another, pair by pair.
+
+    Args:
+        pairs: from `known_pairs`.
+        notebook: of the figure.
+        earlier: version that the figure was made by.
+        later: the present one.
+    """
+    reached, waiting = set(), {earlier}
+    while waiting:
+        reached |= waiting
+        ends = {after for before, after in pairs.get(notebook, ()) if before in waiting}
+        waiting = ends - reached
+    return later in reached
 
 
 def check(folder: str | Path, *, notebooks: str | Path = "notebooks") -> list[str]:

@@ -10,50 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sdilib.storage import hash_json, read_json, write_json
-
-TABLE = "same_numbers.json"
-"""Beside the folders of figures: by notebook, pairs of an earlier and a later version with the same numbers."""
-
-Pairs = Mapping[str, list[list[str]]]
+from sdilib.lab.notebooks.freshness import TABLE, known_pairs, read_records, version
+from sdilib.storage import write_json
 
 _MEASURED = ("seconds", "memory", "cost")  # which hold times, and differ from run to run
-
-
-def version(record: Mapping[str, Any]) -> str:
-    """Return the name of the code that a record was made by: the notebook's and the library's.
-
-    Args:
-        record: of a figure, or what `freshness.made_from` says of the present code.
-    """
-    return hash_json({name: record[name] for name in ("code", "library")})
-
-
-def known_pairs(folder: Path) -> Pairs:
-    """Return the table for a folder of figures; empty if there is none beside it.
-
-    Args:
-        folder: such as paper_figures/full.
-    """
-    table = folder.resolve().parent / TABLE
-    return read_json(table) if table.is_file() else {}
-
-
-def stands_for(pairs: Pairs, notebook: str, earlier: str, later: str) -> bool:
-    """Return whether one version leads to another, pair by pair.
-
-    Args:
-        pairs: from `known_pairs`.
-        notebook: of the figure.
-        earlier: version that the figure was made by.
-        later: the present one.
-    """
-    reached, waiting = set(), {earlier}
-    while waiting:
-        reached |= waiting
-        ends = {after for before, after in pairs.get(notebook, ()) if before in waiting}
-        waiting = ends - reached
-    return later in reached
 
 
 def add_pairs(before: Path, after: Path, folder: Path) -> dict[str, str]:
@@ -85,8 +45,6 @@ def add_pairs(before: Path, after: Path, folder: Path) -> dict[str, str]:
 
 
 def _by_notebook(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    from sdilib.lab.notebooks.freshness import read_records
-
     found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for record in read_records(folder):
         found[record["notebook"]][record["figure"]] = record

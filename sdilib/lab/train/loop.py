@@ -164,10 +164,7 @@ def autocast(device: torch.device) -> torch.autocast:
     Args:
         device: of the model.
     """
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = usable_precision("bfloat16", device) == "bfloat16"
+    fast = usable_precision("bfloat16", device) == "bfloat16"
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 

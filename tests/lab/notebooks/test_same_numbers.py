@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from sdilib.cli import main
-from sdilib.lab.notebooks.freshness import check
-from sdilib.lab.notebooks.same_numbers import add_pairs, known_pairs, stands_for, version
+from sdilib.lab.notebooks.freshness import check, known_pairs, stands_for, version
+from sdilib.lab.notebooks.same_numbers import add_pairs
 from sdilib.storage import read_json, write_json
 
 NUMBERS = {"a": {"SDI": [1.0, None], "seconds": [3.0]}, "peak memory (GiB)": {"SDI": 2.0}}
