@@ -17,8 +17,8 @@
 # **The paper's claim.** SDI is on a par with the state of the art of score distillation, or better, in quality
 # and in how rarely it diverges. The paper makes 50 views of 43 objects per method; here an object has 16 views.
 #
-# **This notebook** distils the same prompts with each method and ranks them. Look at SDI's place, and at how much
-# the order changes with the budget.
+# **This notebook** distils the same prompts with each method and ranks them. Look at SDI's place, and at the column
+# of sample-forwards: equal steps are not equal cost.
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -46,10 +46,9 @@ judged = {"encoder": encoder, "evaluator": evaluator, "methods": methods, "budge
 page = begin("table1_3d", preset, **where, **sizes, **judged)
 
 # %% [markdown]
-# Every method gets the same prompts, seeds and start. Two budgets are fair, and they rank the methods
-# differently: the same number of optimiser steps, as in the paper, or as many UNet sample-forwards as SDI takes.
-# Each method is run at its authors' settings and, if settings are searched, again at the best of a few, the same
-# for all methods, which are tried on prompts that are not in the table.
+# Every method gets the same prompts, seeds and start, and its authors' settings. All take the same number of optimiser
+# steps, as in the paper. `budgets="both"` adds a table at equal sample-forwards, and `search="yes"` one at the best
+# of a few settings, the same for all methods, which are tried on prompts that are not in the table.
 
 # %%
 bench = Benchmark.of(page, "nerf", root=root)
@@ -74,10 +73,11 @@ page.save(figure, results.record, results.claims(), seconds=results.seconds)
 #
 # Sample-forwards do not hold everything that a step costs: rendering and the encoder's backward pass are left out,
 # and so are the backward passes in which VSD and ESD train their adapters. These learn at a rate that lets them learn
-# within a short run; at their authors' own they would hardly differ from CSD. At full, the first table has all
-# seeds, the others one.
+# within a short run; at their authors' own they would hardly differ from CSD. Where several tables are asked for, the
+# first has all seeds, the others one.
 #
 # ## Try
 #
 # - `sdilib score my_rule.py`: your own rule's row, on the same prompts and seeds.
+# - `num_seeds=3, budgets="both", search="yes"`: all three tables, 14 hours of one core on the bundled model.
 # - `encoder="openai/clip-vit-base-patch32"`: the paper's encoder, which adds the columns of CLIP-IQA.

@@ -145,8 +145,18 @@ SEARCHED: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
 )
 """What the search tries for every method, in all combinations, in addition to the authors' settings."""
 
-_SEARCH_WORLD = ("a red striped boat", "a teal spotted pumpkin")
-_SEARCH_OPEN = ("A tank made of chocolate", "A shiny red apple with droplets of water")
+_SEARCH_WORLD = (
+    "a red striped boat",
+    "a teal spotted pumpkin",
+    "a green checkered rocket",
+    "a pink cat",
+)
+_SEARCH_OPEN = (
+    "A tank made of chocolate",
+    "A shiny red apple with droplets of water",
+    "A wooden rocking chair",
+    "A blue porcelain teapot",
+)
 
 
 def known_methods(which: str, scene: str = "nerf") -> dict[str, Method]:
