@@ -35,6 +35,9 @@ def test_it_turns_and_zooms(mug, page, shoot, tmp_path):
     page.locator("canvas").dblclick()
     page.wait_for_timeout(300)
     assert page.screenshot() not in seen[1:]
+    page.locator("input").fill("180")
+    page.wait_for_timeout(300)
+    assert page.screenshot() not in seen
 
 
 def test_it_is_an_element_of_another_page(mug, page, tmp_path):
@@ -61,4 +64,6 @@ def test_without_webgl_there_is_the_picture(page, tmp_path):
     path.write_text(made.replace('getContext("webgl2"', 'getContext("none"'), encoding="utf-8")
     page.goto(path.as_uri())
     assert page.locator("img").get_attribute("src") == "data:image/png;base64,iVBORw=="
-    assert "a picture instead" in page.locator("p").inner_text()
+    assert "needs scripts and WebGL 2" in page.locator("p").inner_text()
+    assert not page.locator("canvas").is_visible()
+    assert not page.locator("input").is_visible()

@@ -52,10 +52,11 @@ class WordPicker(ipywidgets.VBox):
 
     def __init__(self) -> None:
         """Begin with a red spotted mushroom."""
-        self.colour = _dropdown("colour", (_ANY, *COLOURS), "red")
-        self.pattern = _dropdown("pattern", PATTERNS, "spotted")
-        self.name = _dropdown("object", OBJECT_NAMES, "mushroom")
-        self.view = _dropdown("view", (_ANY, *VIEWS), _ANY)
+        hint = "a word of the prompt; any leaves it out"
+        self.colour = _dropdown("colour", (_ANY, *COLOURS), "red", hint)
+        self.pattern = _dropdown("pattern", PATTERNS, "spotted", "plain is not said")
+        self.name = _dropdown("object", OBJECT_NAMES, "mushroom", "what the prompt asks for")
+        self.view = _dropdown("view", (_ANY, *VIEWS), _ANY, hint)
         super().__init__([self.colour, self.pattern, self.name, self.view])
 
     @property
@@ -99,10 +100,14 @@ class Controls(ipywidgets.VBox):
         self._model, self._announce = model, changed
         kinds = [("image", "image"), ("3D object", "nerf")]
         self.scene: Any = ipywidgets.ToggleButtons(
-            options=kinds, value=scene, style={"button_width": "130px"}
+            options=kinds,
+            value=scene,
+            style={"button_width": "130px"},
+            tooltips=["one picture, by a run in 2D", "a NeRF, from all sides"],
         )
         text = example_prompts(model.draws_world)[0]
-        self.prompt = WordPicker() if model.draws_world else _control("prompt", text, {})
+        words = {"prompt": "what to make, in words that the model was trained on"}
+        self.prompt = WordPicker() if model.draws_world else _control("prompt", text, words)
         self.rule = _dropdown("rule", dict.fromkeys((*RULES, rule)), rule)
         self.of_the_rule = ipywidgets.VBox()
         self._own: dict[str, dict[str, Any]] = {}
@@ -115,6 +120,8 @@ class Controls(ipywidgets.VBox):
             start = kind.of(prompt=text, rule=rule, **own | (dict(given) if name == scene else {}))
             values = {f.name: getattr(start, f.name) for f in fields(kind)}
             means, labels = _meanings(kind), _OF_AN_IMAGE if name == "image" else {}
+            if name == "image":
+                means["t_end"] += " An image's run begins at pure noise, so t falls from 1."
             self._own[name] = {
                 key: _control(key, value, means, labels)
                 for key, value in values.items()
@@ -139,8 +146,11 @@ class Controls(ipywidgets.VBox):
     @property
     def named(self) -> dict[str, Any]:
         """The controls that the present run reads, by setting."""
-        read = {"prompt": self.prompt, "rule": self.rule, **self._own[self.scene.value]}
         of_rules = self._rules[self.scene.value]
+        read = {"prompt": self.prompt, "rule": self.rule, **self._own[self.scene.value]}
+        kappa = of_rules.get("kappa") if "kappa" in self._read() else None
+        if kappa is not None and kappa.value == "cached":  # which begins at the rule's own γ
+            read.pop("start_guidance_scale", None)
         return read | {name: of_rules[name] for name in self._read() if name in of_rules}
 
     def config(self) -> Config:
@@ -219,7 +229,8 @@ class Controls(ipywidgets.VBox):
                 chosen.tooltip = _summary(known.get(chosen.value))
         own, main = self._own[scene], _MAIN[scene]
         self._run.children = [own[name] for name in main if name in own]
-        rest = [control for name, control in own.items() if name not in main]
+        shown = self.named
+        rest = [own[name] for name in own if name in shown and name not in main]
         self._rest.children = rest
         self._more.layout.display = "" if rest else "none"
         if isinstance(self.prompt, WordPicker):

@@ -14,6 +14,7 @@ HUES = ("#1b7837", "#762a83", "#e08214", "#4393c3", "#b2182b", "#1b1b1b")
 """One per run that stands beside others."""
 
 _LINES = ("-", "-", "-", "-", "--", "--")  # not all eyes tell the fifth hue from the first
+_MARKS = (".", ".", ".", ".", "+", "x")
 
 _TITLES = {"residual": "residual of eq. 8", "gradient": "update", "t": "t"}
 
@@ -54,12 +55,12 @@ def explored(images: Mapping[str, Float[Tensor, "3 height width"]], logs: Logs) 
 
 def _draw(panels: Sequence[Axes], logs: Logs) -> None:
     for axes, (name, title) in zip(panels, _TITLES.items(), strict=True):
-        for (label, log), hue, line in zip(logs.items(), HUES, _LINES, strict=False):
+        for (label, log), hue, line, mark in zip(logs.items(), HUES, _LINES, _MARKS, strict=False):
             steps = [record["step"] + 1 for record in log]
             axes.plot(
                 steps,
                 [record[name] for record in log],
-                "." if name == "t" else line,
+                mark if name == "t" else line,
                 color=hue,
                 linewidth=1.4,
                 markersize=3,

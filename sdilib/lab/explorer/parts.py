@@ -39,6 +39,11 @@ LABELS = {
     "t_end": "t at the end",
     "weight": "weight w(t)",
     "cameras": "views per step",
+    "size": "size (px)",
+    "render_size": "render size (px)",
+    "renoise": "noised anew",
+    "entropy": "entropy H",
+    "unit": "κ to unit size",
 }
 """What settings are called on a page, where it is not their names."""
 

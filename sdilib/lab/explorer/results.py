@@ -4,6 +4,7 @@ What is shown comes from the runs' own files; a model is loaded only for a turnt
 """
 
 import html
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,8 @@ PAGE = 24
 
 MOST = 6
 """That are laid side by side."""
+
+_REFUSED = (OSError, RuntimeError, ValueError)
 
 Run = Mapping[str, Any]
 
@@ -94,19 +97,23 @@ class Results:
         self.export_button = button("Export…", "download", self._ask_export, hint="asks first")
         self.delete_button = button("Delete…", "trash", self._ask_delete, hint="asks first")
         self._sure = row()
-        self.turn = ipywidgets.IntSlider(max=47, description="turn", readout=False)
+        turn = "turn all that are laid side by side"
+        self.turn = ipywidgets.IntSlider(max=47, description="turn", readout=False, tooltip=turn)
         self._play = ipywidgets.Play(max=47, interval=125, repeat=True)
         ipywidgets.jslink((self._play, "value"), (self.turn, "value"))
         self._side, self._curves, self._solid = row(), picture(0), ipywidgets.HTML()
         self._turning = ipywidgets.HBox([self._play, self.turn])
-        self._films: dict[Any, list[Image.Image]] = {}
+        self._work, self._busy = threading.Thread(), False
         self._more = button("more", "chevron-down", self._show_more, hint="runs")
-        acts = [self.compare_button, self.mesh_button, self.export_button, self.delete_button]
+        self._acts = (
+            *(self.compare_button, self.mesh_button),
+            *(self.export_button, self.delete_button),
+        )
         refresh = button("", "refresh", self.refresh, hint="look again")
         self.view = ipywidgets.VBox(
             [
                 ipywidgets.HTML(STYLE),
-                row(self.asked, *acts, refresh, grid_gap="4px"),
+                row(self.asked, *self._acts, refresh, grid_gap="4px"),
                 self._about,
                 self._sure,
                 self.status,
@@ -120,7 +127,7 @@ class Results:
         ).add_class("sdi")
         self.asked.observe(lambda _: self._show(), "value")
         self.turn.observe(lambda _: self._turned(), "value")
-        self._lay([])
+        self._lay([], {})
         self.refresh()
 
     def _repr_mimebundle_(self, **arguments: Any) -> Any:
@@ -163,28 +170,38 @@ class Results:
         made.box.value = before is not None and before.box.value
         return made
 
+    def wait(self, timeout: float | None = None) -> None:
+        """Return once what was asked for last is done.
+
+        Args:
+            timeout: in seconds.
+        """
+        if self._work.ident is not None:
+            self._work.join(timeout)
+
     def compare(self) -> None:
         """Lay the chosen runs side by side: what differs, turntables that turn together, and curves."""
-        runs, cards = self.chosen, []
-        self._films = {}
-        logs = {}
+        runs = self.chosen
+        self._try("", lambda: self._compare(runs))
+
+    def _compare(self, runs: Sequence[Run]) -> None:
+        cards, logs, films = [], {}, {}
         for run, apart, hue in zip(
             runs, differences([r["config"] for r in runs]), HUES, strict=False
         ):
             what = apart or run["config"]["prompt"]
             shown = picture(220)
             if film := self._film(run):
-                self._films[shown] = film
+                films[shown] = film
             mark = f'<b style="color: {hue}">●</b> {len(cards) + 1}: {html.escape(what)}'
             told = ipywidgets.HTML(mark, layout={"width": "220px"})
             cards.append(ipywidgets.VBox([shown, told]).add_class("sdi-card"))
             logs[shorten(f"{len(logs) + 1}: {what}", 70, placeholder=" …")] = read_log(
                 run["folder"] / LOG
             )
-        self._lay(cards)
+        self._lay(cards, films)
         logs = {name: log for name, log in logs.items() if log}
         self._curves.value = run_curves(logs)._repr_png_() if logs else picture(0).value
-        self.status.value = ""
         self._turned()
 
     def mesh(self) -> None:
@@ -206,6 +223,9 @@ class Results:
         self._show()
 
     def _choose(self) -> None:
+        self._sure.children = ()
+        if self._busy:
+            return
         runs = self.chosen
         in_3d = [run["config"].get("scene") == "nerf" for run in runs]
         done = all(run["state"] == "done" and not run["older"] for run in runs) and bool(runs)
@@ -214,22 +234,26 @@ class Results:
         shipped = any(run["example"] for run in runs)
         self.export_button.disabled = not done or shipped
         self.delete_button.disabled = not runs or shipped
-        self._sure.children = ()
 
     def _film(self, run: Run) -> list[Image.Image]:
         """What a run is looked at by, from all sides or from the only one."""
         turntable = run["folder"] / "turntable.gif"
         in_3d = run["config"].get("scene") == "nerf"
         if in_3d and not turntable.exists() and run["state"] == "done" and not run["older"]:
-            told = f"drawing the turntable of {run['name']} …"
-            self._try(told, lambda: list(pictures(*reopened(run["folder"], _model))))
+            self.status.value = said(f"drawing the turntable of {run['name']} …")
+            try:
+                list(pictures(*reopened(run["folder"], _model)))
+                self.status.value = ""
+            except _REFUSED as error:
+                self.status.value = said(str(error), wrong=True)
         if turntable.exists():
             with Image.open(turntable) as film:
                 return [frame.convert("RGB") for frame in ImageSequence.Iterator(film)]
         image = _thumbnail(run["folder"])
         return [image] if image is not None else []
 
-    def _lay(self, cards: Sequence[Any]) -> None:
+    def _lay(self, cards: Sequence[Any], films: Mapping[Any, list[Image.Image]]) -> None:
+        self._films = films
         self._side.children = tuple(cards)
         turns = any(len(film) > 1 for film in self._films.values())
         self._turning.layout.display = "" if turns else "none"
@@ -246,11 +270,15 @@ class Results:
 
     def _delete(self) -> None:
         names = [run["name"] for run in self.chosen]
-        self._try("", lambda: remove(names, self.root))
-        self._films = {}
-        self._lay([])
-        self._solid.value = ""
-        self.refresh()
+        self._try("", lambda: self._delete_all(names))
+
+    def _delete_all(self, names: Sequence[str]) -> None:
+        try:
+            remove(names, self.root)
+        finally:
+            self._lay([], {})
+            self._solid.value = ""
+            self.refresh()
 
     def _ask_export(self) -> None:
         files = "pictures, and of 3D runs turntables and meshes"
@@ -258,13 +286,20 @@ class Results:
         self._ask(text, "Export", self._export)
 
     def _export(self) -> None:
-        for run in self.chosen:
-            told = f"exporting {run['name']} …"
-            self._try(told, lambda run=run: self._export_one(run))
+        runs = self.chosen
+        self._try("", lambda: self._export_all(runs))
 
-    def _export_one(self, run: Run) -> None:
-        names = ", ".join(path.name for path in export(*reopened(run["folder"], _model)))
-        self.status.value = said(f"written to {run['folder']}: {names}")
+    def _export_all(self, runs: Sequence[Run]) -> None:
+        written, refused = [], []
+        for run in runs:
+            self.status.value = said(f"exporting {run['name']} …")
+            try:
+                names = ", ".join(path.name for path in export(*reopened(run["folder"], _model)))
+                written.append(f"{run['folder']}: {names}")
+            except _REFUSED as error:
+                refused.append(str(error))
+        told = "; ".join(refused) or f"written to {'; '.join(written)}"
+        self.status.value = said(told, wrong=bool(refused))
 
     def _ask(self, question: str, yes: str, act: Callable[[], None]) -> None:
         def sure() -> None:
@@ -279,12 +314,25 @@ class Results:
         self._sure.children = (ipywidgets.HTML(said(question)), *buttons)
 
     def _try(self, told: str, act: Callable[[], Any]) -> None:
-        """Do what may be refused, and say so."""
-        self.status.value = said(told)
-        try:
-            act()
-        except (OSError, RuntimeError, ValueError) as error:
-            self.status.value = said(str(error), wrong=True)
+        """Do what may take long or be refused, and say so: on a thread, so that the page, and an explorer on it, go on."""
+        self.status.value, self._busy, before = said(told), True, self._work
+        self._sure.children = ()
+        for each in self._acts:
+            each.disabled = True
+
+        def work() -> None:
+            if before.ident is not None:
+                before.join()
+            try:
+                act()
+            except _REFUSED as error:
+                self.status.value = said(str(error), wrong=True)
+            finally:
+                self._busy = False
+                self._choose()
+
+        self._work = threading.Thread(target=work, name="sdilib results", daemon=True)
+        self._work.start()
 
 
 def _counted(runs: Sequence[Run]) -> str:

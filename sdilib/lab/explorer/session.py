@@ -33,6 +33,9 @@ STATES = ("idle", "running", "paused", "finished", "stopped", "failed")
 MOST_FRAMES = 240
 """That are kept of a run; of a longer one every second, every fourth, and so on."""
 
+FRONT = (22.5, 15.0)
+"""Azimuth and elevation, in degrees, that an object is looked at from at first, as in `Built3D.image`."""
+
 Config = Text2D | Text3D
 
 _CODE = """\
@@ -179,13 +182,20 @@ class _Run:
     def turn(self, camera: Camera) -> None:
         """Look from elsewhere: at once while no step is under way, otherwise with the next one."""
         self.camera = camera
-        if self.snapshot.state == "running" or not self.snapshot.frames:
-            return
-        with self._scene:
-            frame = replace(self.snapshot.frames[-1], view=self._view())
+        turned = self.turned(self.snapshot)
         with self._changed:
-            self.snapshot = self.snapshot.latest(frame)
-            self._changed.notify_all()
+            if turned.step == self.snapshot.step:
+                self.snapshot = replace(self.snapshot, frames=turned.frames)
+                self._changed.notify_all()
+
+    def turned(self, snapshot: Snapshot) -> Snapshot:
+        """Return one of this run's with its last view as the camera sees it now, if the object is still what it was then."""
+        if self.snapshot.state == "running" or not snapshot.frames:
+            return snapshot
+        with self._scene:
+            if snapshot.step != self.snapshot.step:
+                return snapshot
+            return snapshot.latest(replace(snapshot.frames[-1], view=self._view()))
 
     def save(self, root: str | Path) -> Path:
         """Move the finished run to the folder of all runs."""
@@ -288,6 +298,7 @@ class Session:
 
     Attributes:
         model: frozen; used by one run at a time.
+        kept: the snapshot that stands beside; None without one.
     """
 
     def __init__(self, model: StableDiffusion) -> None:
@@ -296,9 +307,12 @@ class Session:
         Args:
             model: see the class.
         """
-        self.model, self._idle, self._camera = model, Snapshot(), Camera.around([22.5])
+        self.model, self._idle = model, Snapshot()
+        self._camera = Camera.around([FRONT[0]], elevation_degrees=FRONT[1])
         self._changed = threading.Condition()
         self._run: _Run | None = None
+        self._beside: _Run | None = None
+        self.kept: Snapshot | None = None
         self._finalizer: weakref.finalize | None = None
         self._thread: threading.Thread | None = None
 
@@ -326,8 +340,17 @@ class Session:
         run.thread.start()
 
     def reset(self) -> None:
-        """Stop, and forget the run."""
+        """Stop, and forget the run and the one kept."""
         self._replace(None)
+        self.drop()
+
+    def keep(self) -> None:
+        """Keep the present snapshot beside the run, and what is turned with it."""
+        self._beside, self.kept = self._run, self.snapshot
+
+    def drop(self) -> None:
+        """Forget the snapshot that was kept."""
+        self._beside = self.kept = None
 
     def _replace(self, run: _Run | None) -> None:
         self.stop()
@@ -354,7 +377,7 @@ class Session:
             self._run.change(state, only=only)
 
     def turn(self, azimuth: int | float, elevation: int | float) -> None:
-        """Look at the object from elsewhere; while a step is under way, from the next one on.
+        """Look at the object, and at the one kept, from elsewhere; while a step is under way, from the next one on.
 
         Args:
             azimuth: in degrees, 0 in front.
@@ -363,6 +386,10 @@ class Session:
         self._camera = Camera.around([azimuth], elevation_degrees=elevation)
         if self._run is not None and isinstance(self._run.snapshot.config, Text3D):
             self._run.turn(self._camera)
+        beside, kept = self._beside, self.kept
+        if beside is not None and kept is not None and isinstance(kept.config, Text3D):
+            beside.camera = self._camera
+            self.kept = beside.turned(kept)
 
     def save(self, root: str | Path = "") -> Path:
         """Keep the finished run among the runs on disk; returns its folder.

@@ -20,7 +20,7 @@ from sdilib.checks import reject
 from sdilib.lab.explorer.controls import Controls
 from sdilib.lab.explorer.curves import explored, run_curves
 from sdilib.lab.explorer.parts import STYLE, button, differences, folded, picture, png, row, said
-from sdilib.lab.explorer.session import Frame, Session, Snapshot, code
+from sdilib.lab.explorer.session import FRONT, Frame, Session, Snapshot, code
 from sdilib.lab.notebooks.records import write_figure
 from sdilib.lab.provenance import versions
 from sdilib.lab.runs import address, runs_folder
@@ -84,7 +84,7 @@ class Explorer:
         buttons: by name: "start", "pause" (or go on), "stop", "reset", "keep", "figure" and "run".
         status: one sentence, on the run or on what is wrong.
         scrubber: number of the frame that is shown.
-        turn: azimuth and elevation that an object is looked at from, in degrees.
+        turn: azimuth and elevation that objects are looked at from, in degrees.
         code: the program that makes the image of a whole run with what the controls say.
     """
 
@@ -128,8 +128,12 @@ class Explorer:
         self.status, self.saved = ipywidgets.HTML(), ipywidgets.HTML()
         self.progress = ipywidgets.IntProgress(layout={"width": "100%", "height": "16px"})
         self.cards = (_Card(), _Card())
-        self.scrubber = _slider("step", 0, 0, 0)
-        self.turn = (_slider("turn", -180, 180, 22), _slider("tilt", -30, 80, 15))
+        self.scrubber = _slider("step", 0, 0, 0, hint="go back through the run, and the one kept")
+        turn, tilt = "turn the object, and the one kept", "look from above or below"
+        self.turn = (
+            _slider("turn (°)", -180, 180, FRONT[0], hint=turn),
+            _slider("tilt (°)", -30, 80, FRONT[1], hint=tilt),
+        )
         self.curves = picture(0)
         self.code = ipywidgets.Textarea(rows=14, layout={"width": "100%"})
         self._copy = ipywidgets.HTML()
@@ -138,7 +142,6 @@ class Explorer:
         self._painting = threading.RLock()
         self._painter: threading.Thread | None = None
         self._shown: Snapshot | None = None
-        self._kept: Snapshot | None = None
         self.view = self._arranged()
         self.scrubber.observe(lambda _: self._show_frames(), "value")
         self._beat.observe(lambda _: self._heard(), "value")
@@ -213,13 +216,17 @@ class Explorer:
     def reset(self) -> None:
         """Forget the run, the one kept beside it, and all changes of the controls."""
         self.session.reset()
-        self._kept = None
         self.controls.reset()
+        for slider, begun in zip(self.turn, FRONT, strict=True):
+            slider.value = begun
         self._paint_again()
 
     def keep(self) -> None:
         """Keep the run as A, so that the next one stands beside it; or drop the one that is kept."""
-        self._kept = None if self._kept else self.session.snapshot
+        if self.session.kept is None:
+            self.session.keep()
+        else:
+            self.session.drop()
         self._paint_again()
 
     def wait(self, timeout: float | None = None) -> Snapshot:
@@ -280,8 +287,8 @@ class Explorer:
         self.view.close()
 
     def _named(self) -> dict[str, Snapshot]:
-        now = self.session.snapshot
-        return {"": now} if self._kept is None else {"A": self._kept, "B": now}
+        now, kept = self.session.snapshot, self.session.kept
+        return {"": now} if kept is None else {"A": kept, "B": now}
 
     def _changed(self) -> None:
         """Write the code again, or say what is wrong; show what turns an object where there is one."""
@@ -309,7 +316,8 @@ class Explorer:
     def _turned(self) -> None:
         azimuth, elevation = (slider.value for slider in self.turn)
         self.session.turn(azimuth, elevation)
-        self._paint()
+        self.scrubber.value = self.scrubber.max  # earlier objects are gone: only the last one turns
+        self._paint_again()
 
     def _heard(self) -> None:
         self._beaten = time.monotonic()
@@ -346,13 +354,16 @@ class Explorer:
             self._shown = snapshot
             running, made = not snapshot.over, bool(snapshot.log)
             off = {"pause": not running, "stop": not running, "figure": not made}
-            off |= {"run": snapshot.state != "finished", "keep": not made and self._kept is None}
+            off |= {
+                "run": snapshot.state != "finished",
+                "keep": not made and self.session.kept is None,
+            }
             for name, disabled in off.items():
                 self.buttons[name].disabled = disabled
             paused = snapshot.state == "paused"
             self.buttons["pause"].description = "Go on" if paused else "Pause"
             self.buttons["pause"].icon = "play" if paused else "pause"
-            self.buttons["keep"].description = "Drop A" if self._kept else "Keep as A"
+            self.buttons["keep"].description = "Drop A" if self.session.kept else "Keep as A"
             if snapshot.over:
                 self._beat.playing = False
             self._report(snapshot)
@@ -370,8 +381,9 @@ class Explorer:
         """Show the frame that the scrubber is at, and that of the run kept beside, as far on."""
         with self._painting:
             share = self.scrubber.value / (self.scrubber.max or 1)
-            runs = [self._kept, self.session.snapshot]
-            told = differences([_settings(each) for each in runs if each]) if self._kept else [""]
+            kept = self.session.kept
+            runs = [kept, self.session.snapshot]
+            told = differences([_settings(each) for each in runs if each]) if kept else [""]
             for card, each, name in zip(self.cards, runs, "AB", strict=True):
                 card.layout.display = "" if each else "none"
                 if each is None:
@@ -381,7 +393,7 @@ class Explorer:
                     self.session, frames[round(share * (len(frames) - 1))] if frames else None
                 )
                 what = told.pop(0)
-                card.caption.value = f"<b>{name}</b> {said(what)}" if self._kept else ""
+                card.caption.value = f"<b>{name}</b> {said(what)}" if kept else ""
             frames = self.session.snapshot.frames
             at = frames[min(self.scrubber.value, len(frames) - 1)].step + 1 if frames else 0
             self.scrubber.description = f"step {at}"
@@ -390,7 +402,8 @@ class Explorer:
 _COPY = (
     '<button class="sdi-copy" {off} data-code="{code}" onclick="navigator.clipboard.writeText('
     "this.dataset.code); this.textContent='Copied'; setTimeout(() => this.textContent='Copy as code'"
-    ', 1500)" title="Python that makes this image, to the bit">Copy as code</button>'
+    ', 1500)" title="Python that makes the image of the run these controls describe, to the bit; an object from the '
+    'front">Copy as code</button>'
 )
 
 
@@ -398,12 +411,16 @@ def _settings(snapshot: Snapshot) -> dict[str, Any]:
     return snapshot.config.settings() if snapshot.config else {}
 
 
-def _slider(label: str, low: int, high: int, value: int) -> Any:
-    return ipywidgets.IntSlider(
+def _slider(label: str, low: int, high: int, value: int | float, *, hint: str) -> Any:
+    whole = isinstance(value, int)
+    kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+    return kind(
         value=value,
         min=low,
         max=high,
+        step=1 if whole else 2.5,
         description=label,
+        tooltip=hint,
         readout=low != high,
         style={"description_width": "60px"},
         layout={"width": "98%"},

@@ -3,13 +3,16 @@
 import io
 import json
 import shutil
+import threading
 from dataclasses import replace
 
 import pytest
 from made_up import small_3d
 from PIL import Image
 
+from sdilib.checks import reject
 from sdilib.lab.explorer import results
+from sdilib.lab.explorer.curves import HUES
 from sdilib.lab.explorer.parts import differences
 from sdilib.lab.explorer.results import Results
 from sdilib.lab.runs import distilled, known_runs
@@ -107,6 +110,42 @@ def test_what_can_be_done_depends_on_what_is_chosen(shown):
     assert can() == [True, False, True, True]
 
 
+def test_at_most_six_are_laid_side_by_side(shown, monkeypatch):
+    monkeypatch.setattr(results, "MOST", 3)
+    choose(shown, "image 0", "image 1", "nerf 0", "nerf 1")
+    assert shown.compare_button.disabled
+    choose(shown, "image 0", "image 1", "nerf 0")
+    assert not shown.compare_button.disabled
+    assert len(HUES) == 6
+
+
+def test_what_takes_long_leaves_the_page_free_and_its_buttons_off(shown, monkeypatch):
+    on = threading.Event()
+    monkeypatch.setattr(results, "nerf_mesh", lambda field: on.wait(60) and None)
+    choose(shown, "nerf 0")
+    shown.mesh_button.click()  # which returns, or this test waits for itself
+    acts = (shown.compare_button, shown.mesh_button, shown.export_button, shown.delete_button)
+    choose(shown, "image 0")
+    assert all(each.disabled for each in acts)
+    assert "looking for the surface" in shown.status.value
+    monkeypatch.setattr(results, "write_mesh_page", lambda run, mesh: reject("mesh", "none", "one"))
+    on.set()
+    shown.wait()
+    assert [each.disabled for each in acts] == [False, True, False, False]
+    assert "mesh=&#x27;none&#x27;: expected one" in shown.status.value
+
+
+def test_exports_that_can_be_made_are_made(shown):
+    choose(shown, "image 0", "image 1")
+    broken, whole = shown.chosen
+    others = broken["config"] | {"model_hash": "other"}
+    (broken["folder"] / "config.json").write_text(json.dumps(others))
+    shown._export()
+    shown.wait()
+    assert (whole["folder"] / "image.png").exists()
+    assert "expected the weights" in shown.status.value
+
+
 def test_turntables_turn_together(shown, monkeypatch):
     choose(shown, "nerf 0", "nerf 1", "image 0")
     frames = [Image.new("RGB", (8, 8), (5 * k, 0, 0)) for k in range(48)]
@@ -114,6 +153,7 @@ def test_turntables_turn_together(shown, monkeypatch):
         if run["config"]["scene"] == "nerf":
             frames[0].save(run["folder"] / "turntable.gif", save_all=True, append_images=frames[1:])
     shown.compare()
+    shown.wait()
     assert len(shown._side.children) == 3
     assert shown._turning.layout.display == ""
     before = [card.children[0].value for card in shown._side.children]
@@ -134,6 +174,7 @@ def test_an_older_run_is_looked_at_and_not_made_again(shown, root):
     (tile,) = [each for each in shown.tiles if each.run["older"]]
     tile.box.value = True
     shown.compare()
+    shown.wait()
     assert len(shown._films) == 1
     assert shown.mesh_button.disabled
 
@@ -148,6 +189,7 @@ def test_a_run_is_deleted_once_that_is_confirmed(shown, root):
     assert len(known_runs(root)) == 4
     shown.delete_button.click()
     buttons(shown)[0].click()
+    shown.wait()
     assert len(known_runs(root)) == len(shown.tiles) == 3
 
 
@@ -177,8 +219,9 @@ def test_examples_are_looked_at_without_their_scenes_and_stay_as_they_are(root, 
     (run["folder"] / "mesh.html").write_text("<p>turns</p>")
     assert shown.delete_button.disabled
     assert shown.export_button.disabled
-    shown.compare_button.click()
-    shown.mesh_button.click()
+    shown.compare()
+    shown.mesh()
+    shown.wait()
     assert "turns" in shown._solid.value
     shown.view.close()
 
@@ -189,11 +232,13 @@ def test_an_image_is_exported_and_one_of_other_weights_is_not(shown, monkeypatch
     shown.export_button.click()
     assert not (run["folder"] / "image.png").exists()
     buttons(shown)[0].click()
+    shown.wait()
     assert (run["folder"] / "image.png").exists()
     assert "image.png" in shown.status.value
     others = run["config"] | {"model_hash": "other"}
     (run["folder"] / "config.json").write_text(json.dumps(others))
     shown._export()
+    shown.wait()
     assert "expected the weights that the run was made with" in shown.status.value
 
 
@@ -204,6 +249,7 @@ def test_a_mesh_is_shown_and_saved_as_a_page(shown, monkeypatch):
     choose(shown, "nerf 0")
     (run,) = shown.chosen
     shown.mesh_button.click()
+    shown.wait()
     page = (run["folder"] / "mesh.html").read_text()
     assert "<title>a red mug</title>" in page
     assert "srcdoc=" in shown._solid.value
@@ -213,6 +259,7 @@ def test_a_mesh_is_shown_and_saved_as_a_page(shown, monkeypatch):
 def test_a_field_without_a_surface_is_one_sentence(shown):
     choose(shown, "nerf 0")
     shown.mesh()
+    shown.wait()
     assert "density=" in shown.status.value or "srcdoc" in shown._solid.value
 
 

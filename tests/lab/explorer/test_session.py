@@ -140,7 +140,8 @@ def each() -> list[Text2D | Text3D]:
     rules = [replace(SHORT, rule=rule, rule_settings=gamma, t_end=0.1) for rule in RULES]
     changed = replace(rules[1], t_schedule="random", learning_rate=0.1, seed=7)
     quoted = replace(LONG, prompt='a "red" mug\'s', steps=3)
-    return [*kappas, *rules, changed, quoted, OBJECT]
+    inverted = small_3d(steps=2, cameras=1, num_samples=8, num_inversion_steps=2)
+    return [*kappas, *rules, changed, quoted, OBJECT, inverted]
 
 
 @pytest.mark.parametrize("config", each(), ids=str)

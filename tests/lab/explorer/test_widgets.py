@@ -1,6 +1,7 @@
 """The explorer without a browser: what its controls do, and that a page cannot hold a run up or outlive it."""
 
 import io
+import itertools
 import threading
 import time
 
@@ -10,11 +11,12 @@ from ipywidgets import Text
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sdilib.guidance.named import RULES
 from sdilib.lab.explorer import widgets
 from sdilib.lab.explorer.controls import WordPicker
 from sdilib.lab.explorer.curves import explored, run_curves
 from sdilib.lab.explorer.parts import folded
-from sdilib.lab.explorer.session import code
+from sdilib.lab.explorer.session import FRONT, code
 from sdilib.lab.explorer.widgets import Explorer
 from sdilib.lab.presets import resolve
 from sdilib.lab.runs import known_runs
@@ -192,7 +194,9 @@ def test_the_settings_that_the_rule_reads_are_shown_and_keep_their_values(explor
     assert shown("sdi", "inversion") == of_sdi | inverted
     assert shown("sdi", "fixed point") == of_sdi | {"num_inversion_steps"}
     assert shown("sdi", "gradient descent") == of_sdi | {"num_inversion_steps", "descent_rate"}
+    assert "start_guidance_scale" in controls.named
     assert shown("sdi", "cached") == of_sdi
+    assert "start_guidance_scale" not in controls.named  # it begins at the rule's γ
     assert shown("sds") == {"guidance_scale", "weight"}
     of_ism = {"inversion_guidance_scale", "num_inversion_steps"}
     assert shown("ism") == {"guidance_scale", "weight"} | of_ism
@@ -353,8 +357,41 @@ def test_an_object_has_its_own_settings_and_can_be_turned(explorer):
     assert explorer.wait(4 * LIMIT).state == "finished", explorer.status.value
     image = explorer.cards[1].images["image"]
     before = image.value
+    explorer.buttons["keep"].click()
+    kept = explorer.cards[0].images["image"]
+    assert kept.value == before
+    explorer.scrubber.value = 0
     turn.value, tilt.value = -90, 40
     assert image.value != before
+    assert kept.value == image.value  # both are turned
+    assert explorer.scrubber.value == explorer.scrubber.max
+    turn.value, tilt.value = FRONT
+    assert image.value == before
+    tilt.value = 40
+    explorer.buttons["reset"].click()
+    assert (turn.value, tilt.value) == FRONT
+
+
+def test_an_object_that_is_kept_turns_beside_the_next_run(explorer):
+    controls = explorer.controls
+    controls.scene.value, controls.rule.value = "nerf", "sds"
+    small = {"steps": 2, "cameras": 1, "size": 16, "num_samples": 8, "levels": 4}
+    for name, value in small.items():
+        controls.named[name].value = value
+    explorer.start()
+    explorer.wait(4 * LIMIT)
+    explorer.keep()
+    controls.named["seed"].value = 1
+    explorer.start()
+    assert explorer.wait(4 * LIMIT).state == "finished"
+    images = [card.images["image"] for card in explorer.cards]
+    before = [each.value for each in images]
+    assert before[0] != before[1]
+    explorer.turn[0].value = -90
+    turned = [each.value for each in images]
+    assert all(a != b for a, b in zip(before, turned, strict=True))
+    explorer.turn[0].value = FRONT[0]
+    assert [each.value for each in images] == before
 
 
 def test_values_that_do_not_go_together_disable_start(explorer):
@@ -387,9 +424,11 @@ def test_every_setting_says_what_it_means(explorer):
     for scene in ("image", "nerf"):
         explorer.controls.scene.value = scene
         named = explorer.controls.named
-        silent = [name for name, control in named.items() if not getattr(control, "tooltip", "")]
-        assert silent == ["prompt"]
-    assert all(each.tooltip for each in explorer.buttons.values())
+        words = {each.description: each for each in named.pop("prompt").children}
+        others = [*explorer.turn, explorer.scrubber, *explorer.buttons.values()]
+        shown = [*named.items(), *words.items(), *((each.description, each) for each in others)]
+        assert [name for name, control in shown if not control.tooltip] == []
+    assert len(explorer.controls.scene.tooltips) == 2
 
 
 def test_the_chosen_rule_and_noise_say_what_they_are(explorer):
@@ -437,3 +476,25 @@ def test_six_runs_are_told_apart_by_hue_and_line():
     looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
     assert len(looks) == 6
     assert {style for _, style in looks} == {"-", "--"}
+    points = {(line.get_color(), line.get_marker()) for line in figure.axes[2].lines}
+    assert len({marker for _, marker in points}) == 3
+    assert len(points) == 6
+
+
+def test_every_rule_is_offered_and_can_be_started(explorer):
+    rule = explorer.controls.rule
+    assert set(rule.options) == set(RULES)
+    for scene in ("image", "nerf"):
+        explorer.controls.scene.value = scene
+        for name in RULES:
+            rule.value = name
+            assert not explorer.buttons["start"].disabled, (scene, name, explorer.status.value)
+
+
+def test_pictures_leave_the_page_time_to_breathe(explorer, monkeypatch):
+    monkeypatch.setattr(widgets, "PAUSE", 0.3)
+    painted = []
+    explorer.progress.observe(lambda _: painted.append(time.monotonic()), "value")
+    endless(explorer)
+    until(lambda: len(painted) > 3)
+    assert min(b - a for a, b in itertools.pairwise(painted[:4])) > 0.25
