@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import fields
 from difflib import get_close_matches
+from numbers import Integral, Real
 from typing import Any, NoReturn
 
 __all__ = [
@@ -16,6 +19,7 @@ __all__ = [
     "one_of",
     "positive_int",
     "reject",
+    "settle_numbers",
     "text",
 ]
 
@@ -171,7 +175,7 @@ def ends(
 
 
 def like(parameter: str, value: Any, default: Any) -> Any:
-    """Return `value` if it has the default's type; an integer given for a float is converted.
+    """Return `value` if it has the default's type; a number of another type, such as NumPy's, is converted if it fits.
 
     Args:
         parameter: name of the argument.
@@ -185,11 +189,30 @@ def like(parameter: str, value: Any, default: Any) -> Any:
         >>> like("guidance_scale", 30, 7.5)
         30.0
     """
-    if type(default) is float and type(value) is int:
-        return float(value)
+    value = _as(default, value)
     if default is not None and type(value) is not type(default):
         reject(parameter, value, f"a value of type {type(default).__name__}")
     return value
+
+
+def settle_numbers(settings: Any) -> None:
+    """Convert the numbers of a frozen dataclass to the types of their defaults, in place: one setting has one form.
+
+    Args:
+        settings: an instance. What is no such number is left for other checks.
+    """
+    for each in fields(settings):
+        object.__setattr__(settings, each.name, _as(each.default, getattr(settings, each.name)))
+
+
+def _as(default: Any, value: Any) -> Any:
+    """A number, also NumPy's, as the default's type if that can hold it; anything else as it is."""
+    if isinstance(value, bool):
+        return value
+    if type(default) is float and isinstance(value, Real):
+        with suppress(OverflowError):
+            return float(value)
+    return int(value) if type(default) is int and isinstance(value, Integral) else value
 
 
 def one_of(parameter: str, value: Any, known: Iterable[str]) -> str:

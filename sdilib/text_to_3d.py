@@ -15,7 +15,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.cameras import LIMITS, VIEWS, Camera, sample_cameras
-from sdilib.checks import ends, finite, in_range, one_of, positive_int, reject, text
+from sdilib.checks import (
+    ends,
+    finite,
+    in_range,
+    like,
+    one_of,
+    positive_int,
+    reject,
+    settle_numbers,
+    text,
+)
 from sdilib.denoiser import PromptEmbeddings, azimuth_weights, require_finite, with_view
 from sdilib.distillation import THROUGH, Codec, Enlarged, Step, check_run, distill_step
 from sdilib.guidance import Rule, View
@@ -183,12 +193,14 @@ class Text3D:
         """Check the settings; see the class."""
         for name in ("prompt", "model", "rule"):
             text(name, getattr(self, name))
+        settle_numbers(self)
         text("negative_prompt", self.negative_prompt, empty=True)
         # With all defaults filled in, since the settings name the run.
         own = [each.name for each in fields(self)]
-        whole = rule_settings(self.rule, self.rule_settings, taken=own)
+        given = self.rule_settings or {}
+        whole = rule_settings(self.rule, given, taken=own)
         if whole.get("kappa") == "inversion":
-            whole |= {key: of for key, of in INVERSION.items() if key not in self.rule_settings}
+            whole |= {key: of for key, of in INVERSION.items() if key not in given}
         object.__setattr__(self, "rule_settings", whole)
         if whole.get("kappa") == "cached":
             reject("kappa", "cached", "another one in 3D, where not the rule alone moves the image")
@@ -204,6 +216,7 @@ class Text3D:
         }
         for name, allowed in choices.items():
             one_of(name, getattr(self, name), allowed)
+        like("view_words", self.view_words, True)
         finite("blob_height", self.blob_height)
         counts = ("steps", "cameras", "updates", "size", "num_samples", "levels", "first_levels")
         for name in (*counts, "base_resolution", "log2_table_size", "hidden"):

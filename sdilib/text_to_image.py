@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.checks import finite, in_range, one_of, positive_int, text
+from sdilib.checks import finite, in_range, one_of, positive_int, settle_numbers, text
 from sdilib.denoiser import PromptEmbeddings
 from sdilib.distillation import Codec, Step, distill
 from sdilib.guidance.base import Rule, Update, View, checked
@@ -198,13 +198,14 @@ class Text2D:
         """Check the settings; see the class."""
         for name in ("prompt", "model", "rule"):
             text(name, getattr(self, name))
+        settle_numbers(self)
         text("negative_prompt", self.negative_prompt, empty=True)
         # With all defaults filled in, since the settings name the run.
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
         object.__setattr__(self, "rule_settings", whole)
         one_of("precision", self.precision, (AUTO, *PRECISIONS))
-        if self.latents:
+        if self.latents != "":
             one_of("latents", self.latents, LATENTS)
         positive_int("steps", self.steps, at_least=2)
         positive_int("seed", self.seed, at_least=0)

@@ -42,7 +42,7 @@ class _Parser(argparse.ArgumentParser):
         # A command's parser itself refuses what it does not know: its parent has none of its options to suggest.
         found, unknown = super().parse_known_args(*words, **options)
         # Words after an option belong to the list of words before it.
-        lists = [each.dest for each in self._get_positional_actions() if each.nargs == "*"]
+        lists = [each.dest for each in self._get_positional_actions() if each.nargs in ("*", "+")]
         if lists and not any(word.startswith("-") for word in unknown):
             setattr(found, lists[0], [*getattr(found, lists[0]), *unknown])
             unknown = []

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -67,9 +67,20 @@ def _runs(options: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(shown, indent=1, ensure_ascii=False) + "\n")
     if options.action == "remove":
         _remove(names, root, leave_held=all_unfinished)
-    for name in names if options.action == "export" else ():
-        _export(known[name], root, mesh)
+    if options.action == "export":
+        refused = [said for name in names if (said := _refused(known[name], root, mesh))]
+        if refused:
+            raise ValueError("; ".join(refused))
     return 0
+
+
+def _refused(run: Mapping[str, Any], root: str, mesh: Mapping[str, Any]) -> str:
+    """Export a run, or return why not: the others are exported all the same."""
+    try:
+        _export(run, root, mesh)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _list(found: Sequence[dict[str, Any]], root: str, *, among: int) -> None:
@@ -123,7 +134,7 @@ def _remove(names: list[str], root: str, *, leave_held: bool) -> None:
         names = names[len(gone) + 1 :]
 
 
-def _export(run: dict[str, Any], root: str, mesh: dict[str, Any]) -> None:
+def _export(run: Mapping[str, Any], root: str, mesh: Mapping[str, Any]) -> None:
     from sdilib.lab.runs.exporting import export, reopened
 
     name = run["name"]

@@ -111,6 +111,8 @@ def rule_settings(
         ValueError: an unknown rule or noise, a setting that the rule does not read, or a rule with a
             setting whose name is taken.
     """
+    if not isinstance(settings, Mapping | None):
+        reject("rule_settings", settings, "settings by name")
     given = dict(settings or {})
     maker = _maker(name)
     own = _parameters(maker)

@@ -81,7 +81,7 @@ def load_pipeline(
         # Not the models' own method, which warns of each cast.
         torch.nn.Module.to(getattr(pipeline, part), device, dtype)
     if model not in RANDOM:
-        _check_parts(model, pipeline)
+        _check_parts(model, folder, pipeline)
     return pipeline
 
 
@@ -137,7 +137,10 @@ def _pipeline(model: str, folder: Path, dtype: torch.dtype) -> StableDiffusionPi
         NoiseSchedule.from_config(betas)
         scheduler = DDIMScheduler.from_config(betas)
     networks = {part: _network(model, folder, part, dtype) for part in PARTS}
-    with usable(model, "tokenizer"):
+    present = sorted(path.name for path in (folder / "tokenizer").glob("*"))
+    if not present:
+        reject("model", model, "a folder tokenizer in it, as save_pretrained writes one")
+    with usable(model, f"tokenizer ({', '.join(present)})"):
         tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
         check_tokenizer(tokenizer, networks["text_encoder"])
     with usable(model, "unet/config.json"):  # diffusers reads the version that wrote it
@@ -156,7 +159,7 @@ def _network(model: str, folder: Path, part: str, dtype: torch.dtype) -> Any:
     how |= {"local_files_only": True, "output_loading_info": True}
     if part == "text_encoder":  # elsewhere diffusers itself names a tensor of another shape
         how["ignore_mismatched_sizes"] = True
-    with usable(model, f"{part}/config.json"):
+    with usable(model, f"{part}/config.json and {files[0].name}"):
         network, found = _NETWORKS[part].from_pretrained(str(folder), subfolder=part, **how)
     wrong = {kind: sorted(map(str, found[f"{kind}_keys"])) for kind in _WRONG}
     # Stored by earlier versions of CLIP: 0, 1, 2, …
@@ -171,19 +174,22 @@ def _network(model: str, folder: Path, part: str, dtype: torch.dtype) -> Any:
 
 
 @torch.no_grad()
-def _check_parts(model: str, pipeline: Any) -> None:
+def _check_parts(model: str, folder: Path, pipeline: Any) -> None:
     """Call each network once, on the smallest input that it takes, to find faults that no file shows."""
     unet, vae = pipeline.unet, pipeline.vae
-    with usable(model, "text_encoder/config.json"):
+    files = {
+        part: f"{part}/config.json and {weights(model, folder, part)[1][0].name}" for part in PARTS
+    }
+    with usable(model, files["text_encoder"]):
         rows = encode_text(pipeline.tokenizer, pipeline.text_encoder, [""])
         _check_output(rows, rows.shape)
-    with usable(model, "vae/config.json"):
+    with usable(model, files["vae"]):
         in_range("scaling_factor", vae.config.scaling_factor, 0, 1e6, open_low=True)
         size = 2 ** (len(vae.config.block_out_channels) + 2)
         images = torch.zeros(1, 3, size, size).to(vae.device, vae.dtype)
         latents = vae.encode(images).latent_dist.mean
         _check_output(vae.decode(latents).sample, images.shape)
-    with usable(model, "unet/config.json"):
+    with usable(model, files["unet"]):
         positive_int("sample_size", unet.config.sample_size)
         if unet.config.time_cond_proj_dim is not None:  # as in distilled models, which take gamma
             reject("time_cond_proj_dim", unet.config.time_cond_proj_dim, "null")

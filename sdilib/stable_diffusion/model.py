@@ -1,10 +1,11 @@
 """Stable Diffusion, or the bundled model, as a `Denoiser` of latents, with its VAE and text encoder."""
 
 import hashlib
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -108,10 +109,14 @@ class StableDiffusion:
         if self._named and (named := model_hash(self.name)):
             return named
         digest = hashlib.sha256()
-        said = (self.schedule.prediction_type, self._vae.config.scaling_factor)
-        digest.update(repr((said, sorted(self._tokenizer.get_vocab().items()))).encode())
+        networks = (self._unet, self._vae, self._text_encoder)
+        said = [self.schedule.prediction_type, self._tokenizer.model_max_length]
+        said += [_that_counts(dict(self._unet.config)), _that_counts(dict(self._vae.config))]
+        said += [_that_counts(self._text_encoder.config.to_dict())]
+        said += [_that_counts(json.loads(self._tokenizer.backend_tokenizer.to_str()))]
+        digest.update(json.dumps(said, sort_keys=True, default=str).encode())
         digest.update(self.schedule.alphas_cumprod.numpy().tobytes())
-        for part in (self._unet, self._vae, self._text_encoder):
+        for part in networks:
             for name, tensor in sorted(part.state_dict().items()):
                 digest.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
@@ -311,3 +316,9 @@ def _usable_device(device: str | torch.device) -> torch.device:
     except (AssertionError, RuntimeError):
         reject("device", str(device), "a device that torch has here, such as cpu or cuda")
     return place
+
+
+def _that_counts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without what no number comes from: versions, and what the last call set."""
+    left_out = ("transformers_version", "dtype", "torch_dtype", "truncation", "padding")
+    return {k: of for k, of in config.items() if not k.startswith("_") and k not in left_out}

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,7 +196,11 @@ def test_what_can_be_exported_is_and_the_rest_is_one_sentence(tmp_path, capsys):
     assert said.err.startswith("sdilib: density=1000000.0: expected a number between ")
     assert not (folder / "mesh.glb").exists()
     words = ["--density", "2", "--resolution", "16", "--size", "3", "--crumbs"]
-    assert main(["runs", "export", *words, folder.name]) == 0
+    broken = shutil.copytree(folder, folder.with_name("broken"))
+    (broken / "done.json").unlink()
+    assert main(["runs", "export", *words, "broken", folder.name]) == 2  # but the other is written
+    assert "names='broken': expected a finished run, not" in capsys.readouterr().err
+    shutil.rmtree(broken)
     vertices = [
         line.split()[1:4]
         for line in (folder / "mesh.obj").read_text().splitlines()
@@ -441,6 +446,7 @@ def test_a_range_is_two_numbers(tmp_path):
         ("notebook fig99", "notebook='fig99': expected one of none"),
         ("notebook fig99 steps", "parameters='steps': expected name=value"),
         ("notebook fig99 --model tiny", "folder='': expected a folder, so that"),
+        ("grade a.py --seconds 3 b.py", "notebook='a.py': expected an existing"),
         ("grade none.ipynb", "notebook='none.ipynb': expected an existing .py or .ipynb file"),
         ("gallery nowhere", "folder='nowhere': expected a folder of figures"),
         ("check-figures nowhere", "folder='nowhere': expected a folder of figures"),

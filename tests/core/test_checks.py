@@ -1,8 +1,10 @@
 import math
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
-from sdilib.checks import finite, in_range, one_of, positive_int, reject, text
+from sdilib.checks import finite, in_range, like, one_of, positive_int, reject, settle_numbers, text
 
 
 def test_sentence_names_parameter_value_and_what_is_allowed():
@@ -31,6 +33,34 @@ def test_two_letters_that_changed_places_count_as_near(word, near):
 def test_positive_int_refuses(value):
     with pytest.raises(ValueError, match=r"^n=.*: expected an integer of at least 1$"):
         positive_int("n", value)
+
+
+@dataclass(frozen=True)
+class Settings:
+    name: str
+    steps: int = 3
+    rate: float = 0.5
+    loud: bool = True
+
+    def __post_init__(self):
+        settle_numbers(self)
+
+
+def test_numbers_have_the_types_of_their_defaults_whoever_gave_them():
+    one = Settings("a", steps=np.int64(4), rate=np.float32(1.0))
+    other = Settings("a", steps=4, rate=1)
+    assert repr(one) == repr(other) == "Settings(name='a', steps=4, rate=1.0, loud=True)"
+    left = Settings("a", steps=2.5, rate=True, loud=1)  # for other checks to refuse
+    assert repr(left) == "Settings(name='a', steps=2.5, rate=True, loud=1)"
+    assert Settings("a", rate=10**400).rate == 10**400
+
+
+def test_a_number_like_a_default_is_converted_and_another_type_refused():
+    assert repr(like("x", np.float64(2), 0.5)) == "2.0"
+    assert repr(like("x", np.int8(2), 1)) == "2"
+    for value, default, kind in ((2.5, 1, "int"), (True, 1, "int"), (1, True, "bool")):
+        with pytest.raises(ValueError, match=rf"^x=.*: expected a value of type {kind}$"):
+            like("x", value, default)
 
 
 def test_positive_int_returns_its_value_from_the_lowest_allowed_on():

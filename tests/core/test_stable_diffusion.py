@@ -126,6 +126,17 @@ def test_a_hash_names_the_weights(tmp_path):
     assert len(saved.hash) == 16
 
 
+def test_a_pipelines_hash_is_also_of_its_configurations_and_its_tokenizers_merges():
+    whole = StableDiffusion(random_pipeline("tiny"))
+    whole.embed(["a red mug"])  # which leaves padding behind in the tokenizer
+    assert whole.hash == StableDiffusion(random_pipeline("tiny")).hash
+    other, longer = random_pipeline("tiny"), random_pipeline("tiny")
+    other.text_encoder.config.hidden_act = "gelu"
+    longer.tokenizer.model_max_length += 1
+    hashes = {whole.hash, *(StableDiffusion(each).hash for each in (other, longer))}
+    assert len(hashes) == 3
+
+
 @pytest.mark.parametrize(
     ("file", "counts"),
     [

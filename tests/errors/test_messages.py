@@ -6,11 +6,13 @@ A row is the whole sentence, … standing for a part that varies, and a call tha
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save
 
 from sdilib.cameras import Camera, sample_cameras
 from sdilib.denoiser import PromptEmbeddings
@@ -449,6 +451,67 @@ def test_a_folder_of_another_family(folder, family):
         f"model='{folder}': expected a StableDiffusionPipeline (Stable Diffusion 1.x or 2.x) "
         f"in model_index.json, not a {family}",
     )
+
+
+def wrong(folder: Path, file: str, content: str | bytes | None) -> str:
+    """What is said of a model's folder of which one file is gone, or is another."""
+    path = folder / file
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(ValueError, match=r"^model=") as refused:
+        StableDiffusion.from_pretrained(str(folder))
+    said = str(refused.value)
+    assert "\n" not in said
+    return said
+
+
+SCHEDULER = "scheduler/scheduler_config.json"
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "expected"),
+    [
+        ("model_index.json", "[]", "a usable model_index.json in it"),
+        ("model_index.json", "{", "a usable model_index.json in it"),
+        (SCHEDULER, '{"_class_name": "FlowMatchEulerDiscreteScheduler"}', "one of a DDPM"),
+        (SCHEDULER, '{"_class_name": "EDMEulerScheduler"}', "one of a DDPM"),
+        (WEIGHTS, b"cut off", f"a usable {WEIGHTS} in it"),
+        (WEIGHTS, None, "weights in unet/*.safetensors"),
+        ("tokenizer/tokenizer.json", None, "tokenizer ("),
+        ("tokenizer/tokenizer.json", "{}", "tokenizer.json"),
+    ],
+)
+def test_a_file_that_is_gone_or_another_is_named(folder, file, content, expected):
+    assert expected in wrong(folder, file, content)
+
+
+def test_a_vocabulary_that_is_lost_is_named(folder):
+    path = folder / "tokenizer" / "tokenizer.json"
+    said = json.loads(path.read_text())
+    said["model"] |= {"vocab": {}, "merges": []}
+    assert "tokenizer.json" in wrong(folder, "tokenizer/tokenizer.json", json.dumps(said))
+
+
+def test_a_tokenizer_that_is_not_there(folder):
+    shutil.rmtree(folder / "tokenizer")
+    check(
+        lambda: StableDiffusion.from_pretrained(str(folder)),
+        f"model='{folder}': expected a folder tokenizer in it, as save_pretrained writes one",
+    )
+
+
+@pytest.mark.parametrize("change", ["nan", "shape"])
+def test_weights_that_cannot_be_right_are_named(folder, change):
+    tensors = load_file(folder / WEIGHTS)
+    name = min(name for name, tensor in tensors.items() if tensor.dim() == 4)
+    tensors[name] = (
+        tensors[name] * torch.nan if change == "nan" else tensors[name][..., :-1].clone()
+    )
+    said = wrong(folder, WEIGHTS, save(tensors))
+    assert "unet/config.json and diffusion_pytorch_model.safetensors" in said
 
 
 def test_a_model_with_zero_terminal_snr(folder):

@@ -21,7 +21,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from sdilib.checks import one_of, reject
+from sdilib.checks import finite, one_of, positive_int, reject
 from sdilib.lab.notebooks.freshness import absolute
 from sdilib.lab.presets import MODELS, NOTEBOOKS, PRESETS, resolve
 from sdilib.stable_diffusion.names import require_offered
@@ -91,6 +91,11 @@ def run_notebook(
     types = {name: each["inferred_type_name"] for name, each in declared.items()}
     kinds = {name: kind for name, kind in types.items() if kind in _KINDS}
     given = {name: _read(source.stem, kinds, name, value) for name, value in given.items()}
+    for name, value in given.items():
+        if name == "seed":
+            positive_int(name, value, at_least=0)
+        elif isinstance(value, float):
+            finite(name, value)
     if model:
         _read(source.stem, kinds, "model", model)
     if source.stem in NOTEBOOKS:  # the presets know ranges

@@ -140,12 +140,15 @@ def distilled(
     if isinstance(built.config, Text3D) and not (folder / folders.DONE).exists():
         require_memory(built.config, built.model)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _held(folder):
-            if not (folder / folders.DONE).exists():
-                preview = _Preview(folder / "preview.png", preview_seconds, show)
-                _make(built, folder, began, save_seconds, preview, progress, after)
-            return _finished(built, folder)
+        if not (
+            folder / folders.DONE
+        ).exists():  # a finished one may lie where nothing can be written
+            folder.mkdir(parents=True, exist_ok=True)
+            with _held(folder):
+                if not (folder / folders.DONE).exists():
+                    preview = _Preview(folder / "preview.png", preview_seconds, show)
+                    _make(built, folder, began, save_seconds, preview, progress, after)
+        return _finished(built, folder)
     except OSError as error:
         if error.errno not in _LACKS:
             raise

@@ -29,6 +29,7 @@ TEXT = """# ---
 preset: str = "laptop"  # smoke or laptop
 folder: str = ""  # where
 num_steps: int = 3  # at least 1
+seed: int = 0  # of all
 scale: float = 7.5  # gamma
 stop: bool = False  # whether to fail
 
@@ -98,6 +99,8 @@ def test_a_failed_notebook_leaves_its_copy_and_no_figure(run, tmp_path):
         ({"num_steps": True}, "num_steps=True: expected int"),
         ({"stop": "1"}, "stop='1': expected bool"),
         ({"scale": "high"}, "scale='high': expected float"),
+        ({"scale": "1e400"}, "scale=inf: expected a finite number"),
+        ({"seed": "-1"}, "seed=-1: expected an integer of at least 0"),
         ({"preset": "full"}, "preset='full': expected to be given by its own option"),
     ],
 )

@@ -76,6 +76,14 @@ def test_two_prompts_and_an_image_and_an_object_never_share_a_folder():
     assert names[0].startswith("sds-untitled-0-")
 
 
+@pytest.mark.parametrize("word", ["../../up", "a/b", "C:\\con", "..", ".", "a\0b", "x" * 500])
+def test_whatever_the_words_a_run_has_one_folder_below_the_root(word, tmp_path):
+    name = address(replace(IMAGE, prompt=f"{word} mug"), "abc")
+    assert (tmp_path / name).resolve().parent == tmp_path.resolve()
+    assert len(name) < 120
+    (tmp_path / name).mkdir()
+
+
 def test_a_rule_of_ones_own_is_known_by_its_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("rules").mkdir()

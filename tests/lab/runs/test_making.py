@@ -350,6 +350,19 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, tiny, monkeyp
         distilled(SMALL, root=tmp_path / "other", model=tiny, progress=False)
 
 
+def test_a_finished_run_is_read_where_nothing_can_be_written(tmp_path, tiny, monkeypatch):
+    made = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+
+    def forbidden(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for name in ("mkdir", "touch", "write_text", "write_bytes"):
+        monkeypatch.setattr(Path, name, forbidden)
+    monkeypatch.setattr(making, "FileLock", forbidden)
+    again = distilled(SMALL, root=tmp_path, model=tiny, progress=False)
+    assert again.log == made.log
+
+
 def test_the_last_preview_is_of_the_last_step_also_in_a_resumed_run(
     tmp_path, tiny, monkeypatch, stopped
 ):
