@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,9 @@ ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "build" / "screenshots"
 LIMIT = 300_000
 """Milliseconds until something that does not appear is called a failure: of a busy machine, two cores."""
+
+ENDING = 60
+"""Seconds until a server that Ctrl-C does not end is called a failure: it takes a few."""
 
 _HEIGHT = "Math.max(...[...document.querySelectorAll('*')].map(each => each.scrollHeight))"
 """Of everything, in pixels: Voila scrolls an element of the page rather than the page."""
@@ -100,7 +102,7 @@ def button(page) -> Callable:
 
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Callable[..., tuple[int, psutil.Process]]]:
-    """Start a server by `make`, on a free port; all end with the session, and leave nothing behind."""
+    """Start a server by `make`, on a free port, which prints its address; all end by Ctrl-C, and leave nothing behind."""
     running = []
 
     def start(target: str, words: str, *, folder: Path) -> tuple[int, psutil.Process]:
@@ -114,23 +116,23 @@ def serve() -> Iterator[Callable[..., tuple[int, psutil.Process]]]:
         ours["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         arguments = f"ARGS=--no-browser --port {port} {words}"
         command = ["make", "-f", str(ROOT / "Makefile"), target, "THREADS=1", arguments]
-        with (home / "server.log").open("w") as log:
+        told = home / "server.log"
+        terminal, its_end = os.openpty()  # without one JupyterLab would not ask whether to end
+        with told.open("w") as log:
             server = psutil.Popen(
                 command,
                 cwd=folder,
                 env=os.environ | ours,
-                stdin=subprocess.DEVNULL,
+                stdin=its_end,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        running.append(server)
+        os.close(its_end)
+        running.append((server, told, terminal))
         deadline = time.monotonic() + LIMIT / 1000
-        while True:
-            with socket.socket() as tried:
-                if tried.connect_ex(("localhost", port)) == 0:
-                    break
-            assert server.poll() is None, (home / "server.log").read_text()
+        while f"http://localhost:{port}/" not in told.read_text():
+            assert server.poll() is None, told.read_text()
             assert time.monotonic() < deadline
             time.sleep(0.2)
         every = [each.net_connections() for each in server.children(recursive=True)]
@@ -139,9 +141,14 @@ def serve() -> Iterator[Callable[..., tuple[int, psutil.Process]]]:
         return port, server
 
     yield start
-    for server in running:
-        every = [server, *server.children(recursive=True)]
-        for ending in (signal.SIGINT, signal.SIGTERM):  # to all, as Ctrl-C in a terminal
-            os.killpg(server.pid, ending)
-        _, left = psutil.wait_procs(every, LIMIT / 1000)
-        assert left == []
+    left, said = [], []
+    for server, told, terminal in running:
+        every, before = [server, *server.children(recursive=True)], len(told.read_text())
+        os.killpg(server.pid, signal.SIGINT)  # to all, as Ctrl-C in a terminal, and once
+        left += psutil.wait_procs(every, ENDING)[1]
+        said.append(told.read_text()[before:])
+        os.close(terminal)
+    for each in left:
+        each.kill()
+    assert left == []
+    assert [text for text in said if "Traceback" in text] == []
