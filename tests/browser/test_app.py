@@ -85,7 +85,11 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.get_by_text(f"0 of {1 + examples} runs").wait_for()
     assert [run["config"]["scene"] for run in known_runs(root)] == ["image"]
 
-    # Nobody is left behind.
+    # Nobody is left behind, not even by a run that goes on.
+    page.get_by_role("tab", name="Explore").click()
+    enter(page, {"steps": 5000})
+    button("Start").click()
+    page.get_by_text("running: step").wait_for()
     assert len(server.children(recursive=True)) > alone
     page.goto("about:blank")
     until(lambda: len(server.children(recursive=True)) == alone)

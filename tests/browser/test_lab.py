@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
-from browser.steps import at_rest, drag, explore, until
+from browser.steps import at_rest, drag, enter, explore, until
 
 from sdilib.lab.notebooks.sources import is_derived, write_derived
 
@@ -43,6 +44,14 @@ def git(clone: Path, *words: str) -> str:
     return subprocess.run(
         [*ours, *words], cwd=clone, check=True, capture_output=True, text=True
     ).stdout
+
+
+def spent(server: psutil.Process, *, seconds: float) -> float:
+    """Return how long it and its kernels compute meanwhile, in seconds."""
+    every = server.children(recursive=True)
+    began = sum(sum(each.cpu_times()[:2]) for each in every)
+    time.sleep(seconds)
+    return sum(sum(each.cpu_times()[:2]) for each in every) - began
 
 
 def run_all(page) -> None:
@@ -111,6 +120,29 @@ def test_the_notebooks_open_run_and_are_saved(lab, page, button, shoot):
     written = write_derived(clone / "notebooks")
     assert [path.stem for path in written] == ["explore", "results"]
     assert git(clone, "status", "--porcelain") == ""
+
+
+def test_a_run_pauses_while_its_page_is_away(lab, page, button):
+    port, server, clone = lab
+    address = f"http://localhost:{port}/lab/tree/notebooks/explore.ipynb"
+    page.goto(f"{address}?reset")
+    page.get_by_role("heading", name="Explore").wait_for()
+    run_all(page)
+    page.get_by_text("paused: step 3 of 4").wait_for()
+    button("Go on").click()
+    page.get_by_text("finished: step 4 of 4").wait_for()
+    save(page, clone / "notebooks/explore.ipynb")
+    enter(page, {"steps": 100_000})
+    button("Start").click()
+    page.get_by_text("running: step").wait_for()
+    page.wait_for_timeout(10_000)  # it says every other second that it is there
+    page.goto("about:blank")
+    assert spent(server, seconds=5) > 0.5
+    until(lambda: spent(server, seconds=5) < 0.1)
+    page.goto(address)
+    page.get_by_text(re.compile("(paused|running): step")).wait_for()
+    button("Stop").click()
+    page.get_by_text("stopped: step").wait_for()
 
 
 def test_the_60_lines_and_an_exercise_run(lab, page, shoot):
