@@ -8,6 +8,11 @@ from sdilib.lab.explorer.parts import png
 
 SMALL = {"steps": 4, "inversion steps n": 2}
 
+_SIDEWAYS = """[...document.querySelectorAll('*')].filter(each => each.clientWidth
+    && each.scrollWidth > each.clientWidth + 4
+    && (each === document.documentElement || /auto|scroll/.test(getComputedStyle(each).overflowX))
+).map(each => `${each.tagName} ${each.className}: ${each.scrollWidth} in ${each.clientWidth}`)"""
+
 
 def until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 900
@@ -109,3 +114,8 @@ def at_rest(element) -> bytes:
     while (now := element.screenshot()) != before:
         before = now
     return now
+
+
+def sideways(page) -> list[str]:
+    """What can be scrolled sideways by more than a widget's margins, of the page and all its parts."""
+    return page.evaluate(_SIDEWAYS)

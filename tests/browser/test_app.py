@@ -1,7 +1,7 @@
 """`sdilib app` in a browser: a run is made, looked at, kept, laid beside others, turned and deleted."""
 
 import pytest
-from browser.steps import at_rest, enter, explore, finish, pictures, until
+from browser.steps import at_rest, enter, explore, finish, pictures, sideways, until
 
 from sdilib.lab.explorer.results import EXAMPLES
 from sdilib.lab.runs import known_runs
@@ -39,6 +39,7 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     until(lambda: pictures(page)[0] != before)
     button("more settings").click()
     shoot("explorer-3d")
+    assert sideways(page) == []
     button("Save run").click()
     until(lambda: len(known_runs(root)) == 2)
 
@@ -55,6 +56,7 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.get_by_text("residual").or_(page.locator("img:visible")).first.wait_for()
     until(lambda: len(page.locator(".sdi-card:not(.sdi-run) img:visible").all()) == 2)
     shoot("results")
+    assert sideways(page) == []
 
     # The surface turns within the page, and goes along with an export.
     page.locator(".sdi-run input[type=checkbox]:checked").last.uncheck()
@@ -74,8 +76,10 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.get_by_text(f"1 of {2 + examples} runs").wait_for()
     page.set_viewport_size({"width": 480, "height": 900})
     shoot("results-narrow")
+    assert sideways(page) == []
     page.get_by_role("tab", name="Explore").click()
     shoot("explorer-narrow")
+    assert sideways(page) == []
     page.get_by_role("tab", name="Results").click()
     page.locator(".sdi-run input[type=checkbox]").check()
     button("Delete…").click()
