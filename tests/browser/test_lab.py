@@ -15,6 +15,11 @@ from browser.steps import at_rest, drag, enter, explore, until
 from sdilib.lab.notebooks.sources import is_derived, write_derived
 
 ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted(
+    str(path.relative_to(ROOT / "notebooks").with_suffix(""))
+    for path in (ROOT / "notebooks").rglob("*.py")
+)
+BLANK = "there is a blank (...) left to fill"
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +155,7 @@ def test_the_60_lines_and_an_exercise_run(lab, page, shoot):
     page.goto(f"http://localhost:{port}/lab/tree/notebooks/exercises/05_sdi.ipynb")
     page.get_by_role("heading", name="5. SDI").wait_for()
     run_all(page)
-    page.get_by_text("sdi: there is a blank (...) left to fill").wait_for()
+    page.get_by_text(f"sdi: {BLANK}").wait_for()
     shoot("lab-exercise")
 
     page.goto(f"http://localhost:{port}/lab/tree/notebooks/sdi_in_60_lines.ipynb")
@@ -161,7 +166,7 @@ def test_the_60_lines_and_an_exercise_run(lab, page, shoot):
     shoot("lab-60-lines")
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "notebooks").glob("*.py")))
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_every_notebook_runs_from_its_page(lab, page, name):
     port, _, clone = lab
     notebook = clone / f"notebooks/{name}.ipynb"
@@ -180,6 +185,7 @@ def test_every_notebook_runs_from_its_page(lab, page, name):
         assert wrong == []
         left = [cell["source"] for cell in code if cell["execution_count"] is None]
     assert left == []
+    assert (BLANK in notebook.read_text()) == name.startswith("exercises/")
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
     with page.expect_response(lambda got: got.request.method == "DELETE"):
         page.get_by_text("Shut Down Kernel", exact=True).click()  # some hundred MiB each
