@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,9 @@ ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "build" / "screenshots"
 LIMIT = 300_000
 """Milliseconds until something that does not appear is called a failure: of a busy machine, two cores."""
+
+ENDING = 60
+"""Seconds until a server that Ctrl-C does not end is called a failure: it takes a few."""
 
 _HEIGHT = "Math.max(...[...document.querySelectorAll('*')].map(each => each.scrollHeight))"
 """Of everything, in pixels: Voila scrolls an element of the page rather than the page."""
@@ -47,24 +49,28 @@ def chromium() -> Iterator:
 _OF_JUPYTERLAB = re.compile("Canceled future for|Failed to execute 'removeChild'")
 """JupyterLab's own complaints when a kernel is restarted or shut down before it has answered, as tests ask of it."""
 
+_LOCAL = re.compile(r"(http|ws)://(localhost|127\.0\.0\.1)[:/]|(data|blob|file|about):")
+
 
 @pytest.fixture
 def page(chromium) -> Iterator:
-    """A page of 1280 px, kept as last.png; in the end nothing has left this machine, and nothing was missing."""
+    """A page of 1280 px, kept as last.png; in the end it has asked for nothing from elsewhere, and nothing was missing."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(LIMIT)
     page = context.new_page()
-    answered, wrong = [], []
-    page.on("requestfinished", lambda request: answered.append(request.url))
+    asked, sockets, wrong = [], [], []
+    context.on("request", lambda request: asked.append(request))
+    page.on("websocket", lambda opened: sockets.append(opened.url))
     page.on("response", lambda got: got.status >= 400 and wrong.append((got.status, got.url)))
     page.on("pageerror", lambda error: _OF_JUPYTERLAB.search(str(error)) or wrong.append(error))
     yield page
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "last.png")
     context.close()
-    local = ("http://localhost:", "http://127.0.0.1:", "data:", "blob:", "file:", "about:")
-    assert [url for url in answered if not url.startswith(local)] == []
+    # What a page's own policy forbids is asked of nobody.
+    urls = [*sockets, *(each.url for each in asked if each.failure != "csp")]
+    assert [url for url in urls if not _LOCAL.match(url)] == []
     assert wrong == []
 
 
@@ -96,7 +102,7 @@ def button(page) -> Callable:
 
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Callable[..., tuple[int, psutil.Process]]]:
-    """Start a server by `make`, on a free port; all end with the session, and leave nothing behind."""
+    """Start a server by `make`, on a free port, which prints its address; all end by Ctrl-C, and leave nothing behind."""
     running = []
 
     def start(target: str, words: str, *, folder: Path) -> tuple[int, psutil.Process]:
@@ -110,23 +116,23 @@ def serve() -> Iterator[Callable[..., tuple[int, psutil.Process]]]:
         ours["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         arguments = f"ARGS=--no-browser --port {port} {words}"
         command = ["make", "-f", str(ROOT / "Makefile"), target, "THREADS=1", arguments]
-        with (home / "server.log").open("w") as log:
+        told = home / "server.log"
+        terminal, its_end = os.openpty()  # without one JupyterLab would not ask whether to end
+        with told.open("w") as log:
             server = psutil.Popen(
                 command,
                 cwd=folder,
                 env=os.environ | ours,
-                stdin=subprocess.DEVNULL,
+                stdin=its_end,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        running.append(server)
+        os.close(its_end)
+        running.append((server, told, terminal))
         deadline = time.monotonic() + LIMIT / 1000
-        while True:
-            with socket.socket() as tried:
-                if tried.connect_ex(("localhost", port)) == 0:
-                    break
-            assert server.poll() is None, (home / "server.log").read_text()
+        while f"http://localhost:{port}/" not in told.read_text():
+            assert server.poll() is None, told.read_text()
             assert time.monotonic() < deadline
             time.sleep(0.2)
         every = [each.net_connections() for each in server.children(recursive=True)]
@@ -135,9 +141,14 @@ def serve() -> Iterator[Callable[..., tuple[int, psutil.Process]]]:
         return port, server
 
     yield start
-    for server in running:
-        every = [server, *server.children(recursive=True)]
-        for ending in (signal.SIGINT, signal.SIGTERM):  # to all, as Ctrl-C in a terminal
-            os.killpg(server.pid, ending)
-        _, left = psutil.wait_procs(every, LIMIT / 1000)
-        assert left == []
+    left, said = [], []
+    for server, told, terminal in running:
+        every, before = [server, *server.children(recursive=True)], len(told.read_text())
+        os.killpg(server.pid, signal.SIGINT)  # to all, as Ctrl-C in a terminal, and once
+        left += psutil.wait_procs(every, ENDING)[1]
+        said.append(told.read_text()[before:])
+        os.close(terminal)
+    for each in left:
+        each.kill()
+    assert left == []
+    assert [text for text in said if "Traceback" in text] == []

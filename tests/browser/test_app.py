@@ -1,15 +1,11 @@
 """`sdilib app` in a browser: a run is made, looked at, kept, laid beside others, turned and deleted."""
 
-import re
-import time
-
 import pytest
+from browser.steps import at_rest, enter, explore, finish, pictures, sideways, until
 
-from sdilib.lab.explorer.parts import png
 from sdilib.lab.explorer.results import EXAMPLES
 from sdilib.lab.runs import known_runs
 
-SMALL = {"steps": 4, "inversion steps n": 2}
 OBJECT = {"views per step": 1, "steps": 3, "size": 16, "num samples": 8, "levels": 4}
 
 
@@ -19,87 +15,13 @@ def app(serve, tmp_path_factory):
     return *serve("app", "--model tiny --root runs", folder=folder), folder / "runs"
 
 
-def enter(page, values: dict[str, int]) -> None:
-    for label, value in values.items():
-        box = page.get_by_label(label, exact=True).locator("visible=true")
-        box.fill(str(value))
-        box.press("Enter")
-
-
-def pictures(page) -> list[bytes]:
-    """Of those in sight: the image of each run, then its three small ones."""
-    read = "image => fetch(image.src).then(got => got.arrayBuffer()).then(got => [...new Uint8Array(got)])"
-    return [bytes(each.evaluate(read)) for each in page.locator(".sdi-card img:visible").all()]
-
-
-def finish(page, steps: int) -> None:
-    """Wait for the run's end, and for its last pictures: the scrubber follows them."""
-    page.get_by_text(f"finished: step {steps} of {steps}").wait_for()
-    page.get_by_text(f"step {steps}", exact=True).locator("visible=true").wait_for()
-
-
-def until(true) -> None:
-    deadline = time.monotonic() + 900
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     port, server, root = app
     alone = len(server.children(recursive=True))
     page.goto(f"http://localhost:{port}/")
     button("Start").wait_for()
     assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
-    blank = pictures(page)
-
-    # A run goes on, pauses, takes another rule, and goes back.
-    page.get_by_label("object", exact=True).select_option("rocket")
-    enter(page, SMALL)
-    button("Start").click()
-    finish(page, 4)
-    first = pictures(page)
-    assert not set(blank) & set(first)
-    shoot("explorer")
-
-    # The code makes the same image.
-    button("Copy as code").click()
-    names: dict = {}
-    exec(page.evaluate("navigator.clipboard.readText()"), names)
-    assert png(names["image"], 256) == first[0]
-
-    # What cannot be cannot be started.
-    enter(page, {"steps": 1})
-    page.get_by_text("steps=1: expected an integer of at least 2").wait_for()
-    assert button("Start").is_disabled()
-    enter(page, {"steps": 5000})
-
-    # B beside A, from the same seed: paused, and gone on.
-    button("Keep as A").click()
-    page.get_by_label("γ", exact=True).fill("1")
-    page.get_by_label("γ", exact=True).press("Enter")
-    button("Start").click()
-    button("Pause").click()
-    page.get_by_text("paused: step").wait_for()
-    button("Go on").click()
-    page.get_by_text("running: step").wait_for()
-    button("Stop").click()
-    page.get_by_text("stopped: step").wait_for()
-    page.get_by_text(re.compile(r"γ 1$")).first.wait_for()
-    until(lambda: len(pictures(page)) == 8)
-    assert pictures(page)[0] == first[0] != pictures(page)[4]
-    shoot("explorer-a-b")
-    button("Reset").click()
-    until(lambda: page.get_by_label("steps", exact=True).first.input_value() == "30")
-
-    # Back through the run, by the keyboard.
-    enter(page, SMALL)
-    button("Start").click()
-    finish(page, 4)
-    last = pictures(page)
-    page.locator(".noUi-handle:visible").first.focus()
-    page.keyboard.press("Home")
-    until(lambda: pictures(page)[0] != last[0])
+    explore(page, button, shoot, "explorer")
     button("Save run").click()
     page.get_by_text("saved: ").wait_for()
     assert [run["state"] for run in known_runs(root)] == ["done"]
@@ -117,6 +39,7 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     until(lambda: pictures(page)[0] != before)
     button("more settings").click()
     shoot("explorer-3d")
+    assert sideways(page) == []
     button("Save run").click()
     until(lambda: len(known_runs(root)) == 2)
 
@@ -133,13 +56,14 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.get_by_text("residual").or_(page.locator("img:visible")).first.wait_for()
     until(lambda: len(page.locator(".sdi-card:not(.sdi-run) img:visible").all()) == 2)
     shoot("results")
+    assert sideways(page) == []
 
     # The surface turns within the page, and goes along with an export.
     page.locator(".sdi-run input[type=checkbox]:checked").last.uncheck()
     button("Mesh").click()
     surface = page.frame_locator("iframe").locator("canvas")
     surface.scroll_into_view_if_needed()
-    before = surface.screenshot()
+    before = at_rest(surface)
     surface.press("ArrowLeft")
     until(lambda: surface.screenshot() != before)
     shoot("results-mesh")
@@ -152,8 +76,10 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.get_by_text(f"1 of {2 + examples} runs").wait_for()
     page.set_viewport_size({"width": 480, "height": 900})
     shoot("results-narrow")
+    assert sideways(page) == []
     page.get_by_role("tab", name="Explore").click()
     shoot("explorer-narrow")
+    assert sideways(page) == []
     page.get_by_role("tab", name="Results").click()
     page.locator(".sdi-run input[type=checkbox]").check()
     button("Delete…").click()
@@ -163,7 +89,11 @@ def test_a_run_is_made_and_looked_at(app, page, button, shoot):
     page.get_by_text(f"0 of {1 + examples} runs").wait_for()
     assert [run["config"]["scene"] for run in known_runs(root)] == ["image"]
 
-    # Nobody is left behind.
+    # Nobody is left behind, not even by a run that goes on.
+    page.get_by_role("tab", name="Explore").click()
+    enter(page, {"steps": 5000})
+    button("Start").click()
+    page.get_by_text("running: step").wait_for()
     assert len(server.children(recursive=True)) > alone
     page.goto("about:blank")
     until(lambda: len(server.children(recursive=True)) == alone)

@@ -1,6 +1,7 @@
 """A mesh in a page: it turns by mouse, wheel and keys, from a file, with no kernel and no network."""
 
 import pytest
+from browser.steps import drag
 
 from sdilib.lab.mesh_page import mesh_frame, mesh_page
 from sdilib.lab.world.mesh import mesh
@@ -19,10 +20,7 @@ def test_it_turns_and_zooms(mug, page, shoot, tmp_path):
     page.locator("canvas").wait_for()
     page.wait_for_timeout(300)
     seen = [shoot("mesh")]
-    page.mouse.move(600, 400)
-    page.mouse.down()
-    page.mouse.move(800, 300, steps=4)
-    page.mouse.up()
+    drag(page, at=(600, 400), by=(200, -100))
     page.wait_for_timeout(300)
     seen.append(shoot("mesh-turned"))
     page.mouse.wheel(0, -400)
@@ -48,10 +46,7 @@ def test_it_is_an_element_of_another_page(mug, page, tmp_path):
     assert page.frames[1].title() == "a red <mug>"
     page.wait_for_timeout(300)
     before = page.screenshot()
-    page.mouse.move(600, 250)
-    page.mouse.down()
-    page.mouse.move(700, 250, steps=3)
-    page.mouse.up()
+    drag(page, at=(600, 250), by=(100, 0))
     page.wait_for_timeout(300)
     assert page.screenshot() != before
 
