@@ -9,7 +9,7 @@ from sdilib.lab.explorer.parts import png
 SMALL = {"steps": 4, "inversion steps n": 2}
 
 _SIDEWAYS = """[...document.querySelectorAll('*')].filter(each => each.clientWidth
-    && each.scrollWidth > each.clientWidth + 4
+    && each.scrollWidth > each.clientWidth + 1
     && (each === document.documentElement || /auto|scroll/.test(getComputedStyle(each).overflowX))
 ).map(each => `${each.tagName} ${each.className}: ${each.scrollWidth} in ${each.clientWidth}`)"""
 
@@ -117,5 +117,5 @@ def at_rest(element) -> bytes:
 
 
 def sideways(page) -> list[str]:
-    """What can be scrolled sideways by more than a widget's margins, of the page and all its parts."""
+    """What can be scrolled sideways, of the page and all its parts."""
     return page.evaluate(_SIDEWAYS)

@@ -27,6 +27,9 @@ STYLE = """<style>
 </style>"""
 """Of both pages; colours are those of JupyterLab's theme where there is one."""
 
+WIDE = "calc(100% - 4px)"
+"""As wide as there is room, with a widget's margins."""
+
 LABELS = {
     "kappa": "noise κ",
     "guidance_scale": "γ",
@@ -146,7 +149,7 @@ def picture(size: int) -> ipywidgets.Image:
     wide = (
         {"width": f"{size}px", "height": f"{size}px"}
         if size
-        else {"width": "100%", "max_width": "640px"}
+        else {"width": WIDE, "max_width": "640px"}
     )
     blank = _bytes(_BLANK if size else _NOTHING)
     return ipywidgets.Image(value=blank, format="png", layout={"max_width": "100%"} | wide)

@@ -3,8 +3,8 @@
 Core ipywidgets alone, so that JupyterLab, Voila and VS Code show it alike: pictures are PNG bytes in
 `Image` widgets, curves too. The run has a thread of its own (`session.Session`); a second one, here,
 decodes and paints its latest snapshot, at most a few times a second. So a slow page delays its own
-pictures and nothing else. While a run goes on the page says every other second that it is still
-there; a run whose page is gone pauses.
+pictures and nothing else. While a run goes on, the page is asked every other second whether it is
+still there; a run whose page is gone pauses, and goes on when it is back.
 """
 
 import html
@@ -19,7 +19,17 @@ from matplotlib.figure import Figure
 from sdilib.checks import reject
 from sdilib.lab.explorer.controls import Controls
 from sdilib.lab.explorer.curves import explored, run_curves
-from sdilib.lab.explorer.parts import STYLE, button, differences, folded, picture, png, row, said
+from sdilib.lab.explorer.parts import (
+    STYLE,
+    WIDE,
+    button,
+    differences,
+    folded,
+    picture,
+    png,
+    row,
+    said,
+)
 from sdilib.lab.explorer.session import FRONT, Frame, Session, Snapshot, code
 from sdilib.lab.notebooks.records import write_figure
 from sdilib.lab.provenance import versions
@@ -32,8 +42,11 @@ SIZE, SMALL = 256, 80
 PAUSE = 0.25
 """Seconds from one picture to the next, at least."""
 
+ASK = 2.0
+"""Seconds from one question to the page to the next."""
+
 GONE = 90.0
-"""Seconds without a sign of the page, after which it counts as closed: a browser lets hidden pages act once a minute."""
+"""Seconds without an answer, after which the page counts as closed: a browser lets hidden pages act once a minute."""
 
 _SMALL = {
     "x(t)": "the image noised by κ, as the network sees it",
@@ -126,7 +139,7 @@ class Explorer:
             "run": button("Save run", "save", self.save_run, hint="among the runs on disk"),
         }
         self.status, self.saved = ipywidgets.HTML(), ipywidgets.HTML()
-        self.progress = ipywidgets.IntProgress(layout={"width": "100%", "height": "16px"})
+        self.progress = ipywidgets.IntProgress(layout={"width": WIDE, "height": "16px"})
         self.cards = (_Card(), _Card())
         self.scrubber = _slider("step", 0, 0, 0, hint="go back through the run, and the one kept")
         turn, tilt = "turn the object, and the one kept", "look from above or below"
@@ -135,16 +148,18 @@ class Explorer:
             _slider("tilt (°)", -30, 80, FRONT[1], hint=tilt),
         )
         self.curves = picture(0)
-        self.code = ipywidgets.Textarea(rows=14, layout={"width": "100%"})
+        self.code = ipywidgets.Textarea(rows=14, layout={"width": WIDE})
         self._copy = ipywidgets.HTML()
-        self._beat = ipywidgets.Play(interval=2000, max=10**9, layout={"display": "none"})
-        self._beaten, self._absent = 0.0, False
+        # The page copies the one into the other, shown or not, also after a reload.
+        self._asked, self._answered = ipywidgets.IntText(), ipywidgets.IntText()
+        self._echo = ipywidgets.jslink((self._asked, "value"), (self._answered, "value"))
+        self._heard_at, self._absent = 0.0, False
         self._painting = threading.RLock()
         self._painter: threading.Thread | None = None
         self._shown: Snapshot | None = None
         self.view = self._arranged()
         self.scrubber.observe(lambda _: self._show_frames(), "value")
-        self._beat.observe(lambda _: self._heard(), "value")
+        self._answered.observe(lambda _: self._heard(), "value")
         for slider in self.turn:
             slider.observe(lambda _: self._turned(), "value")
         # A page that closes the widget, and `view.close()`, end the run.
@@ -176,7 +191,7 @@ class Explorer:
             ],
             layout={"flex": "1 1 300px", "max_width": "640px", "min_width": "270px"},
         )
-        view = row(self.controls, right, ipywidgets.HTML(STYLE), self._beat)
+        view = row(self.controls, right, ipywidgets.HTML(STYLE))
         return view.add_class("sdi")
 
     def _repr_mimebundle_(self, **arguments: Any) -> Any:
@@ -195,8 +210,7 @@ class Explorer:
         except ValueError as error:
             self._say(str(error), wrong=True)
             return
-        self._beaten, self._absent = 0.0, False
-        self._beat.playing = True
+        self._heard_at, self._absent = 0.0, False
         self._painter = threading.Thread(
             target=self._paint_along, args=(self._painter,), name="sdilib painter", daemon=True
         )
@@ -320,7 +334,7 @@ class Explorer:
         self._paint_again()
 
     def _heard(self) -> None:
-        self._beaten = time.monotonic()
+        self._heard_at = time.monotonic()
         if self._absent:  # the page is there again
             self._absent = False
             self.session.resume()
@@ -329,14 +343,15 @@ class Explorer:
         """Paint snapshot after snapshot until the run is over."""
         if before is not None:
             before.join()
-        seen: Snapshot | None = None
-        while seen is None or not seen.over:
-            latest = self.session.snapshot
-            if latest is seen:
-                latest = self.session.wait(seen)
-            seen, began = latest, time.monotonic()
+        seen, asked_at = self.session.snapshot, 0.0
+        self._paint()
+        while not seen.over:
+            seen = self.session.wait(seen, ASK)
+            began = time.monotonic()
             self._paint()
-            if self._beaten and began - self._beaten > GONE and seen.state == "running":
+            if began - asked_at > ASK / 2:
+                self._asked.value, asked_at = self._asked.value + 1, began
+            if self._heard_at and began - self._heard_at > GONE and seen.state == "running":
                 self._absent = True
                 self.session.pause()
             time.sleep(max(0.0, PAUSE - (time.monotonic() - began)))
@@ -364,8 +379,6 @@ class Explorer:
             self.buttons["pause"].description = "Go on" if paused else "Pause"
             self.buttons["pause"].icon = "play" if paused else "pause"
             self.buttons["keep"].description = "Drop A" if self.session.kept else "Keep as A"
-            if snapshot.over:
-                self._beat.playing = False
             self._report(snapshot)
             self.progress.max = snapshot.config.steps if snapshot.config else 1
             self.progress.value = snapshot.step + 1

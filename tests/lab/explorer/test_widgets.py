@@ -407,17 +407,22 @@ def test_values_that_do_not_go_together_disable_start(explorer):
 
 def test_a_run_pauses_when_its_page_is_gone_and_goes_on_when_it_is_back(explorer, monkeypatch):
     monkeypatch.setattr(widgets, "GONE", 0.5)
+    monkeypatch.setattr(widgets, "ASK", 0.5)
     endless(explorer)
     time.sleep(1.0)
     assert explorer.session.snapshot.state == "running"  # there was never a page
-    assert explorer._beat.playing
-    explorer._beat.value = 1
+    asked = explorer._asked.value
+    explorer._answered.value = asked + 1  # any other number
     until(lambda: explorer.session.snapshot.state == "paused")
     until(lambda: worked(seconds=1.0) < 0.02)  # its threads wait, and do not look about
-    explorer._beat.value = 2
+    until(lambda: explorer._asked.value > asked)  # it is asked all the same
+    explorer._answered.value = asked + 2
     assert explorer.session.snapshot.state == "running"
     explorer.stop()
-    until(lambda: not explorer._beat.playing)
+    until(lambda: threads() == [])
+    asked = explorer._asked.value
+    time.sleep(0.2)
+    assert explorer._asked.value == asked  # nobody is asked after a run
 
 
 def test_every_setting_says_what_it_means(explorer):
