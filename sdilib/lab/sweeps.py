@@ -14,6 +14,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -359,6 +360,11 @@ def _config(row: Mapping[str, Any]) -> Config:
     of_preset = resolve("run3d", preset) if preset else {}
     if "prompt" not in settings:
         reject("prompt", "", "a text with at least one word")
+    like("rule_settings", settings.get("rule_settings", {}), {})
+    for own in fields(kind):
+        if own.name in settings and isinstance(own.default, bool | int | float | str):
+            # One form: it names the run.
+            settings[own.name] = like(own.name, settings[own.name], own.default)
     if of_preset and kind is Text3D:
         of_preset.pop("preset")
         settings = fitting(of_preset, settings.get("rule", "sdi")) | settings

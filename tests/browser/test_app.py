@@ -6,7 +6,7 @@ from browser.steps import at_rest, enter, explore, finish, pictures, sideways, u
 from sdilib.lab.explorer.results import EXAMPLES
 from sdilib.lab.runs import known_runs
 
-OBJECT = {"views per step": 1, "steps": 3, "size": 16, "num samples": 8, "levels": 4}
+OBJECT = {"views per step": 1, "steps": 3, "size (px)": 16, "num samples": 8, "levels": 4}
 
 
 @pytest.fixture(scope="module")
