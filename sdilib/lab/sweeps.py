@@ -20,8 +20,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from sdilib import __version__
 from sdilib.checks import like, one_of, positive_int, reject
 from sdilib.lab.presets import fitting, resolve
@@ -41,6 +39,7 @@ from sdilib.stable_diffusion.precision import AUTO
 from sdilib.storage import hash_json, read_json, slug
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
+from sdilib.threads import set_threads
 
 _DEATHS = 3  # of workers, after which their run is to blame
 
@@ -152,7 +151,7 @@ def _make(settings: Mapping[str, Any], root: str, threads: int, version: str = "
     """A run, in a worker's process; that may have come when the others had been asked for their version."""
     if version not in ("", _version()):
         reject("worker", platform.node(), f"sdilib {version}, not {_version()}")
-    torch.set_num_threads(threads)
+    set_threads(threads)
     config = config_of(settings)
     model = _model(config.model, getattr(config, "precision", AUTO))
     name = address(config.on(model.device), model.identity)

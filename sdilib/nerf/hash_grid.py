@@ -20,8 +20,11 @@ from torch import Tensor, nn
 from sdilib.checks import in_range, one_of, positive_int, reject
 from sdilib.nerf import _hash_kernels
 from sdilib.seeds import generator as generator_at
+from sdilib.threads import set_threads
 
 __all__ = ["BACKENDS", "LARGEST_TABLE", "HashGrid", "usable_backend"]
+
+set_threads()
 
 BACKENDS = ("numba", "torch", "tinycudann")
 LARGEST_TABLE = 24

@@ -27,6 +27,7 @@ from sdilib.lab.runs import distilled, runs_folder
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Built3D, Text3D
 from sdilib.text_to_image import Built2D, Text2D
+from sdilib.threads import set_threads
 
 STATES = ("idle", "running", "paused", "finished", "stopped", "failed")
 
@@ -211,7 +212,7 @@ class _Run:
     def _work(self, before: threading.Thread | None) -> None:
         if before is not None:
             before.join()  # one at a time: the model counts its forwards
-        torch.set_num_threads(self._num_threads)  # each thread has its own, and the bits follow it
+        set_threads(self._num_threads)  # each thread has its own, and the bits follow it
         ours = ("running", "paused")
         try:
             with self._scene:

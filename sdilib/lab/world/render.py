@@ -27,8 +27,11 @@ from sdilib.lab.world.scene import (
     WorldScene,
     flat,
 )
+from sdilib.threads import set_threads
 
 __all__ = ["Rendering", "pictures", "render", "render_batch"]
+
+set_threads()
 
 
 @dataclass(frozen=True, slots=True)
