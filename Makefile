@@ -123,9 +123,10 @@ examples: $(READY) ## make the three finished runs that the results show at firs
 train: $(READY) ## train a model of the world (ARGS="vae ...", then ARGS="unet ...", or ARGS="evaluator ...")
 	$(PYTHON) -m sdilib train $(ARGS)
 
-bench: $(READY) ## time a step of each rule, its share in the UNet, and the parts of a 3D step (ARGS="--model ... --batch ...")
+bench: $(READY) ## time a step of each rule, the parts of a 3D step, and the explorer's first picture (ARGS="--model ... --batch ...")
 	$(PYTHON) tests/benchmarks/bench_step.py $(ARGS)
 	$(PYTHON) tests/benchmarks/bench_step_3d.py $(ARGS)
+	$(PYTHON) tests/benchmarks/bench_explorer.py $(ARGS)
 
 bench-sweep: $(READY) ## what a sweep costs besides its runs, 1,000 workers and 10,000 runs, minutes (ARGS="--runs ... --workers ...")
 	$(PYTHON) tests/benchmarks/bench_sweep.py --out paper_figures/sweeps.json --page paper_figures/sweeps.md $(ARGS)

@@ -16,6 +16,7 @@ import pytest
             "bench_deferred.py --sizes 16 --samples 8 --samples-size 16 --patch 64 --levels 2",
             "patches of 64",
         ),
+        ("bench_explorer.py --model tiny", "first picture, nerf"),
         ("bench_sweep.py --runs 2 --workers 2 --scaling 0", "a run is handed out"),
     ],
 )
