@@ -2,6 +2,7 @@
 
 import numba
 import torch
+from numba.core import config
 
 from sdilib.checks import positive_int
 
@@ -21,5 +22,5 @@ def set_threads(count: int = 0) -> None:
         ValueError: a negative count.
     """
     threads = positive_int("count", count, at_least=0) or torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, vars(config)["NUMBA_NUM_THREADS"]))
     torch.set_num_threads(threads)

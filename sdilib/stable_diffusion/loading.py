@@ -70,6 +70,7 @@ def load_pipeline(
     """
     if not model:
         reject("model", model, "a name: mini, tiny, sd21, a folder, or a hub id")
+    folder = None
     if model in RANDOM:
         pipeline = random_pipeline(model)
     else:
@@ -80,7 +81,7 @@ def load_pipeline(
     for part in PARTS:
         # Not the models' own method, which warns of each cast.
         torch.nn.Module.to(getattr(pipeline, part), device, dtype)
-    if model not in RANDOM:
+    if folder:
         _check_parts(model, folder, pipeline)
     return pipeline
 
