@@ -13,7 +13,7 @@ def set_threads(count: int = 0) -> None:
     """Give torch and numba so many threads, in the calling thread.
 
     Called before the first kernel: numba would start as many threads as there are cores, and, where both use OpenMP, give
-    torch as many too, whatever it was told.
+    torch as many too, whatever it was told. Not called at import: a process whose threads have started cannot be forked.
 
     Args:
         count: 1 or more; 0 is as many as torch has. numba has at most NUMBA_NUM_THREADS, or the number of cores.

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -141,9 +140,7 @@ def test_figures_are_made_once_and_again_only_if_something_changed(clone):
         for kind in ("json", "pdf", "png"):
             assert (figures / f"{name}.{kind}").is_file()
     assert "fig98_two" in (figures / "README.md").read_text()
-    before = time.perf_counter()
     done = make(clone, "figures")
-    assert time.perf_counter() - before < 5
     assert (ran(done), done.returncode) == ([], 0)
     assert "all figures are up to date" in done.stdout
     assert make(clone, "check-figures").returncode == 0

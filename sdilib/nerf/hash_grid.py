@@ -24,8 +24,6 @@ from sdilib.threads import set_threads
 
 __all__ = ["BACKENDS", "LARGEST_TABLE", "HashGrid", "usable_backend"]
 
-set_threads()
-
 BACKENDS = ("numba", "torch", "tinycudann")
 LARGEST_TABLE = 24
 """The largest log2_table_size allowed, as in Instant-NGP."""
@@ -111,6 +109,8 @@ class HashGrid(nn.Module):
         self.backend = usable_backend(
             backend, torch.device("cuda" if torch.cuda.is_available() else "cpu")
         )
+        if self.backend == "numba":
+            set_threads()
         self.num_features = num_levels * features_per_level
         self.features_per_level = features_per_level
         self.active_levels = num_levels

@@ -7,6 +7,8 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
+collect_ignore = ["try_settings.py"]  # a program
+
 SOAK = float(os.environ.get("SDILIB_SOAK", "0"))
 """How much of a soak's length is asked for: 0 in the suite, 1 for the whole."""
 

@@ -31,8 +31,6 @@ from sdilib.threads import set_threads
 
 __all__ = ["Rendering", "pictures", "render", "render_batch"]
 
-set_threads()
-
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
@@ -78,6 +76,7 @@ def render_batch(
     Returns:
         Images, silhouettes and depths as in `Rendering`.
     """
+    set_threads()
     what = np.array([flat(scene) for scene in scenes])
     frames = np.array([_frame(scene.camera) for scene in scenes])
     shape = (len(scenes), height, width)
