@@ -140,9 +140,8 @@ def distilled(
     if isinstance(built.config, Text3D) and not (folder / folders.DONE).exists():
         require_memory(built.config, built.model)
     try:
-        if not (
-            folder / folders.DONE
-        ).exists():  # a finished one may lie where nothing can be written
+        # A finished one may lie where nothing can be written.
+        if not (folder / folders.DONE).exists():
             folder.mkdir(parents=True, exist_ok=True)
             with _held(folder):
                 if not (folder / folders.DONE).exists():
