@@ -114,7 +114,7 @@ examples: SMALLER = 'scale=128:-1,split[film][few];[few]palettegen=128[colours];
 examples: $(READY) ## make the three finished runs that the results show at first (ARGS="--model ...")
 	rm -rf $(EXAMPLES)
 	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a red spotted mushroom" --rule sdi $(ARGS)
-	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a red spotted mushroom" --rule sds $(ARGS)
+	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a red spotted mushroom" --rule sds --guidance-scale 3 --set weight=sigma $(ARGS)
 	$(PYTHON) -m sdilib run --root $(EXAMPLES) --prompt "a blue rocket" --scene image $(ARGS)
 	$(PYTHON) -m sdilib runs export --root $(EXAMPLES) sdi-a-red sds-a-red --resolution 48 --density 3
 	cd $(EXAMPLES) && rm -f */.lock */scene.safetensors */mesh.glb */mesh.obj */mesh.ply */turntable.mp4 */views.png */preview.png

@@ -45,7 +45,7 @@ from sdilib.lab.experiments import start_here as experiment
 from sdilib.lab.experiments.shared import images, plane
 from sdilib.lab.experiments.shared.drawing import image_rows
 from sdilib.lab.notebooks.page import begin
-from sdilib.lab.presets import SDS_PRACTISED
+from sdilib.lab.practice import SDS_PRACTISED
 
 where = {"model": model, "folder": folder, "seed": seed, "num_points": num_points}
 sizes = {"num_prompts": num_prompts, "num_steps": num_steps, "sds_steps": sds_steps}

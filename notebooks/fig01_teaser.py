@@ -42,7 +42,7 @@ from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import fig01_teaser as experiment
 from sdilib.lab.experiments.shared.path import begun
 from sdilib.lab.notebooks.page import begin
-from sdilib.lab.presets import SDS_PRACTISED
+from sdilib.lab.practice import SDS_PRACTISED
 
 where = {"model": model, "folder": folder, "seed": seed, "sds_steps": sds_steps}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}

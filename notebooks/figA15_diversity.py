@@ -39,7 +39,7 @@ from sdilib.guidance import SDI, SDS
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import figa15_diversity as experiment
 from sdilib.lab.notebooks.page import begin
-from sdilib.lab.presets import SDS_PRACTISED
+from sdilib.lab.practice import SDS_PRACTISED
 
 where = {"model": model, "folder": folder, "seed": seed, "learning_rate": learning_rate}
 sizes = {"num_prompts": num_prompts, "num_seeds": num_seeds, "num_steps": num_steps}

@@ -40,7 +40,7 @@ from sdilib.guidance import SDI, SDS, Update
 from sdilib.lab.claims import verdicts
 from sdilib.lab.experiments import your_own_rule as experiment
 from sdilib.lab.notebooks.page import begin
-from sdilib.lab.presets import SDS_PRACTISED
+from sdilib.lab.practice import SDS_PRACTISED
 from sdilib.seeds import normal
 
 where = {"model": model, "folder": folder, "seed": seed, "sds_steps": sds_steps}

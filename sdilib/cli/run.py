@@ -103,16 +103,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The options, checked, and the preset's values for the rest."""
+    """The options, checked, and for the rest the preset's values and those of the method's authors."""
     from sdilib.lab.paper_settings import OFFICIAL_2D, official
-    from sdilib.lab.presets import (
-        OWN_TIMES,
-        SDS_PRACTISED,
-        SDS_TIMES,
-        STEP_BY_STEP,
-        fitting,
-        resolve,
-    )
+    from sdilib.lab.practice import SAMPLED
+    from sdilib.lab.presets import fitting, resolve
     from sdilib.stable_diffusion.names import require_offered
 
     text("prompt", options.prompt)
@@ -121,28 +115,27 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     positive_int("seed", options.seed, at_least=0)
     gammas = {name: getattr(options, name) for name in _GAMMAS}
     gammas = {name: finite(name, value) for name, value in gammas.items() if value is not None}
-    from sdilib.guidance.named import RULES, rule_settings
+    from sdilib.lab.methods import method_of
 
-    rule = options.rule
-    rule_settings(rule)  # which refuses an unknown one
-    by_adam = rule in RULES and rule not in STEP_BY_STEP
-    if one_of("scene", options.scene, ("nerf", "image")) == "nerf":
+    rule, scene = options.rule, one_of("scene", options.scene, ("nerf", "image"))
+    method = method_of(rule)
+    if scene == "nerf":
         settings = resolve("run3d", options.preset, model=options.model, steps=options.steps)
-        settings, practised = fitting(settings, rule), SDS_TIMES
+        settings = fitting(settings, rule)
     else:
-        steps = "sds_steps" if by_adam else "sdi_steps"
+        steps = "sds_steps" if method.image else "sdi_steps"
         found = resolve("run", options.preset, model=options.model, **{steps: options.steps})
         own = ("model", "guidance_scale", "start_guidance_scale", "inversion_start")
         settings = {name: found[name] for name in own if name in found}
-        settings, practised = fitting(settings, rule) | {"steps": found[steps]}, SDS_PRACTISED
+        settings = fitting(settings, rule) | {"steps": found[steps]}
     require_offered(str(settings["model"]))
     settings.pop("preset", None)
     settings |= {"prompt": options.prompt, "rule": rule, "seed": options.seed}
     settings["negative_prompt"] = options.negative_prompt
-    settings |= practised | OWN_TIMES.get(rule, {}) if by_adam else {}
+    settings |= method.settings(scene, settings.get("guidance_scale", SAMPLED), settings["steps"])
     if one_of("variant", options.variant, ("paper", "official")) == "official":
         if rule != "sdi":
             reject("variant", "official", f"paper for rule {rule}: the published code is of sdi")
         settings.pop("inversion_start", None)  # the preset's, for the bundled model
-        settings |= official() if options.scene == "nerf" else OFFICIAL_2D
+        settings |= official() if scene == "nerf" else OFFICIAL_2D
     return settings | gammas

@@ -105,7 +105,8 @@ class Less(Row):
     The test flips the signs of the groups' mean differences, in all combinations for at most 13 groups and in 9999 random
     ones otherwise, and counts how often the mean is as low as measured (one-sided). It assumes only that, without an
     effect, a difference is as likely to be positive as negative. The claim reports both means, the mean difference (lower
-    minus higher), its 95 % bootstrap interval over groups, the share of groups that agree, and p.
+    minus higher), its 95 % bootstrap interval over groups, the share of groups that agree, and p. Where it does not hold, its
+    note says that the opposite was measured only if the interval and the test the other way both say so.
 
     Attributes:
         lower: method claimed to have less.
@@ -139,7 +140,8 @@ class Less(Row):
         measured["p"] = sign_flip(difference, "less")
         if measured["p"] <= _SIGNIFICANCE:
             return claim(True)
-        return claim(False, "the opposite was measured" if low > 0 else "no difference was shown")
+        opposite = low > 0 and sign_flip(difference, "greater") <= _SIGNIFICANCE
+        return claim(False, "the opposite was measured" if opposite else "no difference was shown")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from sdilib.cameras import Camera
 from sdilib.checks import positive_int, reject
 from sdilib.lab.guidance_profile import guidance_profile
 from sdilib.lab.images import ddim_images
-from sdilib.lab.presets import example_prompts, resolve
+from sdilib.lab.presets import resolve
+from sdilib.lab.prompts import example_prompts
 from sdilib.lab.provenance import versions
 from sdilib.lab.runs.memory import peak_bytes, reset_peak, run_bytes
 from sdilib.nerf.field import NeRF

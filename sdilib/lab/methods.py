@@ -16,7 +16,8 @@ from typing import Any
 
 from sdilib.checks import reject
 from sdilib.guidance.named import RULES, rule_settings
-from sdilib.lab.presets import SAMPLED, SDS_TIMES, WORLD_PROMPTS
+from sdilib.lab.practice import SAMPLED, SDS_TIMES
+from sdilib.lab.prompts import WORLD_PROMPTS
 
 Settings = Mapping[str, Any]
 
@@ -180,6 +181,19 @@ def known_methods(which: str, scene: str = "nerf") -> dict[str, Method]:
             reject("methods", name, f"paper, all, or some of {', '.join(there)}", known=there)
         found[name.strip()] = there[name.strip()]
     return found
+
+
+def method_of(rule: str) -> Method:
+    """Return the method of a rule at its authors' settings; a rule of your own is run like SDI.
+
+    Args:
+        rule: one of `guidance.named.RULES`, or where your own rule is.
+
+    Raises:
+        ValueError: an unknown rule.
+    """
+    rule_settings(rule)
+    return next((each for each in METHODS.values() if each.rule == rule), Method(rule))
 
 
 def candidates(

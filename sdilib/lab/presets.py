@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from sdilib.checks import in_range, one_of, positive_int, reject
 from sdilib.lab import paper_settings
+from sdilib.lab.practice import SAMPLED
+from sdilib.lab.prompts import NUM_EXAMPLES
 
 Value = int | float | str | list[float]
 
@@ -20,73 +22,6 @@ _STABLE_DIFFUSION = "stabilityai/stable-diffusion-2-1-base"
 
 MODELS = {"smoke": "mini", "laptop": "mini", "full": "mini", "gpu": _STABLE_DIFFUSION}
 """The model of each preset: the bundled one, and the paper's, which has to be on disk or on the hub."""
-
-NUM_EXAMPLES = 16
-"""Number of a model's `example_prompts`, and so the most that a notebook can be given."""
-
-WORLD_PROMPTS = (
-    "a red spotted mushroom",
-    "an orange striped cottage",
-    "a blue rocket",
-    "a green cactus",
-    "a pink ice cream",
-    "a yellow car",
-    "a teal checkered teapot",
-    "a purple snowman",
-    "a yellow spotted mug",
-    "a red striped cat",
-    "a blue spotted boat",
-    "an orange pumpkin",
-    "a green striped turtle",
-    "a pink checkered burger",
-    "a red strawberry",
-    "a teal astronaut",
-)
-"""Prompts in the bundled model's words."""
-
-PAPER_PROMPTS = (
-    "A photograph of a ninja",
-    "A DSLR photograph of a hamburger",
-    "A 3D model of an adorable cottage with a thatched roof",
-    "An ice cream sundae",
-    "Bagel filled with cream cheese and lox",
-    "A small saguaro cactus planted in a clay pot",
-    "A ripe strawberry",
-    "A ceramic lion",
-    "An iguana holding a balloon",
-    "A DSLR photo of a white fluffy cat",
-    "A sea turtle",
-    "A photograph of a knight",
-    "A plush dragon toy",
-    "A car made out of sushi",
-    "A cauldron full of gold coins",
-    "An astronaut",
-)
-"""Some of the paper's prompts (figures 1 and 6 to 11, and Table 1)."""
-
-SDS_TIMES: dict[str, Any] = {"t_schedule": "random", "t_end": 0.02}
-"""How SDS chooses t: drawn at each step, from DreamFusion's 0.02 (2209.14988) up to where SDI begins."""
-
-SDS_PRACTISED: dict[str, Any] = SDS_TIMES | {"learning_rate": 0.1}
-"""SDS as practised in 2D (Algorithm 1): by Adam, on latents, whose size is about 1."""
-
-SDS_3D: dict[str, Any] = SDS_TIMES | {"rule": "sds"}
-"""The changes that SDS in 3D makes to SDI's settings."""
-
-OWN_TIMES: dict[str, dict[str, Any]] = {
-    name: {"t_schedule": t_schedule, "t_end": 0.02}
-    for name, t_schedule in (("hifa", "sqrt"), ("hifa-one-step", "sqrt"), ("cfd", "linear"))
-}
-"""Schedules of t for rules that neither draw it nor are run step by step."""
-
-SAMPLED = 7.5
-"""gamma that Stable Diffusion is sampled with; the gammas of the paper and of published methods assume it."""
-
-HIGH = 100 / SAMPLED
-"""Ratio of a high gamma, DreamFusion's 100, to that of sampling."""
-
-STEP_BY_STEP = ("sdi", "ism", "mv-sdi", "pfd")
-"""Rules whose noise is inverted: in 2D, t falls, and each step of size one takes the image to its denoised image."""
 
 
 class Setting(NamedTuple):
@@ -356,15 +291,6 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
 defaults where a preset names none."""
 
 
-def example_prompts(draws_world: bool) -> tuple[str, ...]:
-    """Return prompts to try: in the world's words, or the paper's.
-
-    Args:
-        draws_world: of the model, see `StableDiffusion`.
-    """
-    return WORLD_PROMPTS if draws_world else PAPER_PROMPTS
-
-
 def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
     """Return a notebook's settings: what was given, and the preset's values for the rest.
 
@@ -407,15 +333,6 @@ def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
             positive_int(name, value, own[name].at_least)
         values[name] = value
     return values
-
-
-def high_sds(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the changes that SDS at a high gamma makes to SDI's settings in 3D.
-
-    Args:
-        settings: those of SDI, including gamma.
-    """
-    return SDS_3D | {"guidance_scale": HIGH * settings["guidance_scale"]}
 
 
 def fitting(settings: Mapping[str, Any], rule: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch
 from sdilib.distillation import distill
 from sdilib.guidance import ISM, SDI, SDS
 from sdilib.inversion import FixedPoint
-from sdilib.lab.presets import example_prompts
+from sdilib.lab.prompts import example_prompts
 from sdilib.scenes import ImageScene
 from sdilib.stable_diffusion import StableDiffusion
 

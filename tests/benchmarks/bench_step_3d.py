@@ -12,7 +12,8 @@ import torch
 from bench_step import timed
 
 import sdilib.distillation as loop
-from sdilib.lab.presets import example_prompts, resolve
+from sdilib.lab.presets import resolve
+from sdilib.lab.prompts import example_prompts
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Built3D, Text3D
 

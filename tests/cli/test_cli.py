@@ -19,8 +19,8 @@ from PIL import Image
 import sdilib.stable_diffusion
 from sdilib.cli import main
 from sdilib.lab import runs
+from sdilib.lab.methods import METHODS
 from sdilib.lab.paper_settings import OFFICIAL_2D
-from sdilib.lab.presets import SDS_PRACTISED
 from sdilib.lab.runs import exporting, folders, making
 from sdilib.storage import load_tensors
 from sdilib.text_to_image import Text2D
@@ -94,19 +94,16 @@ def test_settings_of_images_and_rules_are_set_by_name(tmp_path):
     assert configs["mine.py"].rule_settings == {"guidance_scale": 2.0, "loud": False}
 
 
-def test_rules_run_step_by_step_and_those_with_times_of_their_own_are_the_librarys():
-    from sdilib.guidance.named import RULES
-    from sdilib.lab.presets import OWN_TIMES, STEP_BY_STEP
-
-    assert {*OWN_TIMES, *STEP_BY_STEP} <= set(RULES)
-
-
-def test_sds_of_an_image_is_as_practised(tmp_path):
-    words = "run --scene image --prompt mug --model tiny --preset smoke --rule sds".split()
-    assert main(words) == 0
-    (path,) = tmp_path.glob("runs/*/config.json")
-    config = json.loads(path.read_text())
-    assert config.items() >= SDS_PRACTISED.items()
+@pytest.mark.parametrize("name", ["SDS", "ISM", "CFD", "SDI"])
+@pytest.mark.parametrize("scene", ["image", "nerf"])
+def test_a_published_method_is_run_as_in_table_1(tmp_path, monkeypatch, scene, name):
+    method, made = METHODS[name], []
+    monkeypatch.setattr("sdilib.lab.runs.distilled", lambda config, **how: made.append(config))
+    words = f"run --scene {scene} --prompt mug --model tiny --preset smoke --rule {method.rule}"
+    with pytest.raises(AttributeError, match="diverged"):  # nothing was made
+        main(words.split())
+    settings = made[0].settings()
+    assert settings.items() >= method.settings(scene, 3.0, settings["steps"]).items()
 
 
 def test_the_published_codes_variant_of_an_image_is_its_notebook(tmp_path):

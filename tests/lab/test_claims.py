@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import ArrayLike
 
-from sdilib.lab.claims import Claim, Exact, Less, Rare, Within, verdicts
+from sdilib.lab.claims import Claim, Exact, Less, Rare, Within, sign_flip, verdicts
 
 
 def _numbers(seed: int, count: int) -> np.ndarray:
@@ -55,6 +55,14 @@ def test_the_opposite_difference_does_not_hold_and_says_so():
     made = _less(larger + 1, larger, note="as drawn")
     assert made.holds is False
     assert made.note == "as drawn; the opposite was measured"
+
+
+def test_an_interval_too_narrow_for_few_groups_does_not_show_the_opposite():
+    apart = np.array([1.1, 0.3, 0.1, 0.4, 2.4, 0.6, 0.7, -0.9])
+    made = _less(apart, np.zeros(8))
+    assert made.measured["from"] > 0
+    assert sign_flip(apart, "greater") > 0.05
+    assert made.note == "no difference was shown"
 
 
 def test_mere_noise_does_not_hold_and_says_so():

@@ -1,6 +1,7 @@
 """Published methods as data: each can be run, and the tables' prompts are the paper's and no search's."""
 
 import pytest
+from made_up import RULE
 
 from sdilib.guidance.named import RULES
 from sdilib.lab.methods import (
@@ -8,10 +9,12 @@ from sdilib.lab.methods import (
     PAPERS,
     candidates,
     known_methods,
+    method_of,
     paper_prompts,
     search_prompts,
     table_prompts,
 )
+from sdilib.lab.practice import SDS_3D, SDS_PRACTISED, high_sds
 from sdilib.lab.runs.folders import SCENES
 
 
@@ -30,6 +33,21 @@ def test_the_papers_methods_come_first():
     there = [name for name in [*PAPERS, "ISM"] if METHODS[name].rule in RULES]
     assert list(known_methods("paper")) == there
     assert known_methods("ISM, SDI").keys() == {"ISM", "SDI"}
+
+
+def test_sds_is_the_one_of_the_figures_at_its_authors_gamma():
+    assert METHODS["SDS"].settings("image").items() >= SDS_PRACTISED.items()
+    assert METHODS["SDS"].settings("nerf").items() >= SDS_3D.items()
+    assert METHODS["SDS"].settings("nerf", 3.0).items() >= high_sds({"guidance_scale": 3.0}).items()
+
+
+def test_every_rule_is_some_methods_and_a_readers_own_is_run_like_sdi(tmp_path):
+    assert {method_of(rule).rule for rule in RULES} == set(RULES)
+    (tmp_path / "mine.py").write_text(RULE)
+    mine = str(tmp_path / "mine.py")
+    assert method_of(mine).settings("image") == {"rule": mine}
+    with pytest.raises(ValueError, match="rule='sdz'"):
+        method_of("sdz")
 
 
 def test_an_images_methods_differ():

@@ -2,14 +2,8 @@
 
 import pytest
 
-from sdilib.lab.presets import (
-    NOTEBOOKS,
-    NUM_EXAMPLES,
-    PAPER_PROMPTS,
-    WORLD_PROMPTS,
-    fitting,
-    resolve,
-)
+from sdilib.lab.presets import NOTEBOOKS, fitting, resolve
+from sdilib.lab.prompts import NUM_EXAMPLES, PAPER_PROMPTS, WORLD_PROMPTS
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)

@@ -24,7 +24,8 @@ from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.methods import PAPERS, Method, candidates, search_prompts, table_prompts
 from sdilib.lab.notebooks.page import Page
-from sdilib.lab.presets import SAMPLED, fitting, resolve
+from sdilib.lab.practice import SAMPLED
+from sdilib.lab.presets import fitting, resolve
 from sdilib.lab.runs import Finished, distilled
 from sdilib.lab.runs.folders import SCENES
 from sdilib.stable_diffusion import StableDiffusion

@@ -15,7 +15,7 @@ from torch import Tensor
 from sdilib.lab.claims import Claim, Less, Within
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.objects import Comparison, nearer
-from sdilib.lab.presets import SDS_3D, high_sds
+from sdilib.lab.practice import SDS_3D, high_sds
 
 BURNT = "SDS, high γ"
 

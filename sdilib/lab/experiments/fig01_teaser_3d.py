@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdilib.lab.claims import Less
-from sdilib.lab.presets import SDS_3D, high_sds
+from sdilib.lab.practice import SDS_3D, high_sds
 
 BURNT, BLURRY = "SDS, high γ", "SDS"
 

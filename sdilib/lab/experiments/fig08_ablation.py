@@ -10,7 +10,7 @@ from typing import Any
 
 from sdilib.lab.claims import Claim, Less
 from sdilib.lab.experiments.shared.objects import Comparison, nearer, run_of
-from sdilib.lab.presets import SDS_3D
+from sdilib.lab.practice import SDS_3D
 from sdilib.schedule import whole_steps
 
 OURS, RANDOM = "inversion", "annealed t"

@@ -21,7 +21,7 @@ from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS, ONE_LINE, Figure
 from sdilib.lab.experiments.shared.images import seed_distance
 from sdilib.lab.experiments.shared.objects import AZIMUTHS, ELEVATION, Comparison, Looked
-from sdilib.lab.presets import SDS_3D, high_sds
+from sdilib.lab.practice import SDS_3D, high_sds
 from sdilib.lab.world.nearest import nearest_shape
 from sdilib.lab.world.render import pictures
 from sdilib.lab.world.scene import Background, WorldCamera, WorldScene

@@ -30,7 +30,7 @@ from sdilib.lab.experiments.shared.drawing import Figure
 from sdilib.lab.experiments.shared.images import Made
 from sdilib.lab.images import Generated
 from sdilib.lab.metrics import saturation
-from sdilib.lab.presets import SDS_PRACTISED
+from sdilib.lab.practice import SDS_PRACTISED
 from sdilib.schedule import NoiseSchedule, spread, time_grid
 from sdilib.seeds import Generators, generator
 from sdilib.stable_diffusion import StableDiffusion

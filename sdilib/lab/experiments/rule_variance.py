@@ -20,13 +20,14 @@ from sdilib.lab.claims import Exact, Less, Within
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.images import Measures
 from sdilib.lab.experiments.shared.plane import ring
-from sdilib.lab.presets import SAMPLED, STEP_BY_STEP
+from sdilib.lab.practice import SAMPLED
 from sdilib.oracle import GaussianMixture
 from sdilib.sampling import ddim
 from sdilib.schedule import time_grid
 from sdilib.seeds import generator, normal
 
 TIMES = (0.8, 0.5, 0.2)
+_INVERTED = ("sdi", "ism", "mv-sdi", "pfd")
 RANDOM, VARIANCE, APART = "random share", "variance", "distance from SDS's mean, squared"
 KEPT = f"{APART}, over SDS's variance"
 
@@ -150,7 +151,7 @@ def draw(numbers: Mapping[str, Mapping[str, Tensor]]) -> drawing.Figure:
         numbers: from `measured`.
     """
     rows = sorted(numbers[RANDOM], key=lambda name: float(numbers[RANDOM][name].mean()))
-    colours = {name: "#1b7837" if name in STEP_BY_STEP else "#762a83" for name in rows}
+    colours = {name: "#1b7837" if name in _INVERTED else "#762a83" for name in rows}
     height = drawing.items_height(rows)
     figure, parts = drawing.stacked(height, height)
     shown = ((RANDOM, RANDOM, 1.0), (APART, "distance of means", 0.5))

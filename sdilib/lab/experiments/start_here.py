@@ -15,7 +15,7 @@ from sdilib.lab.claims import Exact, Less, Within
 from sdilib.lab.experiments.shared.drawing import COLOURS, WIDTH, Figure, draw_mean, finish
 from sdilib.lab.experiments.shared.images import SAME_SAMPLER, Measures
 from sdilib.lab.experiments.shared.plane import METHODS, Paths, ddim_steps
-from sdilib.lab.presets import SDS_TIMES
+from sdilib.lab.practice import SDS_TIMES
 from sdilib.oracle import GaussianMixture
 from sdilib.scenes import ImageScene
 from sdilib.seeds import generator

@@ -20,7 +20,7 @@ from sdilib.denoiser import Denoiser
 from sdilib.guidance.named import RULES, cost, make_rule, rule_settings
 from sdilib.lab.claims import Less
 from sdilib.lab.experiments.shared import drawing
-from sdilib.lab.presets import SDS_TIMES
+from sdilib.lab.practice import SDS_TIMES
 from sdilib.lab.ring import Distilled, Erring, distilled, measures, modes_covered
 from sdilib.oracle import Ring
 from sdilib.schedule import time_grid

@@ -14,7 +14,10 @@ from sdilib.guidance.named import KAPPAS, RULES, make_rule, rule_settings
 from sdilib.guidance.vsd import ORDERS
 from sdilib.lab.explorer.parts import LABELS, folded
 from sdilib.lab.explorer.session import Config
-from sdilib.lab.presets import example_prompts, resolve
+from sdilib.lab.methods import METHODS, method_of
+from sdilib.lab.practice import SAMPLED
+from sdilib.lab.presets import resolve
+from sdilib.lab.prompts import example_prompts
 from sdilib.lab.runs.folders import SCENES
 from sdilib.lab.runs.memory import require_memory
 from sdilib.lab.world.captions import VIEWS, prompt
@@ -77,6 +80,7 @@ class Controls(ipywidgets.VBox):
         prompt: what is asked for.
         rule: its name.
         of_the_rule: the box of the settings that the chosen rule reads.
+        published: button that sets what the method's authors do.
     """
 
     def __init__(
@@ -110,6 +114,11 @@ class Controls(ipywidgets.VBox):
         self.prompt = WordPicker() if model.draws_world else _control("prompt", text, words)
         self.rule = _dropdown("rule", dict.fromkeys((*RULES, rule)), rule)
         self.of_the_rule = ipywidgets.VBox()
+        self.published: Any = ipywidgets.Button(
+            description="as published",
+            tooltip="γ, weight, times and optimiser as the rule's authors have them, scaled to this model",
+        )
+        self.published.on_click(lambda _: self.as_published())
         self._own: dict[str, dict[str, Any]] = {}
         for name, kind in SCENES.items():
             own = {
@@ -134,7 +143,7 @@ class Controls(ipywidgets.VBox):
         super().__init__(
             [
                 *(self.scene, heads[0], self.prompt, heads[1], self.rule, self.of_the_rule),
-                *(heads[2], self._run, self._more),
+                *(self.published, heads[2], self._run, self._more),
             ],
             layout={"width": "280px", "flex": "0 0 auto"},
         )
@@ -147,11 +156,11 @@ class Controls(ipywidgets.VBox):
     def named(self) -> dict[str, Any]:
         """The controls that the present run reads, by setting."""
         of_rules = self._rules[self.scene.value]
-        read = {"prompt": self.prompt, "rule": self.rule, **self._own[self.scene.value]}
-        kappa = of_rules.get("kappa") if "kappa" in self._read() else None
-        if kappa is not None and kappa.value == "cached":  # which begins at the rule's own γ
-            read.pop("start_guidance_scale", None)
-        return read | {name: of_rules[name] for name in self._read() if name in of_rules}
+        of_rule = {name: of_rules[name] for name in self._read() if name in of_rules}
+        of_run = {"prompt": self.prompt, "rule": self.rule, **self._own[self.scene.value]}
+        if "kappa" in of_rule and of_rule["kappa"].value == "cached":  # begins at the rule's own γ
+            of_run.pop("start_guidance_scale", None)
+        return of_run | of_rule
 
     def config(self) -> Config:
         """Return the run that the controls describe.
@@ -172,6 +181,20 @@ class Controls(ipywidgets.VBox):
         for control in self._plain():
             if id(control) in self._begun:
                 control.value = self._begun[id(control)]
+
+    def as_published(self) -> None:
+        """Set γ, weight, times and optimiser as the rule's authors have them, as in Table 1; steps and seed stay."""
+        scene = self.scene.value
+        own, sampled = self._own[scene], self._preset(scene).get("guidance_scale", SAMPLED)
+        try:
+            method = method_of(self.rule.value)
+        except ValueError:  # a rule that cannot be found: `config` says so
+            return
+        wanted = method.settings(scene, sampled, own["steps"].value)
+        some = {name for each in METHODS.values() for name in each.settings(scene)} - {"rule"}
+        for name, control in (own | self._rules[scene]).items():
+            if name in some:
+                control.value = wanted.get(name, self._begun[id(control)])
 
     def _plain(self) -> list[Any]:
         """All that have a value of their own; the rule before its settings."""

@@ -32,6 +32,8 @@ _BOOKKEEPING = (
 )
 """Modules that no number comes from: they hand runs out or write results down, and the presets' values are compared."""
 
+_DATA = (".csv", ".txt")
+"""Files beside a module that count with it, if it names them."""
 
 TABLE = "same_numbers.json"
 """Beside the folders of figures: by notebook, pairs of an earlier and a later version with the same numbers."""
@@ -130,7 +132,8 @@ def _modules(code: ast.Module) -> dict[str, str]:
             (p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None
         )
         if path and _counts(name) and name not in found:
-            found[name], more = _module(path)
+            parts, more = _module(name, path)
+            found |= parts
             waiting |= more
     return dict(sorted(found.items()))
 
@@ -140,9 +143,16 @@ def _counts(module: str) -> bool:
 
 
 @cache  # modules are shared by all notebooks, and a process goes on with those it has imported
-def _module(path: Path) -> tuple[str, frozenset[str]]:
+def _module(name: str, path: Path) -> tuple[dict[str, str], frozenset[str]]:
+    """The digests of a module and of the data that it names, and what it imports."""
     code = _parsed(path.read_text(encoding="utf-8"))
-    return digest(code), _imports(code)
+    texts = (each.value for each in ast.walk(code) if isinstance(each, ast.Constant))
+    data = {
+        f"{name}: {text}": digest((path.parent / text).read_bytes())
+        for text in texts
+        if isinstance(text, str) and text.endswith(_DATA) and (path.parent / text).is_file()
+    }
+    return {name: digest(code)} | data, _imports(code)
 
 
 def _imports(code: ast.Module) -> frozenset[str]:

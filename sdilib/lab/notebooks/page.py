@@ -22,6 +22,8 @@ from sdilib.lab.images import Generated, ddim_images, distilled_images, items
 from sdilib.lab.notebooks.freshness import figure_folder, made_from
 from sdilib.lab.notebooks.records import write_figure
 from sdilib.lab.notebooks.sources import paragraphs
+from sdilib.lab.practice import HIGH
+from sdilib.lab.prompts import example_prompts
 from sdilib.lab.provenance import versions
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.names import require_offered
@@ -60,7 +62,7 @@ class Page:
     @cached_property
     def prompts(self) -> tuple[str, ...]:
         """The first `num_prompts` examples of the model, or all."""
-        return presets.example_prompts(self.model.draws_world)[: self.config.get("num_prompts")]
+        return example_prompts(self.model.draws_world)[: self.config.get("num_prompts")]
 
     @cached_property
     def items(self) -> tuple[list[str], list[int]]:
@@ -75,7 +77,7 @@ class Page:
     @property
     def high_gamma(self) -> float:
         """As much higher as DreamFusion's 100 is for Stable Diffusion."""
-        return presets.HIGH * self.gamma
+        return HIGH * self.gamma
 
     def sample(self, **settings: Any) -> Generated:
         """Sample the items by DDIM, at the page's gamma and in its `num_steps` if no others are given.

@@ -30,6 +30,10 @@ SCENE, DONE = "scene.safetensors", "done.json"
 NUMERICS = 2
 """Raised by hand when the same settings give different numbers, so that old runs are not taken for new ones."""
 
+_UNSTATED = 2  # what it was when runs did not yet say it
+
+_ABOUT = ("scene", "model_hash", "numerics")  # in a run's configuration, beside its settings
+
 _OF_A_RUN = {"prompt", "rule", "steps", "model_hash"}  # settings that every version has
 
 
@@ -47,7 +51,7 @@ def config_of(settings: Mapping[str, Any]) -> Text3D | Text2D:
     """Return the run with the given settings; the inverse of `settings_of`, also for a run's `config.json`.
 
     Args:
-        settings: all of them, with or without `model_hash`.
+        settings: all of them, with or without what else a run's configuration holds.
 
     Raises:
         ValueError: settings of another version, or a missing rule.
@@ -55,7 +59,7 @@ def config_of(settings: Mapping[str, Any]) -> Text3D | Text2D:
     kind = _kind(settings)
     if kind is None:
         reject("settings", ", ".join(settings), "those of this version")
-    return kind.of(**{k: v for k, v in settings.items() if k not in ("scene", "model_hash")})
+    return kind.of(**{k: v for k, v in settings.items() if k not in _ABOUT})
 
 
 def _kind(settings: Mapping[str, Any]) -> type[Text3D] | type[Text2D] | None:
@@ -120,6 +124,8 @@ def known_runs(root: str | Path = "runs") -> list[dict[str, Any]]:
 
 
 def _is_older(settings: Mapping[str, Any]) -> bool:
+    if settings.get("numerics", _UNSTATED) != NUMERICS:
+        return True
     if _kind(settings) is None or settings["rule"] not in RULES:
         return _kind(settings) is None
     try:

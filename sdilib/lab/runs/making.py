@@ -137,14 +137,14 @@ def distilled(
     built = config.build(model)
     began = Progress(0, 0.0, built.model.num_forwards - before)
     folder = folders.runs_folder(root) / folders.address(built.config, built.model.identity)
-    if isinstance(built.config, Text3D) and not (folder / folders.DONE).exists():
-        require_memory(built.config, built.model)
+    done = folder / folders.DONE
     try:
-        # A finished one may lie where nothing can be written.
-        if not (folder / folders.DONE).exists():
+        if not done.exists():  # a finished one may lie where nothing can be written
+            if isinstance(built.config, Text3D):
+                require_memory(built.config, built.model)
             folder.mkdir(parents=True, exist_ok=True)
             with _held(folder):
-                if not (folder / folders.DONE).exists():
+                if not done.exists():  # another process may have finished it meanwhile
                     preview = _Preview(folder / "preview.png", preview_seconds, show)
                     _make(built, folder, began, save_seconds, preview, progress, after)
         return _finished(built, folder)
@@ -183,7 +183,8 @@ def _make(
 ) -> None:
     config, model = built.config, built.model
     remove_partial(folder)
-    write_json(folder / folders.CONFIG, folders.settings_of(config) | {"model_hash": model.hash})
+    known = {"model_hash": model.hash, "numerics": folders.NUMERICS}
+    write_json(folder / folders.CONFIG, folders.settings_of(config) | known)
     before = checkpoints.restore(built, folder) or began
     # Lines after the checkpoint belong to steps that are repeated.
     kept = [

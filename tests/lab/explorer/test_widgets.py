@@ -18,6 +18,7 @@ from sdilib.lab.explorer.curves import explored, run_curves
 from sdilib.lab.explorer.parts import folded
 from sdilib.lab.explorer.session import FRONT, code
 from sdilib.lab.explorer.widgets import Explorer
+from sdilib.lab.methods import METHODS
 from sdilib.lab.presets import resolve
 from sdilib.lab.runs import known_runs
 from sdilib.lab.world.captions import WORDS
@@ -454,6 +455,23 @@ def test_what_is_folded_is_shown_by_a_button_and_hidden_again():
         opened.value = pressed
         seen.append(shown.layout.display != "none")
     assert (shown.children, seen) == ((inside,), [False, True, False])
+
+
+@pytest.mark.parametrize("scene", ["image", "nerf"])
+def test_a_method_is_as_published_and_sdi_is_again_as_it_began(explorer, scene):
+    controls = explorer.controls
+    controls.scene.value = scene
+    controls.named["seed"].value = 3
+    begun = controls.config()
+    for name in ("SDS", "VSD", "HiFA", "SDI"):
+        controls.rule.value = METHODS[name].rule
+        controls.published.click()
+        config = controls.config()
+        settings, sampled = config.settings(), begun.settings()["guidance_scale"]
+        wanted = METHODS[name].settings(scene, sampled, config.steps)
+        assert settings.items() >= wanted.items()
+    assert config == begun
+    assert config.seed == 3
 
 
 def test_a_run_begins_with_the_presets_values(tiny):

@@ -14,6 +14,8 @@ from sdilib.lab.notebooks.gallery import gallery
 from sdilib.lab.presets import resolve
 from sdilib.storage import read_json, write_json
 
+ROOT = Path(__file__).parents[3]
+
 CODE = '''"""What it is."""
 
 import math
@@ -130,9 +132,29 @@ def test_modules_are_those_imported_directly_or_not_and_later(package, save, sou
         assert reason() == said
 
 
+def test_data_that_a_module_names_count_with_it(package, save, source, reason):
+    (package / "lab/b.py").write_text("def g(): return 'rows.csv', 'gone.csv', 'read.md'\n")
+    for name in ("rows.csv", "read.md", "c.txt"):
+        (package / "lab" / name).write_text("1")
+    freshness._module.cache_clear()
+    source.write_text(source.read_text().replace("x = 1", "import sdilib.lab.b\nx = 1"))
+    save()
+    for name, said in (("read.md", ""), ("c.txt", ""), ("rows.csv", "sdilib.lab.b: rows.csv")):
+        (package / "lab" / name).write_text("2")
+        freshness._module.cache_clear()
+        assert reason() == f"{said} changed since" * bool(said)
+
+
+@pytest.mark.parametrize("figure", ["fig01_teaser_3d", "fig08_ablation", "table1_3d"])
+def test_what_counts_as_sds_and_the_prompts_count_as_code(figure):
+    library = made_from(ROOT / "notebooks" / f"{figure}.py", {}, "")["library"]
+    assert {"sdilib.lab.practice", "sdilib.lab.prompts"} <= library.keys()
+    tables = {"sdilib.lab.methods: paper_table1.csv", "sdilib.lab.methods: paper_prompts.txt"}
+    assert tables <= library.keys() or "sdilib.lab.methods" not in library
+
+
 def test_the_librarys_own_modules_are_found():
-    root = Path(__file__).parents[3]
-    library = made_from(root / "notebooks" / "fig01_teaser.py", {}, "")["library"]
+    library = made_from(ROOT / "notebooks" / "fig01_teaser.py", {}, "")["library"]
     assert {"sdilib.guidance.base", "sdilib.sampling", "sdilib.schedule"} <= library.keys()
     assert not {"sdilib.lab.presets", "sdilib.lab.notebooks.records", "sdilib.nerf.field"} & set(
         library
@@ -141,7 +163,7 @@ def test_the_librarys_own_modules_are_found():
 
 
 def test_what_only_hands_runs_out_does_not_count(save, reason):
-    table = Path(__file__).parents[3] / "notebooks" / "table1_2d.py"
+    table = ROOT / "notebooks" / "table1_2d.py"
     library = made_from(table, {}, "")["library"]
     assert "sdilib.lab.benchmark.comparing" in library
     assert "sdilib.lab.sweeps" not in library

@@ -9,7 +9,7 @@ import torch
 from made_up import small_3d
 
 from sdilib.lab.runs import address, config_of, distilled, known_runs, remove
-from sdilib.lab.runs.folders import settings_of
+from sdilib.lab.runs.folders import NUMERICS, settings_of
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import Text2D
 
@@ -140,6 +140,8 @@ def test_both_kinds_are_listed_with_their_size_and_removed(tmp_path, tiny):
         ({"depth": 3}, True),
         ({"seed": None}, True),
         ({"scene": None}, True),  # as before runs were of images, too
+        ({"numerics": NUMERICS}, False),
+        ({"numerics": NUMERICS - 1}, True),
         ({"rule": "gone.py", "scale": 3.0}, False),
         ({"rule": "gone.py", "steps_of": 3.0, "t_end": None}, True),
     ],
