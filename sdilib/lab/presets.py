@@ -135,11 +135,12 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     # 3D: seven runs per prompt, two of them those of figure 8.
     "fig09_noise_choice_3d": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
     # 3D: five runs per prompt, seed and length; those of the preset's own length are those of figures 1, 8 and 13.
-    # The others, of a half, 2 and 4 times that length at full, take 58,000 sample-forwards per prompt: 4 hours of one core.
+    # The others, of a half and twice that length at full, take 22,000 sample-forwards per prompt: 1.5 hours of one core; those
+    # of 4 times that length (num_lengths=4) 36,000 more.
     "convergence": {
         "num_prompts": Setting(1, 1, 8, 2),
         "num_seeds": Setting(1, 1, 1, 1),
-        "num_lengths": _steps(2, 2, 4, 2),
+        "num_lengths": _steps(2, 2, 3, 2),
         **_JUDGED_RUNS,
     },
     # 3D: four runs per prompt, one of them that of figure 1.
@@ -192,11 +193,11 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     # 3D: six runs per prompt, one of them that of figure 1; the other five take 14,500 sample-forwards: at full 5 minutes
     # of one core per prompt.
     "figA14_from_ism_3d": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
-    # 3D: three runs per prompt and seed. At full SDI's 48 are those of figure 2, and 16 of SDS's 96 those of figure 1:
-    # 80 of 960 sample-forwards are left, 47 minutes of one core. Then a second per object for its kind.
+    # 3D: three runs per prompt and seed. At full SDI's 32 are among those of figure 2, and 16 of SDS's 64 those of figure 1:
+    # 48 of 960 sample-forwards are left, half an hour of one core. Then a second per object for its kind.
     "figA16_diversity_3d": {
         "num_prompts": Setting(1, 1, 8, 4),
-        "num_seeds": Setting(2, 2, 6, 4, at_least=2),
+        "num_seeds": Setting(2, 2, 4, 4, at_least=2),
         **_JUDGED_RUNS,
     },
     # No network: exact models, seconds.
