@@ -8,7 +8,8 @@ from sdilib.checks import positive_int, reject
 from sdilib.cli.arguments import Command, add_preset, integer, pairs, plain
 from sdilib.cli.runs import whole_name
 
-_STAGES = ("ring", "image", "nerf")
+_SCENES = {"ring": "image", "image": "image", "nerf": "nerf"}
+"""The scene of each stage: on the ring, as in an image, methods that differ in 3D only are one."""
 
 
 def add_score(command: Command) -> None:
@@ -38,43 +39,45 @@ def add_score(command: Command) -> None:
 
 def _score(options: argparse.Namespace) -> int:
     for stage in options.stages or [""]:
-        if stage not in _STAGES:
-            reject("stages", stage, f"some of {', '.join(_STAGES)}", known=_STAGES)
+        if stage not in _SCENES:
+            reject("stages", stage, f"some of {', '.join(_SCENES)}", known=_SCENES)
     for name, least in (("prompts", 0), ("seeds", 1), ("workers", 1)):
         positive_int(name, getattr(options, name), least)
     given = {name: plain(text) for name, text in pairs("set", options.set).items()}
 
     from sdilib.lab.benchmark.comparing import benchmark_at
-    from sdilib.lab.benchmark.scoring import check_rule, my_method, ring_ranking
+    from sdilib.lab.benchmark.scoring import check_rule, draw_ring, my_method, ring_ranking
     from sdilib.lab.benchmark.table import write_tables
     from sdilib.lab.methods import known_methods
     from sdilib.storage import atomic_write, write_json
 
-    methods, (mine, method) = known_methods(options.methods), my_method(options.rule, given)
-    methods[mine] = method
+    wanted = {stage: _SCENES[stage] for stage in _SCENES if stage in options.stages}
+    mine, method = my_method(options.rule, given, list(wanted))
+    beside = {stage: known_methods(options.methods, scene) for stage, scene in wanted.items()}
+    for methods in beside.values():
+        if mine in methods:
+            reject("rule", options.rule, f"a file with another name, since {mine} is a method's")
     sizes = {"num_prompts": options.prompts, "num_seeds": options.seeds}
-    wanted = [stage for stage in _STAGES if stage in options.stages]
-    for stage in wanted:
+    for number, (stage, scene) in enumerate(wanted.items()):
         name, out = f"{mine}-{stage}", Path(options.out)
         where = {"root": options.root, "workers": options.workers, "sizes": sizes}
-        scene = "image" if stage == "ring" else stage
         bench = benchmark_at(options.preset, scene, model=options.model, **where)
-        if stage == wanted[0]:
-            check_rule(options.rule, given, bench.model)
-        scored = None
+        if number == 0:
+            for each in dict.fromkeys(wanted.values()):
+                check_rule(options.rule, given, bench.model, each)
+        # Published gammas are for Stable Diffusion; a user's own is taken as given.
+        own = {mine: method.settings(stage)}
         if stage == "ring":
-            ranking = ring_ranking(methods)
+            ranking = ring_ranking({n: {"rule": of.rule} for n, of in beside[stage].items()} | own)
+            drawn = draw_ring(ranking)
         else:
-            variants = bench.authors(methods)
-            # Published gammas are for Stable Diffusion; a user's own is taken as given.
-            scored = bench.compared(variants | {mine: method.settings(stage)})
+            scored = bench.compared(bench.authors(beside[stage]) | own)
             ranking = scored.ranking(f"{stage}, authors' settings, equal optimiser steps")
+            drawn = scored.draw()
         write_tables([ranking], out, name)
         write_json(out / f"{name}.json", ranking.record)
-        sys.stdout.write(f"{ranking.markdown()}\n\n")
-        if scored is not None:
-            atomic_write(out / f"{name}.png", scored.draw()._repr_png_())
-            sys.stdout.write(f"{out / name}.png\n\n")
+        atomic_write(out / f"{name}.png", drawn._repr_png_())
+        sys.stdout.write(f"{ranking.markdown()}\n\n{out / name}.png\n\n")
         sys.stdout.flush()
     return 0
 

@@ -168,7 +168,7 @@ def known_methods(which: str, scene: str = "nerf") -> dict[str, Method]:
         scene: "image" or "nerf". In an image ESD is VSD, and MV-SDI is SDI: there they have to be named.
 
     Raises:
-        ValueError: an unknown name, or one whose rule is missing.
+        ValueError: an unknown name, one whose rule is missing, or one that is there twice.
     """
     there = {name: method for name, method in METHODS.items() if method.rule in RULES}
     if which in ("all", "paper"):
@@ -179,6 +179,8 @@ def known_methods(which: str, scene: str = "nerf") -> dict[str, Method]:
     for name in which.split(","):
         if name.strip() not in there:
             reject("methods", name, f"paper, all, or some of {', '.join(there)}", known=there)
+        if name.strip() in found:
+            reject("methods", which, f"each method once, not {name.strip()} twice")
         found[name.strip()] = there[name.strip()]
     return found
 

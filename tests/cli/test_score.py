@@ -7,6 +7,7 @@ import pytest
 from made_up import RULE
 
 from sdilib.cli import main
+from sdilib.lab.benchmark import scoring
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,26 @@ def test_a_rule_has_its_row_and_its_runs_are_cited(capsys):
     assert "poole2023dreamfusion" in said
 
 
+def test_each_stage_ranks_its_scenes_methods_and_has_a_picture(capsys, monkeypatch):
+    monkeypatch.setattr(scoring, "_STEPS", 2)
+    Path("mine.py").write_text(RULE)
+    words = (
+        "score mine.py --stages ring --preset smoke --model tiny --methods paper --set loud=false"
+    )
+    assert main(words.split()) == 0
+    assert "build/score/mine-ring.png" in capsys.readouterr().out
+    assert Path("build/score/mine-ring.png").is_file()
+    record = json.loads(Path("build/score/mine-ring.json").read_text())
+    assert record["cells"].keys() == {"SDS", "SJC", "VSD", "HiFA", "SDI", "ISM", "mine"}
+    assert "mine: loud=False." in record["notes"]
+
+
+def test_a_rules_file_does_not_take_a_methods_row(capsys):
+    Path("SDS.py").write_text(RULE)
+    assert main(["score", "SDS.py", "--stages", "ring"]) == 2
+    assert "rule='SDS.py': expected a file with another name" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -41,6 +62,8 @@ def test_a_rule_has_its_row_and_its_runs_are_cited(capsys):
             "stages='rink': expected some of ring, image, nerf; did you mean ring?",
         ),
         ("score sdi --methods SDX", "methods='SDX': expected paper, all, or some of"),
+        ("score sdi --methods SDS,SDS", "methods='SDS,SDS': expected each method once"),
+        ("score sds --stages ring --set guidance_scal=3", "did you mean guidance_scale?"),
         ("score sdi --seeds 0", "seeds=0: expected an integer of at least 1"),
         ("cite none", "names='none': expected one of the runs in runs"),
         ("sweep none.toml", "file='none.toml': expected an existing .toml or .csv file"),

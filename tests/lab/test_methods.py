@@ -35,6 +35,11 @@ def test_the_papers_methods_come_first():
     assert known_methods("ISM, SDI").keys() == {"ISM", "SDI"}
 
 
+def test_a_method_named_twice_is_refused():
+    with pytest.raises(ValueError, match="methods='SDS, SDI,SDS': expected each method once, not"):
+        known_methods("SDS, SDI,SDS")
+
+
 def test_sds_is_the_one_of_the_figures_at_its_authors_gamma():
     assert METHODS["SDS"].settings("image").items() >= SDS_PRACTISED.items()
     assert METHODS["SDS"].settings("nerf").items() >= SDS_3D.items()

@@ -4,7 +4,7 @@ A run that diverged counts as an empty picture.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,7 +27,7 @@ from sdilib.lab.runs import Finished
 from sdilib.lab.world.scene import BACKGROUND
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["COLUMNS", "SCORE", "Scored"]
+__all__ = ["COLUMNS", "SCORE", "Scored", "colours"]
 
 SCORE = "CLIP Score"
 
@@ -60,6 +60,16 @@ _DRAWN = (
     (SCORE, "R-precision", "kernel distance"),
     ("deviation of saturation", "deviation of fine detail", "sample-forwards"),
 )
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """Return a colour for each method: the one that it has in all figures, or else one by its place.
+
+    Args:
+        names: of the methods.
+    """
+    hues = {name: to_hex(colormaps["tab20"](k % 20)) for k, name in enumerate(names)}
+    return {name: drawing.COLOURS.get(name, hue) for name, hue in hues.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,10 +174,7 @@ class Scored:
         rows = {n: torch.stack([v[k][side] for k in places]) for n, v in self.views.items()}
         known = self.numbers
         lines = [{name: known[name] for name in line if name in known} for line in _DRAWN]
-        hues = {name: to_hex(colormaps["tab20"](k % 20)) for k, name in enumerate(rows)}
-        return drawing.images_and_items(
-            rows, columns, *lines, colour=lambda name: drawing.COLOURS.get(name, hues[name])
-        )
+        return drawing.images_and_items(rows, columns, *lines, colour=colours(rows).__getitem__)
 
     def _image(self, run: Finished) -> Float[Tensor, "1 3 height width"]:
         if run.scene is None:

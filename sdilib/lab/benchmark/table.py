@@ -1,12 +1,12 @@
 """A table of methods by measures: means with intervals; the best, and what cannot be told from it, in bold.
 
-An item is one run, of a prompt and a seed; all methods have the same items. The unit is the prompt: its mean over seeds
-is one observation. A method ties with the best of a column if a two-sided sign-flip test of their difference, paired by
-prompt and seed, does not tell them apart at 5 %; each pair is tested by itself, without a correction for the number of
-pairs. With fewer than eight prompts, nothing is ranked.
+An item is one run, of a prompt and a seed, or one ring; all methods have the same items. The unit is the prompt, whose
+mean over seeds is one observation, or the ring. A method ties with the best of a column if a two-sided sign-flip test of
+their difference, paired by item, does not tell them apart at 5 %; each pair is tested by itself, without a correction for
+the number of pairs. With fewer than eight units, nothing is ranked.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,12 +52,12 @@ class Cell:
     """A table's entry for a method and a measure.
 
     Attributes:
-        mean: over prompts of the means over seeds.
-        low: lower end of its 95 % bootstrap interval over prompts.
+        mean: over units, a prompt's being its mean over seeds.
+        low: lower end of its 95 % bootstrap interval over units.
         high: upper end of that interval.
         best: whether no method's mean is better.
-        tied: whether it is the best or cannot be told from it; never with too few prompts.
-        p: of the difference from the best; 1 for the best itself, and with too few prompts.
+        tied: whether it is the best or cannot be told from it; never with too few units.
+        p: of the difference from the best; 1 for the best itself, and with too few units.
     """
 
     mean: float
@@ -69,15 +69,55 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """A table as text, with the notes below it.
+
+    Attributes:
+        title: what it shows.
+        rows: each text, and whether it is bold; first the headings.
+        notes: for the reader.
+    """
+
+    title: str
+    rows: Sequence[Sequence[tuple[str, bool]]]
+    notes: Sequence[str] = field(default=())
+
+    def markdown(self) -> str:
+        """Return the table in Markdown, with the notes below it."""
+        heads, *rows = (
+            markdown_row([f"**{text}**" if bold else text for text, bold in row])
+            for row in self.rows
+        )
+        under = markdown_row(["---"] * len(self.rows[0]))
+        return "\n".join([f"**{self.title}**", "", heads, under, *rows, "", *self.notes])
+
+    def latex(self) -> str:
+        """Return the table in LaTeX, for `booktabs`, with the notes as comments above it."""
+        heads, *rows = (" & ".join(_tex(*cell) for cell in row) + r" \\" for row in self.rows)
+        begin = r"\begin{tabular}{l" + "c" * (len(self.rows[0]) - 1) + "}"
+        lines = [begin, r"\toprule", heads, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+        return "\n".join([*(f"% {line}" for line in (self.title, *self.notes)), *lines])
+
+
+def _tex(text: str, bold: bool) -> str:
+    """A cell in LaTeX."""
+    signs = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$"}
+    signs |= {c: f"\\{c}" for c in "&%$#_{}"}
+    written = "".join(signs.get(c, c) for c in text)
+    return rf"\textbf{{{written}}}" if bold else written
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
-    """Methods compared on the same prompts and seeds.
+    """Methods compared on the same items.
 
     Attributes:
         title: what all were given, such as equal steps.
         columns: from left to right; those that were not measured are left out.
         numbers: by measure, then method: one number per item.
-        groups: the prompt of each item.
+        groups: the unit that each item belongs to, such as its prompt.
         notes: for the reader, below the table: the encoder, the pool, the search.
+        unit: what a group is; items of one prompt differ in their seeds.
     """
 
     title: str
@@ -85,6 +125,7 @@ class Ranking:
     numbers: Mapping[str, Mapping[str, ArrayLike]]
     groups: Sequence[Hashable]
     notes: Sequence[str] = field(default=())
+    unit: str = "prompt"
 
     @property
     def measured(self) -> list[Column]:
@@ -116,58 +157,43 @@ class Ranking:
             measure: {name: np.asarray(values).tolist() for name, values in of.items()}
             for measure, of in self.numbers.items()
         }
-        prompts = [str(group) for group in self.groups]
-        return {"numbers": numbers, "cells": cells, "prompts": prompts, "notes": [*self.notes]}
+        groups = {f"{self.unit}s": [str(group) for group in self.groups]}
+        return {"numbers": numbers, "cells": cells, **groups, "notes": [*self.notes]}
 
     def markdown(self) -> str:
         """Return the table in Markdown, with the notes below it."""
-        heads, *rows = self._rows(lambda text, bold: f"**{text}**" if bold else text)
-        lines = [f"**{self.title}**", "", markdown_row(heads), markdown_row(["---"] * len(heads))]
-        return "\n".join([*lines, *map(markdown_row, rows), "", *self._said()])
+        return self._table.markdown()
 
     def latex(self) -> str:
-        """Return the table in LaTeX, for `booktabs`."""
-        arrows = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$"}
-
-        def tex(text: str, bold: bool) -> str:
-            escaped = "".join(f"\\{c}" if c in "&%$#_{}" else c for c in text)
-            written = "".join(arrows.get(c, c) for c in escaped)
-            return rf"\textbf{{{written}}}" if bold else written
-
-        heads, *rows = (" & ".join(row) + r" \\" for row in self._rows(tex))
-        begin = r"\begin{tabular}{l" + "c" * len(self.measured) + "}"
-        lines = [begin, r"\toprule", heads, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
-        return "\n".join([*(f"% {line}" for line in (self.title, *self._said())), *lines])
+        """Return the table in LaTeX, for `booktabs`, with the notes as comments above it."""
+        return self._table.latex()
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
 
-    def _rows(self, written: Callable[[str, bool], str]) -> Iterator[list[str]]:
-        """The headings, then a row per method; `written` is given each text and whether it is bold."""
-        yield [written(text, False) for text in ("method", *(c.title for c in self.measured))]
+    @property
+    def _table(self) -> Table:
+        rows = [[(text, False) for text in ("method", *(c.title for c in self.measured))]]
         for name, cells in self.cells.items():
-            row = [written(name, False)]
+            row = [(name, False)]
             for column in self.measured:
                 cell = cells[column.measure]
                 mean, low, high = (
                     f"{column.scale * each:.{column.digits}f}"
                     for each in (cell.mean, cell.low, cell.high)
                 )
-                row.append(written(f"{mean} [{low}, {high}]", cell.tied))
-            yield row
+                row.append((f"{mean} [{low}, {high}]", cell.tied))
+            rows.append(row)
+        return Table(self.title, rows, [self._said(), *self.notes])
 
-    def _said(self) -> list[str]:
-        count, seeds = len(set(self.groups)), len(self.groups) // max(1, len(set(self.groups)))
-        said = (
-            f"Means over prompts ({count}) and seeds ({seeds}), with 95 % intervals over prompts. "
-        )
+    def _said(self) -> str:
+        count, unit = len(set(self.groups)), f"{self.unit}s"
+        seeds = f" and seeds ({len(self.groups) // max(1, count)})" if unit == "prompts" else ""
+        said = f"Means over {unit} ({count}){seeds}, with 95 % intervals over {unit}. "
         if count < _MINIMUM:
-            said += f"Fewer than {_MINIMUM} prompts: nothing is ranked."
-        else:
-            said += (
-                "Bold: the best of a column, and what cannot be told from it at 5 %, pair by pair."
-            )
-        return [said, *self.notes]
+            return said + f"Fewer than {_MINIMUM} {unit}: nothing is ranked."
+        tied = "Bold: the best of a column, and what cannot be told from it at 5 %, pair by pair."
+        return said + tied
 
     def _column(self, column: Column) -> dict[str, Cell]:
         means = {
@@ -195,29 +221,29 @@ class Ranking:
         }
 
 
-def write_tables(rankings: Sequence[Ranking], folder: Path, name: str, theirs: str = "") -> None:
+def write_tables(
+    rankings: Sequence[Ranking], folder: Path, name: str, theirs: Table | None = None
+) -> None:
     """Write tables as Markdown and LaTeX.
 
     Args:
         rankings: one below the other.
         folder: of the files.
         name: of the files, without suffix.
-        theirs: further Markdown, such as the paper's own numbers.
+        theirs: a further table, such as the paper's own numbers.
     """
-    whole = "\n\n".join([*(ranking.markdown() for ranking in rankings), theirs]).strip()
-    atomic_write(folder / f"{name}.md", whole + "\n")
-    latex = "\n\n".join(ranking.latex() for ranking in rankings)
-    atomic_write(folder / f"{name}.tex", latex + "\n")
+    tables = [*rankings, *([theirs] if theirs else [])]
+    atomic_write(folder / f"{name}.md", "\n\n".join(each.markdown() for each in tables) + "\n")
+    atomic_write(folder / f"{name}.tex", "\n\n".join(each.latex() for each in tables) + "\n")
 
 
-def _papers() -> str:
-    heads = ["method", *PAPERS["SDI"]]
-    lines = [markdown_row(heads), markdown_row(["---"] * len(heads))]
-    for name, row in PAPERS.items():
-        lines.append(markdown_row([name, *(" ± ".join(map(str, each)) for each in row.values())]))
+def _papers() -> Table:
+    heads = ["method, in the paper", *PAPERS["SDI"]]
+    means = {name: [" ± ".join(map(str, x)) for x in row.values()] for name, row in PAPERS.items()}
+    rows = [heads, *([name, *row] for name, row in means.items())]
     of = "Stable Diffusion 2.1, 43 prompts × 50 views, 10,000 or 25,000 steps; ± is a standard deviation over views."
-    return "\n".join([f"**The paper's own numbers** ({of})", "", *lines])
+    return Table("The paper's own numbers", [[(text, False) for text in row] for row in rows], [of])
 
 
 PAPERS_TABLE = _papers()
-"""The paper's Table 1 in Markdown, labelled as the paper's."""
+"""The paper's Table 1, labelled as the paper's."""

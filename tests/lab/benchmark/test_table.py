@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sdilib.lab.benchmark.table import Column, Ranking, write_tables
+from sdilib.lab.benchmark.table import PAPERS_TABLE, Column, Ranking, Table, write_tables
 
 PROMPTS = [f"prompt {k // 2}" for k in range(20)]  # ten, two seeds each
 BASE = np.linspace(0.0, 1.0, 20)
@@ -54,17 +54,39 @@ def test_a_column_without_a_better_has_no_bold_cell():
 def test_it_is_written_as_markdown_and_latex(tmp_path):
     columns = [Column("score", scale=100.0, digits=1, unit="%")]
     made = ranking(columns=columns, one=np.full(20, 0.5), two=np.full(20, 0.25))
-    write_tables([made, made], tmp_path, "table", theirs="The paper's.")
+    theirs = Table("Theirs", [[("method", False)], [("one", False)]], ["Elsewhere."])
+    write_tables([made, made], tmp_path, "table", theirs)
     text = (tmp_path / "table.md").read_text()
     assert "| method | score (%) ↑ |" in text
     assert "| one | **50.0 [50.0, 50.0]** |" in text
     assert "| two | 25.0 [25.0, 25.0] |" in text
     assert "Means over prompts (10) and seeds (2)" in text
-    assert text.endswith("Encoder: compass.\n\nThe paper's.\n")
+    assert text.endswith(
+        "Encoder: compass.\n\n**Theirs**\n\n| method |\n| --- |\n| one |\n\nElsewhere.\n"
+    )
     latex = (tmp_path / "table.tex").read_text()
     assert r"method & score (\%) $\uparrow$ \\" in latex
     assert r"one & \textbf{50.0 [50.0, 50.0]} \\" in latex
     assert latex.count(r"\begin{tabular}{lc}") == 2
+    assert "% Theirs\n% Elsewhere.\n\\begin{tabular}{l}" in latex
+    write_tables([made], tmp_path, "alone")
+    assert (tmp_path / "alone.md").read_text() == made.markdown() + "\n"
+
+
+def test_the_papers_numbers_are_marked_as_the_papers_in_both():
+    latex = PAPERS_TABLE.latex()
+    assert "method, in the paper & CLIP Score" in latex
+    assert r"VSD & 33.31 $\pm$ 2.39 & " in latex
+    assert "% Stable Diffusion 2.1, 43 prompts" in latex
+    assert "| method, in the paper | CLIP Score |" in PAPERS_TABLE.markdown()
+    assert PAPERS_TABLE.markdown().startswith("**The paper's own numbers**")
+
+
+def test_a_table_says_what_its_items_are():
+    rings = [f"ring {k}" for k in range(20)]
+    made = Ranking("The ring", [Column("score")], {"score": {"one": BASE}}, rings, unit="ring")
+    assert "Means over rings (20), with 95 % intervals over rings. Bold" in made.markdown()
+    assert made.record["rings"] == rings
 
 
 def test_methods_are_recorded():
