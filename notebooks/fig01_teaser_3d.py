@@ -46,7 +46,8 @@ page = begin("fig01_teaser_3d", preset, model=model, folder=folder, seed=seed, *
 # One NeRF is made per prompt and method, with the same cameras, steps and seed. SDS draws t and its noise afresh
 # at each step; SDI lowers t with the steps and finds the noise by inversion (Algorithms 1 and 2). γ is the scale
 # that the model is sampled with: 7.5 for Stable Diffusion, and 3 for the bundled model, which shows hardly more
-# of a prompt's words at a higher one. A *high γ* is 100 and 40 respectively.
+# of a prompt's words at a higher one. A *high γ* is 100 and 40 respectively. SDS is given SDI's weight σ(t), so
+# that only one thing changes at a time; figure 7 has SDS with the 1 - α(t) of its authors.
 #
 # Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
 # evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
@@ -63,10 +64,10 @@ page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
 # **What differs from the paper.** The order is the paper's: SDS at a high γ is burnt and haloed, SDS at SDI's γ
-# is blurred, and SDI is neither, though softer than the world's renders. Its views are nearer to real renders
-# than SDS's; eight prompts, looked at first, had not shown it. That they are nearer than those of SDS at a high γ
-# was not shown, and the latter's fine detail is nearer to the true object's; the measure does not tell detail
-# from dirt. SDI's colours are stronger than the world's; that their saturation is nearer to the true object's
+# is blurred, and SDI is less of either. It is still softer than the world's renders, and its colours are stronger
+# than theirs. Its views are nearer to real renders than SDS's; eight prompts, looked at first, had not shown it.
+# That they are nearer than those of SDS at a high γ was not shown, and the latter's fine detail is nearer to the
+# true object's; the measure does not tell detail from dirt. That SDI's saturation is nearer to the true object's
 # than SDS's was not shown either. The mushroom has lost its spots, and the ball that holds the volume cuts off
 # the cottage below.
 #

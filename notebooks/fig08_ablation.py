@@ -48,6 +48,8 @@ page = begin("fig08_ablation", preset, model=model, folder=folder, seed=seed, **
 # sample-forwards as SDI, in more steps; SDI with neither the randomness H(t) of eq. 11 nor the lag τ of appendix
 # A.1; and both noises *through the decoder*. There the target is decoded to a picture and approached in three
 # optimiser updates, whereas the paper, and all other rows, push the gradient in latents through the encoder once.
+# SDS is given SDI's weight σ(t), so that no row changes that as well; figure 7 has SDS with the 1 - α(t) of its
+# authors.
 #
 # Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
 # evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from sdilib.cli import _parser
 from sdilib.lab.notebooks.cleaning import tell_git
 from sdilib.lab.notebooks.sources import write_derived
 
@@ -267,6 +269,17 @@ def test_the_readme_runs(capsys):
         assert capsys.readouterr().out.split("\n")[:-1] == re.findall(
             r"print\(.*\)  # (.*)", snippet
         )
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "sdilib/lab/sweeps.md", "notebooks/exercises/README.md"]
+)
+def test_every_command_of_a_text_has_the_options_that_it_gives(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    commands = re.findall(r"^sdilib (.*)", text, re.MULTILINE)
+    assert commands
+    for command in commands:
+        _parser().parse_args(shlex.split(command, comments=True))
 
 
 def test_every_make_target_in_the_texts_exists():

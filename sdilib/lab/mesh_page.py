@@ -1,4 +1,9 @@
-"""A mesh as a single HTML page, which turns by mouse, touch and keys without kernel, network or library."""
+"""A mesh as a single HTML page, which turns by mouse, touch and keys without kernel, network or library.
+
+A page of our own, because each saved notebook and export keeps one: ours is six kilobytes and the mesh. That of viser 1.1
+is almost 3 MB, and its server listens on all of a machine's addresses unless told otherwise; that of trimesh 5.2, which
+holds three.js, is 0.7 MB.
+"""
 
 import base64
 import html

@@ -34,8 +34,10 @@ from sdilib.lab.runs.folders import (
 )
 from sdilib.lab.runs.making import distilled
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.stable_diffusion.names import BUNDLED, RANDOM
+from sdilib.stable_diffusion.folders import check_folder, words_of
+from sdilib.stable_diffusion.names import BUNDLED, RANDOM, model_folder, require_offered
 from sdilib.stable_diffusion.precision import AUTO
+from sdilib.stable_diffusion.text import check_words
 from sdilib.storage import hash_json, read_json, slug
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
@@ -109,17 +111,34 @@ def sweep(
         scheduler: address of a dask scheduler whose workers are used in place of processes here; empty is none.
 
     Raises:
-        ValueError: more workers than GPUs, or a worker with another version of this library.
+        ValueError: no such model, a word that it does not know, more workers than GPUs, or a worker with another version
+            of this library.
         OSError: no scheduler answers at that address.
         RuntimeError: the scheduler was lost on the way; what is finished stays.
     """
     positive_int("workers", workers)
     positive_int("threads", threads)
+    _check_models(configs)
     where = str(runs_folder(root).resolve())
     every = {_name(config): settings_of(config) for config in configs}
     on_gpu = any(config.model not in (*BUNDLED, *RANDOM) for config in configs)
     with _client(workers, threads, scheduler, on_gpu) as client:
         yield from _outcomes(client, every, where, threads)
+
+
+def _check_models(configs: Sequence[Config]) -> None:
+    """Refuse, before there is a process, the models and words that each run would; no weights are loaded or fetched."""
+    for model in dict.fromkeys(config.model for config in configs):
+        require_offered(model)
+        if (folder := model_folder(model)) is not None:
+            check_folder(model, folder)
+        elif model not in RANDOM and (model.count("/") != 1 or model.startswith((".", "/", "~"))):
+            expected = "mini, tiny, sd21, an existing folder, or a hub id owner/name"
+            reject("model", model, expected, known=[*BUNDLED, *RANDOM])
+        if words := words_of(model, folder):
+            asked = [(each.prompt, each.negative_prompt) for each in configs if each.model == model]
+            for text in {text for pair in asked for text in pair}:
+                check_words(text, words)
 
 
 def _outcomes(
@@ -176,6 +195,9 @@ def _version() -> str:
 @contextmanager
 def _client(workers: int, threads: int, scheduler: str, on_gpu: bool) -> Iterator[Any]:
     import dask.config as dask_config
+
+    # Read at the import of distributed. What ended a run is said by its outcome.
+    dask_config.update_defaults({"distributed": {"logging": {"distributed": "critical"}}})
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
     if scheduler:
@@ -191,10 +213,9 @@ def _client(workers: int, threads: int, scheduler: str, on_gpu: bool) -> Iterato
         reject("workers", workers, f"at most {len(devices)}, one for each GPU")
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
     ours = {name: str(count) for name, count in limits.items()}
-    here = {
-        "host": "127.0.0.1",
-        "dashboard_address": "127.0.0.1:0",
-    }  # any free port, of this machine only
+    ours["DASK_DISTRIBUTED__LOGGING__DISTRIBUTED"] = "critical"
+    here = {"host": "127.0.0.1", "dashboard": False}  # for this machine only
+    here["dashboard_address"] = "127.0.0.1:0"  # of a server that answers without a dashboard, too
     nannies = {
         k: {
             "cls": Nanny,
@@ -215,8 +236,7 @@ def _client(workers: int, threads: int, scheduler: str, on_gpu: bool) -> Iterato
         "distributed.worker.memory.target": False,
         "distributed.nanny.pre-spawn-environ": ours,
     }
-    options = here | {"port": 0, "dashboard": False}
-    cluster_of: Any = {"scheduler": {"cls": Scheduler, "options": options}, "silence_logs": 50}
+    cluster_of: Any = {"scheduler": {"cls": Scheduler, "options": here | {"port": 0}}}
     with (
         _environment_kept(),
         dask_config.set(own),
@@ -282,10 +302,11 @@ def submit(
         options: of submitit's `AutoExecutor.update_parameters`, such as timeout_min or slurm_partition.
 
     Raises:
-        ValueError: an option that submitit does not know.
+        ValueError: no such model, a word that it does not know, or an option that submitit does not.
     """
     from submitit import AutoExecutor
 
+    _check_models(configs)
     where = runs_folder(root).resolve()
     executor = AutoExecutor(
         folder=where / ".jobs", cluster=one_of("cluster", cluster, ("slurm", "local"))
@@ -298,9 +319,8 @@ def submit(
         reject("slurm", dict(options or {}), f"options of submitit ({error})")
     every = {_name(config): settings_of(config) for config in configs}
     count = len(every)
-    return executor.map_array(
-        _Requeued(), list(every.values()), [str(where)] * count, [threads] * count
-    )
+    common = ([value] * count for value in (str(where), threads, _version()))
+    return executor.map_array(_Requeued(), list(every.values()), *common)
 
 
 def _name(config: Config) -> str:

@@ -5,11 +5,15 @@ import subprocess
 import sys
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
+import psutil
 import pytest
 from distributed import Client
 
 import sdilib
+from sdilib.cli import main
 from sdilib.lab import sweeps
 from sdilib.lab.runs import distilled
 from sdilib.lab.runs.folders import settings_of
@@ -196,6 +200,55 @@ def test_files_that_are_no_tables_are_refused():
         table(f"prompt,seed\na mug,{'[' * 100_000}\n", "table.csv")
 
 
+@pytest.mark.parametrize(
+    ("model", "prompt", "message"),
+    [
+        ("nope", "a mug", "model='nope': expected mini, tiny, sd21, an existing folder, or a hub"),
+        ("mni", "a mug", "or a hub id owner/name; did you mean mini?"),
+        ("a/b/c", "a mug", "model='a/b/c': expected mini, tiny"),
+        (
+            ".",
+            "a mug",
+            "model='.': expected a folder in diffusers' format, with a model_index.json",
+        ),
+        ("stabilityai/stable-diffusion-2-1", "a mug", "has withdrawn this one from the hub"),
+        ("mini", "a red tiger", "prompt='tiger': expected the bundled model's words only"),
+    ],
+)
+@pytest.mark.parametrize("to", [[], ["--slurm"], ["--scheduler", "tcp://far:8786"]])
+def test_a_model_or_a_word_that_no_run_could_have_starts_nothing(
+    to, model, prompt, message, monkeypatch, capsys
+):
+    monkeypatch.setattr(sweeps, "_client", lambda *_: pytest.fail("a client was made"))
+    lines = (
+        f'scene = "image"\nprompt = "a mug"\n[[runs]]\nmodel = "tiny"\n[[runs]]\nmodel = "{model}"'
+    )
+    Path("table.toml").write_text(f'{lines}\nnegative_prompt = "{prompt}"\n')
+    assert main(["sweep", "table.toml", *to]) == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert [path.name for path in Path().iterdir()] == ["table.toml"]
+
+
+def test_the_processes_of_a_sweep_listen_to_this_machine_only():
+    def listening(process=None):
+        open_ports = (process or psutil.Process()).net_connections("inet")
+        return {each.laddr.ip for each in open_ports if each.status == psutil.CONN_LISTEN}
+
+    before = listening()
+    with sweeps._client(1, 1, "", on_gpu=False) as client:
+        client.wait_for_workers(1, timeout=120)
+        (worker,) = client.scheduler_info()["workers"].values()
+        ours = psutil.Process().children(recursive=True)
+        heard = [listening(), *map(listening, ours)]
+        assert client.scheduler.address.startswith("tcp://127.0.0.1:")
+        assert {worker["host"], *set().union(*heard) - before} == {"127.0.0.1"}
+        assert len([each for each in heard if each]) >= 2
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(client.dashboard_link)
+
+
 def test_a_killed_worker_loses_nothing_and_the_number_of_workers_changes_no_bit(tmp_path):
     Path("deadly.py").write_text(DEADLY)
     common = {"model": "tiny", "steps": 3}
@@ -250,7 +303,8 @@ def test_two_sweeps_at_once_make_each_run_once(tmp_path):
     ]
     said = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    for out, _ in said:
+    for out, errors in said:
+        assert errors == ""
         assert out.splitlines()[-1] == "4 done"
         assert out.splitlines()[-2].startswith("4 of 4: sd")
     assert len(scenes(tmp_path / "runs")) == 4
@@ -318,6 +372,12 @@ def test_a_job_array_makes_runs_and_comes_back_after_its_time(tmp_path):
     config = Text2D("a red mug", model="tiny", steps=3)
     (job,) = submit([config], root=tmp_path / "runs", cluster="local", options={"timeout_min": 5})
     assert job.result()[1] == "done"
+    assert job.submission().args == (
+        settings_of(config),
+        str(tmp_path / "runs"),
+        1,
+        sweeps._version(),
+    )
     assert len(scenes(tmp_path / "runs")) == 1
     again = sweeps._Requeued().checkpoint({}, "runs", 1)
     assert (type(again.function), again.args) == (sweeps._Requeued, ({}, "runs", 1))

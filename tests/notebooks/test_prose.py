@@ -1,6 +1,9 @@
 """Numbers measured stand in the records: words about the results, which nobody types again, hold none."""
 
+import csv
+import json
 import re
+from fnmatch import fnmatchcase
 from itertools import chain, dropwhile, takewhile
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from sdilib.lab.notebooks.sources import paragraphs
 ROOT = Path(__file__).parents[2]
 SAID = ("**What differs", "**What it says")
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FINDINGS = " ".join(README.split("What that gallery shows")[1].split("\n## ")[0].split())
 
 _NUMBER = r"-?(?:\d+\.?\d*|\.\d+)"
 _COUNT = r"(?:\d+|none|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|sixteen)"
@@ -53,9 +58,27 @@ def test_what_differs_is_said_in_words(source):
 
 
 def test_the_readmes_findings_are_said_in_words():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    findings = text.split("What that gallery shows")[1].split("\n## ")[0]
-    assert typed(findings) == []
+    assert typed(FINDINGS) == []
+
+
+with Path(__file__).with_name("findings.csv").open(encoding="utf-8") as file:
+    ROWS = list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["readme"])
+def test_a_finding_of_the_readme_is_what_its_claims_say(row):
+    assert row["readme"] in FINDINGS
+    record = json.loads((ROOT / f"paper_figures/full/{row['figure']}.json").read_text())
+    claims = [each for each in record["claims"] if fnmatchcase(each["claim"], row["claim"])]
+    assert {each["holds"] for each in claims} == {row["verdict"] == "shown"}
+    if row["verdict"] == "opposite":  # the whole interval of the difference is on the other side
+        assert all(each["measured"]["from"] > 0 for each in claims)
+
+
+def test_every_not_of_the_readmes_findings_has_a_claim():
+    said = re.findall(r"\*\*(?:not|higher)\*\*|the opposite", FINDINGS)
+    held = re.findall(r"\*\*(?:not|higher)\*\*|the opposite", " ".join(r["readme"] for r in ROWS))
+    assert sorted(held) == sorted(said)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from sdilib.guidance.named import RULES, cost, make_rule, rule_settings
 from sdilib.inversion import residual
 from sdilib.scenes import ImageScene
 from sdilib.seeds import generator as generator_at
+from sdilib.stable_diffusion import StableDiffusion
 
 VARIANTS: dict[str, dict[str, Any]] = {name: {} for name in RULES} | {
     "sdi, random": {"kappa": "random"},
@@ -163,6 +164,28 @@ def test_single_precision_stays(name, oracle, x0, times, view, each):
     for part in ("gradient", "target", "denoised", "kappa", "eps", "residual"):
         assert getattr(update, part).dtype == torch.float32
         assert bool(getattr(update, part).isfinite().all())
+
+
+@pytest.fixture(scope="module")
+def half() -> StableDiffusion:
+    return StableDiffusion.from_pretrained("tiny", dtype=torch.float16)
+
+
+@every
+def test_a_model_in_half_precision_gives_nearly_the_same_update(variant, tiny, half, generator):
+    x0 = torch.randn(2, 4, 8, 8, generator=generator)
+    depth = 3 + torch.rand(2, 16, 16, generator=generator)
+    t = torch.tensor([0.6, 0.3], dtype=torch.float64)
+
+    def made(model):
+        prompt = model.embed(["a red mug", "a blue rocket"])
+        view = View(prompt, depth=depth, camera=Camera.around([0, 90]))
+        each = [generator_at(0, 0, "half", item) for item in range(2)]
+        return rule_of(variant, model)(x0, t, view, each).gradient
+
+    expected, found = made(tiny), made(half)
+    assert found.dtype == torch.float32
+    assert float((found - expected).norm()) < 0.05 * float(expected.norm())
 
 
 @pytest.mark.parametrize("name", RULES)
