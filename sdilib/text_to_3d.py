@@ -26,7 +26,13 @@ from sdilib.checks import (
     settle_numbers,
     text,
 )
-from sdilib.denoiser import PromptEmbeddings, azimuth_weights, require_finite, with_view
+from sdilib.denoiser import (
+    PromptEmbeddings,
+    azimuth_weights,
+    each_tensor,
+    require_finite,
+    with_view,
+)
 from sdilib.distillation import THROUGH, Codec, Enlarged, Step, check_run, distill_step
 from sdilib.guidance import Rule, View
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
@@ -363,8 +369,10 @@ class Built3D:
         said = {view: with_view(config.prompt, view) for view in VIEWS}
         asked, shares = embed([said[view] for view in camera.views]), camera.view_shares
         if config.view_embeddings == "blended":
-            each = embed(list(said.values())).conditional
-            blended = torch.einsum("bv,v...->b...", shares.to(each), each)
+            of_views = embed(list(said.values())).conditional
+            blended = each_tensor(
+                of_views, lambda rows: torch.einsum("bv,v...->b...", shares.to(rows), rows)
+            )
             asked = replace(asked, conditional=blended)
         if not config.perp_neg:
             return asked

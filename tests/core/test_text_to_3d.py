@@ -5,13 +5,14 @@ import re
 from copy import deepcopy
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import torch
 from made_up import small_3d
 
 from sdilib.cameras import Camera, sample_cameras
-from sdilib.denoiser import azimuth_weights
+from sdilib.denoiser import PromptEmbeddings, azimuth_weights
 from sdilib.distillation import distill_step
 from sdilib.guidance import Update, View
 from sdilib.guidance.named import RULES
@@ -461,6 +462,21 @@ def test_embeddings_of_views_may_be_blended_by_the_azimuth(tiny):
     above = Camera.around([45], elevation_degrees=70)
     said = SMALL.build(tiny).prompt_of(above)
     torch.testing.assert_close(built.prompt_of(above).conditional, said.conditional)
+
+
+def test_blending_takes_a_condition_of_several_tensors(tiny):
+    def several(texts, negative_prompt=""):
+        one = tiny.embed(texts, negative_prompt)
+        both = ({"text": of, "pooled": of[:, 0]} for of in (one.conditional, one.unconditional))
+        return PromptEmbeddings(*both, texts=one.texts)
+
+    built = changed(view_embeddings="blended", perp_neg=1.0).build(tiny)
+    camera = Camera.around([0, -45, 150])
+    expected = built.prompt_of(camera).conditional
+    built.model = SimpleNamespace(embed=several)
+    asked = built.prompt_of(camera).conditional
+    assert torch.equal(asked["text"], expected)
+    torch.testing.assert_close(asked["pooled"], expected[:, 0])
 
 
 @pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])
