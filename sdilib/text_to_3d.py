@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -40,6 +40,7 @@ from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS, BLOB_RADIUS, RADIUS, NeR
 from sdilib.nerf.hash_grid import BACKENDS, LARGEST_TABLE, HashGrid, usable_backend
 from sdilib.nerf.regularisers import Penalties
 from sdilib.nerf.scene import NeRFScene
+from sdilib.scenes import Scene3D
 from sdilib.schedule import T_SCHEDULES, TimeSchedule
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
@@ -49,6 +50,8 @@ __all__ = ["INVERSION", "Built3D", "EmptySceneError", "Ends", "Text3D"]
 
 Ends = Sequence[int | float]
 """A range's two ends, the lower first."""
+
+Shown = TypeVar("Shown", bound=Scene3D)
 
 INVERSION: Mapping[str, Any] = MappingProxyType({"entropy": 0.3, "tau_max": 1 / 30})
 """The paper's inversion in 3D, the default of SDI here: H(t) of eq. 11 and tau of appendix A.1. In 2D, and where a
@@ -290,7 +293,7 @@ class Text3D:
         precision = usable_precision(self.precision, device)
         return replace(self, backend=usable_backend(self.backend, device), precision=precision)
 
-    def build(self, model: StableDiffusion | None = None) -> "Built3D":
+    def build(self, model: StableDiffusion | None = None) -> "Built3D[NeRFScene]":
         """Build the run in its initial state.
 
         Args:
@@ -316,20 +319,24 @@ class Text3D:
 
 
 @dataclass(slots=True, eq=False)
-class Built3D:
+class Built3D(Generic[Shown]):
     """The parts of a run; all its state is in `scene`, `optimizer` and `rule`.
+
+    `Text3D.build` makes a NeRF. Any other `Scene3D` takes its place together with an optimiser, as in
+    `dataclasses.replace(built, scene=scene, optimizer=torch.optim.Adam(scene.parameters(), lr=0.01))`;
+    the settings of the NeRF then mean nothing.
 
     Attributes:
         config: the settings it was built from, with the backend and precision in use.
         model: the denoiser and codec, frozen.
-        scene: what is optimised.
+        scene: what is optimised; renders have the settings' `render_size`, or else their `size`.
         optimizer: over the scene's parameters.
         rule: guidance.
     """
 
     config: Text3D
     model: StableDiffusion
-    scene: NeRFScene
+    scene: Shown
     optimizer: torch.optim.Optimizer
     rule: Rule
 
