@@ -60,7 +60,7 @@ class Kappa:
 
 
 class KappaChoice(ABC):
-    """How kappa is chosen at (x0, t); a choice without memory only has to be callable."""
+    """How kappa is chosen at (x0, t): a base class, of which a choice without memory only defines `__call__`."""
 
     @abstractmethod
     def __call__(
