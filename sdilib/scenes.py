@@ -138,19 +138,6 @@ class ImageScene:
         self.space = one_of("space", space, SPACES)
         self.values = values.detach().clone().requires_grad_()
 
-    @classmethod
-    def zeros(
-        cls, batch: int, latent_shape: tuple[int, int, int], device: torch.device | str = "cpu"
-    ) -> "ImageScene":
-        """Return a scene of zero latents.
-
-        Args:
-            batch: number of images.
-            latent_shape: (channels, height, width), as `StableDiffusion.latent_shape`.
-            device: where they are, best the model's.
-        """
-        return cls(torch.zeros(batch, *latent_shape, device=device))
-
     def render(self) -> Rendering:
         """Return the parameters themselves."""
         return Rendering(self.values)

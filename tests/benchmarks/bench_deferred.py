@@ -110,7 +110,9 @@ def plotted(records: list[dict[str, Any]], num_curve: int, path: str) -> None:
     size, samples = records[num_curve]["size"], records[0]["num_samples"]
     of_size = [r for r in records if r["size"] == size]
     drawn(of_size, over_samples, "num_samples")
-    over_size.set(xlabel=f"height and width of the render ({samples} samples per ray)", ylabel="MiB")
+    over_size.set(
+        xlabel=f"height and width of the render ({samples} samples per ray)", ylabel="MiB"
+    )
     over_samples.set(xlabel=f"samples per ray (a render of {size} x {size})")
     for axes in (over_size, over_samples):
         axes.xaxis.label.set_size(8)

@@ -204,7 +204,7 @@ def test_a_resumed_run_has_the_bits_of_the_unbroken_one(kappa, oracle, prompt):
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny, two):
     def run(seed: int) -> torch.Tensor:
-        scene = ImageScene.zeros(2, tiny.latent_shape)
+        scene = ImageScene(torch.zeros(2, *tiny.latent_shape))
         list(distill(scene, SDI(tiny), prompt=two, num_steps=2, seeds=seed, t_schedule="random"))
         return scene.values.detach()
 
@@ -215,7 +215,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny, two):
 def test_looking_at_a_run_does_not_change_it(tiny, two):
     # In the published code validation draws from the streams that training draws from.
     def run(look: bool) -> torch.Tensor:
-        scene = ImageScene.zeros(2, tiny.latent_shape)
+        scene = ImageScene(torch.zeros(2, *tiny.latent_shape))
         for step in distill(scene, SDS(tiny), prompt=two, num_steps=3):
             if look:
                 tiny.encode(tiny.decode(step.render()).detach())
@@ -536,7 +536,7 @@ def test_latents_and_predictions_that_are_not_finite_are_named_with_their_step(
     with pytest.raises(NonFiniteError, match=r"^x0=48 of 48 values not finite at step 0 "):
         list(distill(scene, SDS(oracle), prompt=prompt, num_steps=4))
     broken = scripted(lambda x_t, t, condition: x_t * math.nan)
-    run = distill(ImageScene.zeros(1, (4, 2, 2)), SDS(broken), prompt=rows(1), num_steps=9)
+    run = distill(ImageScene(torch.zeros(1, 4, 2, 2)), SDS(broken), prompt=rows(1), num_steps=9)
     with pytest.raises(NonFiniteError, match=r"^gradient=16 of 16 values not finite at step 4 "):
         list(run)
 
@@ -610,6 +610,6 @@ class Same:
 def test_a_rule_is_told_how_much_of_the_run_is_done(oracle):
     seen, sds = [], SDS(oracle)
     spy = lambda x0, t, view, draws: (seen.append(view.done), sds(x0, t, view, draws))[1]  # noqa: E731
-    scene = ImageScene.zeros(1, (4, 2, 2))
+    scene = ImageScene(torch.zeros(1, 4, 2, 2))
     list(distill(scene, spy, prompt=oracle.prompt([[0]]), num_steps=4, first_step=1))
     assert seen == [0.25, 0.5, 0.75]
