@@ -367,8 +367,11 @@ def test_a_second_loss_has_the_scale_of_its_weight(tiny64, generator):
     moved = []
     for image_weight in (0.0, 0.1, 0.2):
         scene, prompt = ImageScene(pixels, space="pixels"), tiny64.embed(["a red mug"])
-        one_step(scene, push(gradient), prompt, codec=tiny64, image_weight=image_weight)
+        step = one_step(scene, push(gradient), prompt, codec=tiny64, image_weight=image_weight)
         moved.append(scene.values.detach())
+        decoded = tiny64.decode(step.update.target)
+        loss = step.measured.get("image_loss", torch.zeros((), dtype=torch.float64))
+        torch.testing.assert_close(loss, image_weight * (pixels - decoded).square().mean() / 2)
     torch.testing.assert_close(moved[2] - moved[0], 2 * (moved[1] - moved[0]))
     assert float((moved[1] - moved[0]).abs().max()) > 0.01
 
@@ -382,6 +385,7 @@ def test_several_updates_descend_to_the_images_target_and_not_past_it(tiny64, ge
         return dataclasses.replace(still, image_gradient=view.image - 0.5)
 
     step = one_step(scene, rule, prompt, codec=Constant(), updates=3, rate=0.5)
+    torch.testing.assert_close(step.measured["image_loss"], (pixels - 0.5).square().mean() / 2)
     torch.testing.assert_close(scene.values.detach(), 0.5 + (pixels - 0.5) / 8)
     assert float(step.gradient_norm) == 0
 

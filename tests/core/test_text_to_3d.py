@@ -185,8 +185,12 @@ def test_settings_come_back_from_json():
 
 def test_a_step_measures_what_the_scene_shows(tiny):
     step = next(SMALL.build(tiny).steps())
-    assert set(step.measured) == {"opacity", "penalty"}
+    # Opaqueness grows from nothing.
+    assert set(step.measured) == {"opacity", "penalty", "sparsity"}
     assert 0 < float(step.measured["opacity"]) < 1
+    *_, last = SMALL.build(tiny).steps()
+    terms = [last.measured[name] for name in ("sparsity", "opaqueness")]
+    assert torch.equal(torch.stack(terms).sum(), last.measured["penalty"])
     unweighted = changed(sparsity=0.0, opaqueness=0.0)
     assert set(next(unweighted.build(tiny).steps()).measured) == {"opacity"}
 
@@ -234,8 +238,8 @@ def test_levels_shading_and_penalties_go_by_what_is_done():
         scene.look(scene.camera, generator(0, 0, "look"), done=done)
         levels.append(scene.nerf.grid.active_levels)
         lit.append(scene._looking.marcher.shading)
-        alone = Penalties(sparsity=1.0)(scene.render_all(), done)
-        penalties.append(float(scene.render().penalty.detach() - alone.detach()))
+        seen = scene.render()
+        penalties.append(float(seen.penalty.detach() - seen.measured["sparsity"]))
     assert levels == [4, 4, 5, 6, 7, 7]
     assert lit == ["albedo"] + ["diffuse"] * 5
     assert penalties[0] < penalties[-1]  # opaqueness grows from nothing
