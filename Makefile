@@ -1,4 +1,4 @@
-# One line a recipe: the work is in `python -m sdilib`. `make` lists the targets.
+# One line per recipe: the work is in `python -m sdilib`. `make` lists the targets.
 
 PRESET ?= laptop
 MODEL  ?=
@@ -108,7 +108,7 @@ app: $(READY) ## open the explorer and the results in the browser, on this machi
 screenshots: $(READY) ## take README's pictures of the explorer and the results again (ARGS="-k explorer")
 	SDILIB_BROWSER=1 $(PYTHON) -m pytest -n 0 -q tests/browser/take_screenshots.py $(ARGS)
 
-# They are looked at, not gone on with: their scenes stay here; their pictures, logs and meshes go along, and are small.
+# They are to be looked at, not resumed: their scenes are removed; their pictures, logs and meshes are small, and stay.
 examples: FFMPEG = "$$($(PYTHON) -c 'import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())')" -loglevel error
 examples: SMALLER = 'scale=128:-1,split[film][few];[few]palettegen=128[colours];[film][colours]paletteuse=dither=none'
 examples: $(READY) ## make the three finished runs that the results show at first (ARGS="--model ...")
@@ -131,7 +131,7 @@ bench: $(READY) ## time a step of each rule, the parts of a 3D step, and the exp
 bench-sweep: $(READY) ## what a sweep costs besides its runs, 1,000 workers and 10,000 runs, minutes (ARGS="--runs ... --workers ...")
 	$(PYTHON) tests/benchmarks/bench_sweep.py --out paper_figures/sweeps.json --page paper_figures/sweeps.md $(ARGS)
 
-bench-memory: $(READY) ## peak memory of a NeRF's step over size and samples a ray (ARGS="--sizes ... --samples ...")
+bench-memory: $(READY) ## peak memory of a NeRF's step over size and samples per ray (ARGS="--sizes ... --samples ...")
 	$(PYTHON) tests/benchmarks/bench_deferred.py --out paper_figures/memory.json --figure paper_figures/memory.png $(ARGS)
 
 gpu-check: $(READY) ## check a GPU against the CPU, time a step with the paper's settings, say what γ means to a model (ARGS="--model ... --size ...")

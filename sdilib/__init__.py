@@ -8,21 +8,23 @@ __version__ = "0.1.0"
 _HOMES = {
     "cameras": "Camera sample_cameras",
     "denoiser": "Denoiser GuidedDenoiser PromptEmbeddings classifier_free_guidance",
-    "distillation": "Step distill distill_step",
+    "distillation": "Codec Step distill distill_step",
     "guidance": "ASD CFD CSD ESD ISM MVSDI NFSD PFD SDI SDS SJC VSD HiFA HiFAOneStep SDSBridge StableSD SteinDreamer"
-    " Direction Rule Update View WeightedRule",
+    " Direction Rule StatefulRule Update View WeightedRule",
     "guidance.named": "KAPPAS RULES cost make_rule",
-    "inversion": "Cached DDIMInversion FixedNoise FixedPoint GradientDescent RandomNoise Kappa KappaChoice invert residual",
+    "inversion": "Cached DDIMInversion FixedNoise FixedPoint GradientDescent RandomNoise Kappa KappaChoice full_kappa"
+    " invert residual",
     "nerf.field": "NeRF",
+    "nerf.regularisers": "Penalties",
     "nerf.scene": "NeRFScene",
     "oracle": "GaussianMixture",
     "sampling": "ddim",
-    "scenes": "ImageScene Rendering Scene",
+    "scenes": "ImageScene Rendering Scene Scene3D",
     "schedule": "NoiseSchedule TimeSchedule time_grid",
     "seeds": "generator",
     "stable_diffusion": "StableDiffusion",
-    "text_to_3d": "Text3D",
-    "text_to_image": "Text2D",
+    "text_to_3d": "Built3D Text3D",
+    "text_to_image": "Built2D Text2D",
 }
 PUBLIC = {name: module for module, names in _HOMES.items() for name in names.split()}
 """The module that defines each public name."""

@@ -8,7 +8,7 @@ sample-forwards: one sample through the network once.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -26,6 +26,7 @@ __all__ = [
     "PromptEmbeddings",
     "azimuth_weights",
     "classifier_free_guidance",
+    "each_tensor",
     "not_finite",
     "perp_neg",
     "require_finite",
@@ -36,6 +37,18 @@ Condition = Any
 """What conditions one branch of a network, one row per item: for Stable Diffusion a tensor (tokens,
 width), for the Gaussian mixture log weights (components), for a network with several inputs a mapping
 of tensors by name."""
+
+
+def each_tensor(condition: Condition, change: Callable[[Tensor], Tensor]) -> Condition:
+    """Return a condition with its tensor, or each tensor of its mapping, changed.
+
+    Args:
+        condition: rows as in `PromptEmbeddings`.
+        change: takes one tensor of it to another.
+    """
+    if isinstance(condition, Tensor):
+        return change(condition)
+    return {name: change(values) for name, values in condition.items()}
 
 
 def with_view(prompt: str, view: str) -> str:
@@ -102,9 +115,7 @@ class PromptEmbeddings:
         """
 
         def rows(of: Condition) -> Condition:
-            if isinstance(of, Tensor):
-                return of[items.to(of.device)]
-            return {name: values[items.to(values.device)] for name, values in of.items()}
+            return each_tensor(of, lambda values: values[items.to(values.device)])
 
         negatives = tuple(map(rows, self.negatives))
         both = rows(self.conditional), rows(self.unconditional)

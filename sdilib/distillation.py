@@ -106,7 +106,9 @@ class Step:
         update: the rule's result.
         gradient_norm: root mean square of the gradient backpropagated into the scene, one number per
             item; in latents, or in pixels when the render is regressed onto a decoded target.
-        measured: what the scene measured in its last render, by name: its penalty, its mean opacity.
+        measured: by name, what the scene measured in its last render, such as its mean opacity, its
+            penalties and their sum; and "image_loss", where there is a loss in the image: half the
+            weighted mean squared distance between the first render and its target.
         skipped: 0 for a step that was taken. For one skipped because a number was not finite, how
             many have been skipped in a row, this one included; the optimiser then changed nothing,
             except in the `updates` before the one that failed.
@@ -223,6 +225,9 @@ def distill_step(
             break
         optimizer.step()
     measured = {name: value.detach() for name, value in seen.measured.items()}
+    if in_image := pulls[1:]:
+        losses = [pull.gradient.square().mean() / (2 * pull.weight) for pull in in_image]
+        measured["image_loss"] = torch.stack(losses).sum()
     now = lambda: scene.render().image.detach().clone()  # noqa: E731
     row = skipped + 1 if problem else 0
     return Step(step, t, x0, update, norm, measured, now, view.camera, row)

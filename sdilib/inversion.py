@@ -60,7 +60,7 @@ class Kappa:
 
 
 class KappaChoice(ABC):
-    """How kappa is chosen at (x0, t); a choice without memory only has to be callable."""
+    """How kappa is chosen at (x0, t): a base class, of which a choice without memory only defines `__call__`."""
 
     @abstractmethod
     def __call__(
@@ -272,8 +272,10 @@ class Cached(FixedNoise):
         Args:
             eps: the prediction.
         """
-        if eps.isfinite().all():  # otherwise the step is skipped, and must not spoil later ones
-            self._noise = eps
+        # One that is not finite has the step skipped, and must not spoil later ones. To ask, in Python,
+        # would wait for the device.
+        kept = eps if self._noise is None else self._noise.to(eps)
+        self._noise = torch.where(eps.isfinite().all(), eps, kept)
 
 
 @dataclass(frozen=True, slots=True)

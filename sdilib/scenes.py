@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sdilib.cameras import Camera
 from sdilib.checks import one_of
 
-__all__ = ["ImageScene", "Rendering", "Scene"]
+__all__ = ["ImageScene", "Rendering", "Scene", "Scene3D", "Views"]
 
 SPACES = ("latents", "pixels")
 
@@ -65,6 +66,53 @@ class Scene(Protocol):
         ...
 
 
+@runtime_checkable
+class Views(Protocol):
+    """Renders of a 3D scene, without a graph."""
+
+    @property
+    def image(self) -> Float[Tensor, "batch 3 height width"]:
+        """The views, in [0, 1], on the CPU."""
+        ...
+
+
+@runtime_checkable
+class Scene3D(Scene, Protocol):
+    """A scene seen by cameras, such as `NeRFScene`; `render` shows the views that `look` set last.
+
+    A scene that measures its mean "opacity" in a `Rendering` is stopped when it vanishes.
+    """
+
+    def look(
+        self, camera: Camera, generator: torch.Generator | None = None, *, done: float = 1.0
+    ) -> None:
+        """Set the views of the step.
+
+        Args:
+            camera: the views.
+            generator: source of whatever the step draws; None outside of a step, where nothing is drawn.
+            done: fraction of the run completed, in [0, 1].
+        """
+        ...
+
+    def resize(self, height: int, width: int) -> None:
+        """Set the size of the renders.
+
+        Args:
+            height: of the renders, in pixels.
+            width: of the renders, in pixels.
+        """
+        ...
+
+    def views(self, camera: Camera) -> Views:
+        """Return renders from other cameras; the scene's own views stay as they were.
+
+        Args:
+            camera: any number of views.
+        """
+        ...
+
+
 class ImageScene:
     """A batch of images or latents that are their own parameters: g(psi, c) = psi.
 
@@ -89,19 +137,6 @@ class ImageScene:
         """
         self.space = one_of("space", space, SPACES)
         self.values = values.detach().clone().requires_grad_()
-
-    @classmethod
-    def zeros(
-        cls, batch: int, latent_shape: tuple[int, int, int], device: torch.device | str = "cpu"
-    ) -> "ImageScene":
-        """Return a scene of zero latents.
-
-        Args:
-            batch: number of images.
-            latent_shape: (channels, height, width), as `StableDiffusion.latent_shape`.
-            device: where they are, best the model's.
-        """
-        return cls(torch.zeros(batch, *latent_shape, device=device))
 
     def render(self) -> Rendering:
         """Return the parameters themselves."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -26,7 +26,13 @@ from sdilib.checks import (
     settle_numbers,
     text,
 )
-from sdilib.denoiser import PromptEmbeddings, azimuth_weights, require_finite, with_view
+from sdilib.denoiser import (
+    PromptEmbeddings,
+    azimuth_weights,
+    each_tensor,
+    require_finite,
+    with_view,
+)
 from sdilib.distillation import THROUGH, Codec, Enlarged, Step, check_run, distill_step
 from sdilib.guidance import Rule, View
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
@@ -34,6 +40,7 @@ from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS, BLOB_RADIUS, RADIUS, NeR
 from sdilib.nerf.hash_grid import BACKENDS, LARGEST_TABLE, HashGrid, usable_backend
 from sdilib.nerf.regularisers import Penalties
 from sdilib.nerf.scene import NeRFScene
+from sdilib.scenes import Scene3D
 from sdilib.schedule import T_SCHEDULES, TimeSchedule
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
@@ -43,6 +50,8 @@ __all__ = ["INVERSION", "Built3D", "EmptySceneError", "Ends", "Text3D"]
 
 Ends = Sequence[int | float]
 """A range's two ends, the lower first."""
+
+Shown = TypeVar("Shown", bound=Scene3D)
 
 INVERSION: Mapping[str, Any] = MappingProxyType({"entropy": 0.3, "tau_max": 1 / 30})
 """The paper's inversion in 3D, the default of SDI here: H(t) of eq. 11 and tau of appendix A.1. In 2D, and where a
@@ -284,7 +293,7 @@ class Text3D:
         precision = usable_precision(self.precision, device)
         return replace(self, backend=usable_backend(self.backend, device), precision=precision)
 
-    def build(self, model: StableDiffusion | None = None) -> "Built3D":
+    def build(self, model: StableDiffusion | None = None) -> "Built3D[NeRFScene]":
         """Build the run in its initial state.
 
         Args:
@@ -310,20 +319,24 @@ class Text3D:
 
 
 @dataclass(slots=True, eq=False)
-class Built3D:
+class Built3D(Generic[Shown]):
     """The parts of a run; all its state is in `scene`, `optimizer` and `rule`.
+
+    `Text3D.build` makes a NeRF. Any other `Scene3D` takes its place together with an optimiser, as in
+    `dataclasses.replace(built, scene=scene, optimizer=torch.optim.Adam(scene.parameters(), lr=0.01))`;
+    the settings of the NeRF then mean nothing.
 
     Attributes:
         config: the settings it was built from, with the backend and precision in use.
         model: the denoiser and codec, frozen.
-        scene: what is optimised.
+        scene: what is optimised; renders have the settings' `render_size`, or else their `size`.
         optimizer: over the scene's parameters.
         rule: guidance.
     """
 
     config: Text3D
     model: StableDiffusion
-    scene: NeRFScene
+    scene: Shown
     optimizer: torch.optim.Optimizer
     rule: Rule
 
@@ -363,8 +376,10 @@ class Built3D:
         said = {view: with_view(config.prompt, view) for view in VIEWS}
         asked, shares = embed([said[view] for view in camera.views]), camera.view_shares
         if config.view_embeddings == "blended":
-            each = embed(list(said.values())).conditional
-            blended = torch.einsum("bv,v...->b...", shares.to(each), each)
+            of_views = embed(list(said.values())).conditional
+            blended = each_tensor(
+                of_views, lambda rows: torch.einsum("bv,v...->b...", shares.to(rows), rows)
+            )
             asked = replace(asked, conditional=blended)
         if not config.perp_neg:
             return asked

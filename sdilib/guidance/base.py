@@ -21,7 +21,7 @@ from sdilib.schedule import NoiseSchedule, spread
 from sdilib.seeds import Generators
 
 __all__ = [
-    "AUTO",
+    "AUTO_WORDS",
     "WEIGHTS",
     "Direction",
     "Predictions",
@@ -43,7 +43,7 @@ Times = Float[Tensor, " batch"]
 
 Images = Float[Tensor, "batch 3 height width"]
 
-AUTO = "auto"
+AUTO_WORDS = "auto"
 """Stands for a method's own words if the model knows them, and for none if it does not."""
 
 
@@ -368,12 +368,12 @@ def own_words(denoiser: Denoiser, parameter: str, text: str, own: str) -> str:
     Args:
         denoiser: see `embedded`, also for the errors.
         parameter: name of the setting.
-        text: its value; see `AUTO`.
-        own: the method's own words, which `AUTO` stands for.
+        text: its value; see `AUTO_WORDS`.
+        own: the method's own words, which `AUTO_WORDS` stands for.
     """
     if not isinstance(text, str):
         reject(parameter, text, "a text")
-    if text == AUTO:
+    if text == AUTO_WORDS:
         try:
             embedded(denoiser, parameter, [own])
         except ValueError:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from sdilib.cameras import Camera
 from sdilib.checks import in_range, reject
 from sdilib.guidance.base import (
-    AUTO,
+    AUTO_WORDS,
     Direction,
     Latents,
     Times,
@@ -104,8 +104,8 @@ class SDSBridge(SDS):
     )
 
     guidance_scale: float = 40.0
-    wanted: str = AUTO
-    faults: str = AUTO
+    wanted: str = AUTO_WORDS
+    faults: str = AUTO_WORDS
     first_share: float = 0.5
     weight: str = field(default="1-alpha", kw_only=True)
 

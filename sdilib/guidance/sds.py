@@ -14,7 +14,7 @@ import torch
 
 from sdilib.checks import in_range
 from sdilib.guidance.base import (
-    AUTO,
+    AUTO_WORDS,
     Direction,
     Latents,
     Predictions,
@@ -84,7 +84,7 @@ class _Avoiding(WeightedRule):
 
     NEGATIVE: ClassVar[str]
 
-    avoided_prompt: str = AUTO
+    avoided_prompt: str = AUTO_WORDS
     weight: str = field(default="1-alpha", kw_only=True)
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from sdilib.cameras import Camera
 from sdilib.checks import in_range, positive_int, reject
 from sdilib.lab.world.mesh import Mesh, surface
 from sdilib.nerf.field import NeRF
-from sdilib.nerf.scene import NeRFScene
+from sdilib.scenes import Scene3D
 from sdilib.storage import atomic_write
 
 MESH_KINDS = ("glb", "obj", "ply")
@@ -27,7 +27,7 @@ _RATE, _ZOOM = 16, 4  # of a turntable: frames per second, and how much the rend
 
 
 def write_strip(
-    scene: NeRFScene,
+    scene: Scene3D,
     path: str | Path,
     *,
     azimuths: Sequence[int | float] = (0, 45, 90, 135, 180, 225, 270, 315),
@@ -53,7 +53,7 @@ def png_bytes(images: Float[torch.Tensor, "n 3 height width"]) -> bytes:
     return drawn.getvalue()
 
 
-def turntable(scene: NeRFScene, path: str | Path, *, num_frames: int = 48) -> Path:
+def turntable(scene: Scene3D, path: str | Path, *, num_frames: int = 48) -> Path:
     """Write one turn around the object, as GIF or MP4 according to the path's suffix.
 
     Args:
@@ -226,7 +226,7 @@ def _matt(tree: dict[str, Any]) -> None:
 
 
 def _images(
-    scene: NeRFScene, azimuths: Sequence[int | float]
+    scene: Scene3D, azimuths: Sequence[int | float]
 ) -> Float[torch.Tensor, "views 3 height width"]:
     return scene.views(Camera.around(azimuths, elevation_degrees=_ELEVATION)).image.clamp(0, 1)
 

@@ -6,7 +6,6 @@ count or an opacity that can be 0, so that an empty volume gets finite gradients
 
 from dataclasses import dataclass, fields
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -58,8 +57,8 @@ class Penalties:
         """Whether a penalty needs normals."""
         return self.orientation > 0 or self.convexity > 0
 
-    def __call__(self, render: Render, done: float) -> Float[Tensor, ""] | None:
-        """Return the weighted sum, None if every weight is 0.
+    def __call__(self, render: Render, done: float) -> dict[str, Float[Tensor, ""]]:
+        """Return each penalty times its weight, by name, without those whose weight is 0 by now.
 
         Args:
             render: the step's render.
@@ -67,15 +66,14 @@ class Penalties:
         """
         grown = min(done / self.growth_share, 1.0) if self.growth_share else 1.0
         left = max(1 - done / self.sparsity_share, 0.0) if self.sparsity_share else 1.0
-        weighted = (
-            (self.sparsity * left, sparsity),
-            (self.opaqueness * grown, opaqueness),
-            (self.orientation, orientation),
-            (self.z_variance * grown, z_variance),
-            (self.convexity * (done < _CONVEX_SHARE), convexity),
-        )
-        terms = [weight * term(render) for weight, term in weighted if weight]
-        return torch.stack(terms).sum() if terms else None
+        weights = {
+            sparsity: self.sparsity * left,
+            opaqueness: self.opaqueness * grown,
+            orientation: self.orientation,
+            z_variance: self.z_variance * grown,
+            convexity: self.convexity * (done < _CONVEX_SHARE),
+        }
+        return {term.__name__: weight * term(render) for term, weight in weights.items() if weight}
 
 
 def sparsity(render: Render) -> Float[Tensor, ""]:

@@ -183,10 +183,13 @@ class NeRFScene:
     def render(self) -> Rendering:
         """Return the images of the step's views, in [0, 1], with the penalty that keeps the volume plausible."""
         seen = self.render_all()
-        penalty = self._penalties(seen, self._looking.done)
+        terms = self._penalties(seen, self._looking.done)
+        penalty = torch.stack(list(terms.values())).sum() if terms else None
         measured = {"opacity": seen.opacity.detach().mean()}
         if penalty is not None:
-            measured["penalty"] = penalty.detach()
+            measured |= {
+                name: each.detach() for name, each in (terms | {"penalty": penalty}).items()
+            }
         return Rendering(seen.image, penalty, seen.depth.detach(), measured)
 
     def render_all(self) -> Render:

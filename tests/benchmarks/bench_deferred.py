@@ -1,4 +1,4 @@
-"""Peak memory of a NeRF's render and backward pass, over image size and samples a ray, plain and deferred.
+"""Peak memory of a NeRF's render and backward pass, over image size and samples per ray, plain and deferred.
 
 Run by `make bench-memory`. Each measurement in a process of its own, since a process's peak never
 falls; prints MiB above what the process held before and seconds of one thread, beside what
@@ -110,8 +110,10 @@ def plotted(records: list[dict[str, Any]], num_curve: int, path: str) -> None:
     size, samples = records[num_curve]["size"], records[0]["num_samples"]
     of_size = [r for r in records if r["size"] == size]
     drawn(of_size, over_samples, "num_samples")
-    over_size.set(xlabel=f"height and width of the render ({samples} samples a ray)", ylabel="MiB")
-    over_samples.set(xlabel=f"samples a ray (a render of {size} x {size})")
+    over_size.set(
+        xlabel=f"height and width of the render ({samples} samples per ray)", ylabel="MiB"
+    )
+    over_samples.set(xlabel=f"samples per ray (a render of {size} x {size})")
     for axes in (over_size, over_samples):
         axes.xaxis.label.set_size(8)
         axes.yaxis.label.set_size(8)

@@ -54,7 +54,7 @@ def main() -> None:
         f"{'rule':18}{'step ms':>9}{'UNet ms':>9}{'share':>7}{'sample-forwards':>17}\n"
     )
     for name, rule in RULES.items():
-        scene = ImageScene.zeros(options.batch, model.latent_shape)
+        scene = ImageScene(torch.zeros(options.batch, *model.latent_shape))
         run = distill(scene, rule(model), prompt=prompt, num_steps=12)
         forwards = 0
         for step in run:

@@ -37,10 +37,10 @@ def watched(built: Built3D) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    """Print a line a part."""
+    """Print one line per part."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--batch", type=int, default=4, help="views a step")
+    parser.add_argument("--batch", type=int, default=4, help="views per step")
     parser.add_argument("--steps", type=int, default=8)
     options = parser.parse_args()
     settings = resolve("run3d", "laptop", model=options.model, steps=options.steps)

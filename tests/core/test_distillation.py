@@ -204,7 +204,7 @@ def test_a_resumed_run_has_the_bits_of_the_unbroken_one(kappa, oracle, prompt):
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny, two):
     def run(seed: int) -> torch.Tensor:
-        scene = ImageScene.zeros(2, tiny.latent_shape)
+        scene = ImageScene(torch.zeros(2, *tiny.latent_shape))
         list(distill(scene, SDI(tiny), prompt=two, num_steps=2, seeds=seed, t_schedule="random"))
         return scene.values.detach()
 
@@ -215,7 +215,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny, two):
 def test_looking_at_a_run_does_not_change_it(tiny, two):
     # In the published code validation draws from the streams that training draws from.
     def run(look: bool) -> torch.Tensor:
-        scene = ImageScene.zeros(2, tiny.latent_shape)
+        scene = ImageScene(torch.zeros(2, *tiny.latent_shape))
         for step in distill(scene, SDS(tiny), prompt=two, num_steps=3):
             if look:
                 tiny.encode(tiny.decode(step.render()).detach())
@@ -367,8 +367,11 @@ def test_a_second_loss_has_the_scale_of_its_weight(tiny64, generator):
     moved = []
     for image_weight in (0.0, 0.1, 0.2):
         scene, prompt = ImageScene(pixels, space="pixels"), tiny64.embed(["a red mug"])
-        one_step(scene, push(gradient), prompt, codec=tiny64, image_weight=image_weight)
+        step = one_step(scene, push(gradient), prompt, codec=tiny64, image_weight=image_weight)
         moved.append(scene.values.detach())
+        decoded = tiny64.decode(step.update.target)
+        loss = step.measured.get("image_loss", torch.zeros((), dtype=torch.float64))
+        torch.testing.assert_close(loss, image_weight * (pixels - decoded).square().mean() / 2)
     torch.testing.assert_close(moved[2] - moved[0], 2 * (moved[1] - moved[0]))
     assert float((moved[1] - moved[0]).abs().max()) > 0.01
 
@@ -382,6 +385,7 @@ def test_several_updates_descend_to_the_images_target_and_not_past_it(tiny64, ge
         return dataclasses.replace(still, image_gradient=view.image - 0.5)
 
     step = one_step(scene, rule, prompt, codec=Constant(), updates=3, rate=0.5)
+    torch.testing.assert_close(step.measured["image_loss"], (pixels - 0.5).square().mean() / 2)
     torch.testing.assert_close(scene.values.detach(), 0.5 + (pixels - 0.5) / 8)
     assert float(step.gradient_norm) == 0
 
@@ -536,7 +540,7 @@ def test_latents_and_predictions_that_are_not_finite_are_named_with_their_step(
     with pytest.raises(NonFiniteError, match=r"^x0=48 of 48 values not finite at step 0 "):
         list(distill(scene, SDS(oracle), prompt=prompt, num_steps=4))
     broken = scripted(lambda x_t, t, condition: x_t * math.nan)
-    run = distill(ImageScene.zeros(1, (4, 2, 2)), SDS(broken), prompt=rows(1), num_steps=9)
+    run = distill(ImageScene(torch.zeros(1, 4, 2, 2)), SDS(broken), prompt=rows(1), num_steps=9)
     with pytest.raises(NonFiniteError, match=r"^gradient=16 of 16 values not finite at step 4 "):
         list(run)
 
@@ -610,6 +614,6 @@ class Same:
 def test_a_rule_is_told_how_much_of_the_run_is_done(oracle):
     seen, sds = [], SDS(oracle)
     spy = lambda x0, t, view, draws: (seen.append(view.done), sds(x0, t, view, draws))[1]  # noqa: E731
-    scene = ImageScene.zeros(1, (4, 2, 2))
+    scene = ImageScene(torch.zeros(1, 4, 2, 2))
     list(distill(scene, spy, prompt=oracle.prompt([[0]]), num_steps=4, first_step=1))
     assert seen == [0.25, 0.5, 0.75]

@@ -101,23 +101,26 @@ PENALTIES = [each.name for each in fields(Penalties) if not each.name.endswith("
 TERMS = (sparsity, opaqueness, orientation, z_variance, convexity)
 
 
-def test_penalties_are_a_weighted_sum_and_nothing_where_all_weights_are_0():
+def test_penalties_are_weighted_and_none_has_a_weight_of_0():
     x, y = plane()
     opacity = (0.2 + 0.6 * (x > 0)).double()[None]
     seen = rendered(
         opacity, variance=0.25 * opacity, normal=surface(x, y), backfacing=0.36 * opacity
     )
-    assert Penalties()(seen, 1.0) is None
+    assert Penalties()(seen, 1.0) == {}
     alone = {term.__name__: float(term(seen)) for term in TERMS}
     assert min(alone.values()) > 0
     for name, value in alone.items():
         share = 0.2 if name == "convexity" else 1.0
         weighted = Penalties(**{name: 3.0})(seen, share)
-        assert float(weighted) == pytest.approx(3 * value)
+        assert {key: float(term) for key, term in weighted.items()} == pytest.approx(
+            {name: 3 * value}
+        )
     weights = dict(zip(alone, (1.0, 2.0, 4.0, 8.0, 16.0), strict=True))
-    expected = sum(weights[name] * value for name, value in alone.items())
-    expected -= 0.7 * (2 * alone["opaqueness"] + 8 * alone["z_variance"])
-    assert float(Penalties(**weights)(seen, 0.3)) == pytest.approx(expected)
+    expected = {name: weights[name] * value for name, value in alone.items()}
+    expected |= {name: 0.3 * expected[name] for name in ("opaqueness", "z_variance")}
+    found = {name: float(term) for name, term in Penalties(**weights)(seen, 0.3).items()}
+    assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +139,8 @@ def test_penalties_go_by_the_share_of_the_run_that_is_done(name, shares):
     whole = float(dict(zip(PENALTIES, TERMS, strict=True))[name](seen))
     found = [Penalties(**{name: 2.0})(seen, done) for done in (0.0, 0.2, 0.39, 0.4, 1.0)]
     expected = [2 * whole * share for share in shares]
-    assert [0.0 if value is None else float(value) for value in found] == pytest.approx(expected)
-    assert [value is None for value in found] == [share == 0 for share in shares]
+    assert [float(terms.get(name, 0)) for terms in found] == pytest.approx(expected)
+    assert [terms == {} for terms in found] == [share == 0 for share in shares]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +159,7 @@ def test_sparsity_falls_and_what_grows_grows_within_their_shares(name, how, shar
     whole = float(dict(zip(PENALTIES, TERMS, strict=True))[name](seen))
     found = [Penalties(**{name: 2.0}, **how)(seen, done) for done in (0.0, 0.2, 0.39, 0.4, 1.0)]
     expected = [2 * whole * share for share in shares]
-    assert [0.0 if value is None else float(value) for value in found] == pytest.approx(expected)
+    assert [float(terms.get(name, 0)) for terms in found] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("share", ["sparsity_share", "growth_share"])

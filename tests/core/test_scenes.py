@@ -12,22 +12,16 @@ def test_an_image_renders_itself_with_a_graph_and_copies_its_start():
     start.zero_()
     assert float(scene.render().image.detach().min()) == 1
     assert isinstance(scene, Scene)
+    assert ImageScene(start).space == "latents"
 
 
 def test_an_image_has_no_penalty_no_depth_and_nothing_measured():
-    seen = ImageScene.zeros(1, (4, 2, 2)).render()
+    seen = ImageScene(torch.zeros(1, 4, 2, 2)).render()
     assert (seen.penalty, seen.depth, dict(seen.measured)) == (None, None, {})
 
 
-def test_zeros_are_latents():
-    scene = ImageScene.zeros(2, (4, 8, 8))
-    assert scene.space == "latents"
-    assert scene.render().image.shape == (2, 4, 8, 8)
-    assert float(scene.render().image.detach().abs().max()) == 0
-
-
 def test_state_is_a_copy_and_restores_in_place():
-    scene = ImageScene.zeros(1, (4, 2, 2))
+    scene = ImageScene(torch.zeros(1, 4, 2, 2))
     (parameter,) = scene.parameters()
     state = scene.state_dict()
     with torch.no_grad():

@@ -5,13 +5,14 @@ import re
 from copy import deepcopy
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import torch
 from made_up import small_3d
 
 from sdilib.cameras import Camera, sample_cameras
-from sdilib.denoiser import azimuth_weights
+from sdilib.denoiser import PromptEmbeddings, azimuth_weights
 from sdilib.distillation import distill_step
 from sdilib.guidance import Update, View
 from sdilib.guidance.named import RULES
@@ -184,8 +185,12 @@ def test_settings_come_back_from_json():
 
 def test_a_step_measures_what_the_scene_shows(tiny):
     step = next(SMALL.build(tiny).steps())
-    assert set(step.measured) == {"opacity", "penalty"}
+    # Opaqueness grows from nothing.
+    assert set(step.measured) == {"opacity", "penalty", "sparsity"}
     assert 0 < float(step.measured["opacity"]) < 1
+    *_, last = SMALL.build(tiny).steps()
+    terms = [last.measured[name] for name in ("sparsity", "opaqueness")]
+    assert torch.equal(torch.stack(terms).sum(), last.measured["penalty"])
     unweighted = changed(sparsity=0.0, opaqueness=0.0)
     assert set(next(unweighted.build(tiny).steps()).measured) == {"opacity"}
 
@@ -233,8 +238,8 @@ def test_levels_shading_and_penalties_go_by_what_is_done():
         scene.look(scene.camera, generator(0, 0, "look"), done=done)
         levels.append(scene.nerf.grid.active_levels)
         lit.append(scene._looking.marcher.shading)
-        alone = Penalties(sparsity=1.0)(scene.render_all(), done)
-        penalties.append(float(scene.render().penalty.detach() - alone.detach()))
+        seen = scene.render()
+        penalties.append(float(seen.penalty.detach() - seen.measured["sparsity"]))
     assert levels == [4, 4, 5, 6, 7, 7]
     assert lit == ["albedo"] + ["diffuse"] * 5
     assert penalties[0] < penalties[-1]  # opaqueness grows from nothing
@@ -461,6 +466,21 @@ def test_embeddings_of_views_may_be_blended_by_the_azimuth(tiny):
     above = Camera.around([45], elevation_degrees=70)
     said = SMALL.build(tiny).prompt_of(above)
     torch.testing.assert_close(built.prompt_of(above).conditional, said.conditional)
+
+
+def test_blending_takes_a_condition_of_several_tensors(tiny):
+    def several(texts, negative_prompt=""):
+        one = tiny.embed(texts, negative_prompt)
+        both = ({"text": of, "pooled": of[:, 0]} for of in (one.conditional, one.unconditional))
+        return PromptEmbeddings(*both, texts=one.texts)
+
+    built = changed(view_embeddings="blended", perp_neg=1.0).build(tiny)
+    camera = Camera.around([0, -45, 150])
+    expected = built.prompt_of(camera).conditional
+    built.model = SimpleNamespace(embed=several)
+    asked = built.prompt_of(camera).conditional
+    assert torch.equal(asked["text"], expected)
+    torch.testing.assert_close(asked["pooled"], expected[:, 0])
 
 
 @pytest.mark.parametrize("rule", ["sdi", "sds", "ism"])

@@ -64,7 +64,7 @@ def at(t: float) -> torch.Tensor:
 
 
 def run(scene: ImageScene | None = None, **changed) -> None:
-    scene = scene or ImageScene.zeros(1, (4, 2, 2))
+    scene = scene or ImageScene(torch.zeros(1, 4, 2, 2))
     settings = {"prompt": PROMPT, "num_steps": 2} | changed
     list(distill(scene, SDS(MIXTURE), **settings))
 
@@ -267,7 +267,7 @@ TABLE: dict[str, Callable[[], object]] = {
         "for a scene in pixels"
     ): lambda: run(ImageScene(torch.zeros(1, 3, 4, 4), space="pixels")),
     "prompt='1 prompts': expected one for each of the scene's 2 images": lambda: run(
-        ImageScene.zeros(2, (4, 2, 2))
+        ImageScene(torch.zeros(2, 4, 2, 2))
     ),
     "seeds=[1, 2]: expected one number, or one for each of the 1 prompts": lambda: run(
         seeds=[1, 2]

@@ -66,3 +66,8 @@ def test_images_come_back_to_the_cpu(found):
 def test_figures_and_claims_take_what_is_there(found):
     assert found["residuals"] == "cuda:0"
     assert found["claim"] == 1
+
+
+def test_a_step_waits_for_the_device_three_times(found):
+    # Is all finite, is anything visible, and what goes into the log.
+    assert found["waits"] == 3

@@ -44,7 +44,7 @@ LABELS = {
     "cameras": "views per step",
     "size": "size (px)",
     "render_size": "render size (px)",
-    "renoise": "noised anew",
+    "renoise": "noised again",
     "entropy": "entropy H",
     "unit": "κ to unit size",
 }

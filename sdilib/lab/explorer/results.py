@@ -27,7 +27,7 @@ from sdilib.stable_diffusion import StableDiffusion
 EXAMPLES = Path(__file__).parents[2] / "examples"
 """Finished runs that come with the package, so that the first opening is not empty, by `make examples`; they stay as they are."""
 
-PAGE = 24
+PER_PAGE = 24
 """Runs in sight at first, and with each click on "more"."""
 
 MOST = 6
@@ -90,7 +90,7 @@ class Results:
             value=asked, placeholder="filter: mug sdi steps=60", layout={"width": "270px"}
         )
         self.status, self._about = ipywidgets.HTML(), ipywidgets.HTML()
-        self._grid, self.tiles, self._most = row(grid_gap="10px"), [], PAGE
+        self._grid, self.tiles, self._most = row(grid_gap="10px"), [], PER_PAGE
         side = f"lay up to {MOST} runs side by side"
         self.compare_button = button("Compare", "columns", self.compare, hint=side, style="success")
         self.mesh_button = button("Mesh", "cube", self.mesh, hint="turns by the mouse")
@@ -219,7 +219,7 @@ class Results:
         self.status.value = said(told, hint=str(path.resolve()))
 
     def _show_more(self) -> None:
-        self._most += PAGE
+        self._most += PER_PAGE
         self._show()
 
     def _choose(self) -> None:

@@ -246,12 +246,11 @@ def _make(
 
 
 def _record(step: Step) -> dict[str, Any]:
-    numbers = {
-        "t": step.t.mean(),
-        "residual": step.update.residual.mean(),
-        "gradient": step.gradient_norm.mean(),
-    }
-    record = {name: float(value) for name, value in {**numbers, **step.measured}.items()}
+    residual, gradient = step.update.residual.mean(), step.gradient_norm.mean()
+    numbers = {"residual": residual, "gradient": gradient, **step.measured}
+    # Read together: each reading waits for the device. t is on the CPU.
+    read = torch.stack([value.to(step.x0.device) for value in numbers.values()]).tolist()
+    record = {"t": float(step.t.mean())} | dict(zip(numbers, read, strict=True))
     broken = {name: value for name, value in record.items() if not math.isfinite(value)}
     if broken and not step.skipped:  # the tensors are finite, but their squares are not
         name, value = broken.popitem()

@@ -150,7 +150,7 @@ def test_lora_is_small_and_in_single_precision(tiny):
 
 def run(denoiser, prompt, shape, order, first=None, stop=6):
     """Scene and rule of a short run, stopped before `stop`, gone on with from `first`."""
-    scene = ImageScene.zeros(len(prompt), shape)
+    scene = ImageScene(torch.zeros(len(prompt), *shape))
     optimizer = torch.optim.Adam(list(scene.parameters()), 0.05)
     rule, begin = ESD(denoiser, 7.5, adapter_rate=0.02, order=order), 0
     if first is not None:

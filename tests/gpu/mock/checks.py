@@ -8,7 +8,7 @@ nerfacc and tinycudann, speed, memory.
 import ctypes
 import json
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 if __name__ == "__main__":
     ctypes.CDLL(sys.argv[1])  # before torch, which asks for its devices once
@@ -23,9 +23,15 @@ INDEXING = {torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten._inde
 
 
 class OnCUDA(torch.Tensor):
-    """A tensor of the device."""
+    """A tensor of the device.
+
+    Attributes:
+        held: the same tensor on the CPU.
+        waits: how often the CPU has waited for numbers of the device.
+    """
 
     held: torch.Tensor
+    waits: ClassVar[int] = 0
 
     @staticmethod
     def __new__(cls, held: torch.Tensor) -> "OnCUDA":
@@ -36,6 +42,7 @@ class OnCUDA(torch.Tensor):
         return made
 
     def tolist(self) -> Any:
+        OnCUDA.waits += 1
         return self.held.tolist()
 
     @classmethod
@@ -62,6 +69,7 @@ def _mocked(call: Any, args: Any, kwargs: Any) -> Any:
     asked = kwargs.get("device")
     there = bool(ours) if asked is None else torch.device(asked).type == "cuda"
     result = call(*tree_map(_here, args), **tree_map(_here, kwargs))
+    OnCUDA.waits += bool(ours) and (not there or isinstance(result, bool | int | float))
     name = call._schema.name
     if name.endswith("_") and not name.startswith("aten::_foreach"):
         return args[0]
@@ -121,7 +129,7 @@ def main(root: str) -> None:
     from sdilib.lab.experiments import fig05_overview
     from sdilib.lab.gpu_check import check_gpu
     from sdilib.lab.images import ddim_images, distilled_images
-    from sdilib.lab.runs import distilled
+    from sdilib.lab.runs import distilled, making
     from sdilib.stable_diffusion import StableDiffusion
     from sdilib.text_to_3d import Text3D
 
@@ -156,6 +164,12 @@ def main(root: str) -> None:
         ).diverged
         for name, settings in runs.items()
     }
+
+    steps = Text3D.of(prompt="a red mug", **small).build(model).steps()
+    next(steps)
+    before = OnCUDA.waits
+    making._record(next(steps))
+    found["waits"] = OnCUDA.waits - before
 
     work: Any = (model, ["a red mug"], [0])
     rules: dict[str, Any] = {

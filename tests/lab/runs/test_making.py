@@ -20,10 +20,11 @@ from PIL import Image
 import sdilib
 from sdilib.cameras import Camera
 from sdilib.guidance import SDS
-from sdilib.lab.exports import png_bytes
+from sdilib.lab.exports import png_bytes, write_strip
 from sdilib.lab.images import distilled_images
 from sdilib.lab.runs import address, checkpoints, distilled, known_runs, making
 from sdilib.lab.runs.folders import settings_of
+from sdilib.scenes import Rendering, Scene3D
 from sdilib.storage import load_tensors, save_tensors
 from sdilib.text_to_image import Text2D
 
@@ -162,6 +163,61 @@ def test_what_a_rule_keeps_is_in_the_checkpoint(rule, tmp_path, tiny, stopped):
     resumed = distilled(config, root=tmp_path / "resumed", model=tiny, progress=False)
     assert same(whole.folder, resumed.folder)
     assert resumed.log == whole.log
+
+
+class Sky:
+    """A 3D scene of a few lines: a colour for each direction, and nothing in front of it."""
+
+    space = "pixels"
+
+    def __init__(self):
+        self.values, self.size = torch.zeros(4, 3, requires_grad=True), (16, 16)
+
+    def look(self, camera, generator=None, *, done=1.0):
+        self.camera = camera
+
+    def resize(self, height, width):
+        self.size = (height, width)
+
+    def render(self):
+        along = self.camera.rays(*self.size).directions
+        image = (along @ self.values[:3] + self.values[3]).sigmoid()
+        return Rendering(image.permute(0, 3, 1, 2))
+
+    def views(self, camera):
+        before, self.camera = self.camera, camera
+        image, self.camera = self.render().image.detach(), before
+        return Rendering(image)
+
+    def parameters(self):
+        yield self.values
+
+    def state_dict(self):
+        return {"values": self.values.detach().clone()}
+
+    def load_state_dict(self, state):
+        self.values.data.copy_(state["values"])
+
+
+def test_another_kind_of_3d_scene_goes_on_from_its_checkpoint_and_is_shown(tmp_path, tiny):
+    def build():
+        scene = Sky()
+        adam = torch.optim.Adam(scene.parameters(), lr=0.1)
+        return replace(SMALL.build(tiny), scene=scene, optimizer=adam)
+
+    whole, first, resumed = build(), build(), build()
+    assert isinstance(whole.scene, Scene3D)
+    assert len(list(whole.steps())) == SMALL.steps
+    list(itertools.islice(first.steps(), 3))
+    checkpoints.save(first, tmp_path, checkpoints.Progress(3, 0.0, 0))
+    list(resumed.steps(checkpoints.restore(resumed, tmp_path).step))
+    assert torch.equal(resumed.scene.values, whole.scene.values)
+    assert whole.scene.values.any()
+    resumed.restore(whole.scene.state_dict())
+    assert resumed.scene.render().image.shape == (4, 3, 16, 16)
+    assert torch.equal(resumed.image, whole.image)
+    with Image.open(write_strip(resumed.scene, tmp_path / "views.png", azimuths=[0, 90])) as strip:
+        assert strip.size == (32, 16)
 
 
 def test_what_a_step_draws_or_sees_by_its_number_is_the_same_in_a_resumed_run(
