@@ -137,7 +137,7 @@ bench-memory: $(READY) ## peak memory of a NeRF's step over size and samples per
 gpu-check: $(READY) ## check a GPU against the CPU, time a step with the paper's settings, say what γ means to a model (ARGS="--model ... --size ...")
 	$(PYTHON) -m sdilib gpu-check $(ARGS)
 
-model-card: $(READY) ## measure the bundled model and write its card, 45 minutes (ARGS="--model ... --training ... --count ...")
+model-card: $(READY) ## measure what the bundled model's card lacks and write it (ARGS="--again" measures all, 45 minutes; "--model ... --training ... --count ...")
 	$(PYTHON) -m sdilib model-card $(ARGS)
 
 table1: $(READY) ## make the paper's Table 1, in 2D and in 3D (PRESET=... MODEL=... THREADS=... AGAIN=1)

@@ -127,6 +127,7 @@ def _parser() -> _Parser:
     card.add_argument("--training", default="", help="folder that the model was trained in")
     card.add_argument("--count", type=integer, default=1000, help="number of samples")
     card.add_argument("--build", default="build/model-card", help="where samples are kept")
+    card.add_argument("--again", action="store_true", help="also what is measured already")
     gpu = command("gpu-check", _gpu_check, "check a GPU against the CPU, and time a step on it")
     gpu.add_argument("--out", default="build/gpu-check.json", help="record to write")
     gpu.add_argument("--size", type=integer, default=512, help="of the step's render, in pixels")

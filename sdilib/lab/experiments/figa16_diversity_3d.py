@@ -13,16 +13,21 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from sdilib.lab.claims import Less, Within
 from sdilib.lab.evaluator import asked, meant
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS, ONE_LINE, Figure
 from sdilib.lab.experiments.shared.images import seed_distance
-from sdilib.lab.experiments.shared.objects import AZIMUTHS, ELEVATION, Comparison, Looked
+from sdilib.lab.experiments.shared.objects import (
+    AZIMUTHS,
+    ELEVATION,
+    Comparison,
+    Looked,
+    nearest_member,
+)
 from sdilib.lab.practice import SDS_3D, high_sds
-from sdilib.lab.world.nearest import nearest_shape
+from sdilib.lab.world.nearest import Coverage, mode_coverage
 from sdilib.lab.world.render import pictures
 from sdilib.lab.world.scene import Background, WorldCamera, WorldScene
 
@@ -42,13 +47,14 @@ HUES = {"SDI": "#1b7837", BLURRY: "#762a83", BURNT: "#b2182b", WORLD: "#1b1b1b"}
 
 DISTANCE, RATIO = "distance of seeds (RMS)", "distance over that of SDS"
 SHAPES, SPREAD, KINDS = "silhouettes apart (1 - IoU)", "spread of shape", "kinds of shape"
+RECALL = "recall of shapes"
 
 NUM_PROMPTS = 2
 """Number of prompts shown."""
 
 _VIEW = 1  # the view shown
-_FITTED, _SIZE = slice(None, None, 4), 32  # views that a shape is fitted to, and their pixels
 _COVERED = 0.5
+_NEIGHBOURS = 3  # of an object, for recall
 
 CLAIMS = (
     Less("At a high γ, SDS is less diverse than SDI", DISTANCE, BURNT, "SDI", unit="item"),
@@ -63,6 +69,7 @@ CLAIMS = (
     ),
     Less("SDI reaches fewer kinds than the world's objects", KINDS, "SDI", WORLD, unit="item"),
     Less("At a high γ, SDS reaches fewer kinds than SDI", KINDS, BURNT, "SDI", unit="item"),
+    Less("SDI covers less of the family than its own objects", RECALL, "SDI", WORLD, unit="item"),
 )
 
 
@@ -95,24 +102,17 @@ def fitted_shapes(
 ) -> dict[str, Float[Tensor, "objects 4"]]:
     """Return the numbers of shape, in [-1, 1], of the family member nearest to each object, by method.
 
-    They are fitted to the silhouettes alone, with the front where the view words put it. An empty object counts as the
-    plainest one. Takes about a second per object.
+    They are fitted to the silhouettes alone (see `nearest_member`). Takes about a second per object.
 
     Args:
         seen: from `views`.
         prompts: of the objects; each names an object of the world.
     """
-    cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS[_FITTED]]
-
-    def fitted(looked: Looked, prompt: str) -> tuple[float, ...]:
-        if not bool((looked.opacity > _COVERED).any()):
-            return meant(prompt).member.shape
-        few = looked.opacity[_FITTED, None]
-        covers = interpolate(few, (_SIZE, _SIZE), mode="area")[:, 0].double().numpy()
-        return nearest_shape(covers, cameras, meant(prompt), starts=1)[0].member.shape
-
     return {
-        name: torch.tensor([fitted(*each) for each in zip(of, prompts, strict=True)]).double()
+        name: torch.tensor(
+            [nearest_member(*each)[0].member.shape for each in zip(of, prompts, strict=True)],
+            dtype=torch.float64,
+        )
         for name, of in seen.items()
     }
 
@@ -123,6 +123,8 @@ def measures(
     prompts: Sequence[str],
 ) -> dict[str, dict[str, Float[Tensor, " prompts"]]]:
     """Return figure 16's numbers: by measure, then method, one per prompt.
+
+    Recall (see `mode_coverage`) is relative to what as many draws of the world reach.
 
     Args:
         seen: from `views`.
@@ -146,16 +148,24 @@ def measures(
     }
     if shapes:
         each = {name: [of[own] for own in places] for name, of in shapes.items()}
-        # The standard deviation of a uniform number in [-1, 1] is √(1/3).
+        covered = {name: [_coverage(some) for some in of] for name, of in each.items()}
         found[SPREAD] = {
-            name: torch.stack([some.std(0, correction=0).mean() * 3**0.5 for some in of])
-            for name, of in each.items()
+            name: torch.tensor([sum(some.spread) / len(some.spread) for some in of]).double()
+            for name, of in covered.items()
+        }
+        found[RECALL] = {
+            name: torch.tensor([some.recall / some.expected for some in of]).double()
+            for name, of in covered.items()
         }
         found[KINDS] = {
             name: torch.tensor([len((some > 0).unique(dim=0)) for some in of]).double()
             for name, of in each.items()
         }
     return found
+
+
+def _coverage(shapes: Float[Tensor, "objects 4"]) -> Coverage:
+    return mode_coverage(shapes.numpy(), neighbours=min(_NEIGHBOURS, len(shapes) - 1))
 
 
 def _apart(masks: Tensor) -> Float[Tensor, ""]:
@@ -201,7 +211,7 @@ def draw(
         drawing.draw_rows(part, rows, columns, titles=titles)
         left, top = drawing.LABELS / drawing.WIDTH, 1 - 0.2 / height
         part.text(left, top, prompt, fontsize=8, fontweight="bold", va="bottom")
-    drawn = {name: numbers[name] for name in (DISTANCE, SHAPES, KINDS) if name in numbers}
+    drawn = {name: numbers[name] for name in (DISTANCE, SHAPES, KINDS, RECALL) if name in numbers}
     drawing.draw_items(parts[len(blocks)], drawn, {name: HUES[name] for name in seen})
     if shapes:
         panels = drawing.panels(parts[-1], len(shown), drawing.PANELS)

@@ -9,15 +9,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sdilib.checks import positive_int, reject
 from sdilib.lab.evaluator import ATTRIBUTES, Evaluator
+from sdilib.lab.model_card.bars import BARS
 from sdilib.lab.model_card.quality import JUDGED, measure
 from sdilib.lab.provenance import evaluator_hash
 from sdilib.lab.train.unet import QUALITY
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.names import PARTS, model_folder
 from sdilib.storage import atomic_write, load_tensors, read_json, write_json
-
-BARS = {"object": 0.95, "colour": 0.95, "pattern": 0.85, "view": 0.80}
-"""Shares that a bundled model is meant to reach on combinations seen in training."""
 
 
 def write_model_card(
@@ -28,8 +26,11 @@ def write_model_card(
     training: str | Path = "",
     count: int = 1000,
     build: str | Path = "build/model-card",
+    again: bool = False,
 ) -> Path:
     """Measure a model and write `quality.json` and `README.md`.
+
+    What the model's own `quality.json` already holds, of the same weights, evaluator, count and training, is kept.
 
     Args:
         model: "mini" (bundled), or a folder that `sdilib train unet` wrote.
@@ -38,6 +39,7 @@ def write_model_card(
         training: folder that the model was trained in; "" takes what an earlier `quality.json` says of it.
         count: number of samples, 8 or more.
         build: folder in which samples are kept.
+        again: measure everything.
 
     Returns:
         Path of the card.
@@ -49,22 +51,28 @@ def write_model_card(
     folder = model_folder(model)
     if folder is None or not (folder / "world.json").is_file():
         reject("model", model, "mini, or a folder that was trained on the world (world.json)")
-    out, before = Path(out or folder), folder / QUALITY
-    if str(training):
-        trained = training_cost(training)
-    else:
-        trained = read_json(before)["training"] if before.is_file() else {}
+    before = read_json(folder / QUALITY) if (folder / QUALITY).is_file() else {}
+    trained = training_cost(training) if str(training) else before.get("training", {})
+    loaded, judge = StableDiffusion.from_pretrained(model), evaluator_hash(evaluator)
+    same = _made_by(before) == (loaded.hash, judge, count, trained)
     measured = measure(
-        StableDiffusion.from_pretrained(model),
+        loaded,
         Evaluator.from_pretrained(evaluator),
         count=count,
         training=trained,
         image_size=read_json(folder / "world.json")["image_size"],
         build=build,
+        known=before if same and not again else {},
     )
-    measured["evaluator"] |= {"name": evaluator, "hash": evaluator_hash(evaluator)}
-    write_json(out / QUALITY, measured)
-    return atomic_write(out / "README.md", card(folder, measured))
+    measured["evaluator"] |= {"name": evaluator, "hash": judge}
+    written = Path(out or folder)
+    write_json(written / QUALITY, measured)
+    return atomic_write(written / "README.md", card(folder, measured))
+
+
+def _made_by(measured: Mapping[str, Any]) -> tuple[Any, ...]:
+    judge = measured.get("evaluator", {}).get("hash")
+    return measured.get("model_hash"), judge, measured.get("count"), measured.get("training")
 
 
 def training_cost(folder: str | Path) -> dict[str, Any]:
@@ -140,5 +148,6 @@ def _filled(template: str, measured: Mapping[str, Any], **of_model: Any) -> str:
         loader=texts, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
     filler.filters["to"] = format
-    known = {"measured": measured, "attributes": ATTRIBUTES, "bars": BARS, "judged": JUDGED}
+    bars = [(bar.what, bar.asked, *bar.row(measured)) for bar in BARS]
+    known = {"measured": measured, "attributes": ATTRIBUTES, "bars": bars, "judged": JUDGED}
     return filler.get_template(template).render(known, **of_model).strip() + "\n"

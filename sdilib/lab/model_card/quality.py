@@ -5,9 +5,11 @@ kept in a build folder, so that an interrupted measurement can continue.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import chain, cycle, islice, product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 from jaxtyping import Float
 from scipy.stats import binomtest
 from torch import Tensor
+from torch.nn import functional
 from tqdm.auto import tqdm
 
 from sdilib.cameras import VIEWS
@@ -23,7 +26,7 @@ from sdilib.lab import metrics
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.guidance_profile import guidance_profile
 from sdilib.lab.images import ddim_images
-from sdilib.lab.model_card.autoencoder import measure_autoencoder, reconstructed
+from sdilib.lab.model_card.autoencoder import CELL, measure_autoencoder, reconstructed
 from sdilib.lab.model_card.guidance import inverted_noise, one_update
 from sdilib.lab.model_card.true_views import fit_true_views
 from sdilib.lab.world.captions import is_held_out, prompt
@@ -42,9 +45,15 @@ JUDGED = "object, colour and pattern"
 
 GUIDED, FREE = "samples, γ = 7.5", "samples, γ = 1"
 SWEEP = (1.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 100.0)
+DIVERSITY, OTHER_BACKGROUNDS = "diversity of a prompt", "true views on other backgrounds"
+
+BACKDROPS = {"white": (1.0, 1.0, 1.0), "dark": (0.06, 0.06, 0.06), "blue": (0.2, 0.4, 0.9)}
+"""Colours of the other backgrounds."""
 
 _BATCH = 50
 _PATHS = 24  # samples whose path is followed
+_VARIED, _SEEDS = 16, 8  # prompts, and seeds per prompt, by which diversity is measured
+_FEW_FITS = 1  # objects fitted on each of the other backgrounds
 _HELD_OUT_SHARE, _SWEEP_SHARE = 0.25, 0.1  # of the samples
 _REFERENCES, _OTHERS = 101, 102  # seeds of the renders that samples are compared with
 
@@ -83,6 +92,7 @@ def measure(
     num_steps: int = 50,
     build: str | Path = "build/model-card",
     fits: int = len(COLOURS),
+    known: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Measure a model of the world: 2 * 50 sample-forwards per sample at γ = 7.5, 50 at γ = 1, as many for the sweep.
 
@@ -95,6 +105,7 @@ def measure(
         num_steps: of DDIM.
         build: folder in which samples are kept.
         fits: number of objects fitted to true views through the autoencoder, half a minute each.
+        known: parts of an earlier measurement with the same arguments; only the others are measured.
 
     Returns:
         What `quality.json` holds.
@@ -102,32 +113,98 @@ def measure(
     held_out = balanced_items(max(1, round(_HELD_OUT_SHARE * count)), held_out=True)
     seen = balanced_items(count - len(held_out))
     items, few = [*seen, *held_out], seen[: max(2, round(_SWEEP_SHARE * count))]
-    real, others = (
-        renders(scenes_of(items, seed=seed), image_size=image_size)
-        for seed in (_REFERENCES, _OTHERS)
-    )
     folder = Path(build) / model.hash
+
+    @cache
+    def rendered(seed: int) -> Images:
+        return renders(scenes_of(items, seed=seed), image_size=image_size)
 
     def sampled(of: Sequence[Item], scale: float) -> Images:
         return _sampled(model, of, scale, num_steps, folder)
 
+    @cache
+    def samples() -> dict[str, Images]:
+        return {GUIDED: sampled(items, 7.5), FREE: sampled(items, 1.0)}
+
+    @cache
+    def after() -> Images:
+        return reconstructed(model, rendered(_OTHERS))
+
     def judged(images: Images, of: Sequence[Item]) -> dict[str, dict[str, float | int]]:
         return accuracies(evaluator, images, [item.prompt for item in of])
 
+    def accuracy() -> dict[str, Any]:
+        return {
+            name: {
+                "seen": judged(images[: len(seen)], seen),
+                "held out": judged(images[len(seen) :], held_out),
+            }
+            for name, images in {**samples(), "renders": rendered(_REFERENCES)}.items()
+        }
+
+    def by_object() -> dict[str, Any]:
+        rows = {n: [i for i, item in enumerate(seen) if item.name == n] for n in OBJECT_NAMES}
+        images = samples()[GUIDED]
+        return {n: judged(images[of], [seen[i] for i in of]) for n, of in rows.items() if of}
+
     def swept(images: Images) -> dict[str, float | int | None]:
         shares = {name: found.get("share") for name, found in judged(images, few).items()}
-        distance = metrics.kernel_distance(evaluator.features(images), evaluator.features(real))
+        mine, real = (evaluator.features(each) for each in (images, rendered(_REFERENCES)))
+        distance = metrics.kernel_distance(mine, real)
         return {"saturation": _saturation(images), "kernel distance": distance, **shares}
 
-    samples = {GUIDED: sampled(items, 7.5), FREE: sampled(items, 1.0)}
-    after = reconstructed(model, others)
-    sets = {**samples, "other renders": others, "other renders after the autoencoder": after}
-    rows = {name: [i for i, item in enumerate(seen) if item.name == name] for name in OBJECT_NAMES}
-    copied = {}
-    if training:
-        ours, theirs = evaluator.features(samples[GUIDED]), evaluator.features(real)
+    def sweep() -> dict[str, Any]:
+        return {
+            "n": len(few),
+            "renders": _saturation(rendered(_REFERENCES)[: len(few)]),
+            "γ": {f"{scale:g}": swept(sampled(few, scale)) for scale in SWEEP},
+        }
+
+    def alike() -> dict[str, Any]:
+        others = rendered(_OTHERS)
+        sets = {"other renders": others, "other renders after the autoencoder": after()}
+        return likeness(evaluator, samples() | sets, rendered(_REFERENCES))
+
+    def varied() -> dict[str, Any]:
+        each = [replace(item, seed=k) for item in few[:_VARIED] for k in range(_SEEDS)]
+        real = renders(scenes_of(each, seed=_REFERENCES), image_size=image_size)
+        return {
+            "prompts": len(each) // _SEEDS,
+            "seeds": _SEEDS,
+            "samples": diversity(sampled(each, 7.5), _SEEDS),
+            "renders": diversity(real, _SEEDS),
+        }
+
+    def to_distil() -> dict[str, Any]:
+        return to_distil_from(model, evaluator, few[:_PATHS], fits, image_size=image_size)
+
+    def elsewhere() -> dict[str, Any]:
+        count = min(fits, _FEW_FITS)
+        return {
+            name: fitted(model, evaluator, count, size=image_size, behind=colour)
+            for name, colour in BACKDROPS.items()
+        }
+
+    def copied() -> dict[str, Any]:
+        if not training:
+            return {}
+        ours, theirs = (evaluator.features(of) for of in (samples()[GUIDED], rendered(_REFERENCES)))
         drawn = {"count": training["pictures"], "seed": training["seed"]}
-        copied = copying(ours, theirs, training_features(evaluator, **drawn, image_size=image_size))
+        pictures = training_features(evaluator, **drawn, image_size=image_size)
+        return copying(ours, theirs, pictures)
+
+    judge_hash = hash_json([evaluator.card, count, fits])
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "accuracy": accuracy,
+        "by object": by_object,
+        "saturation against γ": sweep,
+        "likeness": alike,
+        DIVERSITY: varied,
+        "autoencoder, dB": lambda: autoencoder_psnr(rendered(_OTHERS), after()),
+        "to distil from": lambda: _kept(folder / f"to-distil-from-{judge_hash}.json", to_distil),
+        OTHER_BACKGROUNDS: elsewhere,
+        "nearest training picture": copied,
+    }
     return {
         "model_hash": model.hash,
         "training": dict(training),
@@ -137,30 +214,7 @@ def measure(
         "evaluator": {
             k: v for k, v in evaluator.card.get("accuracy", {}).items() if k != "by object"
         },
-        "accuracy": {
-            name: {
-                "seen": judged(images[: len(seen)], seen),
-                "held out": judged(images[len(seen) :], held_out),
-            }
-            for name, images in {**samples, "renders": real}.items()
-        },
-        "by object": {
-            name: judged(samples[GUIDED][of], [seen[i] for i in of])
-            for name, of in rows.items()
-            if of
-        },
-        "saturation against γ": {
-            "n": len(few),
-            "renders": _saturation(real[: len(few)]),
-            "γ": {f"{scale:g}": swept(sampled(few, scale)) for scale in SWEEP},
-        },
-        "likeness": likeness(evaluator, sets, real),
-        "autoencoder, dB": autoencoder_psnr(others, after),
-        "to distil from": _kept(
-            folder / f"to-distil-from-{hash_json([evaluator.card, count, fits])}.json",
-            lambda: to_distil_from(model, evaluator, few[:_PATHS], fits, image_size=image_size),
-        ),
-        "nearest training picture": copied,
+        **{name: known[name] if name in known else part() for name, part in parts.items()},
     }
 
 
@@ -356,6 +410,20 @@ def likeness(
         for name, images in sets.items()
         for features in [evaluator.features(images)]
     }
+
+
+def diversity(images: Images, num_seeds: int) -> float:
+    """Return how far a prompt's images differ: the distance of two of them, mean over all pairs and prompts.
+
+    The root mean square of pixels after averaging over 4 × 4 of them: shape and colour count, grain does not.
+
+    Args:
+        images: in [0, 1], prompt by prompt.
+        num_seeds: number of images per prompt, 2 or more.
+    """
+    small = functional.avg_pool2d(images, CELL).flatten(1)
+    each = [metrics.diversity(of) for of in small.split(num_seeds)]
+    return sum(each) / len(each) / small.shape[1] ** 0.5
 
 
 def autoencoder_psnr(images: Images, after: Images) -> dict[str, float | int]:

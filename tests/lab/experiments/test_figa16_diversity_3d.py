@@ -13,6 +13,7 @@ from sdilib.lab.experiments.figa16_diversity_3d import (
     DISTANCE,
     KINDS,
     RATIO,
+    RECALL,
     SHAPES,
     SPREAD,
     WORLD,
@@ -65,6 +66,16 @@ def test_kinds_are_counted_by_the_halves_that_shapes_lie_in(seen):
     assert numbers[KINDS][BLURRY].tolist() == [1, 1]
     assert numbers[SPREAD][BLURRY].tolist() == [0.0, 0.0]
     assert numbers[SPREAD]["SDI"][0] > 0.3
+    assert numbers[RECALL][BLURRY].tolist() == [0.0, 0.0]
+
+
+def test_recall_is_that_of_as_many_draws_where_shapes_differ_as_the_worlds_do(seen):
+    prompts = ["a red mushroom"] * 40
+    shapes = torch.rand(40, 4, generator=torch.Generator().manual_seed(1)).double() * 2 - 1
+    many = {name: of[:1] * 40 for name, of in seen.items()}
+    found = experiment.measures(many, {"SDI": shapes, BURNT: 0.3 * shapes}, prompts)[RECALL]
+    assert float(found["SDI"]) == pytest.approx(1.0, abs=0.2)
+    assert float(found[BURNT]) < 0.3
 
 
 def test_the_worlds_own_are_different_objects_of_the_same_words():
@@ -102,14 +113,14 @@ def decided(sdi: float, blurry: float, burnt: float, world: float, count: int = 
     levels = {"SDI": sdi, BLURRY: blurry, BURNT: burnt, WORLD: world}
     values = {name: level * ramp for name, level in levels.items()}
     ratio = {"SDI": values["SDI"] / values[BLURRY]}
-    numbers = dict.fromkeys((DISTANCE, SHAPES, KINDS), values) | {RATIO: ratio}
+    numbers = dict.fromkeys((DISTANCE, SHAPES, KINDS, RECALL), values) | {RATIO: ratio}
     return held(CLAIMS, numbers)
 
 
 def test_the_verdicts_follow_the_numbers():
-    assert decided(sdi=3.0, blurry=2.0, burnt=1.0, world=4.0) == [True] * 5
-    assert decided(sdi=2.0, blurry=3.0, burnt=2.5, world=1.0) == [False] * 5
-    assert decided(sdi=3.0, blurry=2.0, burnt=1.0, world=4.0, count=7) == [None] * 5
+    assert decided(sdi=3.0, blurry=2.0, burnt=1.0, world=4.0) == [True] * 6
+    assert decided(sdi=2.0, blurry=3.0, burnt=2.5, world=1.0) == [False] * 6
+    assert decided(sdi=3.0, blurry=2.0, burnt=1.0, world=4.0, count=7) == [None] * 6
 
 
 def test_two_prompts_are_drawn_with_a_row_of_seeds_per_method(seen):
@@ -122,6 +133,6 @@ def test_two_prompts_are_drawn_with_a_row_of_seeds_per_method(seen):
     greys = [float(axes.images[0].get_array().mean()) for axes in drawn[:3]]
     assert greys == pytest.approx([0.2, 0.4, 0.6])  # SDI's seeds of the first prompt
     titles = [axes.get_title(loc="left") for axes in figure.axes if not axes.images]
-    assert titles[:3] == [DISTANCE, SHAPES, KINDS]
+    assert titles[:4] == [DISTANCE, SHAPES, KINDS, RECALL]
     plain = experiment.draw(seen, {}, PROMPTS, experiment.measures(seen, {}, PROMPTS))
     assert len([axes for axes in plain.axes if not axes.images]) == 2

@@ -12,11 +12,13 @@ import sdilib
 from sdilib.lab.evaluator import ATTRIBUTES, Evaluator, asked
 from sdilib.lab.images import ddim_images
 from sdilib.lab.model_card.quality import (
+    DIVERSITY,
     JUDGED,
     accuracies,
     autoencoder_psnr,
     balanced_items,
     copying,
+    diversity,
     likeness,
     measure,
     renders,
@@ -42,6 +44,14 @@ def test_every_object_is_asked_for_equally_often():
     assert len({item.prompt for item in items}) == 160
     assert [item.seed for item in items] == list(range(160))
     assert balanced_items(20) == items[:20]
+
+
+def test_diversity_is_the_distance_of_a_prompts_own_images():
+    grey = torch.tensor([0.2, 0.4, 0.9, 0.9]).view(4, 1, 1, 1).expand(4, 3, 8, 8)
+    assert diversity(grey, 2) == pytest.approx((0.2 + 0.0) / 2)
+    assert diversity(grey, 4) == pytest.approx((0.2 + 0.7 + 0.7 + 0.5 + 0.5 + 0.0) / 6)
+    grain = 0.5 + 0.1 * (-1.0) ** torch.arange(8).view(1, 1, 1, 8).expand(1, 3, 8, 8)
+    assert diversity(torch.cat([grain, 1 - grain]), 2) == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("held_out", [False, True])
@@ -132,12 +142,17 @@ def test_a_measurement_goes_on_where_it_stopped(judge, tmp_path, monkeypatch):
     first = measure(model, evaluator, **options)
     spent = model.num_forwards
     samples = 8 * 2 * (2 + 1) + 2 * 2 * (2 * 7 + 1)
+    samples += 2 * 8 * 2 * 2  # eight seeds of two prompts
     # Of two: γ over t; the path and inversions from its four times; an update at four times by two γ and three κ.
     updates = 2 * 2 * (4 + (4 + 2 + 4 + 6 + 8) + (4 + 1 + 3 + 5 + 7))
+    assert first[DIVERSITY]["prompts"] * first[DIVERSITY]["seeds"] == 2 * 8
     assert spent == samples + 2 * (2 * 10 * (4 + 1) + 2 * 20 + 2 * (9 + 7 + 5 + 3) + updates)
     assert measure(model, evaluator, **options) == first
     assert model.num_forwards == spent
     json.dumps(first, allow_nan=False)
+    rest = first | {"autoencoder, dB": "kept"}
+    del rest[DIVERSITY]
+    assert measure(model, evaluator, known=rest, **options) == first | {"autoencoder, dB": "kept"}
     assert first["accuracy"]["samples, γ = 7.5"]["held out"]["object"]["n"] == 2
     assert first["nearest training picture"]["training pictures"] == 6
     assert not math.isnan(first["likeness"]["other renders"]["Fréchet distance"])

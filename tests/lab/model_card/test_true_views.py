@@ -16,10 +16,20 @@ from sdilib.stable_diffusion import StableDiffusion
 TEAL = "a teal teapot"
 
 
+BLUE = (0.2, 0.4, 0.9)
+
+
 @pytest.fixture(scope="module")
 def fit() -> TrueViewsFit:
     model = StableDiffusion.from_pretrained("mini")
     return fit_true_views(model, TEAL, steps=60, cameras=2, num_samples=48)
+
+
+def test_the_background_is_the_same_behind_the_fit_and_the_true_views(tiny):
+    sizes = {"steps": 1, "cameras": 1, "num_samples": 16, "size": 16}
+    fit = fit_true_views(tiny, TEAL, num_views=1, behind=BLUE, **sizes)
+    for images in (fit.images, fit.pictures):
+        torch.testing.assert_close(images[0, :, 0, 0], torch.tensor(BLUE), atol=1e-2, rtol=0)
 
 
 def test_a_fit_to_true_views_through_the_encoder_has_their_latents_and_shape(fit):

@@ -46,7 +46,6 @@ __all__ = [
     "Comparison",
     "Looked",
     "Page",
-    "best_iou",
     "compared",
     "family_features",
     "family_views",
@@ -54,6 +53,7 @@ __all__ = [
     "looked_at",
     "measured",
     "nearer",
+    "nearest_member",
     "run_of",
     "sides",
     "true_views",
@@ -291,7 +291,7 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
     With an evaluator, "object", "colour" and "pattern" are the shares of the 16 views in which it sees what the prompt
     asks for; "view" is the share in which it names the side facing the camera (of the views at least 15 degrees from a
     border; 1 for an object without a front); "Janus" is 1 if the front is seen from behind (see `metrics.back_faces`);
-    "IoU" is `best_iou`. "saturation" and "fine detail" are ratios to those of the world's renders of what the prompt
+    "IoU" is that of `nearest_member`. "saturation" and "fine detail" are ratios to those of the world's renders of what the prompt
     could mean (see `family_views`), and their "deviation" is the distance of that ratio from 1; "kernel distance" is the
     distance to the same renders. Without an evaluator, only saturation and fine detail are measured, as absolute numbers.
     "distance" is the kernel distance, or minus the fine detail if there is none.
@@ -324,23 +324,28 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
     mine = evaluator.features(looked.images)
     distance = kernel_distance(mine, family_features(evaluator, prompt, size))
     off = {f"deviation of {name}": abs(ratio - 1) for name, ratio in ratios.items()}
-    iou = best_iou(looked.opacity, prompt)
+    _, iou = nearest_member(looked, prompt)
     shares["Janus"] = float(faces > 0.5)
     return shares | ratios | off | {"IoU": iou, "kernel distance": distance, "distance": distance}
 
 
-def best_iou(opacity: Float[Tensor, "views height width"], prompt: str) -> float:
-    """Return the intersection over union of silhouettes with the nearest object that the prompt could mean.
+@lru_cache(maxsize=512)
+def nearest_member(looked: Looked, prompt: str) -> tuple[WorldScene, float]:
+    """Return the object nearest to another's silhouettes among all that the prompt could mean, and their overlap.
 
-    The mean over the 16 views. A prompt leaves the object's front, size and proportions open: the best turn (in steps of
-    22.5 degrees) and scale are found first, then the shape is fitted to `_FITTED` of the views.
+    A prompt leaves the object's front, size and proportions open: the best turn (in steps of 22.5 degrees) and scale of
+    the plainest object are found first, then the shape is fitted to `_FITTED` of the views. The plainest object is kept
+    where the fit is not nearer, and for an empty object.
 
     Args:
-        opacity: seen from `AZIMUTHS`.
+        looked: from `looked_at`.
         prompt: names an object of the world.
+
+    Returns:
+        The object, whose camera does not matter, and the intersection over union, in [0, 1], the mean over the 16 views.
     """
-    size = opacity.shape[-1]
-    mine = (opacity > _COVERED).flatten(1).double()
+    size, plain = looked.opacity.shape[-1], meant(prompt)
+    mine = (looked.opacity > _COVERED).flatten(1).double()
     numbers = torch.arange(len(AZIMUTHS))
     turned = (numbers[:, None] - numbers) % len(AZIMUTHS)  # view i, turned by k
     best, turn, scale = 0.0, 0, 1.0
@@ -350,14 +355,15 @@ def best_iou(opacity: Float[Tensor, "views height width"], prompt: str) -> float
         if found > best:
             best, turn, scale = float(found), int(k), tried
     if not best:
-        return 0.0
+        return plain, 0.0
     cameras = [WorldCamera(azimuth - AZIMUTHS[turn], ELEVATION) for azimuth in AZIMUTHS]
-    rough = interpolate(opacity[:, None], (_FIT_SIZE, _FIT_SIZE), mode="area")[:, 0]
+    rough = interpolate(looked.opacity[:, None], (_FIT_SIZE, _FIT_SIZE), mode="area")[:, 0]
     few = slice(None, None, len(AZIMUTHS) // _FITTED)
     covers = rough[few].double().numpy()
-    fit, enlarged = nearest_shape(covers, cameras[few], meant(prompt), size=scale, starts=1)
+    fit, enlarged = nearest_shape(covers, cameras[few], plain, size=scale, starts=1)
     seen = rendered(fit, cameras, size=enlarged, pixels=size)[1]
-    return max(best, float(_overlap(mine, torch.from_numpy(seen)).diagonal().mean()))
+    fitted = float(_overlap(mine, torch.from_numpy(seen)).diagonal().mean())
+    return (fit, fitted) if fitted > best else (plain, best)
 
 
 def _overlap(mine: Tensor, opacity: Tensor) -> Float[Tensor, "mine true"]:

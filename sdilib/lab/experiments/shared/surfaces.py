@@ -8,8 +8,8 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from sdilib.lab.evaluator import asked
-from sdilib.lab.experiments.shared.objects import AZIMUTHS
+from sdilib.lab.evaluator import meant
+from sdilib.lab.experiments.shared.objects import AZIMUTHS, Looked, nearest_member
 from sdilib.lab.exports import nerf_mesh
 from sdilib.lab.metrics import chamfer_distance
 from sdilib.lab.world.mesh import mesh
@@ -17,14 +17,14 @@ from sdilib.lab.world.scene import WorldScene
 
 __all__ = ["best_chamfer"]
 
-_CELLS, _POINTS = (
-    48,
-    2000,
-)  # cells per side of the grid, and the fewest points that are compared
+_CELLS = 48  # per side of the grid
+_POINTS = 2000  # the fewest that are compared
 
 
-def best_chamfer(field: Any, prompt: str) -> float:
+def best_chamfer(field: Any, prompt: str, looked: Looked | None = None) -> float:
     """Return the Chamfer distance from a field's surface to the true object's, in the world's units, at the best turn.
+
+    A prompt leaves the proportions open: the true object is the `nearest_member` of its family.
 
     The field's surface is first scaled to the true one's size, the root mean square distance from the origin. A field
     without a surface counts as a point at the origin.
@@ -32,8 +32,10 @@ def best_chamfer(field: Any, prompt: str) -> float:
     Args:
         field: a `NeRF`; None for a run that diverged.
         prompt: names an object of the world.
+        looked: the field's views, from `looked_at`; None compares with the plainest object.
     """
-    truth = _surface(asked(prompt)["object"] or "")
+    scene = meant(prompt) if looked is None else nearest_member(looked, prompt)[0]
+    truth = _surface(scene)
     try:
         made = (
             torch.zeros(1, 3).double()
@@ -50,8 +52,7 @@ def best_chamfer(field: Any, prompt: str) -> float:
 
 
 @lru_cache(maxsize=32)
-def _surface(name: str) -> Float[Tensor, "points 3"]:
-    scene = WorldScene(name, "red", "plain")
+def _surface(scene: WorldScene) -> Float[Tensor, "points 3"]:
     return _points(mesh(scene, resolution=_CELLS))
 
 

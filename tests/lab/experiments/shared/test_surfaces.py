@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from sdilib.lab.experiments.shared.objects import AZIMUTHS, ELEVATION, Looked
 from sdilib.lab.experiments.shared.surfaces import best_chamfer
+from sdilib.lab.world.nearest import rendered
 from sdilib.lab.world.objects import signed_distance
-from sdilib.lab.world.scene import WorldScene
+from sdilib.lab.world.scene import Member, WorldCamera, WorldScene
 from sdilib.nerf.field import NeRF
 
 
@@ -15,9 +17,9 @@ class Solid(NeRF):
 
     radius = 1.2
 
-    def __init__(self, name, *, degrees=0.0, size=1.0):
+    def __init__(self, name, *, degrees=0.0, size=1.0, of=None):
         torch.nn.Module.__init__(self)
-        self.of = WorldScene(name, "red", "plain")
+        self.of = of or WorldScene(name, "red", "plain")
         self.size, self.one = size, torch.nn.Parameter(torch.ones(1))
         cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
         self.turn = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
@@ -40,3 +42,15 @@ def test_what_has_no_surface_is_a_point():
     fog = Solid("mug")
     fog.density = lambda points: torch.ones(len(points))
     assert best_chamfer(None, "a red mug") == best_chamfer(fog, "a mug") > 0.3
+
+
+def test_an_object_of_other_proportions_is_as_near_to_the_member_it_is():
+    member = Member(shape=(0.9, -0.9, 0.9, -0.9))
+    drawn = WorldScene("mug", "red", "plain", stretch=1.1, member=member)
+    cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
+    images, covers = rendered(drawn, cameras, pixels=64)
+    looked = Looked(torch.from_numpy(images).movedim(-1, 1), torch.from_numpy(covers))
+    solid = Solid("mug", of=drawn)
+    own = best_chamfer(solid, "a red mug", looked)
+    assert own < 0.04
+    assert best_chamfer(solid, "a red mug") > 1.5 * own
