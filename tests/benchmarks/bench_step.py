@@ -1,6 +1,7 @@
 """How much of a distillation step is the UNet: the floor that everything else is measured against.
 
-Run by `make bench`; prints milliseconds and shares of one process, no judgement.
+Then, what a sample costs the UNet by precision and batch. Run by `make bench`; prints milliseconds and shares of one
+process, no judgement.
 """
 
 import argparse
@@ -24,6 +25,7 @@ RULES = {
     "SDI, fixed point": lambda model: SDI(model, kappa=FixedPoint()),
     "ISM": ISM,
 }
+PRECISIONS, BATCHES = ("float32", "bfloat16"), (2, 8, 16)
 
 
 def timed(call: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
@@ -68,6 +70,30 @@ def main() -> None:
             f"{name:18}{100 * whole:9.1f}{100 * sum(spent):9.1f}{sum(spent) / whole:7.0%}"
             f"{forwards / 10 / options.batch:17.1f}\n"
         )
+    by_precision(options.model)
+
+
+def by_precision(name: str) -> None:
+    """Print the time of a sample-forward for each precision and batch, in units of that of float32 at batch 8."""
+    spent: dict[tuple[str, int], float] = {}
+    for precision in PRECISIONS:
+        model = StableDiffusion.from_pretrained(name, dtype=getattr(torch, precision))
+        condition = model.embed([example_prompts(model.draws_world)[0]]).conditional
+        for batch in BATCHES:
+            x_t, conditions = (
+                torch.zeros(batch, *model.latent_shape),
+                [condition.repeat(batch, 1, 1)],
+            )
+            seconds: list[float] = []
+            with torch.no_grad():
+                for _ in range(6):
+                    timed(model.branches, seconds)(x_t, 0.5, conditions)
+            spent[precision, batch] = min(seconds[1:]) / batch
+    unit = spent["float32", 8]
+    sys.stdout.write(f"\n{'batch':18}" + "".join(f"{batch:9}" for batch in BATCHES) + "\n")
+    for precision in PRECISIONS:
+        row = "".join(f"{spent[precision, batch] / unit:9.2f}" for batch in BATCHES)
+        sys.stdout.write(f"{precision:18}{row}\n")
 
 
 if __name__ == "__main__":
