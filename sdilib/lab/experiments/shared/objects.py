@@ -275,13 +275,19 @@ def halfway(settings: Settings) -> dict[str, dict[str, Any]]:
 def looked_at(run: Finished) -> Looked:
     """Return the 16 views of a run's object; empty ones if the run diverged.
 
+    They are seen from the middle of the run's range of distances, with the middle of its fields of view: for runs in the
+    world, as its own objects are.
+
     Args:
         run: rendered at its own size.
     """
     if run.scene is None:
         opacity = torch.zeros(len(AZIMUTHS), run.config.size, run.config.size)
         return Looked(torch.full_like(opacity, BACKGROUND)[:, None].expand(-1, 3, -1, -1), opacity)
-    seen = run.scene.views(Camera.around(AZIMUTHS, elevation_degrees=ELEVATION))
+    # Rounded, so that the middle of the world's distances is 3.6 and not a bit below it.
+    distance, fov = (round(sum(of) / 2, 6) for of in (run.config.distance, run.config.fov_degrees))
+    pose = {"elevation_degrees": ELEVATION, "distance": distance, "fov_degrees": fov}
+    seen = run.scene.views(Camera.around(AZIMUTHS, **pose))
     return Looked(seen.image.clamp(0, 1), seen.opacity)
 
 

@@ -247,3 +247,22 @@ def test_a_scene_is_looked_at_from_all_around():
     looked = looked_at(finished(scene))
     assert looked.images.shape == (16, 3, 16, 16)
     assert np.isfinite(looked.opacity.numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("ranges", "pose"),
+    [
+        ({}, (3.6, 40.0)),
+        ({"distance": (1.0, 1.5), "fov_degrees": (40.0, 70.0)}, (1.25, 55.0)),
+    ],
+)
+def test_an_object_is_judged_from_the_middle_of_where_it_was_made(ranges, pose):
+    class Scene:
+        def views(self, camera):
+            self.camera = camera
+            return SimpleNamespace(image=torch.zeros(16, 3, 8, 8), opacity=torch.zeros(16, 8, 8))
+
+    scene, config = Scene(), run_of(SETTINGS, PROMPT, blob_radius=0.5, **ranges)
+    looked_at(Finished(Path(), config, scene, "", 2.0, 3, ()))
+    assert set(scene.camera.distance.tolist()) == {pose[0]}
+    assert set(scene.camera.fov_degrees.tolist()) == {pose[1]}
