@@ -57,7 +57,7 @@ class _Parser(argparse.ArgumentParser):
         elif wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
             close = closest(wrong[1], re.findall(r"[\w-]+", wrong[2]))
         message += f"; did you mean {close}?" if close else ""
-        sys.stderr.write(f"{self.prog}: {message}\n")
+        sys.stderr.write(f"{self.prog}: {' '.join(message.split())}\n")
         raise SystemExit(2)
 
 

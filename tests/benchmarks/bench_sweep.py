@@ -154,7 +154,11 @@ def page(records: list[dict[str, Any]]) -> str:
     told = (
         "Written by `make bench-sweep`: what a sweep costs besides its runs, which do nothing here."
     )
-    note = "The scheduler and all workers share one process; its memory holds them all."
+    loads = [each["load"] for each in records]
+    note = (
+        "The scheduler and all workers share one process; its memory holds them all. Measured beside other work: "
+        f"a load of {min(loads):.0f} to {max(loads):.0f} on {os.cpu_count()} cores."
+    )
     return "\n\n".join(["# Sweeps", told, "\n".join(lines), note, *sped]) + "\n"
 
 

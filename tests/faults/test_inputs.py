@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
+from made_up import RULE
 
 from sdilib.cli import main
 from sdilib.lab import sweeps
@@ -95,6 +96,90 @@ def test_bad_options_of_run(tmp_path_factory, bad):
         code = main([*words, f"{option}={value}"])
     assert (code, said.getvalue().count("\n")) == (2, 1), said.getvalue()
     assert not list(place.iterdir())
+
+
+inside = words.filter(lambda text: not text.startswith(("/", "~")) and ".." not in text)
+no_model = words.map(lambda text: f"no/such/{text}")
+COMMANDS: dict[str, list[str]] = {
+    "runs": ["--root", "--density", "--resolution", "--size", "--crumbs", "list", "show", "export"],
+    "sweep": ["--workers", "--threads", "--scheduler", "--slurm", "--root", "t.toml", "t.csv"],
+    "score": ["--stages", "--methods", "--prompts", "--seeds", "--workers", "--set", "--out"],
+    "cite": ["--root"],
+    "grade": ["--seconds", "x.py", "x.ipynb"],
+    "notebook": ["--build", "--preset", "--model", "--folder", "--plan", "01", "seed=1"],
+    "stale": ["--again", "--preset", "--model", "--folder", "01"],
+    "gallery": ["--folder"],
+    "check-figures": ["--preset", "--folder"],
+    "same-numbers": ["--folder", "."],
+}
+"""What each command reads, in a folder where there is nothing to work on."""
+
+BAD = {
+    "score rule.py": {
+        "--stages": unknown("ring", "image", "nerf"),
+        "--methods": unknown("paper", "all"),
+        "--prompts": st.one_of(no_integer, negative),
+        "--seeds": st.one_of(no_integer, negative, st.just("0")),
+        "--workers": st.one_of(no_integer, negative, st.just("0")),
+        "--preset": unknown(*PRESETS),
+        "--set": unknown("often=1").filter(lambda text: not text.startswith("guidance_scale=")),
+    },
+    "model-card": {
+        "--model": no_model,
+        "--evaluator": no_model,
+        "--count": st.one_of(no_integer, negative),
+    },
+    "gpu-check": {"--model": no_model, "--size": st.one_of(no_integer, negative)},
+    "stale": {
+        "--preset": unknown(*PRESETS),
+        "--model": st.just("stabilityai/stable-diffusion-2-1"),
+    },
+    "check-figures": {"--preset": unknown(*PRESETS)},
+}
+"""Values that each command refuses, before it begins what takes minutes."""
+
+
+def said_by(place: Path, command: list[str]) -> tuple[int, str]:
+    """The exit code of a command in a folder, and what it says on standard error."""
+    said = io.StringIO()
+    with contextlib.chdir(place), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(said):
+            return main(command), said.getvalue()
+
+
+@OFTEN
+@given(
+    st.sampled_from(sorted(COMMANDS)).flatmap(
+        lambda name: st.tuples(
+            st.just(name),
+            st.lists(st.one_of(st.sampled_from(COMMANDS[name]), inside, st.just("\n")), max_size=4),
+        )
+    )
+)
+def test_any_words_after_a_command_are_right_or_refused(tmp_path_factory, asked):
+    name, given_words = asked
+    place = tmp_path_factory.mktemp("command")
+    code, said = said_by(place, [name, *given_words])
+    assert code in (0, 1, 2)
+    assert said.count("\n") in {0: [0], 1: [0, 1], 2: [1]}[code], said
+    assert not list(place.iterdir()) or code == 0
+
+
+@OFTEN
+@given(
+    st.sampled_from(sorted(BAD)).flatmap(
+        lambda command: st.sampled_from(sorted(BAD[command])).flatmap(
+            lambda option: st.tuples(st.just(command), st.just(option), BAD[command][option])
+        )
+    )
+)
+def test_bad_options_of_other_commands(tmp_path_factory, bad):
+    command, option, value = bad
+    place = tmp_path_factory.mktemp("command")
+    (place / "rule.py").write_text(RULE)
+    code, said = said_by(place, [*command.split(), f"{option}={value}"])
+    assert (code, said.count("\n")) == (2, 1), said
+    assert [path.name for path in place.iterdir()] == ["rule.py"]
 
 
 def test_a_runs_settings_are_right_or_refused():
