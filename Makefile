@@ -128,7 +128,7 @@ bench: $(READY) ## time a step of each rule, the parts of a 3D step, and the exp
 	$(PYTHON) tests/benchmarks/bench_step_3d.py $(ARGS)
 	$(PYTHON) tests/benchmarks/bench_explorer.py $(ARGS)
 
-bench-sweep: $(READY) ## what a sweep costs besides its runs, 1,000 workers and 10,000 runs, minutes (ARGS="--runs ... --workers ...")
+bench-sweep: $(READY) ## what a sweep costs besides its runs: up to 1,000 workers and 10,000 runs, minutes to an hour (ARGS="--runs ... --workers ...")
 	$(PYTHON) tests/benchmarks/bench_sweep.py --out paper_figures/sweeps.json --page paper_figures/sweeps.md $(ARGS)
 
 bench-memory: $(READY) ## peak memory of a NeRF's step over size and samples per ray (ARGS="--sizes ... --samples ...")

@@ -147,9 +147,14 @@ def write_derived(folder: str | Path = "notebooks") -> list[Path]:
 
     Returns:
         The files written.
+
+    Raises:
+        ValueError: no notebook in it.
     """
-    written = []
-    for source in sorted([*Path(folder).glob("*.py"), *Path(folder).glob("exercises/*.py")]):
+    written, sources = [], [*Path(folder).glob("*.py"), *Path(folder).glob("exercises/*.py")]
+    if not sources:
+        reject("folder", str(folder), "one with notebooks as .py files in it")
+    for source in sorted(sources):
         target, text = source.with_suffix(".ipynb"), derive(source)
         if not target.is_file() or target.read_text(encoding="utf-8") != text:
             written.append(atomic_write(target, text))

@@ -55,6 +55,8 @@ def test_the_derived_ipynb_has_no_outputs_and_the_same_bytes_each_time(source):
     assert notebook.cells[1].metadata.tags == ["parameters"]
     assert write_derived(source.parent) == [source.with_suffix(".ipynb")]
     assert write_derived(source.parent) == []
+    with pytest.raises(ValueError, match="no such place.*expected one with"):
+        write_derived(source.parent / "no such place")
 
 
 def test_exercises_are_derived_with_the_notebooks(source):
