@@ -190,8 +190,8 @@ class Scored:
         if "IoU" in found:
             for name, runs in self.runs.items():
                 fields = [getattr(run.scene, "field", None) for run in runs]
-                pairs = zip(fields, self.prompts, strict=True)
-                found["Chamfer"][name] = [best_chamfer(*pair) for pair in pairs]
+                items = zip(fields, self.prompts, self.objects.looked[name], strict=True)
+                found["Chamfer"][name] = [best_chamfer(*item) for item in items]
         return found
 
     def _of_images(self) -> dict[str, dict[str, Any]]:
