@@ -55,7 +55,7 @@ def test_the_derived_ipynb_has_no_outputs_and_the_same_bytes_each_time(source):
     assert notebook.cells[1].metadata.tags == ["parameters"]
     assert write_derived(source.parent) == [source.with_suffix(".ipynb")]
     assert write_derived(source.parent) == []
-    with pytest.raises(ValueError, match="no such place.*expected one with"):
+    with pytest.raises(ValueError, match=r"no such place.*expected one with"):
         write_derived(source.parent / "no such place")
 
 
