@@ -49,7 +49,7 @@ page = begin("figA16_diversity_3d", preset, **where, **sizes, **judged)
 # objects: *the world* is as many of those as there are seeds, seen from the same sides.
 #
 # *Distance* is the root mean square difference of the views after averaging over 4 × 4 pixels; the mean is over
-# all pairs of seeds. *Silhouettes apart* compares shapes alone, all 16 views together. For *kinds*, the nearest
+# all pairs of seeds. *Silhouettes* compares shapes alone, all 16 views together. For *kinds*, the nearest
 # member of the prompt's family is fitted to an object's silhouettes. Four numbers describe that member, and which
 # of them lie in their upper halves is the object's kind. *Recall* is the share of the family's members that lie
 # among the objects, relative to that of as many members drawn at random. Each tick is one prompt.
@@ -72,7 +72,9 @@ page.save(figure, numbers | {"shapes": shapes}, claims, seconds=made.seconds)
 # **What differs from the paper.** The paper shows a few prompts and measures nothing. Here the numbers that
 # describe a shape come from a fit, which errs; the world's own objects are fitted in the same way, so they suffer
 # the same errors. Failures count as diversity: a result that is no object of its prompt is given a kind all the
-# same, and an empty one is far from all others.
+# same, and an empty one is far from all others. So does dirt: SDS at a high γ was not shown to be less diverse
+# than SDI, but its objects of a prompt differ by their smears as much as by their shapes. SDI's differ more than
+# those of SDS at the same γ, as they should, and cover less of the family than as many objects of the world.
 #
 # ## Try
 #

@@ -46,7 +46,7 @@ def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 HUES = {"SDI": "#1b7837", BLURRY: "#762a83", BURNT: "#b2182b", WORLD: "#1b1b1b"}
 
 DISTANCE, RATIO = "distance of seeds (RMS)", "distance over that of SDS"
-SHAPES, SPREAD, KINDS = "silhouettes apart (1 - IoU)", "spread of shape", "kinds of shape"
+SHAPES, SPREAD, KINDS = "silhouettes, 1 - IoU", "spread of shape", "kinds of shape"
 RECALL = "recall of shapes"
 
 NUM_PROMPTS = 2
