@@ -167,7 +167,8 @@ def test_a_failed_notebook_stops_no_other_and_leaves_no_figure(clone):
     done = make(clone, "-j2", "figures")
     assert done.returncode == 2
     assert "RuntimeError: on purpose" in done.stderr
-    assert set(re.findall(r"^fig9._\w+: \d+ s; (\d) of 2", done.stdout, re.MULTILINE)) == {"1", "2"}
+    counts = re.findall(r"^fig9._\w+: \d+ s; (\d) of 2", done.stdout, re.MULTILINE)
+    assert sorted(counts) in (["1", "2"], ["2", "2"])  # they may end at once
     made = sorted(path.name for path in (clone / "paper_figures/laptop").iterdir())
     assert made == ["README.md", "fig98_two.json", "fig98_two.pdf", "fig98_two.png"]
     left = sorted(path.name for path in (clone / "build/figures/laptop").iterdir())

@@ -49,7 +49,7 @@ def test_an_image_is_a_run_like_any_other(rule, tmp_path, capsys):
     assert (folder / "scene.safetensors").stat().st_mtime_ns == written
     capsys.readouterr()
     assert main(["runs"]) == 0
-    steps = "4/4" if rule == "sds" else "3/3"
+    steps = "4/4" if rule in ("sds", "ism") else "3/3"
     assert f"{folder.name}  done  {steps} steps" in capsys.readouterr().out
     image = (folder / "image.png").read_bytes()
     (folder / "image.png").unlink()

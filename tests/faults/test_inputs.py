@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
-from made_up import RULE
 
 from sdilib.cli import main
 from sdilib.lab import sweeps
@@ -174,6 +173,8 @@ def test_any_words_after_a_command_are_right_or_refused(tmp_path_factory, asked)
     )
 )
 def test_bad_options_of_other_commands(tmp_path_factory, bad):
+    from made_up import RULE  # which `try_settings`, a program of its own, does not find
+
     command, option, value = bad
     place = tmp_path_factory.mktemp("command")
     (place / "rule.py").write_text(RULE)
