@@ -61,7 +61,7 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
         The path.
 
     Raises:
-        OSError: disk full, or the folder is not writable; the temporary file is removed.
+        OSError: disk full, or the folder is not writable; it names the path, and the temporary file is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,6 +72,9 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # a write that finds the disk full does not say where
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     return path

@@ -157,6 +157,5 @@ def _gpu_check(options: argparse.Namespace) -> int:
 def _train(words: Sequence[str]) -> int:
     from sdilib.lab.train.__main__ import main as train
 
-    sys.argv = ["sdilib train", *words]  # which its own parser reads
-    train()
+    train(words)
     return 0

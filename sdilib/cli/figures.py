@@ -70,10 +70,10 @@ def _stale(options: argparse.Namespace) -> int:
     from sdilib.lab.notebooks.progress import foreseen, write_plan
     from sdilib.lab.notebooks.sources import find_notebooks, makes_figures
     from sdilib.lab.presets import MODELS, PRESETS
-    from sdilib.stable_diffusion.names import require_offered
+    from sdilib.stable_diffusion.names import check_name
 
     preset = one_of("preset", options.preset, PRESETS)
-    require_offered(options.model or MODELS[preset])
+    check_name(options.model or MODELS[preset])
     # The table has its own target in make.
     known = [path for path in sorted(Path("notebooks").glob("*.py")) if path.stem[:5] != "table"]
     every = [path for path in known if makes_figures(path)]

@@ -107,7 +107,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     from sdilib.lab.paper_settings import OFFICIAL_2D, official
     from sdilib.lab.practice import SAMPLED
     from sdilib.lab.presets import fitting, resolve
-    from sdilib.stable_diffusion.names import require_offered
+    from sdilib.stable_diffusion.names import check_name
 
     text("prompt", options.prompt)
     text("negative_prompt", options.negative_prompt, empty=True)
@@ -128,7 +128,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
         own = ("model", "guidance_scale", "start_guidance_scale", "inversion_start")
         settings = {name: found[name] for name in own if name in found}
         settings = fitting(settings, rule) | {"steps": found[steps]}
-    require_offered(str(settings["model"]))
+    check_name(str(settings["model"]))
     settings.pop("preset", None)
     settings |= {"prompt": options.prompt, "rule": rule, "seed": options.seed}
     settings["negative_prompt"] = options.negative_prompt

@@ -143,7 +143,7 @@ class Distilled:
     num_forwards: float
 
 
-def distilled(
+def distilled_rings(
     ring: Ring,
     rule: Rule,
     *,

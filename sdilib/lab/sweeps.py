@@ -35,7 +35,7 @@ from sdilib.lab.runs.folders import (
 from sdilib.lab.runs.making import distilled
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.folders import check_folder, words_of
-from sdilib.stable_diffusion.names import BUNDLED, RANDOM, model_folder, require_offered
+from sdilib.stable_diffusion.names import BUNDLED, RANDOM, check_name, model_folder
 from sdilib.stable_diffusion.precision import AUTO
 from sdilib.stable_diffusion.text import check_words
 from sdilib.storage import hash_json, read_json, slug
@@ -129,12 +129,9 @@ def sweep(
 def _check_models(configs: Sequence[Config]) -> None:
     """Refuse, before there is a process, the models and words that each run would; no weights are loaded or fetched."""
     for model in dict.fromkeys(config.model for config in configs):
-        require_offered(model)
+        check_name(model)
         if (folder := model_folder(model)) is not None:
             check_folder(model, folder)
-        elif model not in RANDOM and (model.count("/") != 1 or model.startswith((".", "/", "~"))):
-            expected = "mini, tiny, sd21, an existing folder, or a hub id owner/name"
-            reject("model", model, expected, known=[*BUNDLED, *RANDOM])
         if words := words_of(model, folder):
             asked = [(each.prompt, each.negative_prompt) for each in configs if each.model == model]
             for text in {text for pair in asked for text in pair}:

@@ -30,15 +30,14 @@ from sdilib.checks import in_range, positive_int, reject  # noqa: E402
 from sdilib.schedule import NoiseSchedule  # noqa: E402
 from sdilib.stable_diffusion.folders import check_folder, check_index, usable, weights  # noqa: E402
 from sdilib.stable_diffusion.names import (  # noqa: E402
-    BUNDLED,
     FILES,
     INDEX,
     MODELS,
     PARTS,
     RANDOM,
     SCHEDULER,
+    check_name,
     model_folder,
-    require_offered,
 )
 from sdilib.stable_diffusion.text import check_tokenizer, encode_text  # noqa: E402
 
@@ -68,13 +67,11 @@ def load_pipeline(
         ValueError: no such model, a model of another family, a file that is missing or cannot be used.
         OSError: weights of a hub id that cannot be fetched.
     """
-    if not model:
-        reject("model", model, "a name: mini, tiny, sd21, a folder, or a hub id")
+    check_name(model)
     folder = None
     if model in RANDOM:
         pipeline = random_pipeline(model)
     else:
-        require_offered(model)
         folder = model_folder(model) or _fetched(model)
         with _quiet():
             pipeline = _pipeline(model, folder, dtype)
@@ -88,12 +85,6 @@ def load_pipeline(
 
 def _fetched(model: str) -> Path:
     """The folder of a hub id in the local cache, fetched if it is not complete there."""
-    if Path(model).expanduser().is_file():
-        made = f"StableDiffusionPipeline.from_single_file({model!r}).save_pretrained('a folder')"
-        reject("model", model, f"a folder in diffusers' format, which {made} makes of this file")
-    if model.count("/") != 1 or model.startswith((".", "/", "~")):
-        expected = "mini, tiny, sd21, an existing folder, or a hub id owner/name"
-        reject("model", model, expected, known=[*BUNDLED, *RANDOM])
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 

@@ -21,10 +21,10 @@ __all__ = [
     "SCHEDULER",
     "WITHDRAWN",
     "WORDS",
+    "check_name",
     "hub_commit",
     "model_folder",
     "model_hash",
-    "require_offered",
 ]
 
 BUNDLED = ("mini",)
@@ -57,21 +57,35 @@ WITHDRAWN = tuple(f"stabilityai/stable-diffusion-2{name}" for name in ("-1-base"
 """Hub ids that their owner no longer offers, as of November 2025."""
 
 
-def require_offered(model: str) -> None:
-    """Refuse a model that its owner has withdrawn from the hub, unless the local cache has it.
+def check_name(model: str) -> None:
+    """Refuse a name that stands for no model, or for one withdrawn from the hub that the local cache does not have.
+
+    The hub is not asked: any id of the form owner/name passes.
 
     Args:
         model: as for `load_pipeline`.
 
     Raises:
-        ValueError: the model is withdrawn; the message says what may be given instead.
+        ValueError: the message says what may be given instead.
     """
-    if model in WITHDRAWN and model_folder(model) is None and hub_commit(model) is None:
+    if Path(model).expanduser().is_file():
+        made = f"StableDiffusionPipeline.from_single_file({model!r}).save_pretrained('a folder')"
+        reject("model", model, f"a folder in diffusers' format, which {made} makes of this file")
+    if model in RANDOM or model_folder(model) is not None:
+        return
+    if not _is_hub_id(model):
+        expected = "mini, tiny, sd21, an existing folder, or a hub id owner/name"
+        reject("model", model, expected, known=[*BUNDLED, *RANDOM])
+    if model in WITHDRAWN and hub_commit(model) is None:
         expected = (
             "another, as make figures PRESET=gpu MODEL=a/folder or sdilib run --model a/folder gives it: "
             "its owner has withdrawn this one from the hub; README says where copies are"
         )
         reject("model", model, expected)
+
+
+def _is_hub_id(model: str) -> bool:
+    return model.count("/") == 1 and not model.startswith((".", "/", "~"))
 
 
 def model_folder(model: str) -> Path | None:
@@ -82,7 +96,7 @@ def model_folder(model: str) -> Path | None:
     """
     if model in BUNDLED:
         return MODELS / model
-    if model in RANDOM:  # a folder of this name must be given as ./name
+    if not model or model in RANDOM:  # a folder of this name must be given as ./name
         return None
     return Path(model).expanduser() if Path(model).expanduser().is_dir() else None
 
@@ -93,7 +107,7 @@ def hub_commit(model: str) -> str | None:
     Args:
         model: as for `load_pipeline`.
     """
-    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+    if not _is_hub_id(model):
         return None
     from huggingface_hub import try_to_load_from_cache
 

@@ -342,7 +342,7 @@ TABLE: dict[str, Callable[[], object]] = {
         "a mug", negative_prompt=" "
     ),
     # models that do not exist
-    "model='': expected a name: mini, tiny, sd21, a folder, or a hub id": lambda: (
+    "model='': expected mini, tiny, sd21, an existing folder, or a hub id owner/name": lambda: (
         StableDiffusion.from_pretrained("")
     ),
     (

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sdilib.guidance import SDI, SDS, Update
-from sdilib.lab.ring import ASKED, Erring, distilled, measures, modes_covered
+from sdilib.lab.ring import ASKED, Erring, distilled_rings, measures, modes_covered
 from sdilib.oracle import Ring
 
 RING = Ring.of()
@@ -19,10 +19,11 @@ class Shrinks:
 
 
 def test_a_step_of_size_one_reaches_the_views_targets_and_a_half_goes_half_way():
-    whole = distilled(RING, Shrinks(), num_rings=2, num_steps=1)
+    whole = distilled_rings(RING, Shrinks(), num_rings=2, num_steps=1)
     assert float(whole.values.abs().max()) < 1e-15
     once, thrice = (
-        distilled(RING, Shrinks(), num_rings=2, num_steps=n, step_size=0.5).values for n in (1, 3)
+        distilled_rings(RING, Shrinks(), num_rings=2, num_steps=n, step_size=0.5).values
+        for n in (1, 3)
     )
     torch.testing.assert_close(thrice, once / 4)
 
@@ -30,14 +31,14 @@ def test_a_step_of_size_one_reaches_the_views_targets_and_a_half_goes_half_way()
 @pytest.mark.parametrize("rule", [SDS, SDI])
 def test_a_ring_becomes_what_it_would_become_alone(rule):
     settings = {"num_steps": 3, "t_schedule": "random", "step_size": 0.1}
-    both = distilled(RING, rule(RING.denoiser, 7.5), num_rings=2, **settings)
-    alone = distilled(RING, rule(RING.denoiser, 7.5), num_rings=1, seed=1, **settings)
+    both = distilled_rings(RING, rule(RING.denoiser, 7.5), num_rings=2, **settings)
+    alone = distilled_rings(RING, rule(RING.denoiser, 7.5), num_rings=1, seed=1, **settings)
     torch.testing.assert_close(both.values[1:], alone.values)
     assert not torch.allclose(both.values[0], both.values[1])
 
 
 def test_an_annealed_run_reaches_a_texture_of_the_class_and_its_cost_is_counted():
-    found = distilled(RING, SDS(RING.denoiser, 1.0), num_rings=2, num_steps=40)
+    found = distilled_rings(RING, SDS(RING.denoiser, 1.0), num_rings=2, num_steps=40)
     assert found.num_forwards == 40 * 4  # views; gamma = 1 asks the prompt alone
     assert float(found.deviations.sub(1).abs().max()) < 0.05
     numbers = measures(RING, found.values)
@@ -97,5 +98,5 @@ def test_an_erring_denoiser_adds_one_fixed_error_of_its_size(generator):
 def test_a_rule_is_told_how_much_of_the_run_is_done():
     seen, sds = [], SDS(RING.denoiser, 7.5)
     spy = lambda x0, t, view, draws: (seen.append(view.done), sds(x0, t, view, draws))[1]  # noqa: E731
-    distilled(RING, spy, num_rings=1, num_steps=4)
+    distilled_rings(RING, spy, num_rings=1, num_steps=4)
     assert seen == [0, 0.25, 0.5, 0.75]

@@ -190,7 +190,7 @@ def ring_ranking(rules: Mapping[str, Mapping[str, Any]]) -> Ranking:
         if rule_settings(rule).get("weight") in WEIGHTS:
             own = {"weight": "sigma"} | own
         try:
-            made = ring.distilled(
+            made = ring.distilled_rings(
                 truth,
                 make_rule(rule, truth.denoiser, own),
                 num_rings=_RINGS,

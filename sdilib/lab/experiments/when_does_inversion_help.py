@@ -21,7 +21,7 @@ from sdilib.guidance.named import RULES, cost, make_rule, rule_settings
 from sdilib.lab.claims import Less
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.practice import SDS_TIMES
-from sdilib.lab.ring import Distilled, Erring, distilled, measures, modes_covered
+from sdilib.lab.ring import Distilled, Erring, distilled_rings, measures, modes_covered
 from sdilib.oracle import Ring
 from sdilib.schedule import time_grid
 
@@ -52,7 +52,7 @@ class Method:
     Attributes:
         rule: a name of `RULES`.
         settings: of the rule, where they differ from its defaults.
-        run: arguments of `lab.ring.distilled`, where they differ from a run of whole steps with t annealed.
+        run: arguments of `lab.ring.distilled_rings`, where they differ from a run of whole steps with t annealed.
     """
 
     rule: str
@@ -120,7 +120,7 @@ def measured(
             run: dict[str, Any] = {"num_rings": num_rings, "num_steps": num_steps, "seed": seed}
             run |= method.run
             try:
-                found = distilled(ring, method.make(denoiser), denoiser=denoiser, **run)
+                found = distilled_rings(ring, method.make(denoiser), denoiser=denoiser, **run)
             except (ValueError, NonFiniteError) as reason:
                 numbers["left out"][f"{name}, {model}"] = str(reason)
                 continue
@@ -159,7 +159,7 @@ def swept(
         inverse = {} if name == RANDOM else {"inversion_guidance_scale": -gamma}
         rule = rows[name].make(ring.denoiser, guidance_scale=gamma, **inverse)
         many = num_steps * STEP_SIZES[size]
-        found = distilled(ring, rule, num_steps=many, step_size=size, **counted)
+        found = distilled_rings(ring, rule, num_steps=many, step_size=size, **counted)
         return measures(ring, found.values)["distance"]
 
     return {

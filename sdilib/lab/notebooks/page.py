@@ -26,7 +26,7 @@ from sdilib.lab.practice import HIGH
 from sdilib.lab.prompts import example_prompts
 from sdilib.lab.provenance import versions
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.stable_diffusion.names import require_offered
+from sdilib.stable_diffusion.names import check_name
 from sdilib.text_to_image import RuleFrom
 
 
@@ -171,7 +171,7 @@ def begin(
         TypeError: a value of another type than the preset's.
     """
     config = presets.resolve(notebook, preset, model=model, **given)
-    require_offered(config["model"])
+    check_name(config["model"])
     # The library as it is now, should it change before the figure is saved.
     made_from(f"{notebook}.py", config, "")
     return Page(notebook, config, figure_folder(preset, folder), seed, time.perf_counter())

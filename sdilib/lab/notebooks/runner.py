@@ -24,7 +24,7 @@ from traitlets.config import Config
 from sdilib.checks import finite, one_of, positive_int, reject
 from sdilib.lab.notebooks.freshness import absolute
 from sdilib.lab.presets import MODELS, NOTEBOOKS, PRESETS, resolve
-from sdilib.stable_diffusion.names import require_offered
+from sdilib.stable_diffusion.names import check_name
 from sdilib.storage import read_json, write_json
 
 _HERE = str(Path(__file__).resolve().parents[3])
@@ -102,7 +102,7 @@ def run_notebook(
         known = given.keys() & NOTEBOOKS[source.stem].keys()
         resolve(source.stem, preset, **{name: given[name] for name in known})
     if "model" in kinds:
-        require_offered(model or MODELS[preset])
+        check_name(model or MODELS[preset])
     build.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{source.stem}.", dir=build) as staging:
         ours = {"preset": preset, "model": absolute(model), "folder": str(Path(staging).resolve())}

@@ -1,5 +1,10 @@
 """`python -m sdilib.lab.train vae|unet|evaluator --out FOLDER`: train the bundled models, or resume their training."""
 
+import io
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -33,9 +38,33 @@ class Options:
     evaluator: EvaluatorConfig = field(default_factory=EvaluatorConfig)
 
 
-def main() -> None:
-    """Parse the command line and train."""
-    options = tyro.cli(Options)
+def parsed(words: Sequence[str]) -> Options:
+    """Parse a command line.
+
+    Args:
+        words: after the program's name.
+
+    Raises:
+        ValueError: an unknown, missing or wrong word, in one sentence in place of the parser's box of several lines.
+    """
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return tyro.cli(Options, prog="sdilib train", args=words)
+    except SystemExit as stop:
+        if not stop.code:  # --help
+            raise
+        lines = " ".join(re.findall(r"│ +(.+?) *│", said.getvalue()))
+        raise ValueError(f"{lines.split(' ──')[0].rstrip('.')}; see sdilib train --help") from None
+
+
+def main(words: Sequence[str]) -> None:
+    """Parse the command line and train.
+
+    Args:
+        words: after the program's name.
+    """
+    options = parsed(words)
     if options.part == "evaluator":
         train_evaluator(options.evaluator, out=options.out / "evaluator")
         return
@@ -52,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

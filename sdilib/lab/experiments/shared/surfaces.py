@@ -8,7 +8,6 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from sdilib.lab.evaluator import meant
 from sdilib.lab.experiments.shared.objects import AZIMUTHS, Looked, nearest_member
 from sdilib.lab.exports import nerf_mesh
 from sdilib.lab.metrics import chamfer_distance
@@ -21,7 +20,7 @@ _CELLS = 48  # per side of the grid
 _POINTS = 2000  # the fewest that are compared
 
 
-def best_chamfer(field: Any, prompt: str, looked: Looked | None = None) -> float:
+def best_chamfer(field: Any, prompt: str, looked: Looked) -> float:
     """Return the Chamfer distance from a field's surface to the true object's, in the world's units, at the best turn.
 
     A prompt leaves the proportions open: the true object is the `nearest_member` of its family.
@@ -32,10 +31,9 @@ def best_chamfer(field: Any, prompt: str, looked: Looked | None = None) -> float
     Args:
         field: a `NeRF`; None for a run that diverged.
         prompt: names an object of the world.
-        looked: the field's views, from `looked_at`; None compares with the plainest object.
+        looked: the field's views, from `looked_at`.
     """
-    scene = meant(prompt) if looked is None else nearest_member(looked, prompt)[0]
-    truth = _surface(scene)
+    truth = _surface(nearest_member(looked, prompt)[0])
     try:
         made = (
             torch.zeros(1, 3).double()
