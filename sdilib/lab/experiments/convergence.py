@@ -4,6 +4,7 @@ t falls over the length of a run, so each length needs its own run; those of the
 13.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -179,6 +180,8 @@ def draw(made: Comparison, steps: Sequence[int]) -> drawing.Figure:
     places = {"optimiser steps": taken, "sample-forwards": spent}
     for part, (over, at) in zip(below, places.items(), strict=True):
         line = drawing.panels(part, len(measures), drawing.PANELS)
+        least, most = (of(map(of, at.values())) for of in (min, max))
+        doublings = [least * 2**k for k in range(1 + int(math.log2(most / least)))]
         for axes, measure in zip(line, measures, strict=True):
             for method, values in found[measure].items():
                 drawing.draw_mean(axes, at[method], values, HUES[method], marker=".", label=method)
@@ -187,6 +190,8 @@ def draw(made: Comparison, steps: Sequence[int]) -> drawing.Figure:
                     mark = at[method][place], float(values[:, place].mean())
                     axes.plot(*mark, "o", color=HUES[method], markersize=7, fillstyle="none")
             axes.set_xscale("log")
+            axes.set_xticks(doublings, [f"{place:.0f}" for place in doublings])
+            axes.minorticks_off()
             drawing.finish(axes, measure, over)
-        line[0].legend(**drawing.SMALL)
+        line[len(line) // 2].legend(**drawing.SMALL, loc="lower right")
     return figure
