@@ -17,8 +17,6 @@
 # Choose a prompt, a rule, a noise κ and their settings; watch the image or the 3D object as it forms; and copy
 # the code that makes it again. All runs of a seed begin at the same place, so two of them differ only by their
 # settings. Runs that you save appear in [results](results.ipynb).
-#
-# ![One run](../paper_figures/full/explore.png)
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -52,7 +50,8 @@ explorer
 #   to the bit, on this machine.
 
 # %% [markdown]
-# The same as a figure, with the steps made when this cell was run:
+# The same as a figure, with the steps made when this cell was run ([one of a
+# whole run](../paper_figures/full/explore.png)):
 
 # %%
 figure = explorer.figure()

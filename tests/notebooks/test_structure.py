@@ -101,6 +101,12 @@ def test_the_ipynb_is_derived_from_the_py(source):
     assert is_derived(source), "make notebooks"
 
 
+@pytest.mark.parametrize("name", ["explore", "results"])
+def test_a_page_of_widgets_shows_no_picture_that_voila_would_not_serve(name):
+    text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    assert re.findall(r"!\[[^]]*\]\(\.\..*", text) == []  # it serves the notebook's own folder
+
+
 def test_the_checks_see_logic_and_unread_parameters(tmp_path):
     source = tmp_path / "bad.py"
     source.write_text(

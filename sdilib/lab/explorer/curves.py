@@ -16,6 +16,9 @@ HUES = ("#1b7837", "#762a83", "#e08214", "#4393c3", "#b2182b", "#1b1b1b")
 _LINES = ("-", "-", "-", "-", "--", "--")  # not all eyes tell the fifth hue from the first
 _MARKS = (".", ".", ".", ".", "+", "x")
 
+_BESIDE, _ABOVE, _BELOW, _LINE = 0.5, 0.24, 0.42, 0.14
+"""Room for the numbers left of a panel, its title, the numbers and the label below, and a line of the legend, in inches."""
+
 _TITLES = {"residual": "residual of eq. 8", "gradient": "update", "t": "t"}
 
 Logs = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -27,10 +30,20 @@ def run_curves(logs: Logs) -> Figure:
     Args:
         logs: of the runs, by name: a record per step, as `lab.runs` keeps it. At most six.
     """
-    figure = Figure(figsize=(5.6, 1.7 + 0.14 * len(logs) * (len(logs) > 1)), layout="constrained")
+    below = _LINE * len(logs) * (len(logs) > 1)
+    width, height = 5.6, 1.7 + below
+    figure = Figure(figsize=(width, height))
     _draw(list(figure.subplots(1, 3)), logs)
+    # Not by a layout engine: a page draws this at each step, it takes half as long, and the panels stand still.
+    figure.subplots_adjust(
+        left=_BESIDE / width,
+        right=1 - 0.1 / width,
+        top=1 - _ABOVE / height,
+        bottom=(_BELOW + below) / height,
+        wspace=0.35,
+    )
     if len(logs) > 1:
-        figure.legend(loc="outside lower left", fontsize=7, frameon=False, ncols=1)
+        figure.legend(loc="lower left", fontsize=7, frameon=False, labelspacing=0.25, borderpad=0)
     return figure
 
 

@@ -87,7 +87,10 @@ class Results:
         """
         self.root = runs_folder(root)
         self.asked = ipywidgets.Text(
-            value=asked, placeholder="filter: mug sdi steps=60", layout={"width": "270px"}
+            value=asked,
+            placeholder="filter: mug sdi steps=60",
+            tooltip="words of the prompt, the rule or the state, or setting=value; all must match",
+            layout={"width": "270px"},
         )
         self.status, self._about = ipywidgets.HTML(), ipywidgets.HTML()
         self._grid, self.tiles, self._most = row(grid_gap="10px"), [], PER_PAGE

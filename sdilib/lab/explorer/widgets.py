@@ -40,7 +40,7 @@ SIZE, SMALL = 256, 80
 """Of the image, and of those that explain it, in pixels."""
 
 PAUSE = 0.25
-"""Seconds from one picture to the next, at least."""
+"""Seconds from one picture to the next, at least; where painting takes longer than half of it, it pauses as long as it took."""
 
 ASK = 2.0
 """Seconds from one question to the page to the next."""
@@ -354,7 +354,8 @@ class Explorer:
             if self._heard_at and began - self._heard_at > GONE and seen.state == "running":
                 self._absent = True
                 self.session.pause()
-            time.sleep(max(0.0, PAUSE - (time.monotonic() - began)))
+            took = time.monotonic() - began
+            time.sleep(max(PAUSE - took, took))  # the run, on the same cores, goes first
 
     def _paint_again(self) -> None:
         self._shown = None

@@ -90,6 +90,11 @@ def test_they_are_filtered_by_words(shown, asked, count):
     assert f"{count} of 4 runs" in shown._about.value
 
 
+def test_what_can_be_used_says_what_it_is(shown):
+    used = (shown.asked, shown.turn, *shown._acts, *(tile.box for tile in shown.tiles))
+    assert all(each.tooltip for each in used)
+
+
 def test_a_word_typed_does_not_read_the_folder_again(shown, monkeypatch):
     monkeypatch.setattr(results, "known_runs", lambda root: pytest.fail("read again"))
     shown.asked.value = "mug"

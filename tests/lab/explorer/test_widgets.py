@@ -521,3 +521,18 @@ def test_pictures_leave_the_page_time_to_breathe(explorer, monkeypatch):
     endless(explorer)
     until(lambda: len(painted) > 3)
     assert min(b - a for a, b in itertools.pairwise(painted[:4])) > 0.25
+
+
+def test_slow_painting_leaves_the_run_half_of_the_time(explorer):
+    began, ended = [], []
+
+    def slowly(_):
+        time.sleep(0.5)
+        ended.append(time.monotonic())
+
+    explorer.progress.observe(lambda _: began.append(time.monotonic()), "value")
+    endless(explorer)
+    explorer.curves.observe(slowly, "value")
+    until(lambda: len(ended) > 3)
+    pauses = [min(b - at for b in began if b > at) for at in ended[:3]]
+    assert min(pauses) > 0.4
