@@ -21,6 +21,7 @@ from sdilib.lab.provenance import evaluator_folder
 from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.scene import WorldScene
 from sdilib.lab.world.views import has_front
+from sdilib.stable_diffusion.loading import quiet
 from sdilib.storage import load_tensors, read_json
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
@@ -206,9 +207,10 @@ class Evaluator:
             weight, bias = (tensors[f"{attribute}.{part}"].float() for part in ("weight", "bias"))
             readouts[attribute] = nn.Linear(weight.shape[1], weight.shape[0])
             readouts[attribute].load_state_dict({"weight": weight, "bias": bias})
-        clip = CLIPModel.from_pretrained(
-            str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
-        )
+        with quiet():
+            clip = CLIPModel.from_pretrained(
+                str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
+            )
         tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
         return cls(clip, tokenizer, readouts, name=name, card=read_json(folder / CARD))
 

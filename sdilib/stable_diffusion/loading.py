@@ -44,6 +44,7 @@ from sdilib.stable_diffusion.text import check_tokenizer, encode_text  # noqa: E
 __all__ = [
     "StableDiffusionPipeline",
     "load_pipeline",
+    "quiet",
     "random_pipeline",
 ]
 
@@ -73,7 +74,7 @@ def load_pipeline(
         pipeline = random_pipeline(model)
     else:
         folder = model_folder(model) or _fetched(model)
-        with _quiet():
+        with quiet():
             pipeline = _pipeline(model, folder, dtype)
     for part in PARTS:
         # Not the models' own method, which warns of each cast.
@@ -107,8 +108,8 @@ def _fetched(model: str) -> Path:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the libraries' progress bars and warnings: what matters in a folder is checked here."""
+def quiet() -> Iterator[None]:
+    """Silence the libraries' progress bars and warnings while a model is loaded: what matters in a folder is checked here."""
     levels = [each.get_verbosity() for each in _LOGS]
     for each in _LOGS:
         each.disable_progress_bar()

@@ -1,8 +1,8 @@
 """A program: commands on a disk that is nearly full, then on one with room. Needs mounts of its own: `unshare -rm`.
 
 Each line on its input is [words of the command, KiB that are free, or null for enough, files to begin with]. Where files
-are given, all others are removed; null keeps what the command before has left. It answers with [exit code, what was said
-on standard error, digests of the files that are there then].
+are given, all others are removed; null keeps what the command before has left. It answers with [exit code, what was said,
+digests of the files that are there then].
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from sdilib.cli import main
 
 
 def run(words: list[str], place: Path) -> tuple[int, str]:
-    """The exit code of a command in a folder, in a process of its own, and what it says on standard error."""
+    """The exit code of a command in a folder, in a process of its own, and what it says."""
     with tempfile.TemporaryFile("w+") as said:
         if not (child := os.fork()):
-            os.dup2(said.fileno(), 2)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            for stream in (1, 2):
+                os.dup2(said.fileno(), stream)
             os.chdir(place)
             os._exit(main(words))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -348,3 +348,8 @@ def test_a_saved_evaluator_holds_no_path(trained, tmp_path):
     save_evaluator(tmp_path / "x", networks, TINY, image_size=16)
     for path in (tmp_path / "x").rglob("*.json"):
         assert str(tmp_path) not in path.read_text(), path
+
+
+def test_loading_it_says_nothing(capfd):
+    Evaluator.from_pretrained()
+    assert capfd.readouterr() == ("", "")
