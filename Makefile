@@ -90,6 +90,9 @@ soak: $(READY) ## try all the faults of which the tests try a sample, for hours 
 test-browser: $(READY) ## run the tests that look at pages in the system's Chromium (ARGS="...")
 	SDILIB_BROWSER=1 OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist loadfile tests/browser $(ARGS)
 
+installs: $(READY) ## try the wheel, without network, on each Python that is here (PYTHONS="3.12" RESOLUTION=newest|lowest TORCH=... TORCH_ARGS="..." CUDA=1)
+	$(PYTHON) tests/installs/try_installs.py $(if $(PYTHONS),--python $(PYTHONS)) $(if $(RESOLUTION),--resolution $(RESOLUTION)) --torch="$(TORCH)" --torch-args="$(TORCH_ARGS)" $(if $(CUDA),--cuda)
+
 lint: $(READY) ## check style, types and layers
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -146,5 +149,5 @@ table1: $(READY) ## make the paper's Table 1, in 2D and in 3D (PRESET=... MODEL=
 clean: ## remove build/ and the figures that git ignores; .venv stays
 	rm -rf build dist $(filter-out paper_figures/full/,$(wildcard paper_figures/*/))
 
-.PHONY: help env figures active made gallery check-figures test test-browser soak lint notebooks lab app screenshots examples train table1 model-card bench bench-memory bench-sweep gpu-check clean FORCE
+.PHONY: help env figures active made gallery check-figures test test-browser soak installs lint notebooks lab app screenshots examples train table1 model-card bench bench-memory bench-sweep gpu-check clean FORCE
 .DEFAULT_GOAL := help

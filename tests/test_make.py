@@ -64,7 +64,7 @@ def clone(tmp_path) -> Path:
 
 def test_make_alone_lists_every_target():
     listed = make(ROOT).stdout
-    targets = "env figures table1 check-figures test soak lint notebooks lab app train model-card bench bench-memory gpu-check clean"
+    targets = "env figures table1 check-figures test soak installs lint notebooks lab app train model-card bench bench-memory gpu-check clean"
     for target in targets.split():
         assert re.search(rf"^{target} ", listed, re.MULTILINE), target
 
