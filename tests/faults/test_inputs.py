@@ -134,6 +134,12 @@ BAD = {
         "--model": st.just("stabilityai/stable-diffusion-2-1"),
     },
     "check-figures": {"--preset": unknown(*PRESETS)},
+    "train vae": {
+        "--count": st.one_of(no_integer, negative),
+        "--vae.batch": st.one_of(no_integer, negative, st.just("0")),
+        "--vae.loop.learning-rate": st.one_of(no_number, negative),
+    },
+    "train unet": {"--unet.dropped": st.one_of(no_number, negative)},
 }
 """Values that each command refuses, before it begins what takes minutes."""
 
