@@ -46,6 +46,9 @@ def _runs(options: argparse.Namespace) -> int:
     if mesh and options.action != "export":
         reject("action", options.action, f"export, which alone takes --{next(iter(mesh))}")
 
+    if root != "runs" and not Path(root).is_dir():
+        reject("root", root, "an existing folder")
+
     from sdilib.lab.filtering import matches
     from sdilib.lab.runs import known_runs
 

@@ -374,8 +374,7 @@ def _config(row: Mapping[str, Any]) -> Config:
     kind = SCENES[one_of("scene", settings.pop("scene", "nerf"), SCENES)]
     preset = like("preset", settings.pop("preset", ""), "")
     of_preset = resolve("run3d", preset) if preset else {}
-    if "prompt" not in settings:
-        reject("prompt", "", "a text with at least one word")
+    settings.setdefault("prompt", "")  # one that is lacking may be misspelt: unknown names first
     like("rule_settings", settings.get("rule_settings", {}), {})
     for own in fields(kind):
         if own.name in settings and isinstance(own.default, bool | int | float | str):

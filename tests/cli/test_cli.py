@@ -397,6 +397,7 @@ def test_a_range_is_two_numbers(tmp_path):
         ("run", "required: --prompt"),
         ("run --prompt x --sed 1", "unrecognized arguments: --sed"),
         ("run --prompt= --rule sdi", "prompt='': expected a text with at least one word"),
+        ("runs --root no/such", "root='no/such': expected an existing folder"),
         ("run --prompt x --rule sdx", "rule='sdx': expected one of sdi, sds, ism, "),
         ("run --prompt x --preset big", "preset='big': expected one of smoke, laptop, full, gpu"),
         (

@@ -166,6 +166,7 @@ def test_a_csv_is_a_run_per_line():
         ('prompt = "a"\n[each]\nseed = 3', "each.seed=3: expected a list of values"),
         ('prompt = "a"\n[each]\nseed = [1, 1]', "expected different runs; run 2 is there already"),
         ('prompt = "a"\ngama = 3', "setting='gama': expected one of"),
+        ('prompts = ["a"]', "setting='prompts': expected one of"),
         ('prompt = "a"\nsteps = "3"', "steps='3': expected a value of type int"),
         ('prompt = "a"\nrule = "sdj"', "rule='sdj': expected one of sdi, sds"),
         (
