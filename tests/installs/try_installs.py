@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,12 @@ def line(name: str) -> str:
     """Return what one of our files requires of torch."""
     text = (ROOT / name).read_text(encoding="utf-8")
     return re.search(r"\btorch[>=]=[\w.]+", text)[0]
+
+
+def names() -> list[str]:
+    """Return what the wheel depends on."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [re.match(r"[\w-]+", each)[0] for each in project["dependencies"]]
 
 
 def find(version: str) -> str | None:
@@ -107,6 +114,8 @@ def install(
     # To uv, lowest-direct is about what it is asked for, and not about what a wheel asks for.
     wheel = [str(path) for path in tools.glob("sdilib-*.whl")]
     asked = ["--requirements", str(ROOT / "pyproject.toml")]
+    for name in set(names()) - {"torch"}:
+        asked += ["--upgrade-package", name]  # or what came along with torch would stay
     call([*pip, *wheel] if newest else [*lowest, *asked, *wheel])
 
 
