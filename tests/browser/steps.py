@@ -85,7 +85,7 @@ def explore(page, button, shoot, name: str) -> None:
     page.get_by_text("stopped: step").wait_for()
     page.get_by_text(re.compile(r"γ 1$")).first.wait_for()
     until(lambda: len(pictures(page)) == 8)
-    assert pictures(page)[0] == first[0] != pictures(page)[4]
+    until(lambda: pictures(page)[0] == first[0] != pictures(page)[4])
     shoot(f"{name}-a-b")
     button("Reset").click()
     until(lambda: page.get_by_label("steps", exact=True).first.input_value() == begun)

@@ -394,7 +394,7 @@ class Explorer:
     def _show_frames(self) -> None:
         """Show the frame that the scrubber is at, and that of the run kept beside, as far on."""
         with self._painting:
-            share = self.scrubber.value / (self.scrubber.max or 1)
+            share = self.scrubber.value / self.scrubber.max if self.scrubber.max else 1.0
             kept = self.session.kept
             runs = [kept, self.session.snapshot]
             told = differences([_settings(each) for each in runs if each]) if kept else [""]
