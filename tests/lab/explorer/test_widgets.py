@@ -310,6 +310,11 @@ def test_a_run_that_is_kept_stands_beside_the_next(explorer):
     assert first.images["image"].value == kept != second.images["image"].value
     assert "γ 3" in first.caption.value
     assert "γ 1" in second.caption.value
+    explorer.controls.named["steps"].value = 2  # one update: as far on is its end
+    explorer.start()
+    explorer.wait(LIMIT)
+    assert len(explorer.session.snapshot.frames) == 1
+    assert first.images["image"].value == kept
     explorer.save_figure()
     explorer.buttons["keep"].click()
     assert first.layout.display == "none"
