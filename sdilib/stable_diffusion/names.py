@@ -68,11 +68,11 @@ def check_name(model: str) -> None:
     Raises:
         ValueError: the message says what may be given instead.
     """
+    if model in RANDOM or model_folder(model) is not None:
+        return
     if Path(model).expanduser().is_file():
         made = f"StableDiffusionPipeline.from_single_file({model!r}).save_pretrained('a folder')"
         reject("model", model, f"a folder in diffusers' format, which {made} makes of this file")
-    if model in RANDOM or model_folder(model) is not None:
-        return
     if not _is_hub_id(model):
         expected = "mini, tiny, sd21, an existing folder, or a hub id owner/name"
         reject("model", model, expected, known=[*BUNDLED, *RANDOM])

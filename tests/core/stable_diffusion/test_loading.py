@@ -10,7 +10,7 @@ from diffusers import EulerDiscreteScheduler, PNDMScheduler
 
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.loading import load_pipeline, random_pipeline
-from sdilib.stable_diffusion.names import hub_commit, model_folder
+from sdilib.stable_diffusion.names import check_name, hub_commit, model_folder
 from sdilib.storage import load_tensors, save_tensors
 
 
@@ -48,6 +48,13 @@ def test_only_bundled_names_and_paths_have_a_folder(tmp_path, monkeypatch):
     assert model_folder("./tiny") == Path("tiny")
     assert model_folder("owner/name") is None
     assert (model_folder("mini") / "world.json").is_file()
+
+
+@pytest.mark.parametrize("name", ["mini", "tiny"])
+def test_a_file_of_the_same_name_does_not_hide_a_model(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("")
+    check_name(name)
 
 
 @pytest.fixture
