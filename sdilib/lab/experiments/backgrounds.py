@@ -1,0 +1,157 @@
+"""Backgrounds: what stands behind an object while it is distilled, and what each method makes of it.
+
+Over one grey, an empty pixel is as good as a solid one of that grey; over colours drawn per view, whatever is left of a view's
+background must be pushed away again in each step. Beyond the paper, whose code learns the background.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sdilib.lab.claims import Claim, Less
+from sdilib.lab.experiments.shared import drawing
+from sdilib.lab.experiments.shared.objects import Comparison, Looked, nearer
+from sdilib.lab.practice import SDS_3D, high_sds
+
+BACKGROUNDS: dict[str, str] = {
+    "colours": "random",
+    "grey": "fixed",
+    "learned": "environment",
+}
+"""What `Text3D` calls them, by their names in the figure: a colour drawn per view, one grey, a learned map."""
+
+OURS, BURNT, RANDOM = "SDI", "SDS, high γ", "random κ"
+
+METHODS: tuple[str, ...] = (BURNT, "SDS", RANDOM, OURS)
+
+_HUES = ("#b2182b", "#762a83", "#b08bc0", "#1b7837")
+
+FOG = "fog"
+
+_FROM, _TO = 0.05, 0.5  # of the opacity of fog
+
+_MEASURES = FOG, "kernel distance", "saturation", "IoU"
+
+
+def name(method: str, background: str) -> str:
+    """Return the name of a row.
+
+    Args:
+        method: one of `METHODS`.
+        background: one of `BACKGROUNDS`.
+    """
+    return f"{method}, {background}"
+
+
+def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the changes that each method over each background makes to SDI's settings.
+
+    Args:
+        settings: those of SDI.
+    """
+    of = {BURNT: high_sds(settings), "SDS": SDS_3D, RANDOM: {"kappa": "random"}, OURS: {}}
+    return {
+        name(method, background): of[method] | {"background": BACKGROUNDS[background]}
+        for method, background in product(METHODS, BACKGROUNDS)
+    }
+
+
+def over_grey(made: Comparison) -> Comparison:
+    """Put all objects before the world's plainest grey, where they are judged, whatever stood behind them before.
+
+    Args:
+        made: the runs of `variants`; their scenes are changed.
+    """
+    for run in (each for runs in made.runs.values() for each in runs):
+        if run.scene is not None:
+            run.scene.nerf.background, run.scene.nerf.environment = "fixed", None
+    return made
+
+
+def fog(looked: Looked) -> float:
+    """Return the share of pixels that are neither empty nor part of a solid object, over all views.
+
+    Args:
+        looked: an object's views.
+
+    Examples:
+        >>> fog(Looked(torch.ones(1, 3, 1, 4), torch.tensor([[[0.0, 0.2, 0.4, 0.9]]])))
+        0.5
+    """
+    return float(((looked.opacity > _FROM) & (looked.opacity < _TO)).double().mean())
+
+
+def fogs(made: Comparison) -> dict[str, Float[Tensor, " runs"]]:
+    """Return the fog of each run, by row.
+
+    Args:
+        made: the runs of `variants`.
+    """
+    return {
+        row: torch.tensor([fog(each) for each in looked], dtype=torch.float64)
+        for row, looked in made.looked.items()
+    }
+
+
+def claims(made: Comparison) -> list[Claim]:
+    """Check what a background changes for each method, and whether SDI is ahead over each.
+
+    Args:
+        made: the runs of `variants`.
+    """
+    usual, grey, learned = BACKGROUNDS
+    said = {usual: "random colours", grey: "one grey", learned: "a learned background"}
+    rows = [
+        Less(
+            f"{method} leaves less fog over {said[grey]} than over {said[usual]}",
+            FOG,
+            name(method, grey),
+            name(method, usual),
+        )
+        for method in METHODS
+    ]
+    rows += [
+        nearer(
+            f"{method} is better over {said[other]} than over {said[usual]}",
+            name(method, other),
+            name(method, usual),
+        )
+        for other, method in product((grey, learned), METHODS)
+    ]
+    rows += [
+        nearer(
+            f"SDI is ahead of {method} over {said[background]}",
+            name(OURS, background),
+            name(method, background),
+        )
+        for background, method in product(BACKGROUNDS, METHODS)
+        if method != OURS
+    ]
+    return made.check(rows, {FOG: fogs(made)})
+
+
+def draw(made: Comparison) -> drawing.Figure:
+    """Draw the first two objects, four sides each, by each method over each background, and the numbers of all runs.
+
+    Args:
+        made: the runs of `variants`.
+    """
+    shown = min(2, len(made.prompts))
+    views = slice(1, None, 2 * shown)
+    rows = {
+        row: torch.cat([each.images[views] for each in looked[:shown]])
+        for row, looked in made.looked.items()
+    }
+    columns = [""] * len(next(iter(rows.values())))
+    columns[:: len(columns) // shown] = made.prompts[:shown]
+    known = {FOG: fogs(made), **made.numbers}
+    panels = {measure: known[measure] for measure in _MEASURES if measure in known}
+    hues = dict(zip(made.looked, (hue for hue in _HUES for _ in BACKGROUNDS), strict=True))
+    figure = drawing.images_and_items(rows, columns, panels, colour=hues.__getitem__)
+    for axes in figure.axes[len(columns) * len(rows) :]:
+        axes.locator_params(axis="x", nbins=3)
+    return figure
