@@ -85,7 +85,7 @@ test: $(READY) ## run the tests, a process per core (ARGS="tests/core -n 0 ...")
 	OMP_NUM_THREADS=$(or $(THREADS),1) $(PYTHON) -m pytest -n auto --dist worksteal $(ARGS)
 
 soak: $(READY) ## try all the faults of which the tests try a sample, for hours (SOAK=0.1 ARGS="-k killed")
-	SDILIB_SOAK=$(or $(SOAK),1) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto tests/faults $(ARGS)
+	SDILIB_SOAK=$(or $(SOAK),1) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto -o faulthandler_timeout=0 tests/faults $(ARGS)
 
 test-browser: $(READY) ## run the tests that look at pages in the system's Chromium (ARGS="...")
 	SDILIB_BROWSER=1 OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist loadfile tests/browser $(ARGS)
