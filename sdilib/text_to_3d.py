@@ -135,6 +135,7 @@ class Text3D:
         orientation: weight of this penalty; needs normals, which cost about a second rendering.
         z_variance: final weight of this penalty, which grows from 0 during the run.
         convexity: weight of this penalty in the first 40% of the run; needs normals.
+        emptiness: weight of this penalty, SJC's; 20 times as much in the second half of the run.
         sparsity_share: 0, or the fraction of the run over which sparsity falls to 0.
         growth_share: fraction of the run over which opaqueness and z_variance grow; 0: they are constant.
         seed: seed of everything drawn, 0 or more.
@@ -194,6 +195,7 @@ class Text3D:
     orientation: float = 0.0
     z_variance: float = 0.0
     convexity: float = 0.0
+    emptiness: float = 0.0
     sparsity_share: float = 0.0
     growth_share: float = 1.0
     seed: int = 0

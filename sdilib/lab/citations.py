@@ -36,6 +36,7 @@ _SETTINGS: Mapping[str, str] = {
     "perp_neg": "armandpour2023re",
     "progressive_share": "li2023neuralangelo",
     "z_variance": "zhu2024hifa",
+    "emptiness": "wang2023score",
     "orientation": "verbin2022ref",
 }
 """By the name of a setting, if it is on."""

@@ -4,8 +4,8 @@ Settings are the authors' as far as they carry over: gamma, what a rule has of i
 schedules are simpler here. VSD, ESD and CSD lower the highest t to 0.5 in the course of a run, ISM draws t from [0.02, 0.5]
 after a warm-up, and ASD's window falls from [0.5, 0.98] to [0.02, 0.5]; here they draw t from the whole range from 0.02 on,
 as do all rules that draw it. CFD's t falls piece by piece, here evenly. The optimiser is Adam, or in 2D the whole step of
-SDI, MV-SDI and PFD, while VSD's authors take AdamW and SJC's Adamax. In 3D all have SDI's regularisers, so that HiFA has
-its z-variance loss only where SDI has it.
+SDI, MV-SDI and PFD, while VSD's authors take AdamW and SJC's Adamax. In 3D all have SDI's regularisers; SJC has its
+emptiness loss and HiFA its z-variance loss in addition, which SDI's settings for the bundled model lack.
 
 Steps are set by the budget, the same for all; learning rates are chosen by this repository for its models, or by the search.
 A method whose rule is not in `RULES` is left out.
@@ -31,6 +31,9 @@ TRAINED = 25_000
 """Steps of a run by VSD's authors, at whose rate an adapter hardly learns in a hundred."""
 
 _FASTEST = 0.01
+
+_ELEMENTS = 4 * 64 * 64
+"""Of the latents over which authors sum, where a penalty here is weighed against a mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,13 @@ def _drawn(rule: str, gamma: float, **more: Any) -> Method:
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "SDS": _drawn("sds", 100.0, weight="1-alpha"),
-        "SJC": _drawn("sjc", 100.0),
+        "SJC": replace(_drawn("sjc", 100.0), nerf={"emptiness": 1e4 / _ELEMENTS}),
         "VSD": _drawn("vsd", 7.5, adapter_rate=1e-4),
         "ESD": replace(_drawn("esd", 7.5, adapter_rate=1e-4), of_views=True),
-        "HiFA": _drawn("hifa-one-step", 100.0, t_schedule="sqrt", t_end=0.3),
+        "HiFA": replace(
+            _drawn("hifa-one-step", 100.0, t_schedule="sqrt", t_end=0.3),
+            nerf={"z_variance": 100 / _ELEMENTS},
+        ),
         "SDI": Method("sdi"),
         "ISM": replace(_drawn("ism", 7.5), image={"learning_rate": 0.1}),
         "HiFA, official": _drawn("hifa", 100.0, t_schedule="sqrt", t_end=0.3),

@@ -13,11 +13,23 @@ from torch.nn import functional
 from sdilib.checks import in_range
 from sdilib.nerf.render import Render
 
-__all__ = ["Penalties", "convexity", "opaqueness", "orientation", "sparsity", "z_variance"]
+__all__ = [
+    "Penalties",
+    "convexity",
+    "emptiness",
+    "opaqueness",
+    "orientation",
+    "sparsity",
+    "z_variance",
+]
 
 _CONVEX_SHARE = 0.4  # appendix A.2: convexity in the first 40% of the run
 _COVERED = 0.5  # opacity from which a pixel belongs to the object
 _CONVEXITY_SIZE = 8
+_EMPTIED, _EMPTIER = (
+    0.5,
+    20.0,
+)  # SJC's code: share of the run from which emptiness weighs so many times as much
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,7 @@ class Penalties:
         orientation: weight of `orientation`; needs normals, which cost about a second rendering.
         z_variance: final weight of `z_variance`, which grows from 0, see `growth_share`.
         convexity: weight of `convexity` in the first 40% of the run; needs normals.
+        emptiness: weight of `emptiness`; 20 times as much in the second half of the run.
         sparsity_share: 0, or the fraction of the run over which sparsity falls to 0, linearly.
         growth_share: fraction of the run over which opaqueness and z_variance grow, linearly; 0:
             they are constant.
@@ -43,6 +56,7 @@ class Penalties:
     orientation: float = 0.0
     z_variance: float = 0.0
     convexity: float = 0.0
+    emptiness: float = 0.0
     sparsity_share: float = 0.0
     growth_share: float = 1.0
 
@@ -72,6 +86,7 @@ class Penalties:
             orientation: self.orientation,
             z_variance: self.z_variance * grown,
             convexity: self.convexity * (done < _CONVEX_SHARE),
+            emptiness: self.emptiness * (_EMPTIER if done >= _EMPTIED else 1.0),
         }
         return {term.__name__: weight * term(render) for term, weight in weights.items() if weight}
 
@@ -146,6 +161,17 @@ def convexity(render: Render) -> Float[Tensor, ""]:
         (cover[:, :, :-1] * cover[:, :, 1:] * (-across).clamp_min(0)).mean()
         + (cover[:, :-1] * cover[:, 1:] * (-down).clamp_min(0)).mean()
     ) / 2
+
+
+def emptiness(render: Render) -> Float[Tensor, ""]:
+    """Mean of log(1 + 10 w) over the samples of all rays, w their weights: favours few of them, and no haze.
+
+    Args:
+        render: with this measured.
+
+    Source: SJC, 2212.00774, section 4.3, with its code's numbers.
+    """
+    return render.emptiness.mean()
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ _STRETCH = 8  # samples of a ray that are evaluated before checking whether ligh
 _NORMAL_WEIGHT = 1e-3  # normals are computed where a sample has at least this weight
 _TINY = 1e-6
 _AMBIENT, _DIFFUSE = 0.1, 0.9  # threestudio's light, whose sum is 1
+_STEEP = 10.0  # SJC's
 _FLAT = 0.1  # slope of the density below which a normal means nothing
 
 
@@ -58,6 +59,7 @@ class RayRender:
         normal: mean normal times the opacity; its last axis is empty unless normals are computed.
         backfacing: sum of the (detached) weights times max(0, normal . direction)^2 (Ref-NeRF,
             2112.03907); 0 unless normals are computed.
+        emptiness: mean of log(1 + 10 weight) over `num_samples`; 0 unless it is asked for.
     """
 
     colour: Float[Tensor, "rays 3"]
@@ -66,6 +68,7 @@ class RayRender:
     variance: Float[Tensor, " rays"]
     normal: Float[Tensor, "rays axes"]
     backfacing: Float[Tensor, " rays"]
+    emptiness: Float[Tensor, " rays"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +83,7 @@ class Render:
         normal: mean normal times opacity, in the camera's axes right, up, back; no channels unless
             normals are computed.
         backfacing: Ref-NeRF's penalty per pixel; 0 unless normals are computed.
+        emptiness: SJC's penalty per pixel; 0 unless it is asked for.
     """
 
     image: Float[Tensor, "batch 3 height width"]
@@ -88,6 +92,7 @@ class Render:
     variance: Float[Tensor, "batch height width"]
     normal: Float[Tensor, "batch axes height width"]
     backfacing: Float[Tensor, "batch height width"]
+    emptiness: Float[Tensor, "batch height width"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +116,7 @@ class Marcher:
         shading: "albedo" is the field's colour; "diffuse" that colour under a point light, (0.1 +
             0.9 max(0, normal . direction to the light)); "textureless" the same on white. The last
             two need normals.
+        emptiness: whether to measure what SJC's penalty needs.
         packed: whether to march with nerfacc's kernels, which need CUDA; None uses them if they are
             available (see `has_kernels`).
 
@@ -121,6 +127,7 @@ class Marcher:
     num_samples: int = 64
     normals: bool = False
     shading: str = "albedo"
+    emptiness: bool = False
     packed: bool | None = None
 
     def __post_init__(self) -> None:
@@ -180,7 +187,12 @@ class Marcher:
             backfacing = nerfacc.accumulate_along_rays(
                 seen_weights.detach(), away[:, None], ray, len(origins)
             )[:, 0]
-        return RayRender(total(colour), opacity, column[:, 0], variance[:, 0], normal, backfacing)
+        held = origins.new_zeros(len(origins))
+        if self.emptiness:
+            costs = (_STEEP * weights).log1p() / self.num_samples
+            held = nerfacc.accumulate_along_rays(costs, None, samples.ray, len(origins))[:, 0]
+        column, variance = column[:, 0], variance[:, 0]
+        return RayRender(total(colour), opacity, column, variance, normal, backfacing, held)
 
 
 def render(
@@ -233,6 +245,7 @@ def render(
         variance=seen.variance.view(shape),
         normal=normal.movedim(-1, 1),
         backfacing=seen.backfacing.view(shape),
+        emptiness=seen.emptiness.view(shape),
     )
 
 

@@ -96,7 +96,10 @@ class NeRFScene:
         self._penalties = penalties or Penalties()
         self._size = (positive_int("height", height), positive_int("width", width))
         self._marcher = Marcher(
-            self.occupancy, num_samples=num_samples, normals=self._penalties.normals
+            self.occupancy,
+            num_samples=num_samples,
+            normals=self._penalties.normals,
+            emptiness=self._penalties.emptiness > 0,
         )
         if rays_per_patch is not None:
             positive_int("rays_per_patch", rays_per_patch)

@@ -131,8 +131,8 @@ def _pipeline(model: str, folder: Path, dtype: torch.dtype) -> StableDiffusionPi
         scheduler = DDIMScheduler.from_config(betas)
     networks = {part: _network(model, folder, part, dtype) for part in PARTS}
     present = sorted(path.name for path in (folder / "tokenizer").glob("*"))
-    if not present:
-        reject("model", model, "a folder tokenizer in it, as save_pretrained writes one")
+    if "tokenizer.json" not in present and not {"vocab.json", "merges.txt"} <= set(present):
+        reject("model", model, "tokenizer/tokenizer.json in it, or vocab.json and merges.txt there")
     with usable(model, f"tokenizer ({', '.join(present)})"):
         tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
         check_tokenizer(tokenizer, networks["text_encoder"])

@@ -480,7 +480,7 @@ WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
         (SCHEDULER, '{"_class_name": "EDMEulerScheduler"}', "one of a DDPM"),
         (WEIGHTS, b"cut off", f"a usable {WEIGHTS} in it"),
         (WEIGHTS, None, "weights in unet/*.safetensors"),
-        ("tokenizer/tokenizer.json", None, "tokenizer ("),
+        ("tokenizer/tokenizer.json", None, "tokenizer/tokenizer.json in it, or vocab.json"),
         ("tokenizer/tokenizer.json", "{}", "tokenizer.json"),
     ],
 )
@@ -499,7 +499,7 @@ def test_a_tokenizer_that_is_not_there(folder):
     shutil.rmtree(folder / "tokenizer")
     check(
         lambda: StableDiffusion.from_pretrained(str(folder)),
-        f"model='{folder}': expected a folder tokenizer in it, as save_pretrained writes one",
+        f"model='{folder}': expected tokenizer/tokenizer.json in it, or vocab.json and merges.txt there",
     )
 
 

@@ -7,7 +7,13 @@ from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 
 NOT_THE_PAPERS = {"prompt", "model", "rule", "seed", "kappa"}
-OURS_ALONE = {"render_size": 0, "unit": False, "inversion_start": 0.0, "image_weight": 0.0}
+OURS_ALONE = {
+    "emptiness": 0.0,
+    "render_size": 0,
+    "unit": False,
+    "inversion_start": 0.0,
+    "image_weight": 0.0,
+}
 OURS_ALONE |= {"negative_prompt": "", "precision": "auto"}
 """What the paper has none of, and its value at every preset."""
 

@@ -32,6 +32,9 @@ NUMERICS = 2
 
 _UNSTATED = 2  # what it was when runs did not yet say it
 
+_LATER: Mapping[str, Any] = {"emptiness": 0.0}
+"""Settings that came later, and the value that runs without them had: there it does not count, and they keep their names."""
+
 _ABOUT = ("scene", "model_hash", "numerics")  # in a run's configuration, beside its settings
 
 _OF_A_RUN = {"prompt", "rule", "steps", "model_hash"}  # settings that every version has
@@ -65,7 +68,7 @@ def config_of(settings: Mapping[str, Any]) -> Text3D | Text2D:
 def _kind(settings: Mapping[str, Any]) -> type[Text3D] | type[Text2D] | None:
     """The kind of run that the settings are for; None if one is missing."""
     kind = SCENES.get(settings.get("scene", ""))
-    needed = {each.name for each in fields(kind)} - {"rule_settings"} if kind else set()
+    needed = {each.name for each in fields(kind)} - {"rule_settings", *_LATER} if kind else set()
     return kind if needed <= settings.keys() else None
 
 
@@ -76,7 +79,8 @@ def address(config: Text3D | Text2D, model: str) -> str:
         config: all its settings count, and the code of a user's own rule.
         model: `StableDiffusion.identity` of the model.
     """
-    known = settings_of(config) | {"model": model, "numerics": NUMERICS}
+    given = {k: v for k, v in settings_of(config).items() if k not in _LATER or v != _LATER[k]}
+    known = given | {"model": model, "numerics": NUMERICS}
     if version := rule_version(config.rule):
         known["rule_version"] = version
     rule = slug(config.rule.rpartition("/")[2], 40)

@@ -16,6 +16,7 @@ from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.regularisers import (
     Penalties,
     convexity,
+    emptiness,
     opaqueness,
     orientation,
     sparsity,
@@ -101,12 +102,14 @@ def test_the_blob_has_its_radius_in_the_worlds_unit_whatever_the_ball():
 def test_deferred_gradients_are_the_plain_ones(rays_per_patch):
     gradients, images = [], []
     for patch in (None, rays_per_patch):
-        penalties = Penalties(orientation=1.0)  # for its normals
+        penalties = Penalties(
+            orientation=1.0, emptiness=1.0
+        )  # for normals, and all that is measured
         seen = scene(small(background="environment"), penalties=penalties, rays_per_patch=patch)
         seen.look(Camera.around([20, 140]), generator_at(0, 0, "look"))
         everything = seen.render_all()
         weights = torch.randn(everything.image.shape, generator=generator_at(0, 0, "weights"))
-        losses = (sparsity, opaqueness, orientation, z_variance, convexity)
+        losses = (sparsity, opaqueness, orientation, z_variance, convexity, emptiness)
         loss = (weights * everything.image).sum() + sum(f(everything) for f in losses)
         gradients.append(torch.autograd.grad(loss, list(seen.parameters())))
         images.append(everything.image.detach())

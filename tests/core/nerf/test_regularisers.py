@@ -9,6 +9,7 @@ import torch
 from sdilib.nerf.regularisers import (
     Penalties,
     convexity,
+    emptiness,
     opaqueness,
     orientation,
     sparsity,
@@ -19,7 +20,7 @@ from sdilib.nerf.render import Render
 SIZE = 32
 
 
-def rendered(opacity, *, variance=None, normal=None, backfacing=None):
+def rendered(opacity, *, variance=None, normal=None, backfacing=None, empty=None):
     opacity = torch.as_tensor(opacity, dtype=torch.float64).expand(1, SIZE, SIZE)
     nothing = torch.zeros_like(opacity)
     return Render(
@@ -29,6 +30,7 @@ def rendered(opacity, *, variance=None, normal=None, backfacing=None):
         variance=nothing if variance is None else nothing + variance,
         normal=nothing[:, None].expand(1, 3, SIZE, SIZE) if normal is None else normal,
         backfacing=nothing if backfacing is None else nothing + backfacing,
+        emptiness=nothing if empty is None else nothing + empty,
     )
 
 
@@ -98,25 +100,29 @@ def test_a_pair_counts_as_much_as_it_is_covered():
 
 
 PENALTIES = [each.name for each in fields(Penalties) if not each.name.endswith("_share")]
-TERMS = (sparsity, opaqueness, orientation, z_variance, convexity)
+TERMS = (sparsity, opaqueness, orientation, z_variance, convexity, emptiness)
 
 
 def test_penalties_are_weighted_and_none_has_a_weight_of_0():
     x, y = plane()
     opacity = (0.2 + 0.6 * (x > 0)).double()[None]
     seen = rendered(
-        opacity, variance=0.25 * opacity, normal=surface(x, y), backfacing=0.36 * opacity
+        opacity,
+        variance=0.25 * opacity,
+        normal=surface(x, y),
+        backfacing=0.36 * opacity,
+        empty=0.5 * opacity,
     )
     assert Penalties()(seen, 1.0) == {}
     alone = {term.__name__: float(term(seen)) for term in TERMS}
     assert min(alone.values()) > 0
     for name, value in alone.items():
-        share = 0.2 if name == "convexity" else 1.0
+        share = 0.2 if name in ("convexity", "emptiness") else 1.0
         weighted = Penalties(**{name: 3.0})(seen, share)
         assert {key: float(term) for key, term in weighted.items()} == pytest.approx(
             {name: 3 * value}
         )
-    weights = dict(zip(alone, (1.0, 2.0, 4.0, 8.0, 16.0), strict=True))
+    weights = dict(zip(alone, (1.0, 2.0, 4.0, 8.0, 16.0, 32.0), strict=True))
     expected = {name: weights[name] * value for name, value in alone.items()}
     expected |= {name: 0.3 * expected[name] for name in ("opaqueness", "z_variance")}
     found = {name: float(term) for name, term in Penalties(**weights)(seen, 0.3).items()}
@@ -131,11 +137,14 @@ def test_penalties_are_weighted_and_none_has_a_weight_of_0():
         ("orientation", (1, 1, 1, 1, 1)),
         ("z_variance", (0, 0.2, 0.39, 0.4, 1)),
         ("convexity", (1, 1, 1, 0, 0)),
+        ("emptiness", (1, 1, 1, 1, 20)),
     ],
 )
 def test_penalties_go_by_the_share_of_the_run_that_is_done(name, shares):
     x, y = plane()
-    seen = rendered(0.7 + 0 * x, variance=0.25, normal=0.7 * surface(x, y), backfacing=0.1)
+    seen = rendered(
+        0.7 + 0 * x, variance=0.25, normal=0.7 * surface(x, y), backfacing=0.1, empty=0.5
+    )
     whole = float(dict(zip(PENALTIES, TERMS, strict=True))[name](seen))
     found = [Penalties(**{name: 2.0})(seen, done) for done in (0.0, 0.2, 0.39, 0.4, 1.0)]
     expected = [2 * whole * share for share in shares]
@@ -176,6 +185,7 @@ def test_normals_are_asked_for_where_a_penalty_looks_at_them():
         "orientation": True,
         "z_variance": False,
         "convexity": True,
+        "emptiness": False,
     }
 
 
@@ -186,7 +196,7 @@ def test_a_weight_outside_its_range_is_refused_by_name(name):
             Penalties(**{name: weight})
 
 
-@pytest.mark.parametrize("loss", [sparsity, opaqueness, orientation, z_variance, convexity])
+@pytest.mark.parametrize("loss", TERMS)
 def test_an_empty_volume_gives_finite_values_and_gradients(loss):
     empty = torch.zeros(1, SIZE, SIZE, dtype=torch.float64, requires_grad=True)
     value = loss(
@@ -195,6 +205,7 @@ def test_an_empty_volume_gives_finite_values_and_gradients(loss):
             variance=0 * empty,
             normal=empty[:, None].expand(1, 3, SIZE, SIZE) * 1.0,
             backfacing=0 * empty,
+            empty=0 * empty,
         )
     )
     value.backward()

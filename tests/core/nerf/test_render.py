@@ -98,6 +98,16 @@ def test_depth_and_variance_are_those_of_the_exponential():
     assert float(seen.variance) == pytest.approx(1 / 12**2, rel=2e-2)
 
 
+def test_emptiness_is_the_mean_of_a_logarithm_over_the_samples():
+    camera = Camera.around([0], elevation_degrees=0)
+    shared = {"dtype": torch.float64, "num_samples": 40}
+    seen = view(Ball(0.9), camera, 1, emptiness=True, **shared)
+    kept = torch.exp(torch.tensor(-0.9 * 2 * RADIUS / 40, dtype=torch.float64))  # by an interval
+    weights = kept ** torch.arange(40) * (1 - kept)
+    assert float(seen.emptiness) == pytest.approx(float((1 + 10 * weights).log().mean()), rel=1e-9)
+    assert float(view(Ball(0.9), camera, 1, **shared).emptiness) == 0
+
+
 @pytest.mark.parametrize(
     ("name", "pattern", "azimuth", "elevation"),
     [

@@ -11,6 +11,7 @@ from made_up import small_3d
 from sdilib.lab.runs import address, config_of, distilled, known_runs, remove
 from sdilib.lab.runs.folders import NUMERICS, settings_of
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.storage import hash_json
 from sdilib.text_to_image import Text2D
 
 SOLID = small_3d(steps=2, cameras=1, rule="sds", progressive_share=0.5)
@@ -42,6 +43,13 @@ def another(name, value):
     if isinstance(value, tuple):
         return (value[0] + 0.1, value[1])
     return value + 1 if isinstance(value, int) else value / 2 + 0.01
+
+
+def test_a_run_from_before_a_setting_came_keeps_its_name_and_is_known():
+    before = {k: v for k, v in settings_of(SOLID).items() if k != "emptiness"}
+    assert config_of(before) == SOLID
+    known = before | {"model": "abc", "numerics": NUMERICS}
+    assert address(SOLID, "abc").endswith(hash_json(known))
 
 
 @BOTH

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -104,7 +105,7 @@ class Page(Protocol):
     seed: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Looked:
     """Views of one object from `AZIMUTHS`.
 
@@ -335,7 +336,10 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
     return shares | ratios | off | {"IoU": iou, "kernel distance": distance, "distance": distance}
 
 
-@lru_cache(maxsize=512)
+_members: WeakKeyDictionary[Looked, dict[str, tuple[WorldScene, float]]] = WeakKeyDictionary()
+"""What was found, for as long as the views are there: a fit takes about a second, and IoU, Chamfer distance and shape ask for it."""
+
+
 def nearest_member(looked: Looked, prompt: str) -> tuple[WorldScene, float]:
     """Return the object nearest to another's silhouettes among all that the prompt could mean, and their overlap.
 
@@ -350,6 +354,13 @@ def nearest_member(looked: Looked, prompt: str) -> tuple[WorldScene, float]:
     Returns:
         The object, whose camera does not matter, and the intersection over union, in [0, 1], the mean over the 16 views.
     """
+    known = _members.setdefault(looked, {})
+    if prompt not in known:
+        known[prompt] = _nearest_member(looked, prompt)
+    return known[prompt]
+
+
+def _nearest_member(looked: Looked, prompt: str) -> tuple[WorldScene, float]:
     size, plain = looked.opacity.shape[-1], meant(prompt)
     mine = (looked.opacity > _COVERED).flatten(1).double()
     numbers = torch.arange(len(AZIMUTHS))
