@@ -15,13 +15,15 @@
 # # Backgrounds: what stands behind an object
 #
 # **The question.** While an object is distilled, something must stand behind it. Over a single grey, the optimiser
-# may leave grey matter in the air, which no view shows. Over a colour that is drawn anew for each view, it may not;
-# but whatever shines through is then wrong in every view, and the target changes with it. The paper's code learns
-# the background. Does a method's result, or the order of the methods, hang on this choice?
+# may leave grey matter in the air, which no view shows. Over a colour that is drawn anew for each view it may not.
+# But if the model has never seen an object before such a colour, it asks for another background, and the only thing
+# that can give it is a fog before the colour. Does a method's result, or the order of the methods, hang on this
+# choice?
 #
-# **This notebook** distils the same prompts by four methods over three backgrounds; *random κ* is SDI with a κ that
-# is drawn anew in each step. Read the rows of views in groups of three, then *fog*, the share of pixels that are
-# neither empty nor solid, and the kernel distance (lower is better).
+# **This notebook** distils the same prompts by four methods over any colour, over soft ones like the bundled
+# world's, and over one grey; *random κ* is SDI with a κ that is drawn anew in each step. Read the rows of views in
+# groups of three, then *fog*, the share of pixels that are neither empty nor solid, and the kernel distance (lower
+# is better).
 
 # %% tags=["parameters"]
 preset: str = "laptop"  # smoke, laptop, full or gpu: sets what is left at 0 or ""
@@ -43,15 +45,12 @@ sizes = {"num_prompts": num_prompts, "quality": quality, "evaluator": evaluator}
 page = begin("backgrounds", preset, model=model, folder=folder, seed=seed, **sizes)
 
 # %% [markdown]
-# All objects are judged over the grey of the world's plainest pictures, whatever stood behind them before. A
-# learned background is a small network of the direction that is trained along with the object, as in the paper's
-# code.
-#
-# Each tick below is one run. *Saturation* is a ratio to renders of the true object; *IoU* compares silhouettes with
-# the nearest object that the prompt allows.
+# All objects are judged over the grey of the world's plainest pictures. Each tick below is one run. *Saturation* is
+# a ratio to renders of the true object; *IoU* compares silhouettes with the nearest object that the prompt allows.
+# The paper's code learns the background; that takes thousands of steps, so it is left out here.
 
 # %%
-made = study.over_grey(compared(page, study.variants(page.run), root=root))
+made = compared(page, study.variants(page.run), root=root)
 figure = study.draw(made)
 figure
 

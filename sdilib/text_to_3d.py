@@ -126,6 +126,7 @@ class Text3D:
         blob_height: height of the initial blob, added to the density at the centre before the activation.
         blob_radius: radius at which the blob falls to 0.
         background: "fixed", "random" or "environment", see `NeRF`.
+        background_saturation: how far a random background is from its own grey, in [0, 1]; 1 is any colour.
         shading: fraction of steps lit by a point light, after an unlit first tenth of the run; lit steps
             need normals (DreamFusion, 2209.14988; threestudio's diffuse_prob).
         textureless: fraction of the lit steps rendered in white (threestudio's textureless_prob).
@@ -188,6 +189,7 @@ class Text3D:
     blob_height: float = 5.0
     blob_radius: float = BLOB_RADIUS
     background: str = "random"
+    background_saturation: float = 1.0
     shading: float = 0.0
     textureless: float = 0.0
     sparsity: float = 0.003
@@ -249,7 +251,13 @@ class Text3D:
             reject("perp_neg", self.perp_neg, "0 where view_words is False")
         if self.view_embeddings != "word" and not self.view_words:
             reject("view_embeddings", self.view_embeddings, "'word' where view_words is False")
-        for name in ("overhead_share", "progressive_share", "shading", "textureless"):
+        for name in (
+            "background_saturation",
+            "overhead_share",
+            "progressive_share",
+            "shading",
+            "textureless",
+        ):
             in_range(name, getattr(self, name), 0, 1)
         in_range("progressive_start", self.progressive_start, 0, self.progressive_share)
         if in_range("image_weight", self.image_weight, 0, 1e6) and whole.get("rgb_weight"):
@@ -459,6 +467,7 @@ def _nerf_scene(config: Text3D, device: torch.device) -> tuple[NeRFScene, list[d
         blob_height=config.blob_height,
         blob_radius=config.blob_radius,
         background=config.background,
+        background_saturation=config.background_saturation,
         generator=draw,
     ).to(device)
     scene = NeRFScene(

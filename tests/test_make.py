@@ -43,7 +43,9 @@ def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         "VIRTUAL_ENV": sys.prefix,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    kept = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    kept = {
+        k: v for k, v in os.environ.items() if k not in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
     return subprocess.run(
         ["make", *words], cwd=folder, env=kept | ours, capture_output=True, text=True
     )

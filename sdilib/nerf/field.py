@@ -75,6 +75,7 @@ class NeRF(nn.Module):
         blob_radius: float = BLOB_RADIUS,
         background: str = "fixed",
         background_value: float = 0.92,
+        background_saturation: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
         """Initialise the parameters at random.
@@ -91,6 +92,7 @@ class NeRF(nn.Module):
                 direction).
             background_value: grey of the fixed background, and of a random one if nothing is drawn, in [0, 1]; 0.92 is
                 the world's.
+            background_saturation: how far a random background is from its own grey, in [0, 1]; 1 is any colour.
             generator: for the network, and for the grid if none is given; None uses seed 0.
 
         Raises:
@@ -107,6 +109,7 @@ class NeRF(nn.Module):
         self.grid = HashGrid(generator=generator) if grid is None else grid
         self.network = _network((self.grid.num_features, hidden, 4), generator)
         self.background_value = in_range("background_value", background_value, 0, 1)
+        self._saturation = in_range("background_saturation", background_saturation, 0, 1)
         learned = self.background == "environment"
         self.environment = Environment(generator=generator) if learned else None
 
@@ -141,6 +144,7 @@ class NeRF(nn.Module):
         if self.environment is not None:
             return self.environment(directions)
         if self.background == "random":
+            drawn = drawn.mean(-1, keepdim=True).lerp(drawn, self._saturation)
             return drawn[:, None, None].expand_as(directions)
         return torch.full_like(directions, self.background_value)
 

@@ -9,6 +9,7 @@ from sdilib.text_to_image import Text2D
 NOT_THE_PAPERS = {"prompt", "model", "rule", "seed", "kappa"}
 OURS_ALONE = {
     "emptiness": 0.0,
+    "background_saturation": 1.0,
     "render_size": 0,
     "unit": False,
     "inversion_start": 0.0,

@@ -32,7 +32,7 @@ NUMERICS = 2
 
 _UNSTATED = 2  # what it was when runs did not yet say it
 
-_LATER: Mapping[str, Any] = {"emptiness": 0.0}
+_LATER: Mapping[str, Any] = {"emptiness": 0.0, "background_saturation": 1.0}
 """Settings that came later, and the value that runs without them had: there it does not count, and they keep their names."""
 
 _ABOUT = ("scene", "model_hash", "numerics")  # in a run's configuration, beside its settings

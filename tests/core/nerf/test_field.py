@@ -70,6 +70,9 @@ def test_backgrounds():
     assert all(colour.shape == (2, 4, 5, 3) for colour in seen.values())
     assert torch.equal(seen["fixed"], torch.full((2, 4, 5, 3), 0.92))
     assert torch.equal(seen["random"], drawn[:, None, None].expand(2, 4, 5, 3))
+    pale = small(background="random", background_saturation=0.3).background_colour(drawn, away)
+    grey = drawn.mean(-1, keepdim=True)
+    torch.testing.assert_close(pale[:, 0, 0], grey + 0.3 * (drawn - grey))
     # Soft, around grey, and another colour in another direction, whatever view looks there.
     soft = seen["environment"].detach()
     assert 0.3 < float(soft.min()) < float(soft.max()) < 0.7
