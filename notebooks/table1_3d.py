@@ -75,7 +75,8 @@ page.save(figure, results.record, results.claims(), seconds=results.seconds)
 # What differs from the authors' settings: VSD, ESD, CSD, ISM and ASD draw t from the whole range throughout, while
 # their authors narrow it to its lower half, ISM's after a warm-up and the others in the course of the run; CFD's t
 # falls evenly instead of piece by piece; VSD, ESD and SJC have Adam here, in place of AdamW and Adamax; and all have
-# SDI's regularisers, beside which SJC has its emptiness loss and HiFA its z-variance loss.
+# SDI's regularisers, beside which HiFA has its z-variance loss, and SJC its emptiness loss at a sixth of its weight, above
+# which objects get holes.
 #
 # Sample-forwards do not hold everything that a step costs: rendering and the encoder's backward pass are left out,
 # and so are the backward passes in which VSD and ESD train their adapters. These learn at a rate that lets them learn
