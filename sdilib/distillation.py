@@ -304,7 +304,7 @@ def distill(
         optimizer: over the scene's parameters, kept by the caller. None is a plain step of size
             one: with w(t) = sigma(t) and a latent scene each render becomes its single-step
             denoised image (eq. 10).
-        t_schedule: how t varies, see `TimeSchedule`; "random" draws it for each item.
+        t_schedule: how t varies, see `TimeSchedule`; some draw it for each item.
         t_start: highest t.
         t_end: lowest t; the paper anneals from 1 to 0.2.
         seeds: one per item, or a single number: item i then has that number plus i.

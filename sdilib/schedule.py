@@ -38,7 +38,10 @@ _ONLY = (
 )
 """Scheduler settings that would mean another kind of model: the only value accepted for each, and why."""
 
-T_SCHEDULES = ("linear", "sqrt", "dreamtime", "random")
+DRAWN = ("random", "lowered", "window")
+T_SCHEDULES = ("linear", "sqrt", "dreamtime", *DRAWN)
+
+_LOWERED_FROM = 0.2  # share of the run: step 5,000 of ProlificDreamer's 25,000
 
 
 def _betas(name: str, start: float, end: float, count: int) -> Float[Tensor, " timesteps"]:
@@ -309,7 +312,9 @@ class TimeSchedule:
 
     Attributes:
         kind: "linear" (Algorithm 2), "sqrt" (HiFA, 2305.18766), "dreamtime" (2306.12422: most steps
-            at middle times), or "random": uniform and independent for each item (Algorithm 1).
+            at middle times); or drawn, uniform and independent for each item: "random" from the whole range
+            (Algorithm 1), "lowered" from its lower half after a fifth of the run (ProlificDreamer, 2305.16213),
+            "window" from a half that falls from the upper to the lower one (ScaleDreamer, 2407.02040).
         t_start: highest time, in (0, 1].
         t_end: lowest time, in [0, t_start]; t would reach it just after the last step.
 
@@ -335,11 +340,11 @@ class TimeSchedule:
         Args:
             step: 0 … num_steps - 1.
             num_steps: length of the run, which alone sets how fast t falls.
-            generator: for "random" only; one for all, or one per item.
+            generator: for a drawn t only; one for all, or one per item.
             batch: number of items.
 
         Raises:
-            ValueError: a step outside the run, or "random" without a generator.
+            ValueError: a step outside the run, or a drawn t without a generator.
 
         Examples:
             >>> [float(TimeSchedule().at(i, 4)) for i in range(4)]
@@ -347,14 +352,25 @@ class TimeSchedule:
         """
         positive_int("num_steps", num_steps)
         in_range("step", step, 0, num_steps - 1)
-        if self.kind == "random":
-            if generator is None:
-                reject("generator", None, 'a generator, or one per item, for t_schedule="random"')
-            # 1 - U lies in (0, 1]: t = 0, where nothing is left to denoise, is never drawn.
-            return self.t_end + (self.t_start - self.t_end) * (1 - uniform(batch, generator))
         done = step / num_steps
+        if self.kind in DRAWN:
+            if generator is None:
+                expected = f'a generator, or one per item, for t_schedule="{self.kind}"'
+                reject("generator", None, expected)
+            low, high = self._range(done)
+            # 1 - U lies in (0, 1]: t = 0, where nothing is left to denoise, is never drawn.
+            return low + (high - low) * (1 - uniform(batch, generator))
         gone = {"linear": lambda: done, "sqrt": lambda: done**0.5}.get(
             self.kind, lambda: 1 - _dreamtime(done)
         )()
         t = self.t_start + (self.t_end - self.t_start) * gone
         return torch.full((batch,), t, dtype=torch.float64)
+
+    def _range(self, done: float) -> tuple[float, float]:
+        """What t is drawn from; halves are those of [0, t_start], as published."""
+        half = max(self.t_start / 2, self.t_end)
+        if self.kind == "lowered":
+            return self.t_end, half if done >= _LOWERED_FROM else self.t_start
+        if self.kind == "window":
+            return half + (self.t_end - half) * done, self.t_start + (half - self.t_start) * done
+        return self.t_end, self.t_start

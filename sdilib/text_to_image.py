@@ -25,7 +25,7 @@ from sdilib.guidance.base import Rule, Update, View, checked
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
 from sdilib.inversion import Cached
 from sdilib.scenes import ImageScene
-from sdilib.schedule import TimeSchedule
+from sdilib.schedule import DRAWN, TimeSchedule
 from sdilib.seeds import Generators, generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.precision import AUTO, PRECISIONS, usable_precision
@@ -344,4 +344,4 @@ def beginning_step(t_schedule: str) -> int:
     Args:
         t_schedule: see `TimeSchedule`.
     """
-    return 0 if t_schedule == "random" else 1
+    return 0 if t_schedule in DRAWN else 1

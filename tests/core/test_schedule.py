@@ -7,7 +7,7 @@ from diffusers import DDIMScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdilib.schedule import T_SCHEDULES, NoiseSchedule, TimeSchedule, time_grid, whole_steps
+from sdilib.schedule import DRAWN, T_SCHEDULES, NoiseSchedule, TimeSchedule, time_grid, whole_steps
 from sdilib.seeds import generator as generator_at
 
 CONFIGS = {
@@ -160,7 +160,7 @@ def test_dreamtime_falls_and_spends_most_steps_at_middle_times():
     assert share == pytest.approx(0.491, abs=0.005)
 
 
-@pytest.mark.parametrize("t_schedule", [name for name in T_SCHEDULES if name != "random"])
+@pytest.mark.parametrize("t_schedule", [name for name in T_SCHEDULES if name not in DRAWN])
 def test_annealing_stays_between_its_ends_and_falls(t_schedule):
     times = TimeSchedule(t_schedule, t_start=0.9, t_end=0.3)
     t = torch.cat([times.at(i, 50) for i in range(50)])
@@ -180,6 +180,31 @@ def test_random_times_fill_the_range_and_each_item_draws_its_own():
     assert float(t.mean()) == pytest.approx(0.54, abs=0.029)
     alone = generator_at(0, 0, "time", 7)
     assert float(times.at(3, 10, generator=alone)) == t[7]
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "low", "high"),
+    [
+        ("lowered", 1, 0.02, 0.98),
+        ("lowered", 2, 0.02, 0.49),
+        ("lowered", 9, 0.02, 0.49),
+        ("window", 0, 0.49, 0.98),
+        ("window", 5, 0.255, 0.735),
+    ],
+)
+def test_drawn_times_fill_the_part_of_the_range_that_a_run_has_reached(kind, step, low, high):
+    each = [generator_at(0, 0, "time", i) for i in range(2000)]
+    t = TimeSchedule(kind, t_start=0.98, t_end=0.02).at(step, 10, generator=each, batch=2000)
+    assert float(t.min()) == pytest.approx(low, abs=0.01)
+    assert float(t.max()) == pytest.approx(high, abs=0.01)
+    assert bool(((t > low) & (t <= high)).all())
+
+
+def test_a_window_above_the_middle_is_what_is_left_of_it(generator):
+    for kind in ("lowered", "window"):
+        times = TimeSchedule(kind, t_start=0.9, t_end=0.6)
+        drawn = torch.cat([times.at(k, 10, generator=generator) for k in range(10)])
+        assert bool(((drawn >= 0.6) & (drawn <= 0.9)).all())
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)

@@ -19,6 +19,7 @@ from sdilib.cli import main
 from sdilib.lab import sweeps
 from sdilib.lab.notebooks import runner
 from sdilib.lab.presets import NOTEBOOKS, PRESETS
+from sdilib.schedule import T_SCHEDULES
 from sdilib.text_to_image import Text2D
 
 NOTEBOOK_FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -78,7 +79,7 @@ OPTIONS = {
     "--set=seed": st.one_of(no_integer, negative),
     "--set=learning_rate": st.one_of(no_number, negative),
     "--set=t_end": st.one_of(no_number, negative),
-    "--set=t_schedule": unknown("linear", "sqrt", "dreamtime", "random"),
+    "--set=t_schedule": unknown(*T_SCHEDULES),
     "--set=kappa": unknown(
         "inversion", "random", "fixed", "cached", "fixed point", "gradient descent"
     ),
