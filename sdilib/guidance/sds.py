@@ -64,8 +64,8 @@ class SJC(SDS):
 
     Averaged over noises it is SJC's -(D - x0) / sigma, with D the denoised image of x0 + sigma noise. Costs 2 UNet
     sample-forwards per item. SJC's own scene is a voxel grid of latents, kept empty by a loss over the samples of all
-    rays, 1e4 mean log(1 + 10 w), which is not implemented here. (Penalties here are added to a mean over latents, SJC's
-    to a sum: for 4 x 64 x 64 latents, 1e4 would be 0.6.)
+    rays, 1e4 mean log(1 + 10 w): the run's penalty `emptiness`. (Penalties here are added to a mean over latents, SJC's
+    to a sum: for 4 x 64 x 64 latents, 1e4 is 0.6 here.)
 
     Attributes:
         denoiser: frozen.
