@@ -75,8 +75,8 @@ page.save(figure, results.record, results.claims(), seconds=results.seconds)
 # What differs from the authors' settings: VSD, ESD, CSD, ISM and ASD draw t from the whole range throughout, while
 # their authors narrow it to its lower half, ISM's after a warm-up and the others in the course of the run; CFD's t
 # falls evenly instead of piece by piece; VSD, ESD and SJC have Adam here, in place of AdamW and Adamax; and all have
-# SDI's regularisers, beside which HiFA has its z-variance loss, and SJC its emptiness loss at a sixth of its weight, above
-# which objects get holes.
+# SDI's regularisers, beside which HiFA has its z-variance loss and SJC its emptiness loss. The latter has a sixth of
+# its weight: with all of it, objects of the bundled model get holes.
 #
 # Sample-forwards do not hold everything that a step costs: rendering and the encoder's backward pass are left out,
 # and so are the backward passes in which VSD and ESD train their adapters. These learn at a rate that lets them learn
@@ -84,9 +84,9 @@ page.save(figure, results.record, results.claims(), seconds=results.seconds)
 # first has all seeds, the others one.
 #
 # On the bundled model, SDI's CLIP Score was not told apart from that of any other method, and no run diverged: the
-# paper's order does not show here. VSD's views have the smallest mean distance to real renders, from which ESD's, ISM's
-# and SDI's were not told apart; SDI, ISM and VSD deviate least from the true objects' saturation. Eight prompts with
-# one seed tell only large differences apart, and each pair is tested by itself.
+# paper's order does not show here. VSD's views have the smallest mean distance to real renders, from which ESD's,
+# ISM's, SJC's and SDI's were not told apart; SDI, ISM and VSD deviate least from the true objects' saturation. Eight
+# prompts with one seed tell only large differences apart, and each pair is tested by itself.
 #
 # ## Try
 #
