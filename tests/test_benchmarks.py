@@ -10,7 +10,7 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "row"),
     [
-        ("bench_step.py --batch 1", "SDI, inversion"),
+        ("bench_step.py --batch 1 --model tiny", "SDI, inversion"),
         ("bench_step_3d.py --batch 1 --steps 2", "backward, penalties"),
         (
             "bench_deferred.py --sizes 16 --samples 8 --samples-size 16 --patch 64 --levels 2",
