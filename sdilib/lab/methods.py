@@ -1,11 +1,12 @@
 """Published methods as data: rule, settings, the paper's numbers, and the small search that tunes all of them alike.
 
 Settings are the authors' as far as they carry over: gamma, what a rule has of its own, and whether t is drawn or falls. Its
-schedules are simpler here (`t_schedule="lowered"` and `"window"` are nearer to theirs). VSD, ESD and CSD lower the highest t to 0.5 in the course of a run, ISM draws t from [0.02, 0.5]
-after a warm-up, and ASD's window falls from [0.5, 0.98] to [0.02, 0.5]; here they draw t from the whole range from 0.02 on,
-as do all rules that draw it. CFD's t falls piece by piece, here evenly. The optimiser is Adam, or in 2D the whole step of
-SDI, MV-SDI and PFD, while VSD's authors take AdamW and SJC's Adamax. In 3D all have SDI's regularisers; SJC has its
-emptiness loss and HiFA its z-variance loss in addition, which SDI's settings for the bundled model lack.
+schedules are simpler here. VSD, ESD and CSD lower the highest t to 0.5 in the course of a run, ISM draws t from [0.02, 0.5]
+after a warm-up, and ASD's window falls from [0.5, 0.98] to [0.02, 0.5] (`t_schedule="lowered"` and `"window"` come near to
+these); here they draw t from the whole range from 0.02 on, as do all rules that draw it. CFD's t falls piece by piece, here
+evenly. The optimiser is Adam, or in 2D the whole step of SDI, MV-SDI and PFD, while VSD's authors take AdamW and SJC's Adamax.
+In 3D all have SDI's regularisers; SJC has its emptiness loss and HiFA its z-variance loss in addition, which SDI's settings for
+the bundled model lack.
 
 Steps are set by the budget, the same for all; learning rates are chosen by this repository for its models, or by the search.
 A method whose rule is not in `RULES` is left out.

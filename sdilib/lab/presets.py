@@ -143,7 +143,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "num_lengths": _steps(2, 2, 3, 2),
         **_JUDGED_RUNS,
     },
-    # 3D: twelve runs per prompt, four of them those of figures 1 and 8; the others take 10,600 sample-forwards: at full 6
+    # 3D: twelve runs per prompt, four of them those of figures 1 and 8; the others take 13,200 sample-forwards: at full 6
     # minutes of one core per prompt.
     "backgrounds": {"num_prompts": Setting(1, 1, 8, 2), **_JUDGED_RUNS},
     # 3D: four runs per prompt, one of them that of figure 1.

@@ -26,10 +26,8 @@ __all__ = [
 _CONVEX_SHARE = 0.4  # appendix A.2: convexity in the first 40% of the run
 _COVERED = 0.5  # opacity from which a pixel belongs to the object
 _CONVEXITY_SIZE = 8
-_EMPTIED, _EMPTIER = (
-    0.5,
-    20.0,
-)  # SJC's code: share of the run from which emptiness weighs so many times as much
+# SJC's code: the share of the run from which emptiness weighs so many times as much.
+_EMPTIED, _EMPTIER = 0.5, 20.0
 
 
 @dataclass(frozen=True, slots=True)

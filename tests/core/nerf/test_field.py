@@ -105,9 +105,7 @@ def test_the_blob_has_its_radius_in_the_worlds_unit_whatever_the_ball():
 def test_deferred_gradients_are_the_plain_ones(rays_per_patch):
     gradients, images = [], []
     for patch in (None, rays_per_patch):
-        penalties = Penalties(
-            orientation=1.0, emptiness=1.0
-        )  # for normals, and all that is measured
+        penalties = Penalties(orientation=1.0, emptiness=1.0)  # so that all is measured
         seen = scene(small(background="environment"), penalties=penalties, rays_per_patch=patch)
         seen.look(Camera.around([20, 140]), generator_at(0, 0, "look"))
         everything = seen.render_all()
