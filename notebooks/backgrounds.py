@@ -60,8 +60,8 @@ page.save(figure, record, study.claims(made), seconds=made.seconds)
 
 # %% [markdown]
 # On the bundled model, the fog of SDS at a high γ comes from vivid backgrounds, which its world never has: over soft
-# colours or one grey, less than half of it is left. At the γ of sampling little is left over any background, and SDI
-# has little everywhere.
+# colours or one grey, less than half of it is left. At the γ of sampling there is less of it to begin with, and SDI
+# has little over any background.
 #
 # The order of the methods hangs on the choice. Over soft colours, as the model knows them, SDI is nearer to real
 # renders than SDS at the same γ and than a random κ; over any colour, eight prompts show neither. Over one grey it
