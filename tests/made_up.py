@@ -58,9 +58,8 @@ def held(rows: Sequence[Row], numbers: Any, groups: Any = None) -> list[bool | N
 
 def generated(images: Tensor, *, latents: Tensor | None = None, num_forwards=2.0, seconds=0.1):
     """Images that are their own latents, at some cost."""
-    none = torch.zeros(len(images), 0)
     latents = images if latents is None else latents
-    return Generated(images, latents, num_forwards, seconds, none, none)
+    return Generated(images, latents, num_forwards, seconds)
 
 
 def of_runs(

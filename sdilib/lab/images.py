@@ -18,8 +18,8 @@ from sdilib.schedule import time_grid
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_image import RuleFrom, beginning_step, distilled_steps, noisy_start
 
-Steps = Iterator[tuple[Tensor, ...]]
-"""For one batch, after each step: its latents, and the numbers of that step, one per item."""
+BATCH = 16
+"""Items at a time; changes memory, not results (to rounding)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,16 +31,12 @@ class Generated:
         latents: from which they were decoded, on CPU.
         num_forwards: UNet sample-forwards per image.
         seconds: wall time per image.
-        residuals: eq. 8's, for each image and step; no steps for DDIM.
-        gradient_norms: for each image and step; no steps for DDIM.
     """
 
     images: Float[Tensor, "batch 3 height width"]
     latents: Float[Tensor, "batch channels h w"]
     num_forwards: float
     seconds: float
-    residuals: Float[Tensor, "batch steps"]
-    gradient_norms: Float[Tensor, "batch steps"]
 
 
 def items(
@@ -74,7 +70,6 @@ def ddim_images(
     *,
     num_steps: int = 50,
     guidance_scale: float = 7.5,
-    batch_size: int = 16,
 ) -> Generated:
     """Sample images by DDIM (eq. 2).
 
@@ -84,7 +79,6 @@ def ddim_images(
         seeds: one per image.
         num_steps: equal steps from t = 1 to 0, with one UNet call each.
         guidance_scale: gamma.
-        batch_size: images at a time; changes memory, not results (to rounding).
 
     Raises:
         ValueError: an argument outside its range.
@@ -93,12 +87,12 @@ def ddim_images(
 
     positive_int("num_steps", num_steps, at_least=2)
 
-    def steps(prompt: PromptEmbeddings, seeds: Sequence[int]) -> Steps:
+    def steps(prompt: PromptEmbeddings, seeds: Sequence[int]) -> Iterator[Tensor]:
         denoise, times = model.guided(prompt, guidance_scale), time_grid(num_steps)
         for step in ddim(noisy_start(model, seeds), denoise, times=times):
-            yield (step.x_next,)
+            yield step.x_next
 
-    return _generated(model, prompts, seeds, batch_size, num_steps, "DDIM", steps)
+    return _generated(model, prompts, seeds, num_steps, "DDIM", steps)
 
 
 def distilled_images(
@@ -109,7 +103,6 @@ def distilled_images(
     rule: RuleFrom,
     num_steps: int,
     t_schedule: str = "linear",
-    batch_size: int = 16,
     name: str = "distill",
     **settings: Any,
 ) -> Generated:
@@ -122,7 +115,6 @@ def distilled_images(
         rule: makes the rule of a batch; see `RuleFrom`.
         num_steps: of the distillation.
         t_schedule: see `TimeSchedule`.
-        batch_size: images at a time.
         name: of the progress bar.
         **settings: further arguments of `distilled_steps`, such as learning_rate, t_end or latents.
 
@@ -138,49 +130,41 @@ def distilled_images(
 
     every = {"rule": rule, "num_steps": num_steps, "t_schedule": t_schedule, **settings}
 
-    def steps(prompt: PromptEmbeddings, seeds: Sequence[int]) -> Steps:
+    def steps(prompt: PromptEmbeddings, seeds: Sequence[int]) -> Iterator[Tensor]:
         for step in distilled_steps(model, prompt, seeds, **every):
-            yield step.render(), step.update.residual, step.gradient_norm
+            yield step.render()
 
-    total = num_steps - beginning_step(t_schedule)
-    return _generated(model, prompts, seeds, batch_size, total, name, steps)
+    return _generated(model, prompts, seeds, num_steps - beginning_step(t_schedule), name, steps)
 
 
 def _generated(
     model: StableDiffusion,
     prompts: Sequence[str],
     seeds: Sequence[int],
-    batch_size: int,
     total: int,
     name: str,
-    steps: Callable[[PromptEmbeddings, Sequence[int]], Steps],
+    steps: Callable[[PromptEmbeddings, Sequence[int]], Iterator[Tensor]],
 ) -> Generated:
-    positive_int("batch_size", batch_size)
+    """Images from the last latents that `steps` yields for each batch; it yields `total` times."""
     if len(seeds) != len(prompts):
         reject("seeds", list(seeds), f"one for each of the {len(prompts)} prompts")
     embedded = model.embed(prompts)
     before, began = model.num_forwards, time.perf_counter()
-    batches = torch.arange(len(prompts)).split(batch_size)
-    made: list[list[Tensor]] = []
+    batches = torch.arange(len(prompts)).split(BATCH)
+    made: list[Tensor] = []
     with tqdm(total=total * len(batches), desc=name, leave=False) as bar:
         for batch in batches:
-            latents, traces = torch.empty(0), []
-            for row in steps(embedded.select(batch), [seeds[i] for i in batch.tolist()]):
-                latents = row[0]  # only the last step's: all of them would fill the memory
-                traces.append(row[1:])
+            latents = torch.empty(0)
+            for after in steps(embedded.select(batch), [seeds[i] for i in batch.tolist()]):
+                latents = after  # only the last step's: all of them would fill the memory
                 bar.update()
-            numbers = (torch.stack(each, 1).cpu() for each in zip(*traces, strict=True))
-            made.append([latents.cpu(), *numbers])
+            made.append(latents.cpu())
     seconds = (time.perf_counter() - began) / len(prompts)
-    latents, *numbers = (torch.cat(parts) for parts in zip(*made, strict=True))
-    residuals, norms = numbers or [torch.zeros(len(latents), 0)] * 2
     with torch.no_grad():
-        parts = [model.decode(some.to(model.device)) for some in latents.split(batch_size)]
+        images = torch.cat([model.decode(some.to(model.device)) for some in made])
     return Generated(
-        images=torch.cat(parts).clamp(0, 1).float().cpu(),
-        latents=latents,
+        images=images.clamp(0, 1).float().cpu(),
+        latents=torch.cat(made),
         num_forwards=(model.num_forwards - before) / len(prompts),
         seconds=seconds,
-        residuals=residuals,
-        gradient_norms=norms,
     )

@@ -10,9 +10,9 @@ from sdilib.lab.images import ddim_images, distilled_images, items
 PROMPTS, SEEDS = ["a red mug", "a blue rocket", "a red mug"], [0, 0, 1]
 
 
-def cached(tiny, prompts=PROMPTS, seeds=SEEDS, **more):
+def cached(tiny, prompts=PROMPTS, seeds=SEEDS):
     return distilled_images(
-        tiny, prompts, seeds, rule=lambda m, eps: SDI(m, kappa=Cached(eps)), num_steps=6, **more
+        tiny, prompts, seeds, rule=lambda m, eps: SDI(m, kappa=Cached(eps)), num_steps=6
     )
 
 
@@ -24,8 +24,10 @@ def test_distilling_with_the_cached_kappa_makes_the_image_that_ddim_makes(tiny):
     )
 
 
-def test_each_image_is_what_it_would_be_alone_whatever_the_batch(tiny):
-    together, apart = cached(tiny), cached(tiny, batch_size=2)
+def test_each_image_is_what_it_would_be_alone_whatever_the_batch(tiny, monkeypatch):
+    together = cached(tiny)
+    monkeypatch.setattr("sdilib.lab.images.BATCH", 2)
+    apart = cached(tiny)
     torch.testing.assert_close(together.latents, apart.latents, atol=1e-4, rtol=1e-4)
     alone = cached(tiny, PROMPTS[2:], SEEDS[2:])
     torch.testing.assert_close(together.latents[2:], alone.latents, atol=1e-4, rtol=1e-4)
@@ -43,7 +45,6 @@ def test_cost_counts_two_sample_forwards_an_image_and_step(tiny):
         learning_rate=0.1,
     )
     assert run.num_forwards == 2 + 8  # the start, and four updates
-    assert run.residuals.shape == run.gradient_norms.shape == (3, 4)
 
 
 def test_seeds_differ_and_repeat(tiny):

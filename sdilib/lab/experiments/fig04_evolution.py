@@ -82,8 +82,7 @@ def distilled(
     *,
     rule: RuleFrom,
     num_steps: int,
-    guidance_scale: float = 7.5,
-    batch_size: int = 16,
+    guidance_scale: float,
 ) -> Latents:
     """Distill latent scenes by plain steps (eq. 10) and keep their parameters at DDIM's times.
 
@@ -97,7 +96,6 @@ def distilled(
         rule: makes the rule of a batch.
         num_steps: of DDIM.
         guidance_scale: gamma of DDIM's x0(1).
-        batch_size: items at a time.
 
     Raises:
         ValueError: an argument outside its range.
@@ -115,8 +113,7 @@ def distilled(
                 yield (step.x0,)
             yield (step.render(),)
 
-    size = {"total": num_steps, "batch_size": batch_size}
-    return along.batched(len(prompts), rows, name="SDI", **size)[0]
+    return along.batched(len(prompts), rows, total=num_steps, name="SDI")[0]
 
 
 def measures(

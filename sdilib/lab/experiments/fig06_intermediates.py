@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from sdilib.guidance import SDI, SDS, Rule, View
-from sdilib.inversion import DDIMInversion, KappaChoice
 from sdilib.lab.claims import Less
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.path import batched, decoded, fine_detail
@@ -81,12 +80,9 @@ def intermediates(
     prompts: Sequence[str],
     seeds: Sequence[int],
     *,
-    guidance_scale: float = 7.5,
-    times: Sequence[float] = TIMES,
-    kappa: KappaChoice | None = None,
-    batch_size: int = 16,
+    guidance_scale: float,
 ) -> dict[str, Noised]:
-    """Noise and denoise renders at several t, by SDS and by SDI.
+    """Noise and denoise renders at each of `TIMES`, by SDS and by SDI with inversion at -gamma.
 
     Args:
         model: frozen.
@@ -94,29 +90,24 @@ def intermediates(
         prompts: one per render.
         seeds: one per render.
         guidance_scale: gamma of both.
-        times: in (0, 1], rising.
-        kappa: SDI's; None is inversion at -gamma, as in the paper.
-        batch_size: renders at a time.
 
     Raises:
-        ValueError: `batch_size` below 1.
         NonFiniteError: a prediction is not finite.
     """
     embedded, renders = model.embed(prompts), x0.to(model.device)
 
     def ask(items: Tensor, rule: Rule) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         some, view = renders[items], View(embedded.select(items))
-        for k, t in enumerate(times):
+        for k, t in enumerate(TIMES):
             each = torch.full((len(items),), t, dtype=torch.float64)
             draws = [generator(seeds[i], k, "noise") for i in items.tolist()]
             update = rule(some, each, view, draws)
             yield model.schedule.add_noise(some, update.kappa, each), update.denoised, update.kappa
 
-    choice, made = kappa or DDIMInversion(-guidance_scale), {}
-    rules = {"SDS": SDS(model, guidance_scale), "SDI": SDI(model, guidance_scale, choice)}
+    rules, made = {"SDS": SDS(model, guidance_scale), "SDI": SDI(model, guidance_scale)}, {}
     for name, rule in rules.items():
-        before, size = model.num_forwards, {"total": len(times), "batch_size": batch_size}
-        x_t, denoised, noise = batched(len(prompts), partial(ask, rule=rule), name=name, **size)
+        before, rows = model.num_forwards, partial(ask, rule=rule)
+        x_t, denoised, noise = batched(len(prompts), rows, total=len(TIMES), name=name)
         cost = (model.num_forwards - before) / len(prompts)
         made[name] = Noised(x_t, denoised, noise, cost)
     return made
@@ -144,7 +135,6 @@ def measures(
     run: Mapping[str, Noised],
     render: Float[Tensor, "items 3 height width"],
     denoised: Mapping[str, Float[Tensor, "items times 3 height width"]],
-    times: Sequence[float] = TIMES,
 ) -> dict[str, dict[str, Any]]:
     """Return figure 6's numbers for each item and time, and what `CLAIMS` compares.
 
@@ -153,7 +143,6 @@ def measures(
         run: from `intermediates`.
         render: the renders as images in [0, 1].
         denoised: the single-step denoised images, decoded, by rule.
-        times: of the run.
 
     Returns:
         Fine detail of the denoised images; the cosine between the updates x0(t) - x0 at neighbouring
@@ -171,19 +160,18 @@ def measures(
         },
     }
     forwards = {name: each.num_forwards for name, each in run.items()}
-    return summary(numbers, times) | {"forwards": forwards}
+    return summary(numbers) | {"forwards": forwards}
 
 
 def summary(
-    numbers: Mapping[str, Mapping[str, Float[Tensor, "items _"]]], times: Sequence[float]
+    numbers: Mapping[str, Mapping[str, Float[Tensor, "items _"]]],
 ) -> dict[str, dict[str, Any]]:
     """Return numbers over t, and the means that `CLAIMS` compares.
 
     Args:
-        numbers: by measure, then rule.
-        times: of the run.
+        numbers: by measure, then rule, for each item and time (of updates, one time fewer).
     """
-    early = [k for k, t in enumerate(times) if t >= 0.7]
+    early = [k for k, t in enumerate(TIMES) if t >= 0.7]
     return {
         **{measure: dict(by_rule) for measure, by_rule in numbers.items()},
         LIKE: {name: each.mean(1) for name, each in numbers[COSINE].items()},
@@ -227,7 +215,6 @@ def draw(
     render: Float[Tensor, "items 3 height width"],
     denoised: Mapping[str, Float[Tensor, "items times 3 height width"]],
     numbers: Mapping[str, Mapping[str, Any]],
-    times: Sequence[float] = TIMES,
 ) -> drawing.Figure:
     """Draw the first render's rows of images, a column per time, and below them curves over t.
 
@@ -237,17 +224,16 @@ def draw(
         render: as images in [0, 1].
         denoised: images in [0, 1] by rule.
         numbers: from `measures`; the curves show the mean and the middle half of the items.
-        times: of the run.
     """
-    shown = [k for k, t in enumerate(times) if t in SHOWN]
+    shown = [k for k, t in enumerate(TIMES) if t in SHOWN]
     noised = {rule: decoded(model, each.x_t[:1])[0] for rule, each in run.items()}
     first = {rule: each[0] for rule, each in denoised.items()}
-    titles = ["render", *(f"t = {times[k]:.2g}" for k in shown)]
+    titles = ["render", *(f"t = {TIMES[k]:.2g}" for k in shown)]
     drawn = rows(render[0], noised, first, shown)
     figure, (below,) = drawing.images_above(drawn, titles, BELOW, titles=drawing.ONE_LINE)
     line = drawing.panels(below, 3, BELOW, between=0.28)
     for axes, measure in zip(line, (DETAIL, COSINE, PLACE), strict=True):
-        drawing.draw_curves(axes, times[measure == COSINE :], numbers[measure], measure)
+        drawing.draw_curves(axes, TIMES[measure == COSINE :], numbers[measure], measure)
         axes.set_xlim(0, 1)  # in the order of the columns
     line[0].legend(loc="lower left", **drawing.SMALL)
     return figure

@@ -68,6 +68,9 @@ OF_IMAGES = (
 )
 """Claims about the images, checked on what `seen` returns."""
 
+STEPS = 10
+"""n of the inversion of clean images."""
+
 ByStrategy = Mapping[str, Float[Tensor, "items times"]]
 ByScale = dict[float, Float[Tensor, "items steps"]]
 
@@ -149,9 +152,7 @@ def _inverted(path: along.Path, gamma: float) -> Tensor:
     return along.noises(path, make, name=f"inversion at {gamma:g}")
 
 
-def clean_deviations(
-    path: along.Path, inverse_scales: Sequence[float], *, num_inversion_steps: int = 10
-) -> ByScale:
+def clean_deviations(path: along.Path, inverse_scales: Sequence[float]) -> ByScale:
     """Return the root mean square of kappa on clean images, at t = 1/n, 2/n … 1, by gamma_inv.
 
     One inversion up to t = 1 passes through all of these times: `DDIMInversion` at t = k/n takes the same first k steps.
@@ -160,20 +161,18 @@ def clean_deviations(
     Args:
         path: whose samples are inverted.
         inverse_scales: values of gamma_inv, as multiples of the path's gamma.
-        num_inversion_steps: n.
     """
 
     def rows(items: Tensor, gamma: float) -> Iterator[tuple[Tensor]]:
         denoise = replace(path.denoise, guidance_scale=gamma).select(items)
         x0 = path.samples[items].to(denoise.prompt.conditional.device)
-        for step in invert(x0, denoise, t=1.0, num_inversion_steps=num_inversion_steps):
+        for step in invert(x0, denoise, t=1.0, num_inversion_steps=STEPS):
             yield (full_kappa(x0, step.x_next, t=step.t_next, denoise=denoise),)
 
-    size = {"total": num_inversion_steps, "batch_size": path.batch_size, "name": "clean"}
     found = {}
     for scale in inverse_scales:
         ask = partial(rows, gamma=scale * path.denoise.guidance_scale)
-        (kappa,) = along.batched(len(path.seeds), ask, **size)
+        (kappa,) = along.batched(len(path.seeds), ask, total=STEPS, name="clean")
         found[scale] = along.root_mean_square(kappa)
     return found
 

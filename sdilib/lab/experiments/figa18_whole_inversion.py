@@ -69,7 +69,6 @@ def regenerated(
     *,
     num_steps: int,
     guidance_scale: float = 7.5,
-    batch_size: int = 16,
 ) -> tuple[dict[str, Float[Tensor, "items 3 height width"]], dict[str, dict[str, Any]]]:
     """Invert images all the way to noise and regenerate them, by each of `STRATEGIES`.
 
@@ -79,7 +78,6 @@ def regenerated(
         latents: of the originals.
         num_steps: each way.
         guidance_scale: gamma of the originals.
-        batch_size: images at a time.
 
     Returns:
         The images in [0, 1] by strategy, on CPU; and, by measure, then strategy, their PSNR to the originals in dB (at
@@ -101,8 +99,8 @@ def regenerated(
 
     made, numbers = {}, {"psnr": {}, "cost": {}}
     for name, strategy in strategies(guidance_scale).items():
-        before, size = model.num_forwards, {"total": 1, "name": name, "batch_size": batch_size}
-        images, scores = batched(len(prompts), partial(rows, strategy=strategy), **size)
+        before, ask = model.num_forwards, partial(rows, strategy=strategy)
+        images, scores = batched(len(prompts), ask, total=1, name=name)
         made[name], numbers["psnr"][name] = images[:, 0], scores[:, 0]
         numbers["cost"][name] = (model.num_forwards - before) / len(prompts)
     return made, numbers

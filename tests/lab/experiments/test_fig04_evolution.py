@@ -12,9 +12,10 @@ from sdilib.lab.experiments.shared.path import ddim_path, sdi_with
 TWO, SEEDS, STEPS = ["a red mug", "a blue rocket"], [3, 4], 4
 
 
-def test_the_scene_begins_at_x0_of_1_and_with_the_cached_kappa_stays_with_ddim(tiny):
-    run = ddim_path(tiny, TWO, SEEDS, num_steps=STEPS, batch_size=1)
-    size = {"num_steps": STEPS, "batch_size": 1}
+def test_the_scene_begins_at_x0_of_1_and_with_the_cached_kappa_stays_with_ddim(tiny, monkeypatch):
+    monkeypatch.setattr("sdilib.lab.experiments.shared.path.BATCH", 1)
+    run = ddim_path(tiny, TWO, SEEDS, num_steps=STEPS)
+    size = {"num_steps": STEPS, "guidance_scale": 7.5}
     cached, other = (
         experiment.distilled(tiny, TWO, SEEDS, rule=sdi_with(make), **size)
         for make in (Cached, RandomNoise)

@@ -4,12 +4,11 @@ import pytest
 import torch
 from made_up import PROMPTS, held
 
-from sdilib.inversion import RandomNoise
 from sdilib.lab.experiments import fig06_intermediates as experiment
-from sdilib.lab.experiments.fig06_intermediates import COSINE, DETAIL, PLACE, Noised
+from sdilib.lab.experiments.fig06_intermediates import COSINE, DETAIL, PLACE, SHOWN, TIMES, Noised
 from sdilib.seeds import generator
 
-TWO, SEEDS, TIMES = ["a red mug", "a blue rocket"], [3, 4], [0.3, 0.8]
+TWO, SEEDS = ["a red mug", "a blue rocket"], [3, 4]
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,7 @@ def x0(tiny) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def run(tiny, x0) -> dict[str, Noised]:
-    return experiment.intermediates(tiny, x0, TWO, SEEDS, times=TIMES, batch_size=1)
+    return experiment.intermediates(tiny, x0, TWO, SEEDS, guidance_scale=7.5)
 
 
 def test_what_is_noised_is_the_render_and_what_is_denoised_follows_eq_5(tiny, x0, run):
@@ -35,10 +34,11 @@ def test_what_is_noised_is_the_render_and_what_is_denoised_follows_eq_5(tiny, x0
     assert run["SDI"].num_forwards > run["SDS"].num_forwards
 
 
-def test_batches_do_not_change_it_and_sds_is_sdi_with_a_random_kappa(tiny, x0, run):
-    whole = experiment.intermediates(tiny, x0, TWO, SEEDS, times=TIMES, kappa=RandomNoise())
-    torch.testing.assert_close(whole["SDS"].kappa, run["SDS"].kappa)
-    torch.testing.assert_close(whole["SDI"].kappa, whole["SDS"].kappa)
+def test_a_batch_answers_what_its_items_would_alone(tiny, x0, run, monkeypatch):
+    monkeypatch.setattr("sdilib.lab.experiments.shared.path.BATCH", 1)
+    apart = experiment.intermediates(tiny, x0, TWO, SEEDS, guidance_scale=7.5)
+    assert torch.equal(apart["SDS"].kappa, run["SDS"].kappa)
+    torch.testing.assert_close(apart["SDI"].x_t, run["SDI"].x_t, rtol=1e-3, atol=1e-3)
 
 
 def test_coverage_is_the_part_that_differs_from_the_border():
@@ -54,23 +54,24 @@ def test_measures_of_known_latents():
     images = torch.full((2, 3, 16, 16), 0.8)
     images[:, :, 4:8, 4:8] = 0.2
     x0 = torch.zeros(2, 4, 4, 4)
-    kappa = torch.ones(2, 3, 4, 4, 4)
+    kappa = torch.ones(2, 9, 4, 4, 4)
     kappa[1, :, :, 1, 1] = 2.0  # the object's cell
-    denoised = torch.ones(2, 3, 4, 4, 4)
+    denoised = torch.ones(2, 9, 4, 4, 4)
     denoised[1, 1] *= -1
     run = {"SDI": Noised(kappa, denoised, kappa, 1.0)}
-    pixels = torch.rand(2, 3, 3, 16, 16)
+    pixels = torch.rand(2, 9, 3, 16, 16)
     pixels[0, 0] = 0.5
-    measures = experiment.measures(x0, run, images, {"SDI": pixels}, (0.2, 0.5, 0.8))
-    torch.testing.assert_close(measures[PLACE]["SDI"], torch.tensor([[1.0] * 3, [4.0] * 3]))
-    torch.testing.assert_close(measures[COSINE]["SDI"], torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))
+    measures = experiment.measures(x0, run, images, {"SDI": pixels})
+    torch.testing.assert_close(measures[PLACE]["SDI"], torch.tensor([[1.0] * 9, [4.0] * 9]))
+    neighbours = torch.tensor([[1.0] * 8, [-1.0, -1.0] + [1.0] * 6])
+    torch.testing.assert_close(measures[COSINE]["SDI"], neighbours)
     assert measures[DETAIL]["SDI"][0, 0] < 1e-6 < measures[DETAIL]["SDI"][1, 2]
 
 
 def decided(sds: float, sdi: float, count: int = 8) -> list[bool | None]:
-    jitter = 0.01 * torch.arange(float(count))[:, None].expand(-1, 3)
+    jitter = 0.01 * torch.arange(float(count))[:, None].expand(-1, 9)
     by_rule = {"SDS": sds + jitter, "SDI": sdi + jitter}
-    numbers = experiment.summary(dict.fromkeys((DETAIL, COSINE, PLACE), by_rule), (0.2, 0.7, 0.9))
+    numbers = experiment.summary(dict.fromkeys((DETAIL, COSINE, PLACE), by_rule))
     return held(experiment.CLAIMS, numbers, PROMPTS[:count])
 
 
@@ -81,8 +82,8 @@ def test_verdicts_follow_the_numbers():
 
 
 def test_fine_detail_counts_from_t_07_on():
-    detail = {"SDS": torch.tensor([[9.0, 1.0, 3.0]])}
-    numbers = experiment.summary({DETAIL: detail, COSINE: detail, PLACE: detail}, (0.2, 0.7, 0.9))
+    detail = {"SDS": torch.tensor([[9.0] * 6 + [1.0, 2.0, 3.0]])}
+    numbers = experiment.summary({DETAIL: detail, COSINE: detail, PLACE: detail})
     assert numbers[experiment.EARLY]["SDS"].tolist() == [2.0]
 
 
@@ -100,14 +101,14 @@ def test_pictures_begin_with_the_render_and_show_the_update_about_grey():
 
 def test_the_figure_has_a_row_a_variable_and_a_curve_a_rule(tiny, run):
     size = tiny.decode(run["SDS"].x_t[0]).shape[-1]
-    render, denoised = torch.rand(2, 3, size, size), torch.rand(2, 2, 3, size, size)
-    by_rule = {rule: torch.rand(2, 2) - 0.5 for rule in run}
+    render, denoised = torch.rand(2, 3, size, size), torch.rand(2, 9, 3, size, size)
+    by_rule = {rule: torch.rand(2, 9) - 0.5 for rule in run}
     numbers = {DETAIL: by_rule, PLACE: by_rule}
-    numbers[COSINE] = {rule: each[:, :1] for rule, each in by_rule.items()}
-    figure = experiment.draw(tiny, run, render, dict.fromkeys(run, denoised), numbers, TIMES)
+    numbers[COSINE] = {rule: each[:, :8] for rule, each in by_rule.items()}
+    figure = experiment.draw(tiny, run, render, dict.fromkeys(run, denoised), numbers)
     drawn = [axes for axes in figure.axes if axes.images]
-    assert len(drawn) == 6 * 3
-    assert [axes.get_title() for axes in drawn[:3]] == ["render", "t = 0.3", "t = 0.8"]
+    assert len(drawn) == 6 * (1 + len(SHOWN))
+    assert [axes.get_title() for axes in drawn[:3]] == ["render", "t = 0.1", "t = 0.3"]
     panel, *_ = (axes for axes in figure.axes if not axes.images)
     assert [text.get_text() for text in panel.get_legend().get_texts()] == ["SDS", "SDI"]
     assert panel.get_ylim()[0] < float(by_rule["SDS"].mean(0).min())

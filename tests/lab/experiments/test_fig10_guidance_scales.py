@@ -18,7 +18,7 @@ def path(oracle):
     """Of the oracle, an item a component."""
     denoise = oracle.guided(oracle.prompt([[0], [1], [2]]), 7.5)
     x_1 = torch.randn(3, 4, 2, 2, dtype=torch.float64, generator=generator(0, 0, "x"))
-    return follow(denoise, x_1, (3, 4, 5), num_steps=10, batch_size=2)
+    return follow(denoise, x_1, (3, 4, 5), num_steps=10)
 
 
 def test_a_strategy_is_its_inversion_asked_at_its_own_gamma(path):

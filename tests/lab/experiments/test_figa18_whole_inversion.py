@@ -41,10 +41,11 @@ def test_one_step_each_way_goes_up_by_the_inverse_and_down_by_the_forward_denois
     torch.testing.assert_close(there_and_back(x0, inverse, forward, num_steps=1), expected)
 
 
-def test_images_are_compared_with_their_originals_and_forwards_counted(tiny):
+def test_images_are_compared_with_their_originals_and_forwards_counted(tiny, monkeypatch):
     prompts, seeds = ["a red mug", "a blue rocket", "a red mug"], [0, 1, 2]
     original = ddim_images(tiny, prompts, seeds, num_steps=3)
-    made, numbers = regenerated(tiny, prompts, original.latents, num_steps=3, batch_size=2)
+    monkeypatch.setattr("sdilib.lab.experiments.shared.path.BATCH", 2)
+    made, numbers = regenerated(tiny, prompts, original.latents, num_steps=3)
     images = made["(0, γ)"]
     assert images.shape == original.images.shape
     assert numbers["cost"]["(0, γ)"] == 3 * (1 + 2)

@@ -49,10 +49,11 @@ def test_what_is_watched_of_the_published_variant_is_what_the_network_sees(tiny,
     torch.testing.assert_close(seen[0][0], asked[-1].flatten(1).std(1, correction=0))
 
 
-def test_images_are_those_of_distilling_and_deviations_have_a_step_each(tiny):
+def test_images_are_those_of_distilling_and_deviations_have_a_step_each(tiny, monkeypatch):
+    monkeypatch.setattr("sdilib.lab.images.BATCH", 2)
     work = (tiny, ["a red mug", "a blue rocket", "a red mug"], [0, 0, 1])
     make, seen = lambda m, eps: SDI(m, kappa=Cached(eps)), []
-    settings = {"num_steps": 5, "batch_size": 2, "latents": "free"}
+    settings = {"num_steps": 5, "latents": "free"}
     run = distilled_images(*work, rule=experiment.watched(make, seen), **settings)
     assert torch.equal(run.latents, distilled_images(*work, rule=make, **settings).latents)
     over_t = experiment.over_time({"SDI": seen}, run.latents, tiny.schedule)

@@ -59,6 +59,5 @@ def test_items_are_sampled_and_distilled_in_the_pages_steps_unless_told_otherwis
     sampled, few = page.sample(), page.sample(num_steps=2)
     made = page.distill(lambda m, eps: SDI(m, page.gamma, Cached(eps)))
     torch.testing.assert_close(made.latents, sampled.latents, rtol=1e-3, atol=1e-3)
-    assert made.residuals.shape == (1, page.config["num_steps"] - 1)
     assert sampled.num_forwards == 2 * page.config["num_steps"]
     assert few.num_forwards == 4

@@ -16,7 +16,7 @@ from sdilib.checks import in_range, positive_int
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.guidance import SDI, Rule
 from sdilib.inversion import DDIMInversion, KappaChoice, residual
-from sdilib.lab.images import ddim_images, distilled_images
+from sdilib.lab.images import BATCH, ddim_images, distilled_images
 from sdilib.lab.metrics import high_frequency_energy
 from sdilib.sampling import ddim
 from sdilib.schedule import time_grid
@@ -42,7 +42,6 @@ def batched(
     *,
     total: int,
     name: str,
-    batch_size: int = 16,
 ) -> tuple[Tensor, ...]:
     """Process items in batches, and join what each batch yields, time by time, into whole tensors.
 
@@ -51,12 +50,11 @@ def batched(
         rows: for the items of a batch, yields a tuple of tensors at each time, one row per item.
         total: number of times, for the progress bar.
         name: of the progress bar.
-        batch_size: items at a time; changes memory, not results (to rounding).
 
     Returns:
         For each tensor in the tuple, one of shape (items, times, …), on CPU.
     """
-    batches = torch.arange(count).split(positive_int("batch_size", batch_size))
+    batches = torch.arange(count).split(BATCH)
     parts: list[list[Tensor]] = []
     with tqdm(total=total * len(batches), desc=name, leave=False) as bar:
         for items in batches:
@@ -80,7 +78,6 @@ class Path:
         x0: the single-step denoised images x0(t), eq. 5.
         eps: the predictions they came from: the exact kappa at x0(t), eq. 8.
         samples: where the path ends, at t = 0.
-        batch_size: items at a time in whatever is computed along the path.
     """
 
     denoise: GuidedDenoiser
@@ -90,7 +87,6 @@ class Path:
     x0: Latents
     eps: Latents
     samples: Float[Tensor, " items *shape"]
-    batch_size: int = 16
 
     def at(self, times: Sequence[float]) -> "Path":
         """Return the path at those of its times that lie closest to the given ones, each once.
@@ -132,7 +128,6 @@ def follow(
     *,
     num_steps: int,
     num_times: int | None = None,
-    batch_size: int = 16,
 ) -> Path:
     """Sample by DDIM (eq. 2), and keep both variables and the prediction at some of its times.
 
@@ -145,7 +140,6 @@ def follow(
         num_steps: equal steps from t = 1 to 0.
         num_times: how many of the steps' times are kept, from t = 1 down, equally spaced if `num_steps` is a
             multiple of it; None keeps all.
-        batch_size: items at a time.
 
     Raises:
         ValueError: an argument outside its range.
@@ -160,11 +154,11 @@ def follow(
             if k in kept or k == num_steps - 1:
                 yield step.x_t, step.x0, step.eps, step.x_next
 
-    size = {"total": len({*kept, num_steps - 1}), "batch_size": batch_size}
-    x_t, x0, eps, x_next = batched(len(x_1), rows, name="DDIM", **size)
+    total = len({*kept, num_steps - 1})
+    x_t, x0, eps, x_next = batched(len(x_1), rows, total=total, name="DDIM")
     x_t, x0, eps = (each[:, :count] for each in (x_t, x0, eps))
     times = tuple(grid[k] for k in kept)
-    return Path(denoise, tuple(seeds), times, x_t, x0, eps, x_next[:, -1], batch_size)
+    return Path(denoise, tuple(seeds), times, x_t, x0, eps, x_next[:, -1])
 
 
 def noises(
@@ -250,8 +244,7 @@ def _along(path: Path, noise: Tensor, begin: Callable[[Tensor], Ask], name: str)
             )
             yield (ask(x0, beside, k, denoise),)
 
-    size = {"total": len(path.times), "batch_size": path.batch_size}
-    return batched(len(path.seeds), rows, name=name, **size)[0]
+    return batched(len(path.seeds), rows, total=len(path.times), name=name)[0]
 
 
 def begun(guidance_scale: float) -> DDIMInversion:
