@@ -2,6 +2,7 @@
 
 import pytest
 
+from sdilib.lab.practice import SAMPLED
 from sdilib.lab.presets import NOTEBOOKS, fitting, resolve
 from sdilib.lab.prompts import NUM_EXAMPLES, PAPER_PROMPTS, WORLD_PROMPTS
 
@@ -67,6 +68,10 @@ def test_each_number_has_its_own_least():
     with pytest.raises(ValueError, match=r"^num_steps=4: expected an integer of at least 5$"):
         resolve("00_start_here", "laptop", num_steps=4)
     assert resolve("fig03_guidance_scale", "laptop", num_steps=2)["num_steps"] == 2
+
+
+def test_the_papers_gamma_is_that_of_practice():
+    assert resolve("fig01_teaser", "gpu")["guidance_scale"] == SAMPLED
 
 
 def test_every_model_has_as_many_prompts_to_show():
