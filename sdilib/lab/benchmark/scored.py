@@ -19,6 +19,7 @@ from sdilib.lab.benchmark.table import Column, Ranking
 from sdilib.lab.encoders import Encoder, clip_iqa, clip_score, r_precision
 from sdilib.lab.evaluator import Evaluator, asked
 from sdilib.lab.experiments.shared import drawing
+from sdilib.lab.experiments.shared.images import places
 from sdilib.lab.experiments.shared.objects import Comparison, family_features, family_views
 from sdilib.lab.experiments.shared.surfaces import best_chamfer
 from sdilib.lab.methods import table_prompts
@@ -169,9 +170,9 @@ class Scored:
     def draw(self) -> drawing.Figure:
         """Draw the first view of each prompt, a row per variant, and below them the numbers of all items."""
         columns = list(dict.fromkeys(self.prompts))[: drawing.MOST_COLUMNS]
-        places = [list(self.prompts).index(prompt) for prompt in columns]
+        first = [list(self.prompts).index(prompt) for prompt in columns]
         side = 1 if self.scene == "nerf" else 0  # an object is shown a little turned
-        rows = {n: torch.stack([v[k][side] for k in places]) for n, v in self.views.items()}
+        rows = {n: torch.stack([v[k][side] for k in first]) for n, v in self.views.items()}
         known = self.numbers
         lines = [{name: known[name] for name in line if name in known} for line in _DRAWN]
         return drawing.images_and_items(rows, columns, *lines, colour=colours(rows).__getitem__)
@@ -229,7 +230,7 @@ class Scored:
     ) -> list[float]:
         """One number from all items of a prompt, repeated for each of them."""
         found = {}
-        for prompt in dict.fromkeys(self.prompts):
-            mine = features[torch.tensor([other == prompt for other in self.prompts])]
-            found[prompt] = measure(mine, others[prompt]) if others else measure(mine)
+        for prompt, own in places(self.prompts).items():
+            also = [others[prompt]] if others else []
+            found[prompt] = measure(features[own], *also)
         return [found[prompt] for prompt in self.prompts]

@@ -58,9 +58,6 @@ def measures(made: Made, prompts: Sequence[str], evaluator: Evaluator | None = N
 
     Returns:
         Words, saturation and clipped values one per image, the distance between seeds one per prompt.
-
-    Raises:
-        ValueError: a prompt with a single image.
     """
     asked: dict[str, Callable[[Tensor], Tensor]] = {
         COLOUR: saturation,

@@ -1,12 +1,13 @@
 """Figure 15 in 2D: how much a prompt's images differ between seeds."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from sdilib.lab.claims import Less, Within
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import LABELS, MOST_COLUMNS, TITLES, WIDTH, Figure
-from sdilib.lab.experiments.shared.images import COST, Made, Measures, costs, seed_distance
+from sdilib.lab.experiments.shared.images import COST, Made, Measures, costs, places, seed_distance
 
 BLURRY, BURNT = "SDS", "SDS, high γ"
 DISTANCE, RATIO = "distance", "distance over that of SDS"
@@ -21,9 +22,6 @@ def measures(made: Made, prompts: Sequence[str]) -> Measures:
     Args:
         made: images by method: DDIM, SDS at both gammas, SDI.
         prompts: of the images, each at least twice.
-
-    Raises:
-        ValueError: a prompt with a single image.
     """
     distance = {name: seed_distance(run.images, prompts) for name, run in made.items()}
     ratio = distance["SDI"] / distance[BLURRY].clamp_min(1e-6)
@@ -45,10 +43,11 @@ def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figu
         prompts: one per image.
         numbers: from `measures`.
     """
-    shown = list(dict.fromkeys(prompts))[:NUM_PROMPTS]
-    places = [[i for i, y in enumerate(prompts) if y == prompt][:MOST_COLUMNS] for prompt in shown]
-    blocks = [{name: run.images[place] for name, run in made.items()} for place in places]
-    seeds = [f"seed #{i + 1}" for i in range(len(places[0]))]
+    shown = dict(islice(places(prompts).items(), NUM_PROMPTS))
+    blocks = [
+        {n: run.images[own[:MOST_COLUMNS]] for n, run in made.items()} for own in shown.values()
+    ]
+    seeds = [f"seed #{i + 1}" for i in range(len(blocks[0]["SDI"]))]
     height = drawing.rows_height(blocks[0], seeds)
     figure, (*above, below) = drawing.stacked(*[height] * len(blocks), drawing.items_height(made))
     for part, prompt, rows in zip(above, shown, blocks, strict=True):

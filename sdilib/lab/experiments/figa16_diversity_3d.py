@@ -6,7 +6,7 @@ object's *kind*: 16 in all.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from sdilib.lab.claims import Less, Within
 from sdilib.lab.evaluator import asked, meant
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS, ONE_LINE, Figure
-from sdilib.lab.experiments.shared.images import seed_distance
+from sdilib.lab.experiments.shared.images import places, seed_distance
 from sdilib.lab.experiments.shared.objects import (
     AZIMUTHS,
     ELEVATION,
@@ -130,13 +130,8 @@ def measures(
         seen: from `views`.
         shapes: from `fitted_shapes`; empty for another world's prompts.
         prompts: of the objects, each at least twice.
-
-    Raises:
-        ValueError: a prompt with a single object.
     """
-    places = [
-        [i for i, y in enumerate(prompts) if y == prompt] for prompt in dict.fromkeys(prompts)
-    ]
+    groups = list(places(prompts).values())
     # An object's views, stacked into one tall image.
     tall = {n: torch.stack([torch.cat([*each.images], 1) for each in of]) for n, of in seen.items()}
     distance = {name: seed_distance(images, prompts).double() for name, images in tall.items()}
@@ -144,10 +139,10 @@ def measures(
     found = {
         DISTANCE: distance,
         RATIO: {"SDI": distance["SDI"] / distance[BLURRY].clamp_min(1e-6)},
-        SHAPES: {n: torch.stack([_apart(of[own]) for own in places]) for n, of in masks.items()},
+        SHAPES: {n: torch.stack([_apart(of[own]) for own in groups]) for n, of in masks.items()},
     }
     if shapes:
-        each = {name: [of[own] for own in places] for name, of in shapes.items()}
+        each = {name: [of[own] for own in groups] for name, of in shapes.items()}
         covered = {name: [_coverage(some) for some in of] for name, of in each.items()}
         found[SPREAD] = {
             name: torch.tensor([sum(some.spread) / len(some.spread) for some in of]).double()
@@ -193,15 +188,14 @@ def draw(
         prompts: of the objects; the first eight seeds are drawn.
         numbers: from `measures`.
     """
-    shown = list(dict.fromkeys(prompts))[:NUM_PROMPTS]
-    places = [[i for i, y in enumerate(prompts) if y == prompt] for prompt in shown]
-    columns = [f"seed #{i + 1}" for i in range(min(MOST_COLUMNS, len(places[0])))]
+    shown = dict(islice(places(prompts).items(), NUM_PROMPTS))
+    columns = [f"seed #{i + 1}" for i in range(min(MOST_COLUMNS, *map(len, shown.values())))]
     blocks = [
         {
             n: torch.stack([of[i].images[_VIEW] for i in own[: len(columns)]])
             for n, of in seen.items()
         }
-        for own in places
+        for own in shown.values()
     ]
     titles = 2 * ONE_LINE
     height = drawing.rows_height(blocks[0], columns, titles=titles)
@@ -215,7 +209,7 @@ def draw(
     drawing.draw_items(parts[len(blocks)], drawn, {name: HUES[name] for name in seen})
     if shapes:
         panels = drawing.panels(parts[-1], len(shown), drawing.PANELS)
-        for axes, prompt, own in zip(panels, shown, places, strict=True):
+        for axes, (prompt, own) in zip(panels, shown.items(), strict=True):
             for name, of in shapes.items():
                 axes.plot(
                     *of[own, :2].T, "o", color=HUES[name], markersize=4, alpha=0.7, label=name

@@ -1,6 +1,5 @@
 """Figure 3: numbers of known images, claims that follow the numbers, and the drawing."""
 
-import pytest
 import torch
 from made_up import generated, held
 
@@ -95,9 +94,3 @@ def test_measures_are_one_per_image_and_one_per_prompt(generator):
 def test_clipped_values_are_those_at_the_ends():
     images = torch.tensor([0.0, 0.5, 1.0, 0.999]).expand(1, 3, 1, 4)
     torch.testing.assert_close(clipped(images), torch.tensor([0.5]))
-
-
-def test_one_seed_is_refused(generator):
-    images = torch.rand(1, 3, 8, 8, generator=generator)
-    with pytest.raises(ValueError, match="at least two images of each prompt"):
-        measures({"1": generated(images)}, ["a"])

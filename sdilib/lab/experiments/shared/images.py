@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from sdilib.checks import reject
 from sdilib.lab.claims import Exact
 from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS
 from sdilib.lab.images import Generated
@@ -67,33 +66,35 @@ def costs(made: Made) -> dict[str, Float[Tensor, " 2"]]:
 
 
 def seed_distance(
-    images: Float[Tensor, "items 3 height width"], prompts: Sequence[str], *, factor: int = 4
+    images: Float[Tensor, "items 3 height width"], prompts: Sequence[str]
 ) -> Float[Tensor, " prompts"]:
     """Return the mean distance between a prompt's images: root mean square of pixels, over all pairs of seeds.
 
-    The images are averaged over `factor` × `factor` pixels first, so that shape and colour count
-    but grain does not.
+    The images are averaged over 4 × 4 pixels first, so that shape and colour count but grain does not.
 
     Args:
-        images: in [0, 1], at least `factor` pixels high and wide; clamped.
+        images: in [0, 1], at least 4 pixels high and wide; clamped.
         prompts: one per image, each at least twice.
-        factor: of the downsampling, at least 1.
 
     Returns:
         One number in [0, 1] for each distinct prompt, in order of appearance; 0 if all its
         images are equal.
-
-    Raises:
-        ValueError: a prompt with a single image.
     """
-    small = functional.avg_pool2d(images.clamp(0, 1), factor).flatten(1)
-    distances = []
-    for prompt in dict.fromkeys(prompts):
-        mine = small[torch.tensor([other == prompt for other in prompts])]
-        if len(mine) < 2:
-            reject("prompts", prompt, "at least two images of each prompt")
-        distances.append(functional.pdist(mine).mean() / small.shape[1] ** 0.5)
-    return torch.stack(distances)
+    small = functional.avg_pool2d(images.clamp(0, 1), 4).flatten(1)
+    pairs = [functional.pdist(small[own]) for own in places(prompts).values()]
+    return torch.stack([each.mean() / small.shape[1] ** 0.5 for each in pairs])
+
+
+def places(prompts: Sequence[str]) -> dict[str, list[int]]:
+    """Return where each distinct prompt stands, in order of appearance.
+
+    Args:
+        prompts: one per item.
+    """
+    found: dict[str, list[int]] = {}
+    for place, prompt in enumerate(prompts):
+        found.setdefault(prompt, []).append(place)
+    return found
 
 
 def firsts(
@@ -106,5 +107,5 @@ def firsts(
         prompts: one per image.
     """
     columns = list(dict.fromkeys(prompts))[:MOST_COLUMNS]
-    places = [prompts.index(prompt) for prompt in columns]
-    return {name: run.images[places] for name, run in made.items()}, columns
+    first = [prompts.index(prompt) for prompt in columns]
+    return {name: run.images[first] for name, run in made.items()}, columns
