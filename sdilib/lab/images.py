@@ -49,16 +49,10 @@ def items(
         num_seeds: seeds per prompt.
         first_seed: each prompt's seeds count up from this one.
 
-    Raises:
-        ValueError: no prompt, or `num_seeds` below 1.
-
     Examples:
         >>> items(["a", "b"], 2)
         (['a', 'a', 'b', 'b'], [0, 1, 0, 1])
     """
-    positive_int("num_seeds", num_seeds)
-    if not prompts:
-        reject("prompts", list(prompts), "at least one prompt")
     pairs = [(prompt, first_seed + k) for prompt in prompts for k in range(num_seeds)]
     return [prompt for prompt, _ in pairs], [seed for _, seed in pairs]
 
@@ -84,8 +78,6 @@ def ddim_images(
         ValueError: an argument outside its range.
         NonFiniteError: a prediction is not finite.
     """
-
-    positive_int("num_steps", num_steps, at_least=2)
 
     def steps(prompt: PromptEmbeddings, seeds: Sequence[int]) -> Iterator[Tensor]:
         denoise, times = model.guided(prompt, guidance_scale), time_grid(num_steps)

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.checks import in_range, positive_int
 from sdilib.denoiser import Condition, Denoiser
 from sdilib.distillation import distill_step
 from sdilib.guidance import Rule, View
@@ -86,24 +85,20 @@ class Erring:
         num_forwards: sample-forwards.
     """
 
-    def __init__(self, exact: Denoiser, size: float, *, width: int = Ring.WINDOW) -> None:
+    def __init__(self, exact: Denoiser, size: float) -> None:
         """Add an error to an exact denoiser.
 
         Args:
-            exact: the denoiser.
-            size: root mean square of the error, in units of the noise.
-            width: elements of an item.
-
-        Raises:
-            ValueError: a size outside [0, 1].
+            exact: the denoiser, of windows.
+            size: root mean square of the error, in units of the noise, in [0, 1].
         """
-        self._exact, self._size = exact, in_range("size", size, 0, 1)
+        self._exact, self._size = exact, size
         self.schedule: NoiseSchedule = exact.schedule
         self.num_forwards = 0
         draws = generator(0, 0, "error")
         inward, outward, shift = (
             torch.randn(shape, generator=draws, dtype=torch.float64)
-            for shape in ((width, 64), (64, width), (64,))
+            for shape in ((Ring.WINDOW, 64), (64, Ring.WINDOW), (64,))
         )
         # A sum of 64 sines of mean square 1/2.
         self._maps = inward, outward / 32**0.5, 10 * shift
@@ -169,12 +164,9 @@ def distilled_rings(
         seed: ring i has this seed plus i.
 
     Raises:
-        ValueError: a setting outside its range, or a rule that does not run on an exact denoiser.
+        ValueError: a rule that does not run on an exact denoiser.
         NonFiniteError: a number on the way is not finite.
     """
-    positive_int("num_rings", num_rings)
-    positive_int("num_steps", num_steps)
-    in_range("step_size", step_size, 0, 1, open_low=True)
     counted = denoiser or ring.denoiser
     times, before = TimeSchedule(t_schedule, t_end=t_end), counted.num_forwards
     seeds = range(seed, seed + num_rings)

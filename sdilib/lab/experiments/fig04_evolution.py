@@ -98,10 +98,8 @@ def distilled(
         guidance_scale: gamma of DDIM's x0(1).
 
     Raises:
-        ValueError: an argument outside its range.
         NonFiniteError: a tensor on the way is not finite.
     """
-    positive_int("num_steps", num_steps, at_least=2)
     embedded = model.embed(prompts)
     settings = {"num_steps": num_steps, "start_guidance_scale": guidance_scale}
 
@@ -232,7 +230,8 @@ def draw(
 
 
 def _draw_plane(axes: Axes, tall: float, run: plane.Paths) -> None:
-    at, density = plane.density(plane.three_blobs())
+    at, log = plane.density_map(plane.three_blobs())
+    density = (log - log.max()).exp()
     axes.contourf(at, at, density.numpy(), levels=LEVELS, cmap="Greys", vmin=-0.2, vmax=2.4)
     axes.contour(at, at, density.numpy(), levels=LEVELS, colors="white", linewidths=0.5)
     x_bar, x0, updated = (

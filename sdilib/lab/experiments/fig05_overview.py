@@ -14,7 +14,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 from torch import Tensor
 
-from sdilib.checks import in_range, positive_int
+from sdilib.checks import in_range
 from sdilib.guidance import SDI, SDS, Rule, Update, View
 from sdilib.inversion import Cached, DDIMInversion, invert
 from sdilib.lab.claims import Less
@@ -115,10 +115,9 @@ def one_step(
     prompts: Sequence[str],
     seeds: Sequence[int],
     *,
-    num_steps: int = 30,
-    t: float = 0.8,
-    guidance_scale: float = 7.5,
-    inversion: DDIMInversion | None = None,
+    num_steps: int,
+    t: float,
+    guidance_scale: float,
 ) -> Overview:
     """Bring latent scenes to some t by eq. 10 with the cached kappa, and compute a step of SDI and one of SDS.
 
@@ -131,17 +130,14 @@ def one_step(
         num_steps: of a whole run, from t = 1 to 0, at least 2.
         t: of the step; the nearest of the run's times except its first is taken.
         guidance_scale: gamma of both rules.
-        inversion: SDI's; None inverts at -gamma, as in the paper.
 
     Raises:
-        ValueError: an argument outside its range.
+        ValueError: t outside its range.
         NonFiniteError: a tensor on the way is not finite.
     """
-    positive_int("num_steps", num_steps, at_least=2)
     in_range("t", t, 0, 1, open_low=True)
     number = min(max(round((1 - t) * num_steps), 1), num_steps - 1)
-    inversion = inversion or DDIMInversion()
-    prompt = model.embed(prompts)
+    inversion, prompt = DDIMInversion(), model.embed(prompts)
     settings = {"num_steps": num_steps, "start_guidance_scale": guidance_scale}
     rule = sdi_with(Cached, guidance_scale)
     *_, step = islice(distilled_steps(model, prompt, seeds, rule=rule, **settings), number)

@@ -19,7 +19,7 @@ from sdilib.lab.claims import Exact, Less, Within
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import Figure
 from sdilib.lab.experiments.shared.images import Measures
-from sdilib.lab.experiments.shared.plane import ddim_steps, ring
+from sdilib.lab.experiments.shared.plane import ddim_steps, density_map, log_density, ring
 from sdilib.oracle import GaussianMixture
 from sdilib.seeds import generator, normal
 
@@ -157,12 +157,7 @@ def _edge(mixture: GaussianMixture, t: float, random: torch.Generator) -> Float[
     labels = torch.arange(_DRAWS) % len(mixture.weights)
     blank = torch.zeros(_DRAWS, 2, *mixture.means.shape[1:], dtype=torch.float64)
     x_t = mixture.sample(labels, t, normal(blank, random))
-    return _log_density(mixture, x_t, t).quantile(1 - BULK)
-
-
-def _log_density(mixture: GaussianMixture, x_t: Tensor, t: float) -> Float[Tensor, " points"]:
-    log_weights = mixture.weights.log().expand(len(x_t), -1)
-    return mixture.log_density(x_t, t, log_weights)
+    return log_density(mixture, x_t, t).quantile(1 - BULK)
 
 
 def _measured(
@@ -175,7 +170,7 @@ def _measured(
     own: Tensor,
 ) -> Iterator[tuple[str, dict[str, Float[Tensor, " points"]]]]:
     """Each measure at one time, by κ."""
-    yield OUTSIDE, {n: (_log_density(mixture, x, t) < edge).double() for n, x in x_t.items()}
+    yield OUTSIDE, {n: (log_density(mixture, x, t) < edge).double() for n, x in x_t.items()}
     # Mean and variance of p_t in closed form, for equal Gaussians.
     alpha, means = float(mixture.schedule.alpha_cumprod(t)), mixture.means.flatten(1)
     centre = means.mean(0)
@@ -195,9 +190,7 @@ def measures(pace: Noising, late: Noising) -> Measures:
         pace: renders that are DDIM's x0(t).
         late: renders that lag.
     """
-    found = {m: {n: each.mean(1) for n, each in of.items()} for m, of in pace.numbers.items()}
-    lagging = {name: each.mean(1) for name, each in late.numbers[OUTSIDE].items()}
-    return {**found, LATE_OUTSIDE: lagging}
+    return _means(pace, late, dim=1)
 
 
 def curves(pace: Noising, late: Noising) -> dict[str, dict[str, Float[Tensor, " times"]]]:
@@ -207,9 +200,12 @@ def curves(pace: Noising, late: Noising) -> dict[str, dict[str, Float[Tensor, " 
         pace: renders that are DDIM's x0(t).
         late: renders that lag.
     """
-    found = {m: {n: each.mean(0) for n, each in of.items()} for m, of in pace.numbers.items()}
-    lagging = {name: each.mean(0) for name, each in late.numbers[OUTSIDE].items()}
-    return {**found, LATE_OUTSIDE: lagging}
+    return _means(pace, late, dim=0)
+
+
+def _means(pace: Noising, late: Noising, dim: int) -> Measures:
+    numbers = {**pace.numbers, LATE_OUTSIDE: late.numbers[OUTSIDE]}
+    return {m: {n: each.mean(dim) for n, each in of.items()} for m, of in numbers.items()}
 
 
 def draw(mixture: GaussianMixture, pace: Noising, late: Noising, *, t: float) -> Figure:
@@ -252,12 +248,8 @@ def _plane(axes: Axes, mixture: GaussianMixture, of: Noising, k: int, name: str)
     """One κ at one time, in the variable x_bar = x / sqrt(alpha), in which the renders stay where they are."""
     t = float(of.times[k])
     root = float(mixture.schedule.alpha_cumprod(t)) ** 0.5
-    at = torch.linspace(-_EXTENT, _EXTENT, 120).double()
-    y, x = torch.meshgrid(at, at, indexing="ij")
-    grid = root * torch.stack([x, y], -1).reshape(-1, *mixture.means.shape[1:])
-    log = _log_density(mixture, grid, t).reshape(len(at), -1)
-    shown = (log - log.max()).exp()
-    axes.contourf(at, at, shown, levels=8, cmap="Greys", alpha=0.6)
+    at, log = density_map(mixture, t=t, extent=_EXTENT, size=120)
+    axes.contourf(at, at, (log - log.max()).exp(), levels=8, cmap="Greys", alpha=0.6)
     axes.contour(at, at, log, levels=[float(of.bulk[k])], colors="#444444", linewidths=0.8)
     first, last = of.x0[k], of.x_t[name][k] / root
     for start, end in zip(first[:24].tolist(), last[:24].tolist(), strict=True):

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.checks import positive_int
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.guidance import View
 from sdilib.guidance.named import RULES, make_rule
@@ -108,7 +107,6 @@ def measured(
         none, 1 is all. `APART` is the mean over runs of |E g - g*|² / |g*|², less what few updates explain, and so it may
         be a little below 0.
     """
-    positive_int("num_updates", num_updates, at_least=2)
     noise = normal(torch.zeros(num_points, 2, 1, 1).double(), generator(seed, 0, "start"))
     path = ddim(noise, _guided(mixture, num_points), times=time_grid(20))
     renders = {round(step.t, 3): step.x0 for step in path}

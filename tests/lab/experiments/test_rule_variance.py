@@ -90,8 +90,3 @@ def test_the_figure_has_a_line_per_rule_the_least_random_first(numbers):
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert set(names[:2]) == {"sdi", "cfd"}
     assert len(names) == 5
-
-
-def test_one_update_has_no_variance():
-    with pytest.raises(ValueError, match="num_updates=1: expected an integer of at least 2"):
-        experiment.measured(experiment.blobs(), num_points=1, num_runs=1, num_updates=1)

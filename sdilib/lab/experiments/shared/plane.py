@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.checks import in_range, positive_int, reject
 from sdilib.denoiser import PromptEmbeddings
 from sdilib.distillation import distill
 from sdilib.guidance import SDI, SDS, Rule
@@ -58,14 +57,9 @@ class Paths:
         """Return the part of the paths from time t on.
 
         Args:
-            t: in (0, 1].
-
-        Raises:
-            ValueError: no step is left.
+            t: at least that of the last step.
         """
         kept = self.times <= t + 1e-9
-        if not bool(kept.any()):
-            reject("t", t, f"a time of at least the run's last, {float(self.times[-1]):.3g}")
         x0 = {name: each[kept] for name, each in self.x0.items()}
         return Paths(self.times[kept], self.x_bar[kept], x0, self.truth)
 
@@ -77,11 +71,7 @@ def ring(num_components: int = 5, *, radius: float = 1.0, std: float = 0.15) -> 
         num_components: at least 1.
         radius: of the circle.
         std: of each Gaussian.
-
-    Raises:
-        ValueError: no component.
     """
-    positive_int("num_components", num_components)
     angles = torch.arange(num_components, dtype=torch.float64) / num_components * 2 * torch.pi
     means = radius * torch.stack([angles.sin(), angles.cos()], 1).reshape(-1, 2, 1, 1)
     equal = torch.ones(num_components, dtype=torch.float64)
@@ -110,8 +100,6 @@ def ddim_steps(
     Returns:
         Prompts that allow every component, the steps, and as many exact samples of the mixture.
     """
-    positive_int("num_points", num_points)
-    positive_int("num_steps", num_steps, at_least=3)
     count = len(mixture.weights)
     prompt = mixture.prompt([range(count)] * num_points)
     blank = torch.zeros(num_points, 2, *mixture.means.shape[1:], dtype=torch.float64)
@@ -133,11 +121,7 @@ def follow(
         num_steps: equal steps from t = 1 to 0, at least 3.
         t_from: where the rules take over from DDIM, in (0, 1]; they take at least two steps.
         seed: point i has this seed plus i.
-
-    Raises:
-        ValueError: an argument outside its range.
     """
-    in_range("t_from", t_from, 1 / max(num_steps, 1), 1)
     every = {"num_points": num_points, "num_steps": num_steps, "seed": seed}
     prompt, steps, truth = ddim_steps(mixture, **every)
     first = min(round((1 - t_from) * num_steps), num_steps - 2)
@@ -160,22 +144,36 @@ def follow(
     return Paths(times, torch.stack(bars).flatten(2), x0, truth)
 
 
-def density(
-    mixture: GaussianMixture, *, extent: float = 4.0, size: int = 160
-) -> tuple[Float[Tensor, " size"], Float[Tensor, "size size"]]:
-    """Return the clean density over a square, up to a factor.
+def log_density(
+    mixture: GaussianMixture, x_t: Float[Tensor, "points 2 1 1"], t: float
+) -> Float[Tensor, " points"]:
+    """Return the log density of the model's own noisy data at some points.
 
     Args:
         mixture: in the plane.
+        x_t: points.
+        t: in [0, 1].
+    """
+    log_weights = mixture.weights.log().expand(len(x_t), -1)
+    return mixture.log_density(x_t, t, log_weights)
+
+
+def density_map(
+    mixture: GaussianMixture, *, t: float = 0.0, extent: float = 4.0, size: int = 160
+) -> tuple[Float[Tensor, " size"], Float[Tensor, "size size"]]:
+    """Return the log density over a square in the variable x_bar = x / sqrt(alpha), in which renders stay where they are.
+
+    Args:
+        mixture: in the plane.
+        t: in [0, 1].
         extent: the square reaches from -extent to extent.
         size: points per side.
 
     Returns:
-        The coordinates, the same along both axes, and the density by (y, x), at most 1.
+        The coordinates, the same along both axes, and `log_density` by (y, x).
     """
-    at = torch.linspace(-extent, extent, positive_int("size", size, at_least=2)).double()
+    at = torch.linspace(-extent, extent, size).double()
     y, x = torch.meshgrid(at, at, indexing="ij")
-    points = torch.stack([x, y], -1).reshape(-1, *mixture.means.shape[1:])
-    log_weights = mixture.weights.log().expand(len(points), -1)
-    log = mixture.log_density(points, 0.0, log_weights)
-    return at, (log - log.max()).exp().reshape(size, size)
+    root = float(mixture.schedule.alpha_cumprod(t)) ** 0.5
+    points = root * torch.stack([x, y], -1).reshape(-1, *mixture.means.shape[1:])
+    return at, log_density(mixture, points, t).reshape(size, size)
