@@ -17,13 +17,19 @@ from torch import Tensor
 
 from sdilib.lab.benchmark.table import Column, Ranking
 from sdilib.lab.encoders import Encoder, clip_iqa, clip_score, r_precision
-from sdilib.lab.evaluator import Evaluator, asked
+from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.images import places
-from sdilib.lab.experiments.shared.objects import Comparison, family_features, family_views
+from sdilib.lab.experiments.shared.objects import (
+    PLAIN,
+    Comparison,
+    family_features,
+    family_views,
+    spent,
+)
 from sdilib.lab.experiments.shared.surfaces import best_chamfer
 from sdilib.lab.methods import table_prompts
-from sdilib.lab.metrics import diversity, high_frequency_energy, kernel_distance, saturation
+from sdilib.lab.metrics import diversity, kernel_distance
 from sdilib.lab.runs import Finished
 from sdilib.lab.world.scene import BACKGROUND
 from sdilib.stable_diffusion import StableDiffusion
@@ -197,25 +203,22 @@ class Scored:
 
     def _of_images(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = defaultdict(dict)
-        plain = {"saturation": saturation, "fine detail": high_frequency_energy}
-        judge = self.evaluator
-        known = judge is not None and all(asked(prompt)["object"] for prompt in self.prompts)
+        judge = self.objects.judge
         for name, runs in self.runs.items():
             images = torch.cat(self.views[name])
-            found["diverged"][name] = [float(bool(run.diverged)) for run in runs]
-            found["seconds"][name] = [run.seconds for run in runs]
-            found["sample-forwards"][name] = [run.num_forwards for run in runs]
-            found["peak memory (GiB)"][name] = [run.peak_bytes / 2**30 for run in runs]
-            for measure, of in plain.items():
+            for run in runs:
+                for measure, value in spent(run).items():
+                    found[measure].setdefault(name, []).append(value)
+            for measure, of in PLAIN.items():
                 found[measure][name] = of(images)
-            if not known or judge is None:
+            if judge is None:
                 continue
             right = judge.accuracy(images, self.prompts)
             for attribute in ("object", "colour", "pattern"):
                 found[attribute][name] = right[attribute].nan_to_num(1.0)
             size = images.shape[-1]
             true = {p: family_views(p, size, placed=False).images for p in set(self.prompts)}
-            for measure, of in plain.items():
+            for measure, of in PLAIN.items():
                 reference = torch.stack([of(true[prompt]).mean() for prompt in self.prompts])
                 off = (found[measure][name] / reference - 1).abs()
                 found[f"deviation of {measure}"][name] = off

@@ -4,9 +4,9 @@ A prompt leaves four numbers of an object's shape open. Which of them lie in the
 object's *kind*: 16 in all.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,21 +15,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.lab.claims import Less, Within
-from sdilib.lab.evaluator import asked, meant
+from sdilib.lab.evaluator import meant
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS, ONE_LINE, Figure
 from sdilib.lab.experiments.shared.images import places, seed_distance
-from sdilib.lab.experiments.shared.objects import (
-    AZIMUTHS,
-    ELEVATION,
-    Comparison,
-    Looked,
-    nearest_member,
-)
+from sdilib.lab.experiments.shared.objects import CAMERAS, Comparison, Looked, nearest_member
 from sdilib.lab.practice import SDS_3D, high_sds
 from sdilib.lab.world.nearest import Coverage, mode_coverage
 from sdilib.lab.world.render import pictures
-from sdilib.lab.world.scene import Background, WorldCamera, WorldScene
+from sdilib.lab.world.scene import Background, WorldScene
 
 BURNT, BLURRY, WORLD = "SDS, high γ", "SDS", "the world"
 
@@ -80,7 +74,7 @@ def views(made: Comparison) -> dict[str, list[Looked]]:
         made: the runs of `variants`; without an evaluator, there are no objects of the world.
     """
     found = dict(made.looked)
-    if made.evaluator is not None and all(asked(y)["object"] for y in made.prompts):
+    if made.judge is not None:
         size = found["SDI"][0].images.shape[-1]
         seeds = [made.prompts[:k].count(y) for k, y in enumerate(made.prompts)]
         found[WORLD] = [_drawn(y, s, size) for y, s in zip(made.prompts, seeds, strict=True)]
@@ -91,10 +85,8 @@ def _drawn(prompt: str, seed: int, size: int) -> Looked:
     scene = meant(prompt)
     random = np.random.default_rng([16, seed, *scene.numbers])
     one = WorldScene.drawn(scene.name, scene.colour, scene.pattern, random)
-    cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
-    return Looked(
-        *pictures([replace(one, camera=c, background=Background()) for c in cameras], size)
-    )
+    scenes = [replace(one, camera=camera, background=Background()) for camera in CAMERAS]
+    return Looked(*pictures(scenes, size))
 
 
 def fitted_shapes(
@@ -165,13 +157,9 @@ def _coverage(shapes: Float[Tensor, "objects 4"]) -> Coverage:
 
 def _apart(masks: Tensor) -> Float[Tensor, ""]:
     """1 minus the mean intersection over union of two seeds' silhouettes, over all pairs; two empty ones are alike."""
-
-    def overlaps() -> Iterator[Tensor]:
-        for a, b in combinations(masks, 2):
-            either = (a | b).sum().double()
-            yield torch.where(either > 0, (a & b).sum() / either.clamp_min(1), 1.0)
-
-    return 1 - torch.stack(list(overlaps())).mean()
+    a, b = masks[torch.combinations(torch.arange(len(masks)))].flatten(2).unbind(1)
+    either = (a | b).sum(1).double()
+    return 1 - torch.where(either > 0, (a & b).sum(1) / either.clamp_min(1), 1.0).mean()
 
 
 def draw(

@@ -20,13 +20,12 @@ from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import Figure
 from sdilib.lab.experiments.shared.objects import (
     AZIMUTHS,
-    ELEVATION,
+    BEHIND,
     Comparison,
     Looked,
     true_views,
 )
-from sdilib.lab.world.scene import WorldCamera
-from sdilib.lab.world.views import MARGIN_DEGREES, has_front, view_margin
+from sdilib.lab.world.views import has_front
 
 VARIANTS = {"SDI": {}}
 """Figure 2's runs."""
@@ -70,8 +69,8 @@ def measures(made: Comparison) -> Failures:
         made: runs of `VARIANTS`.
     """
     pairs = list(zip(made.looked["SDI"], made.prompts, strict=True))
-    judge = made.evaluator
-    if judge is None or any(asked(prompt)["object"] is None for prompt in made.prompts):
+    judge = made.judge
+    if judge is None:
         return {HOLLOW: torch.tensor([holes(looked.opacity) for looked, _ in pairs]).double()}
     return {
         JANUS: torch.tensor([front_behind(*pair, judge) for pair in pairs]).double(),
@@ -91,13 +90,7 @@ def front_behind(looked: Looked, prompt: str, judge: Evaluator) -> float:
     """
     if not has_front(asked(prompt)["object"] or ""):
         return 0.0
-    cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
-    behind = [
-        k
-        for k, camera in enumerate(cameras)
-        if camera.view == "back" and view_margin(camera) >= MARGIN_DEGREES
-    ]
-    seen = judge.attributes(looked.images[behind]).probabilities["view"]
+    seen = judge.attributes(looked.images[BEHIND]).probabilities["view"]
     return float(seen[:, VIEWS.index("front")].mean())
 
 

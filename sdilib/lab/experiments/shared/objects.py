@@ -43,7 +43,11 @@ from sdilib.text_to_3d import Text3D
 
 __all__ = [
     "AZIMUTHS",
+    "BEHIND",
+    "CAMERAS",
+    "COST",
     "ELEVATION",
+    "PLAIN",
     "Comparison",
     "Looked",
     "Page",
@@ -57,6 +61,7 @@ __all__ = [
     "nearest_member",
     "run_of",
     "sides",
+    "spent",
     "true_views",
     "turns",
 ]
@@ -69,16 +74,27 @@ AZIMUTHS = tuple(22.5 * k for k in range(16))
 ELEVATION = 15.0
 """Elevation of those views, in degrees."""
 
+CAMERAS = tuple(WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS)
+"""What those views are seen by in the world."""
+
+BEHIND = [
+    k
+    for k, camera in enumerate(CAMERAS)
+    if camera.view == "back" and view_margin(camera) >= MARGIN_DEGREES
+]
+"""Which of them are from behind, not near a border between two words."""
+
 _SCALES = tuple(1.08**k for k in range(-4, 5))
 _COVERED = 0.5  # opacity from which a pixel belongs to the object
 _FITTED, _FIT_SIZE = 4, 32  # views that a shape is fitted to, and their pixels
 _FAMILY = 128
 
-_PLAIN = {"saturation": saturation, "fine detail": high_frequency_energy}
+PLAIN = {"saturation": saturation, "fine detail": high_frequency_energy}
+"""Measures of images that need no judge."""
 
 COST = "sample-forwards"
 
-PANELS = ("object", "colour", "IoU", "kernel distance"), ("view", *_PLAIN, COST)
+PANELS = ("object", "colour", "IoU", "kernel distance"), ("view", *PLAIN, COST)
 """Measures drawn, in two rows of panels."""
 
 _OTHERS = ("#762a83", "#b08bc0", "#e08214", "#4393c3", "#b2182b", "#8c510a", "#666666")
@@ -132,6 +148,12 @@ class Comparison:
     runs: Mapping[str, Sequence[Finished]]
     evaluator: Evaluator | None
 
+    @property
+    def judge(self) -> Evaluator | None:
+        """The evaluator; None if it does not know what a prompt asks for."""
+        known = all(asked(prompt)["object"] for prompt in self.prompts)
+        return self.evaluator if known else None
+
     @cached_property
     def looked(self) -> dict[str, list[Looked]]:
         """The 16 views of each run, by method."""
@@ -143,10 +165,9 @@ class Comparison:
         found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for name, runs in self.runs.items():
             for run, looked, prompt in zip(runs, self.looked[name], self.prompts, strict=True):
-                spent = {"seconds": run.seconds, COST: run.num_forwards}
-                spent["peak memory (GiB)"] = run.peak_bytes / 2**30
-                values = measured(looked, prompt, self.evaluator) | spent
-                for measure, value in {**values, "diverged": bool(run.diverged)}.items():
+                for measure, value in (
+                    measured(looked, prompt, self.evaluator) | spent(run)
+                ).items():
                     found[measure][name].append(value)
         return {
             measure: {n: torch.tensor(each, dtype=torch.float64) for n, each in values.items()}
@@ -292,6 +313,17 @@ def looked_at(run: Finished) -> Looked:
     return Looked(seen.image.clamp(0, 1), seen.opacity)
 
 
+def spent(run: Finished) -> dict[str, float]:
+    """Return what a run cost, and 1 if it diverged, by measure.
+
+    Args:
+        run: of any scene.
+    """
+    memory, diverged = run.peak_bytes / 2**30, float(bool(run.diverged))
+    cost = {"seconds": run.seconds, COST: run.num_forwards}
+    return cost | {"peak memory (GiB)": memory, "diverged": diverged}
+
+
 def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[str, float]:
     """Return the numbers of one object, by measure.
 
@@ -308,25 +340,20 @@ def measured(looked: Looked, prompt: str, evaluator: Evaluator | None) -> dict[s
         prompt: without view words.
         evaluator: None for a model of another world.
     """
-    plain = {name: measure(looked.images).mean() for name, measure in _PLAIN.items()}
+    plain = {name: measure(looked.images).mean() for name, measure in PLAIN.items()}
     if evaluator is None or asked(prompt)["object"] is None:
         found = {name: float(value) for name, value in plain.items()}
         return found | {"distance": -found["fine detail"]}
     size = looked.images.shape[-1]
     truth = family_views(prompt, size).images
-    ratios = {name: float(plain[name] / of(truth).mean()) for name, of in _PLAIN.items()}
-    cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
-    named = [with_view(prompt, camera.view) for camera in cameras]
-    right = evaluator.accuracy(looked.images, named)
-    clear = torch.tensor([view_margin(camera) >= MARGIN_DEGREES for camera in cameras])
+    ratios = {name: float(plain[name] / of(truth).mean()) for name, of in PLAIN.items()}
+    right = evaluator.accuracy(looked.images, [with_view(prompt, each.view) for each in CAMERAS])
+    clear = torch.tensor([view_margin(camera) >= MARGIN_DEGREES for camera in CAMERAS])
     right["view"] = right["view"][clear]
-    behind = [k for k, camera in enumerate(cameras) if clear[k] and camera.view == "back"]
-    words = evaluator.attributes(looked.images[behind]).words("view")
-    faces = (
-        back_faces(words, ["back"] * len(behind))
-        if has_front(asked(prompt)["object"] or "")
-        else 0.0
-    )
+    faces = 0.0
+    if has_front(asked(prompt)["object"] or ""):
+        words = evaluator.attributes(looked.images[BEHIND]).words("view")
+        faces = back_faces(words, ["back"] * len(BEHIND))
     shares = {name: float(values.nan_to_num(1.0).mean()) for name, values in right.items()}
     mine = evaluator.features(looked.images)
     distance = kernel_distance(mine, family_features(evaluator, prompt, size))
@@ -463,10 +490,9 @@ def family_views(prompt: str, size: int, *, placed: bool = True) -> Looked:
     random = np.random.default_rng([5, *scene.numbers])
     scenes = [WorldScene.drawn(*looks, random) for _ in range(_FAMILY)]
     if placed:
-        cameras = [WorldCamera(azimuth, ELEVATION) for azimuth in AZIMUTHS]
         fixed = Background()
         scenes = [
             replace(each, camera=camera, background=fixed)
-            for each, camera in zip(scenes, cycle(cameras), strict=False)
+            for each, camera in zip(scenes, cycle(CAMERAS), strict=False)
         ]
     return Looked(*pictures(scenes, size))
