@@ -117,18 +117,5 @@ def draw(made: Comparison) -> drawing.Figure:
     Args:
         made: the runs of `variants`.
     """
-    shown = min(2, len(made.prompts))
-    views = slice(1, None, 2 * shown)
-    rows = {
-        row: torch.cat([each.images[views] for each in looked[:shown]])
-        for row, looked in made.looked.items()
-    }
-    columns = [""] * len(next(iter(rows.values())))
-    columns[:: len(columns) // shown] = made.prompts[:shown]
-    known = {FOG: fogs(made), **made.numbers}
-    panels = {measure: known[measure] for measure in _MEASURES if measure in known}
     hues = dict(zip(made.looked, (hue for hue in _HUES for _ in BACKGROUNDS), strict=True))
-    figure = drawing.images_and_items(rows, columns, panels, colour=hues.__getitem__)
-    for axes in figure.axes[len(columns) * len(rows) :]:
-        axes.locator_params(axis="x", nbins=3)
-    return figure
+    return made.draw(panels=[_MEASURES], derived={FOG: fogs(made)}, colours=hues)

@@ -197,13 +197,23 @@ class Comparison:
         claims = verdicts(rows, {**self.numbers, **(derived or {})}, groups=self.prompts)
         return [replace(claim, claim=claim.claim.format(by=by)) for claim in claims]
 
-    def draw(self, ours: str) -> drawing.Figure:
-        """Draw each method's views, and below them two rows of panels with a tick per run and a dot for the mean.
+    def draw(
+        self,
+        ours: str = "",
+        *,
+        panels: Sequence[Sequence[str]] = PANELS,
+        derived: Numbers | None = None,
+        colours: Mapping[str, str] | None = None,
+    ) -> drawing.Figure:
+        """Draw each method's views, and below them rows of panels with a tick per run and a dot for the mean.
 
         The eight views show the first object from eight sides, or the first two from four each.
 
         Args:
             ours: the method drawn in SDI's colour.
+            panels: measures by row; those that were not measured are left out.
+            derived: as in `check`.
+            colours: by method, in place of `ours`.
         """
         shown = min(2, len(self.prompts))
         views = list(range(1, len(AZIMUTHS), 2 * shown))
@@ -213,11 +223,11 @@ class Comparison:
             name: torch.cat([each.images[views] for each in looked[:shown]])
             for name, looked in self.looked.items()
         }
-        known = self.numbers
-        lines = [{name: known[name] for name in line if name in known} for line in PANELS]
+        known: Mapping[str, Any] = {**self.numbers, **(derived or {})}
+        lines = [{name: known[name] for name in line if name in known} for line in panels]
         lines = [line for line in lines if line]
         others, green = cycle(_OTHERS), drawing.COLOURS["SDI"]
-        colours = {name: green if name == ours else next(others) for name in rows}
+        colours = colours or {n: green if n == ours else next(others) for n in rows}
         figure = drawing.images_and_items(rows, columns, *lines, colour=colours.__getitem__)
         for axes in figure.axes[len(columns) * len(rows) :]:
             axes.locator_params(axis="x", nbins=3)  # of four panels, whose numbers would touch
