@@ -105,7 +105,7 @@ figure = experiment.draw(made, prompts, numbers)
 figure
 
 # %%
-experiment.Means(made, numbers)
+experiment.means(made, numbers)
 
 # %% [markdown]
 # First, a rule is checked in a special case where the right answer is known: with η = 0 it must be DDIM. Then

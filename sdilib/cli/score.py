@@ -77,7 +77,7 @@ def _score(options: argparse.Namespace) -> int:
         write_tables([ranking], out, name)
         write_json(out / f"{name}.json", ranking.record)
         atomic_write(out / f"{name}.png", drawn._repr_png_())
-        sys.stdout.write(f"{ranking.markdown()}\n\n{out / name}.png\n\n")
+        sys.stdout.write(f"{ranking.table.markdown()}\n\n{out / name}.png\n\n")
         sys.stdout.flush()
     return 0
 

@@ -28,9 +28,9 @@ Groups = Sequence[Hashable] | None
 """The group of each item, such as its prompt; None makes each item a group of its own."""
 
 _RESAMPLES = 9999
-_SIGNIFICANCE = 0.05
-_MINIMUM_N = 8
-_TOO_FEW = f"fewer than {_MINIMUM_N} groups"
+SIGNIFICANCE = 0.05
+MINIMUM_N = 8
+_TOO_FEW = f"fewer than {MINIMUM_N} groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +135,12 @@ class Less(Row):
         }
         test = "one-sided paired sign-flip permutation test of the mean difference"
         claim = partial(self._claim, test, measured, n)
-        if n < _MINIMUM_N:
+        if n < MINIMUM_N:
             return claim(None, _TOO_FEW)
         measured["p"] = sign_flip(difference, "less")
-        if measured["p"] <= _SIGNIFICANCE:
+        if measured["p"] <= SIGNIFICANCE:
             return claim(True)
-        opposite = low > 0 and sign_flip(difference, "greater") <= _SIGNIFICANCE
+        opposite = low > 0 and sign_flip(difference, "greater") <= SIGNIFICANCE
         return claim(False, "the opposite was measured" if opposite else "no difference was shown")
 
 
@@ -181,7 +181,7 @@ class Within(Row):
         measured |= {name: bound for name, bound in bounds.items() if np.isfinite(bound)}
         test = "95 % bootstrap interval of the mean within the bounds"
         claim = partial(self._claim, test, measured, n)
-        if n < _MINIMUM_N:
+        if n < MINIMUM_N:
             return claim(None, _TOO_FEW)
         if self.at_least <= low and high <= self.at_most:
             return claim(True)
@@ -321,24 +321,19 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Claims as a notebook shows them.
+def claims_table(claims: Sequence[Claim]) -> str:
+    """Return claims as a table in Markdown.
 
-    Attributes:
+    Args:
         claims: one per row.
     """
-
-    claims: tuple[Claim, ...]
-
-    def _repr_markdown_(self) -> str:
-        verdict = {True: "holds", False: "does not hold", None: "not tested"}
-        lines = ["| claim | verdict | measured | n | note |", "|---|---|---|---|---|"]
-        for claim in self.claims:
-            measured = ", ".join(f"{name} {value:.3g}" for name, value in claim.measured.items())
-            said = (claim.claim, f"**{verdict[claim.holds]}**", measured, str(claim.n), claim.note)
-            lines.append(markdown_row(said))
-        return "\n".join(lines)
+    verdict = {True: "holds", False: "does not hold", None: "not tested"}
+    lines = ["| claim | verdict | measured | n | note |", "|---|---|---|---|---|"]
+    for claim in claims:
+        measured = ", ".join(f"{name} {value:.3g}" for name, value in claim.measured.items())
+        said = (claim.claim, f"**{verdict[claim.holds]}**", measured, str(claim.n), claim.note)
+        lines.append(markdown_row(said))
+    return "\n".join(lines)
 
 
 def markdown_row(fields: Sequence[str]) -> str:

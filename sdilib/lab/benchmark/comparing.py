@@ -288,7 +288,7 @@ class Results:
         return next(iter(self.scored.values())).draw()
 
     def _repr_markdown_(self) -> str:
-        return "\n\n".join(ranking.markdown() for ranking in self.rankings)
+        return "\n\n".join(ranking.table.markdown() for ranking in self.rankings)
 
 
 def _mean_forwards(runs: Sequence[Finished]) -> float:

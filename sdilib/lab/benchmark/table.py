@@ -15,11 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sdilib.checks import reject
-from sdilib.lab.claims import group_means, interval, markdown_row, sign_flip
+from sdilib.lab.claims import (
+    MINIMUM_N,
+    SIGNIFICANCE,
+    group_means,
+    interval,
+    markdown_row,
+    sign_flip,
+)
 from sdilib.lab.methods import PAPERS
 from sdilib.storage import atomic_write
-
-_MINIMUM, _LEVEL = 8, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,19 +165,9 @@ class Ranking:
         groups = {f"{self.unit}s": [str(group) for group in self.groups]}
         return {"numbers": numbers, "cells": cells, **groups, "notes": [*self.notes]}
 
-    def markdown(self) -> str:
-        """Return the table in Markdown, with the notes below it."""
-        return self._table.markdown()
-
-    def latex(self) -> str:
-        """Return the table in LaTeX, for `booktabs`, with the notes as comments above it."""
-        return self._table.latex()
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
-
     @property
-    def _table(self) -> Table:
+    def table(self) -> Table:
+        """Means with intervals, method by method."""
         rows = [[(text, False) for text in ("method", *(c.title for c in self.measured))]]
         for name, cells in self.cells.items():
             row = [(name, False)]
@@ -190,8 +185,8 @@ class Ranking:
         count, unit = len(set(self.groups)), f"{self.unit}s"
         seeds = f" and seeds ({len(self.groups) // max(1, count)})" if unit == "prompts" else ""
         said = f"Means over {unit} ({count}){seeds}, with 95 % intervals over {unit}. "
-        if count < _MINIMUM:
-            return said + f"Fewer than {_MINIMUM} {unit}: nothing is ranked."
+        if count < MINIMUM_N:
+            return said + f"Fewer than {MINIMUM_N} {unit}: nothing is ranked."
         tied = "Bold: the best of a column, and what cannot be told from it at 5 %, pair by pair."
         return said + tied
 
@@ -204,7 +199,7 @@ class Ranking:
         sign = column.better or 1
         best = max(average.values(), key=lambda mean: sign * mean)
         leader = next(name for name in average if average[name] == best)
-        enough = len(means[leader]) >= _MINIMUM
+        enough = len(means[leader]) >= MINIMUM_N
         ps = {
             name: sign_flip(each - means[leader]) if enough and name != leader else 1.0
             for name, each in means.items()
@@ -214,7 +209,7 @@ class Ranking:
                 average[name],
                 *interval(each),
                 best=average[name] == best,
-                tied=bool(column.better) and enough and ps[name] > _LEVEL,
+                tied=bool(column.better) and enough and ps[name] > SIGNIFICANCE,
                 p=ps[name],
             )
             for name, each in means.items()
@@ -232,7 +227,7 @@ def write_tables(
         name: of the files, without suffix.
         theirs: a further table, such as the paper's own numbers.
     """
-    tables = [*rankings, *([theirs] if theirs else [])]
+    tables = [*(each.table for each in rankings), *([theirs] if theirs else [])]
     atomic_write(folder / f"{name}.md", "\n\n".join(each.markdown() for each in tables) + "\n")
     atomic_write(folder / f"{name}.tex", "\n\n".join(each.latex() for each in tables) + "\n")
 

@@ -1,7 +1,6 @@
 """Your own rule beside DDIM, SDS and SDI: its measures and its claims."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sdilib.lab.claims import Exact, Less, markdown_row
@@ -28,25 +27,21 @@ CLAIMS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """A table of means over images for a notebook, one method per row, with the cost per image.
+def means(made: Made, numbers: Mapping[str, Any]) -> Any:
+    """Return means over images as a table, IPython's `Markdown`: a method per row, with the cost per image.
 
-    Attributes:
+    Args:
         made: images by method.
         numbers: from `measures`.
     """
+    from IPython.display import Markdown  # only installed for notebooks
 
-    made: Made
-    numbers: Mapping[str, Any]
-
-    def _repr_markdown_(self) -> str:
-        lines = [["method", *PANELS, "sample-forwards", "seconds"], ["---"] * (len(PANELS) + 3)]
-        for name, (forwards, seconds) in images.costs(self.made).items():
-            items = [self.numbers[panel].get(name) for panel in PANELS]
-            means = ["" if each is None else f"{each.mean():.3g}" for each in items]
-            lines.append([name, *means, f"{forwards:.0f}", f"{seconds:.2g}"])
-        return "\n".join(map(markdown_row, lines))
+    lines = [["method", *PANELS, "sample-forwards", "seconds"], ["---"] * (len(PANELS) + 3)]
+    for name, (forwards, seconds) in images.costs(made).items():
+        items = [numbers[panel].get(name) for panel in PANELS]
+        cells = ["" if each is None else f"{each.mean():.3g}" for each in items]
+        lines.append([name, *cells, f"{forwards:.0f}", f"{seconds:.2g}"])
+    return Markdown("\n".join(map(markdown_row, lines)))
 
 
 def draw(made: Made, prompts: Sequence[str], numbers: Mapping[str, Any]) -> Figure:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from sdilib.lab import presets
-from sdilib.lab.claims import Claim, Table
+from sdilib.lab.claims import Claim, claims_table
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.images import Generated, ddim_images, distilled_images, items
 from sdilib.lab.notebooks.freshness import figure_folder, made_from
@@ -114,8 +114,8 @@ class Page:
         name: str = "",
         seconds: float | None = None,
         film: Float[Tensor, "frames 3 height width"] | None = None,
-    ) -> Table:
-        """Write the figure with its record, and return its claims to be shown.
+    ) -> Any:
+        """Write the figure with its record, and return its claims to be shown, as IPython's `Markdown`.
 
         Args:
             figure: what is drawn.
@@ -129,6 +129,8 @@ class Page:
             ValueError: a name that is not a safe file name, or nan or infinity among the numbers.
             FileNotFoundError: the working directory is not that of the notebooks.
         """
+        from IPython.display import Markdown  # only installed for notebooks
+
         now, source = time.perf_counter(), f"{self.notebook}.py"
         config = self.config | ({"run": self.run} if "quality" in self.config else {})
         record = {
@@ -144,7 +146,7 @@ class Page:
         }
         write_figure(self.folder, name or self.notebook.lower(), figure, record, film)
         self.began = now
-        return Table(tuple(claims))
+        return Markdown(claims_table(claims))
 
 
 def _title(source: str) -> str:

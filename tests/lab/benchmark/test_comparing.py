@@ -100,7 +100,7 @@ def test_a_run_in_two_tables_took_its_time_once(results):
 def test_time_and_memory_are_shown_but_not_ranked(results):
     shown = {column.measure: column.better for column in results.rankings[0].measured}
     assert shown["seconds"] == shown["peak memory (GiB)"] == 0 > shown["sample-forwards"]
-    assert "so not ranked." in results.rankings[0].markdown()
+    assert "so not ranked." in results.rankings[0].table.markdown()
 
 
 def test_the_search_is_the_same_for_all_and_on_other_prompts(bench, results):
@@ -125,9 +125,10 @@ def test_every_number_has_an_item_and_the_table_names_its_encoder(results):
     assert shown[:5] == ["CLIP Score", "R-precision", "quality", "sharpness", "real"]
     assert {"diversity", "diverged", "seconds", "peak memory (GiB)"} <= set(shown)
     assert (
-        "Encoder: brightness; R-precision among 43 prompts; model: tiny." not in ranking.markdown()
+        "Encoder: brightness; R-precision among 43 prompts; model: tiny."
+        not in ranking.table.markdown()
     )
-    assert "Encoder: brightness" in ranking.markdown()
+    assert "Encoder: brightness" in ranking.table.markdown()
     assert [claim.holds for claim in results.claims()] == [None] * 3
 
 
@@ -140,7 +141,9 @@ def test_a_run_that_diverged_counts_and_says_why(bench):
     huge = {"SDS": {"rule": "sds", "guidance_scale": 1e30, "t_schedule": "random"}}
     scored = replace(bench, prompts=["a red mug"], seeds=[0]).compared(huge)
     assert scored.numbers["diverged"]["SDS"].tolist() == [1.0]
-    assert "counted as an empty picture: SDS: NonFiniteError" in scored.ranking("One").markdown()
+    assert (
+        "counted as an empty picture: SDS: NonFiniteError" in scored.ranking("One").table.markdown()
+    )
 
 
 def test_what_was_made_is_drawn(results):

@@ -153,7 +153,7 @@ def test_methods_are_ranked_and_drawn_on_the_ring(short):
     ranking = ring_ranking({"SDS": {"rule": "sds"}, "SDI": {"rule": "sdi"}})
     assert ranking.cells.keys() == {"SDS", "SDI"}
     assert {"distance", "class", "modes covered"} <= {c.measure for c in ranking.measured}
-    assert "Means over rings (16), with" in ranking.markdown()
+    assert "Means over rings (16), with" in ranking.table.markdown()
     figure = draw_ring(ranking)
     named = [label.get_text() for label in figure.subfigs[0].axes[0].get_yticklabels()]
     assert named == ["SDS", "SDI"]

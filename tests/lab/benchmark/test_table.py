@@ -36,8 +36,8 @@ def test_the_unit_is_the_prompt():
 def test_seeds_of_too_few_prompts_rank_nothing():
     few = ranking([f"prompt {k % 7}" for k in range(20)], best=BASE + 1, worse=BASE)
     assert not any(cell.tied for row in few.cells.values() for cell in row.values())
-    assert "Fewer than 8 prompts: nothing is ranked." in few.markdown()
-    assert "**" not in few.markdown().replace("**Equal steps**", "")
+    assert "Fewer than 8 prompts: nothing is ranked." in few.table.markdown()
+    assert "**" not in few.table.markdown().replace("**Equal steps**", "")
 
 
 def test_one_prompt_is_a_table_without_a_ranking():
@@ -70,7 +70,7 @@ def test_it_is_written_as_markdown_and_latex(tmp_path):
     assert latex.count(r"\begin{tabular}{lc}") == 2
     assert "% Theirs\n% Elsewhere.\n\\begin{tabular}{l}" in latex
     write_tables([made], tmp_path, "alone")
-    assert (tmp_path / "alone.md").read_text() == made.markdown() + "\n"
+    assert (tmp_path / "alone.md").read_text() == made.table.markdown() + "\n"
 
 
 def test_the_papers_numbers_are_marked_as_the_papers_in_both():
@@ -85,7 +85,7 @@ def test_the_papers_numbers_are_marked_as_the_papers_in_both():
 def test_a_table_says_what_its_items_are():
     rings = [f"ring {k}" for k in range(20)]
     made = Ranking("The ring", [Column("score")], {"score": {"one": BASE}}, rings, unit="ring")
-    assert "Means over rings (20), with 95 % intervals over rings. Bold" in made.markdown()
+    assert "Means over rings (20), with 95 % intervals over rings. Bold" in made.table.markdown()
     assert made.record["rings"] == rings
 
 

@@ -10,7 +10,7 @@ from sdilib.distillation import distill
 from sdilib.guidance import SDI, SDS, View
 from sdilib.guidance.base import Rule, StatefulRule, Update
 from sdilib.inversion import Cached
-from sdilib.lab.experiments.your_own_rule import CLAIMS, Means, draw, measures
+from sdilib.lab.experiments.your_own_rule import CLAIMS, draw, means, measures
 from sdilib.lab.images import Generated, ddim_images, distilled_images
 from sdilib.lab.notebooks.sources import cells
 from sdilib.scenes import ImageScene
@@ -134,7 +134,7 @@ def test_the_verdict_follows_the_images(own, holds):
 
 def test_the_table_has_a_row_per_method_with_its_cost():
     made = made_up({"DDIM": 0.0, "SDS": 0.25, "my rule": 0.125})
-    lines = Means(made, measures(made))._repr_markdown_().splitlines()
+    lines = means(made, measures(made)).data.splitlines()
     assert lines[0] == (
         "| method | fine detail | saturation | PSNR to DDIM's image (dB) | sample-forwards | seconds |"
     )
