@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 from browser.steps import at_rest, drag, enter, explore, until
+from derived import is_derived
 
-from sdilib.lab.notebooks.sources import is_derived, write_derived
+from sdilib.lab.notebooks.sources import write_derived
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted(

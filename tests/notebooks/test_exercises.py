@@ -5,11 +5,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from derived import is_derived
 
 from sdilib.cli import main
 from sdilib.lab.exercises.grading import grade, mark_notebook
 from sdilib.lab.exercises.tasks import EXERCISES
-from sdilib.lab.notebooks.sources import cells, code, is_derived
+from sdilib.lab.notebooks.sources import cells, code
 
 FOLDER = Path(__file__).parents[2] / "notebooks" / "exercises"
 SOURCES = sorted(FOLDER.glob("*.py"))

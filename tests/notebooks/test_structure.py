@@ -7,8 +7,9 @@ from pathlib import Path
 import jupytext
 import papermill
 import pytest
+from derived import is_derived
 
-from sdilib.lab.notebooks.sources import cells, code, is_derived
+from sdilib.lab.notebooks.sources import cells, code
 from sdilib.lab.presets import NOTEBOOKS
 
 FOLDER = Path(__file__).parents[2] / "notebooks"

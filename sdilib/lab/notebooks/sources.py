@@ -122,23 +122,6 @@ def derive(source: str | Path) -> str:
     return cleaned(nbformat.writes(notebook))
 
 
-def is_derived(source: str | Path) -> bool:
-    """Return whether the `.ipynb` beside a source says what the source says; outputs and what a saving adds do not count.
-
-    Args:
-        source: path of the `.py` file.
-    """
-    target = Path(source).with_suffix(".ipynb")
-    if not target.is_file():
-        return False
-    pair = nbformat.read(target, 4), nbformat.reads(derive(source), 4)
-    return _said(pair[0]) == _said(pair[1])
-
-
-def _said(notebook: nbformat.NotebookNode) -> list[tuple[str, str, list[str]]]:
-    return [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
-
-
 def write_derived(folder: str | Path = "notebooks") -> list[Path]:
     """Write the `.ipynb` of each notebook, and exercise, whose derived form differs from the one on disk.
 

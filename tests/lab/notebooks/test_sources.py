@@ -4,6 +4,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from derived import is_derived
 
 from sdilib.lab.notebooks.sources import (
     cells,
@@ -11,7 +12,6 @@ from sdilib.lab.notebooks.sources import (
     derive,
     find_notebook,
     find_notebooks,
-    is_derived,
     paragraphs,
     write_derived,
 )
