@@ -1,9 +1,13 @@
 """The paper's 3D settings beside those of its published code and ours at preset `gpu`, which is read from this table.
 
-The paper says little about its scene and cameras; for them its code, threestudio's `sdi.yaml`, is the source.
+The table is `paper_settings.csv`: settings of the run, then those of its rule. The paper says little about its scene and
+cameras; for them its code, threestudio's `sdi.yaml`, is the source.
 """
 
+import csv
+import json
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from string import Template
 from types import MappingProxyType
@@ -34,8 +38,8 @@ class Row(NamedTuple):
     paper: Any
     where: str
     official: Any
-    ours: Any = None
-    why: str = ""
+    ours: Any
+    why: str
 
     @property
     def value(self) -> Any:
@@ -44,76 +48,27 @@ class Row(NamedTuple):
         return asked if self.ours is None else self.ours
 
 
-RUN: tuple[Row, ...] = (
-    Row("steps", 10_000, "section 6.1", 10_000),
-    Row("cameras", None, "", 1),
-    Row("updates", 1, "algorithm 2", 1),
-    Row("size", 512, "section 6.2", 512),
-    Row("through", "encoder", "eq. 4", "encoder"),
-    Row("learning_rate", 0.01, "appendix A", 0.01),
-    Row("network_learning_rate", 0.01, "appendix A", 0.01),
-    Row("background_learning_rate", None, "", 0.001),
-    Row("t_schedule", "linear", "section 5", "linear"),
-    Row(
-        "t_start", 1.0, "algorithm 2", 0.98, 0.98, "at t = 1 next to nothing of the render is left"
-    ),
-    Row("t_end", 0.2, "algorithm 2", 0.25),
-    Row("view_words", None, "", True),
-    Row("view_embeddings", None, "", "blended"),
-    Row("perp_neg", 1.0, "appendix A.1", 1.0, why="the paper says that it is on"),
-    Row("perp_neg_by", None, "", "azimuth"),
-    # Cameras.
-    Row("azimuth_degrees", None, "", [-180.0, 180.0]),
-    Row("elevation_degrees", None, "", [-10.0, 45.0]),
-    Row("overhead_share", None, "", 0.0),
-    Row("distance", None, "", [1.5, 2.0]),
-    Row("fov_degrees", None, "", [40.0, 70.0]),
-    # The volume and what is behind it.
-    Row("radius", None, "", 2.0),
-    Row(
-        "num_samples",
-        None,
-        "",
-        512,
-        why="along the ball's diameter; theirs are along a cube's diagonal",
-    ),
-    Row("levels", None, "", 16),
-    Row("base_resolution", None, "", 16),
-    Row("finest_resolution", None, "", 4096),
-    Row("log2_table_size", None, "", 19),
-    Row("first_levels", None, "", 8),
-    Row("progressive_start", None, "", 0.2),
-    Row("progressive_share", None, "", 0.6),
-    Row("hidden", None, "", 64),
-    Row("activation", None, "", "softplus"),
-    Row("blob_height", None, "", 10.0),
-    Row("blob_radius", None, "", 0.5),
-    Row("background", None, "", "environment"),
-    Row("shading", None, "", 0.3),
-    Row("textureless", None, "", 0.75),
-    # Penalties that keep the scene plausible.
-    Row("orientation", None, "", 0.1),
-    Row("sparsity", None, "", 0.15),
-    Row("sparsity_share", None, "", 0.3),
-    Row("opaqueness", None, "", 0.1),
-    Row("z_variance", None, "", 1.0),
-    Row("growth_share", None, "", 0.0),
-    Row("convexity", 0.1, "appendix A.2", 0.1),
-    # How it is computed.
-    Row("backend", None, "", "tinycudann", why="where it is installed; else announced and another"),
-    Row("rays_per_patch", None, "", None, 2048, "theirs are all at once: the same gradients"),
-)
+def _rows(of: str) -> tuple[Row, ...]:
+    """The settings of a run or of its rule; a field is JSON, a text, or empty for None."""
+    text = (files("sdilib.lab") / "paper_settings.csv").read_text(encoding="utf-8")
+    lines = [line for line in csv.DictReader(text.splitlines()) if line.pop("of") == of]
+    return tuple(
+        Row(**line | {name: _value(line[name]) for name in ("paper", "official", "ours")})
+        for line in lines
+    )
+
+
+def _value(field: str) -> Any:
+    try:
+        return json.loads(field)
+    except json.JSONDecodeError:
+        return field or None
+
+
+RUN = _rows("run")
 """Settings of `Text3D`; the others have their defaults."""
 
-RULE: tuple[Row, ...] = (
-    Row("guidance_scale", 7.5, "section 5", 7.5),
-    Row("inversion_guidance_scale", -7.5, "section 5", -7.5),
-    Row("num_inversion_steps", 10, "figure 11", 10),
-    Row("weight", "sigma", "algorithm 2", "sigma"),
-    Row("renoise", True, "algorithm 2", False),
-    Row("entropy", 0.3, "eq. 11", 0.3),
-    Row("tau_max", 1 / 30, "appendix A.1", 0.1),
-)
+RULE = _rows("rule")
 """Settings of SDI, whose defaults in 3D are the paper's."""
 
 OFFICIAL_2D: Mapping[str, Any] = MappingProxyType(
