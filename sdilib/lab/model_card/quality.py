@@ -243,12 +243,11 @@ def to_distil_from(
     """
     prompts, seeds = [item.prompt for item in items], [item.seed for item in items]
     real = renders(scenes_of(items, seed=_REFERENCES), image_size=image_size)
-    profile = guidance_profile(model, model.encode(real), model.embed(prompts))
     return {
         "autoencoder": measure_autoencoder(model, image_size=image_size, count=4 * len(items)),
         "true views": fitted(model, evaluator, fits, size=image_size),
         "noise of inversions": inverted_noise(model, prompts, seeds),
-        "guidance": profile.table(),
+        "guidance": guidance_profile(model, model.encode(real), model.embed(prompts)),
         "one update": one_update(model, real, prompts),
     }
 
