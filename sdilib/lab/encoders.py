@@ -5,7 +5,7 @@ the images, so the encoder's `name` belongs beside every number.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, CLIPModel
 from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from sdilib.checks import reject
-from sdilib.lab.evaluator import Evaluator
+from sdilib.lab.evaluator import CLIP, Evaluator, Images, one_each
 from sdilib.lab.provenance import evaluator_folder
 
 __all__ = [
@@ -35,7 +35,6 @@ IQA_PAIRS: Mapping[str, tuple[str, str]] = {
 }
 """The two texts that an image is compared with, by aspect, as in the paper's Table 1."""
 
-Images = Float[Tensor, "batch 3 height width"]
 Embeddings = Float[Tensor, "batch dimensions"]
 
 
@@ -76,62 +75,45 @@ class Encoder(Protocol):
         ...
 
 
-class CLIPEncoder:
+class CLIPEncoder(CLIP):
     """A `CLIPModel` from a folder or the hub.
 
     Images are resized to its input as a whole and normalised by OpenAI's mean and deviation, as in all of OpenAI's and
     LAION's models; texts are cut to its length.
 
     Attributes:
-        name: as given.
         knows_photos: True.
     """
 
     knows_photos = True
 
-    def __init__(self, name: str, *, batch_size: int = 64) -> None:
+    def __init__(self, name: str) -> None:
         """Load it onto the CPU, in float32.
 
         Args:
             name: a folder in transformers' format, or a hub id, such as the paper's openai/clip-vit-base-patch32.
-            batch_size: images at a time; changes memory, not results (to rounding).
 
         Raises:
             ValueError: no CLIP of that name.
         """
-        self.name, self._batch_size = name, batch_size
         try:
             clip = CLIPModel.from_pretrained(name, dtype=torch.float32)
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
+            super().__init__(clip, AutoTokenizer.from_pretrained(name), name)
         except (OSError, ValueError):
             expected = "evaluator, a folder of a CLIPModel, or a hub id that can be fetched or is in the cache"
             reject("encoder", name, expected)
-        self._clip: Any = clip.eval().requires_grad_(False)
 
-    @torch.no_grad()
-    def features(self, images: Images) -> Embeddings:
-        """Return the image tower's pooled features; see `Encoder`."""
+    def _pixels(self, images: Images) -> Tensor:
         size = self._clip.config.vision_config.image_size
         mean, std = (torch.tensor(x)[:, None, None] for x in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
-        parts = []
-        for some in images.float().cpu().clamp(0, 1).split(self._batch_size):
-            resized = functional.interpolate(some, (size, size), mode="bicubic", antialias=True)
-            pixels = (resized.clamp(0, 1) - mean) / std
-            parts.append(self._clip.vision_model(pixel_values=pixels).pooler_output)
-        return torch.cat(parts)
+        inside = images.cpu().clamp(0, 1)
+        resized = functional.interpolate(inside, (size, size), mode="bicubic", antialias=True)
+        return (resized.clamp(0, 1) - mean) / std
 
-    @torch.no_grad()
-    def image_embeddings(self, images: Images) -> Embeddings:
-        """Return embeddings of length one; see `Encoder`."""
-        return functional.normalize(self._clip.visual_projection(self.features(images)), dim=1)
-
-    @torch.no_grad()
-    def text_embeddings(self, texts: Sequence[str]) -> Embeddings:
-        """Return embeddings of length one; see `Encoder`."""
+    def _read(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         longest = self._clip.config.text_config.max_position_embeddings
         cut = {"padding": True, "truncation": True, "max_length": longest, "return_tensors": "pt"}
-        pooled = self._clip.text_model(**self._tokenizer(list(texts), **cut)).pooler_output
-        return functional.normalize(self._clip.text_projection(pooled), dim=1)
+        return self._tokenizer(list(texts), **cut)
 
 
 def encoder(name: str) -> Encoder:
@@ -160,7 +142,7 @@ def clip_score(of: Encoder, images: Images, texts: Sequence[str]) -> Float[Tenso
 
     Source: CLIPScore (2104.08718) with torchmetrics' factor of 100, as in the paper's Table 1.
     """
-    _one_each(texts, images)
+    one_each("texts", texts, images)
     cosines = (of.image_embeddings(images) * of.text_embeddings(texts)).sum(1)
     return 100 * cosines.clamp_min(0)
 
@@ -203,14 +185,9 @@ def r_precision(
 
     Source: DreamFields (2112.01455), section 4.1.
     """
-    _one_each(texts, images)
+    one_each("texts", texts, images)
     if len(set(pool)) < len(pool) or not set(texts) <= set(pool):
         reject("pool", list(pool), "different texts, the images' own among them")
     nearest = (of.image_embeddings(images) @ of.text_embeddings(pool).T).argmax(1)
     own = torch.tensor([list(pool).index(text) for text in texts])
     return (nearest.cpu() == own).float()
-
-
-def _one_each(texts: Sequence[str], images: Tensor) -> None:
-    if isinstance(texts, str) or len(texts) != len(images):
-        reject("texts", texts, f"a list of texts, one for each of {len(images)} images")

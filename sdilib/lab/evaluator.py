@@ -48,6 +48,8 @@ LOOKS: tuple[Look, ...] = (
 
 Images = Float[Tensor, "batch 3 height width"]
 
+_BATCH = 64  # images at a time; changes memory, not results (to rounding)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attributes:
@@ -146,11 +148,69 @@ def looked_at(images: Images, look: Look) -> Images:
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-class Evaluator:
-    """A frozen CLIP with linear read-outs; an `encoders.Encoder`.
+class CLIP:
+    """A frozen CLIP, which embeds images and texts.
 
     Attributes:
         name: as given.
+    """
+
+    def __init__(self, clip: CLIPModel, tokenizer: Any, name: str) -> None:
+        """Assemble it.
+
+        Args:
+            clip: both towers.
+            tokenizer: of its text tower.
+            name: see the class.
+        """
+        self.name, self._tokenizer = name, tokenizer
+        self._clip: Any = clip.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def features(self, images: Images) -> Float[Tensor, "batch features"]:
+        """Return the image tower's pooled features, by which images are compared.
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+        """
+        seen = (self._pixels(some) for some in images.float().split(_BATCH))
+        return torch.cat([self._clip.vision_model(pixel_values=x).pooler_output for x in seen])
+
+    @torch.no_grad()
+    def image_embeddings(self, images: Images) -> Float[Tensor, "batch dimensions"]:
+        """Return embeddings of length one.
+
+        Args:
+            images: in [0, 1], of any size; clamped.
+        """
+        return functional.normalize(self._clip.visual_projection(self.features(images)), dim=1)
+
+    @torch.no_grad()
+    def text_embeddings(self, texts: Sequence[str]) -> Float[Tensor, "batch dimensions"]:
+        """Return embeddings of length one.
+
+        Args:
+            texts: as many as wanted.
+
+        Raises:
+            ValueError: a text that is too long, if it is not cut.
+        """
+        said = self._clip.text_model(**self._read(texts)).pooler_output
+        return functional.normalize(self._clip.text_projection(said), dim=1)
+
+    def _pixels(self, images: Images) -> Tensor:
+        """Images as the image tower takes them."""
+        raise NotImplementedError
+
+    def _read(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
+        """Texts as the text tower takes them."""
+        raise NotImplementedError
+
+
+class Evaluator(CLIP):
+    """A frozen CLIP of the world's words, with linear read-outs; an `encoders.Encoder`.
+
+    Attributes:
         knows_photos: False; it knows only the world and its captions.
         card: its measures on unseen renders, and how it was trained.
         image_size: of the images it takes; others are resized.
@@ -165,9 +225,8 @@ class Evaluator:
         tokenizer: CLIPTokenizer,
         readouts: nn.ModuleDict,
         *,
-        name: str = "evaluator",
-        card: Mapping[str, Any] | None = None,
-        batch_size: int = 64,
+        name: str,
+        card: Mapping[str, Any],
     ) -> None:
         """Assemble an evaluator.
 
@@ -175,18 +234,14 @@ class Evaluator:
             clip: both towers.
             tokenizer: of its text tower.
             readouts: one linear layer per attribute, on the pooled features of the image tower.
-            name: see the class.
+            name: as given.
             card: see the class.
-            batch_size: images at a time; changes memory, not results (to rounding).
         """
-        self.name, self.card = name, dict(card or {})
-        self.looks: list[Look] = [tuple(look) for look in self.card.get("looks", LOOKS[:1])]
-        config: Any = clip.config
-        self.image_size = int(config.vision_config.image_size)
-        self._clip = clip.eval().requires_grad_(False)
-        self._tokenizer = tokenizer
+        super().__init__(clip, tokenizer, name)
+        self.card = card
+        self.looks: list[Look] = [tuple(look) for look in card.get("looks", LOOKS[:1])]
+        self.image_size = int(self._clip.config.vision_config.image_size)
         self._readouts = readouts.eval().requires_grad_(False)
-        self._batch_size = batch_size
 
     @classmethod
     def from_pretrained(cls, name: str = "evaluator") -> "Evaluator":
@@ -214,41 +269,6 @@ class Evaluator:
         tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
         return cls(clip, tokenizer, readouts, name=name, card=read_json(folder / CARD))
 
-    @torch.no_grad()
-    def features(self, images: Images) -> Float[Tensor, "batch features"]:
-        """Return the image tower's pooled features, by which images are compared.
-
-        Args:
-            images: in [0, 1], of any size; clamped.
-        """
-        parts = [
-            self._clip.vision_model(pixel_values=normalised(some, self.image_size)).pooler_output
-            for some in images.float().split(self._batch_size)
-        ]
-        return torch.cat(parts)
-
-    @torch.no_grad()
-    def image_embeddings(self, images: Images) -> Float[Tensor, "batch dimensions"]:
-        """Return embeddings of length one.
-
-        Args:
-            images: in [0, 1], of any size; clamped.
-        """
-        return functional.normalize(self._clip.visual_projection(self.features(images)), dim=1)
-
-    @torch.no_grad()
-    def text_embeddings(self, texts: Sequence[str]) -> Float[Tensor, "batch dimensions"]:
-        """Return embeddings of length one.
-
-        Args:
-            texts: in the world's words.
-
-        Raises:
-            ValueError: a text that is too long.
-        """
-        said = self._clip.text_model(input_ids=self._tokens(texts)).pooler_output
-        return functional.normalize(self._clip.text_projection(said), dim=1)
-
     def score(self, images: Images, prompts: Sequence[str]) -> Float[Tensor, " batch"]:
         """Return how well each image fits its prompt: the cosine of their embeddings, in [-1, 1].
 
@@ -261,7 +281,7 @@ class Evaluator:
 
         Source: CLIPScore (2104.08718), without its factor.
         """
-        _one_each(prompts, images)
+        one_each("prompts", prompts, images)
         return (self.image_embeddings(images) * self.text_embeddings(prompts)).sum(1)
 
     @torch.no_grad()
@@ -295,7 +315,7 @@ class Evaluator:
         Raises:
             ValueError: not one prompt per image.
         """
-        _one_each(prompts, images)
+        one_each("prompts", prompts, images)
         seen, wanted, right = self.attributes(images), [asked(prompt) for prompt in prompts], {}
         for name in ATTRIBUTES:
             pairs = zip((want[name] for want in wanted), seen.words(name), strict=True)
@@ -303,15 +323,28 @@ class Evaluator:
             right[name] = torch.tensor(judged)
         return right
 
-    def _tokens(self, prompts: Sequence[str]) -> Int[Tensor, "batch tokens"]:
+    def _pixels(self, images: Images) -> Tensor:
+        return normalised(images, self.image_size)
+
+    def _read(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         longest = self._tokenizer.model_max_length
-        ids = self._tokenizer(list(prompts), padding="max_length").input_ids
-        for prompt, row in zip(prompts, ids, strict=True):
+        ids = self._tokenizer(list(texts), padding="max_length").input_ids
+        for text, row in zip(texts, ids, strict=True):
             if len(row) > longest:
-                reject("prompts", prompt, f"at most {longest - 2} words of the world's")
-        return torch.tensor(ids)
+                reject("prompts", text, f"at most {longest - 2} words of the world's")
+        return {"input_ids": torch.tensor(ids)}
 
 
-def _one_each(prompts: Sequence[str], images: Tensor) -> None:
-    if isinstance(prompts, str) or len(prompts) != len(images):
-        reject("prompts", prompts, f"a list of texts, one for each of {len(images)} images")
+def one_each(parameter: str, texts: Sequence[str], images: Images) -> None:
+    """Refuse anything but a list of one text per image.
+
+    Args:
+        parameter: name of the texts.
+        texts: what was given.
+        images: that they belong to.
+
+    Raises:
+        ValueError: one text for all, or too few or too many.
+    """
+    if isinstance(texts, str) or len(texts) != len(images):
+        reject(parameter, texts, f"a list of texts, one for each of {len(images)} images")
