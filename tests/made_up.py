@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +12,8 @@ from sdilib.lab.claims import Row, verdicts
 from sdilib.lab.experiments.shared.objects import Comparison, run_of
 from sdilib.lab.images import Generated
 from sdilib.lab.runs import Finished
+from sdilib.lab.world.render import render_batch
+from sdilib.lab.world.scene import WorldScene
 from sdilib.seeds import generator
 from sdilib.storage import load_tensors
 from sdilib.text_to_3d import Text3D
@@ -33,6 +36,19 @@ class Mine:
 SMALL: dict[str, Any] = {"model": "tiny", "cameras": 2, "size": 16, "num_samples": 16}
 SMALL |= {"levels": 4, "finest_resolution": 16}
 """A run in 3D of a second."""
+
+
+class Picture(NamedTuple):
+    """One scene's picture, as `render_batch` draws it."""
+
+    image: np.ndarray
+    silhouette: np.ndarray
+    depth: np.ndarray
+
+
+def render_world(scene: WorldScene, **size: int) -> Picture:
+    """A picture of the world."""
+    return Picture(*(each[0] for each in render_batch([scene], **size)))
 
 
 def small_3d(**settings: Any) -> Text3D:

@@ -12,9 +12,9 @@ from sdilib.threads import set_threads
 CODE = """
 import numba, torch
 {first}
-from sdilib.lab.world.render import render
+from sdilib.lab.world.render import render_batch
 from sdilib.lab.world.scene import WorldScene
-render(WorldScene("mug", "red", "plain"), height=8, width=8)
+render_batch([WorldScene("mug", "red", "plain")], height=8, width=8)
 from sdilib.nerf.hash_grid import HashGrid
 HashGrid(num_levels=2, log2_table_size=4, finest_resolution=16)(torch.rand(5, 3))
 print(torch.get_num_threads(), numba.get_num_threads())

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_up import render_world
 
 from sdilib.lab.world.mesh import mesh
 from sdilib.lab.world.objects import signed_distance
-from sdilib.lab.world.render import render
 from sdilib.lab.world.scene import WorldCamera, WorldScene
 
 TURTLE = WorldScene("turtle", "red", "plain")
@@ -40,7 +40,7 @@ def test_a_mesh_has_the_silhouette_of_the_picture(name):
     camera = WorldCamera(35.0, 20.0)
     scene = WorldScene.drawn(name, "red", "plain", np.random.default_rng(0))
     scene = replace(scene, camera=camera, stretch=1.1)
-    picture = render(scene, height=96, width=96)
+    picture = render_world(scene, height=96, width=96)
     ours = drawn(mesh(scene), camera, 96)
     theirs = np.isfinite(picture.depth)
     assert (ours & theirs).sum() / (ours | theirs).sum() > 0.98

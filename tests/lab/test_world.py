@@ -5,13 +5,14 @@ from itertools import product
 
 import numpy as np
 import pytest
+from made_up import render_world
 
 from sdilib.cameras import VIEWS
 from sdilib.lab.world.captions import OPENINGS, WORDS, caption, is_held_out, prompt
 from sdilib.lab.world.dataset import make_dataset, random_scene, scene_labels
 from sdilib.lab.world.kinds import COLOURS, NUM_SHAPE, OBJECT_NAMES, PATTERNS, RADIUS, SHADES
 from sdilib.lab.world.objects import colour_at, signed_distance
-from sdilib.lab.world.render import render, render_batch
+from sdilib.lab.world.render import render_batch
 from sdilib.lab.world.scene import BACKGROUND, Light, Member, WorldCamera, WorldScene
 
 ALL = [(name, c, p) for name in OBJECT_NAMES for c in COLOURS for p in PATTERNS]
@@ -51,7 +52,7 @@ def test_silhouette_and_depth_are_those_of_the_signed_distance(name):
     scene = replace(
         some(name, 3), camera=WorldCamera(35.0, 25.0, distance=3.4, fov_degrees=41.0), stretch=1.05
     )
-    drawn = render(scene, height=24, width=24)
+    drawn = render_world(scene, height=24, width=24)
     truth = march(scene, 24)
     # Steps of 0.004 miss what a ray only grazes: a pixel or two of 576.
     assert (np.isfinite(drawn.depth) != np.isfinite(truth)).mean() < 0.004
@@ -66,7 +67,7 @@ def test_picture_shows_the_ground_truth_colour_of_the_surface_points():
     camera = WorldCamera(20.0, 20.0)
     scene = WorldScene("mushroom", "blue", "spotted", camera)
     scene = replace(scene, member=Member(grain=(0.0, 0.5, 0.5, 0.1)), light=Light(-60.0, 30.0))
-    drawn = render(scene, height=48, width=48)
+    drawn = render_world(scene, height=48, width=48)
     origin, directions = rays(camera, 48)
     hit = np.isfinite(drawn.depth.ravel())
     points = origin + drawn.depth.ravel()[hit, None].astype(float) * directions[hit]
@@ -80,7 +81,7 @@ def test_picture_shows_the_ground_truth_colour_of_the_surface_points():
 
 
 def test_background_is_the_named_grey_and_the_silhouette_is_a_share():
-    drawn = render(
+    drawn = render_world(
         WorldScene("mug", "teal", "striped", WorldCamera(0.0, 10.0)), height=40, width=52
     )
     assert drawn.image.shape == (40, 52, 3)
@@ -164,7 +165,7 @@ def test_drawing_together_is_drawing_alone():
     scenes = [random_scene(3, i)[0] for i in range(5)]
     together, _, _ = render_batch(scenes, height=32, width=32)
     for scene, image in zip(reversed(scenes), together[::-1], strict=True):
-        np.testing.assert_array_equal(render(scene, height=32, width=32).image, image)
+        np.testing.assert_array_equal(render_world(scene, height=32, width=32).image, image)
 
 
 def test_scene_i_is_the_same_whatever_was_drawn_before():
@@ -176,7 +177,9 @@ def test_scene_i_is_the_same_whatever_was_drawn_before():
 def test_front_view_shows_the_front():
     # A cottage's door is seen from the front only.
     def dark(azimuth):
-        image = render(WorldScene("cottage", "yellow", "plain", WorldCamera(azimuth, 5.0))).image
+        image = render_world(
+            WorldScene("cottage", "yellow", "plain", WorldCamera(azimuth, 5.0))
+        ).image
         return (image[34:].max(axis=-1) < 0.3).sum()
 
     assert dark(0.0) > 30
@@ -263,6 +266,6 @@ def test_dataset_is_made_once_and_holds_the_scenes(tmp_path):
     scene, text = random_scene(5, 13)
     assert again.captions[13] == text
     assert tuple(data.labels[13]) == scene_labels(scene)
-    picture = render(scene, height=16, width=16).image
+    picture = render_world(scene, height=16, width=16).image
     np.testing.assert_array_equal(data.images[13], (picture * 255).round().astype(np.uint8))
     assert data.images.shape == (20, 16, 16, 3)

@@ -127,7 +127,7 @@ def surface_points(
 
     Args:
         camera: that saw the picture.
-        depth: along the viewing direction, as in `Rendering`.
+        depth: along the viewing direction, as from `render_batch`.
     """
     seen_from = Camera.around(
         [camera.azimuth_degrees],

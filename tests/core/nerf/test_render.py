@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from made_up import render_world
 from torch import nn
 
 from sdilib.cameras import Camera
 from sdilib.lab.world.objects import colour_at, signed_distance
-from sdilib.lab.world.render import render as render_world
 from sdilib.lab.world.scene import BACKGROUND, WorldCamera, WorldScene
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid

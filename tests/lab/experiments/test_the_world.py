@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from made_up import generated, held
+from made_up import generated, held, render_world
 
 from sdilib.lab.evaluator import Evaluator
 from sdilib.lab.experiments import the_world
@@ -11,7 +11,6 @@ from sdilib.lab.experiments.shared.scales import sweep
 from sdilib.lab.model_card.quality import balanced_items, renders, scenes_of
 from sdilib.lab.world.kinds import OBJECT_NAMES
 from sdilib.lab.world.objects import signed_distance
-from sdilib.lab.world.render import render
 from sdilib.lab.world.scene import WorldCamera, WorldScene
 
 
@@ -20,7 +19,7 @@ def test_depth_carried_back_lies_on_the_surface():
     assert held(the_world.WORLD_CLAIMS, numbers)[0]
     camera = WorldCamera(70.0, 30.0)
     scene = WorldScene("cat", "red", "plain", camera)
-    depth = render(scene, height=32, width=32).depth
+    depth = render_world(scene, height=32, width=32).depth
     points = the_world.surface_points(camera, depth)
     assert np.abs(signed_distance(scene, points)).max() < 2e-3
     # Of another camera the same depths lie elsewhere: the check can fail.

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from made_up import render_world
 
 from sdilib.cameras import Camera
 from sdilib.guidance import View
 from sdilib.lab.model_card.true_views import TrueViews, TrueViewsFit, fit_true_views, true_pictures
-from sdilib.lab.world.render import render
 from sdilib.lab.world.scene import WorldCamera, WorldScene
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
@@ -51,7 +51,10 @@ def test_the_target_is_the_latents_of_what_each_camera_sees(tiny):
     cameras = [WorldCamera(azimuth, 30.0, 3.4, 41.0) for azimuth in (20.0, 200.0)]
     scenes = [WorldScene("teapot", "teal", "plain", each) for each in cameras]
     pictures = torch.stack(
-        [torch.from_numpy(render(s, height=16, width=16).image).permute(2, 0, 1) for s in scenes]
+        [
+            torch.from_numpy(render_world(s, height=16, width=16).image).permute(2, 0, 1)
+            for s in scenes
+        ]
     )
     with torch.no_grad():
         torch.testing.assert_close(update.target, tiny.encode(pictures))
