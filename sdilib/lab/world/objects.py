@@ -1,6 +1,7 @@
 """Ground truth of a scene's object: signed distance and colour at any point.
 
-Letters: points are (x, y, z), right-handed, y up, an object's front along +z; v is a scene as one array (`scene`).
+Letters: points are (x, y, z), right-handed, y up, an object's front along +z; v is a scene as one array (`scene`,
+which names its places).
 Light is fixed to the object, so a point has the same colour from every side.
 """
 
@@ -10,33 +11,10 @@ import numpy as np
 from jaxtyping import Float
 from numba import njit, prange
 
+from sdilib.lab.world import scene as at
 from sdilib.lab.world.bodies import distance_and_part
 from sdilib.lab.world.kinds import UNROLLED
-from sdilib.lab.world.scene import (
-    AMBIENT,
-    CELL,
-    FILL,
-    FILL_LIGHT,
-    GRAIN,
-    GRAIN_OFFSET,
-    GRAIN_X,
-    GRAIN_Y,
-    GRAIN_Z,
-    KEY,
-    KEY_LIGHT,
-    KIND,
-    OTHER,
-    PAINT,
-    PARTS,
-    PATTERN,
-    SHIFT_U,
-    SHIFT_V,
-    STRETCH,
-    TURN,
-    WARMTH,
-    WorldScene,
-    flat,
-)
+from sdilib.lab.world.scene import WorldScene, flat
 
 __all__ = ["colour_at", "signed_distance"]
 
@@ -77,8 +55,8 @@ def colour_at(
 @no_type_check
 def distance(v, x, y, z):
     """Signed distance of a stretched object, compiled."""
-    d, _ = distance_and_part(v, x, y / v[STRETCH], z)
-    return d * min(v[STRETCH], 1.0)
+    d, _ = distance_and_part(v, x, y / v[at.STRETCH], z)
+    return d * min(v[at.STRETCH], 1.0)
 
 
 @njit(cache=True)
@@ -99,28 +77,28 @@ def normal(v, x, y, z):
 @no_type_check
 def _is_second(v, unrolled, x, y, z):
     """Whether a pattern shows its other colour at a point."""
-    pattern, mapping, radius = int(v[PATTERN]), unrolled[0], unrolled[4]
+    pattern, mapping, radius = int(v[at.PATTERN]), unrolled[0], unrolled[4]
     # A pattern's cells are larger for spots, so that they stay visible in a small image.
-    cell = unrolled[5] * v[CELL] * (1.25 if pattern == 2 else 1.0)
+    cell = unrolled[5] * v[at.CELL] * (1.25 if pattern == 2 else 1.0)
     px, py, pz = x - unrolled[1], y - unrolled[2], z - unrolled[3]
-    x = v[TURN] * px + v[TURN + 1] * py + v[TURN + 2] * pz
-    y = v[TURN + 3] * px + v[TURN + 4] * py + v[TURN + 5] * pz
-    z = v[TURN + 6] * px + v[TURN + 7] * py + v[TURN + 8] * pz
+    x = v[at.TURN] * px + v[at.TURN + 1] * py + v[at.TURN + 2] * pz
+    y = v[at.TURN + 3] * px + v[at.TURN + 4] * py + v[at.TURN + 5] * pz
+    z = v[at.TURN + 6] * px + v[at.TURN + 7] * py + v[at.TURN + 8] * pz
     around = np.arctan2(x, z)
     if mapping == 3.0:  # a ball: along runs from the pole down
         polar = np.arccos(min(1.0, max(-1.0, y / (np.sqrt(x * x + y * y + z * z) + 1e-9))))
-        along = polar * radius / cell + v[SHIFT_V]
+        along = polar * radius / cell + v[at.SHIFT_V]
         row = np.floor(along + 0.5) if pattern == 2 else np.floor(along)
-        centre = (row - v[SHIFT_V]) * cell / radius
+        centre = (row - v[at.SHIFT_V]) * cell / radius
         ring = radius * max(0.0, np.sin(centre)) if pattern == 2 else 0.8 * radius
     else:
-        along = y / cell + v[SHIFT_V]
+        along = y / cell + v[at.SHIFT_V]
         row = np.floor(along)
         ring = radius
     odd = row % 2.0 != 0.0
     if pattern == 1:
         pair = 0.5 * along - np.floor(0.5 * along)
-        return pair < 0.5 * v[FILL]
+        return pair < 0.5 * v[at.FILL]
     if mapping == 1.0:  # walls: x + z runs along each wall of a box
         u, width = (x + z) / cell, cell
     else:
@@ -128,7 +106,7 @@ def _is_second(v, unrolled, x, y, z):
         if pattern == 3:
             count = max(2.0, 2.0 * np.round(0.5 * count))
         u, width = (around / (2.0 * np.pi) + 0.5) * count, 2.0 * np.pi * ring / count
-    u += v[SHIFT_U]
+    u += v[at.SHIFT_U]
     if pattern == 3:
         return odd != (np.floor(u) % 2.0 != 0.0)
     # Spots: one in each cell, every second row moved by half a cell.
@@ -141,7 +119,7 @@ def _is_second(v, unrolled, x, y, z):
         dv = (along - row) * cell
     else:
         dv = (along - row - 0.5) * cell
-    return du * du + dv * dv < (0.33 * v[FILL] * cell) ** 2
+    return du * du + dv * dv < (0.33 * v[at.FILL] * cell) ** 2
 
 
 @njit(cache=True, inline="always")
@@ -163,7 +141,7 @@ def _grain(v, x, y, z):
 
     Source: value noise, interpolated as in Perlin (2002), with unit contrast restored.
     """
-    x, y, z = x * v[GRAIN_X] + v[GRAIN_OFFSET], y * v[GRAIN_Y], z * v[GRAIN_Z]
+    x, y, z = x * v[at.GRAIN_X] + v[at.GRAIN_OFFSET], y * v[at.GRAIN_Y], z * v[at.GRAIN_Z]
     i, j, k = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))
     a, b, c = x - i, y - j, z - k
     a, b, c = a * a * (3.0 - 2.0 * a), b * b * (3.0 - 2.0 * b), c * c * (3.0 - 2.0 * c)
@@ -181,11 +159,11 @@ def _grain(v, x, y, z):
 @no_type_check
 def paint(v, part, x, y, z):
     """Colour of a part before light, compiled; the point is given before stretching."""
-    unrolled = UNROLLED[int(v[KIND]), part]
-    first = PARTS + 3 * part
+    unrolled = UNROLLED[int(v[at.KIND]), part]
+    first = at.PARTS + 3 * part
     if unrolled[0] != 0.0:
-        first = OTHER if v[PATTERN] > 0.0 and _is_second(v, unrolled, x, y, z) else PAINT
-    grain = 1.0 if v[GRAIN] == 0.0 else 1.0 + v[GRAIN] * (_grain(v, x, y, z) - 0.25)
+        first = at.OTHER if v[at.PATTERN] > 0.0 and _is_second(v, unrolled, x, y, z) else at.PAINT
+    grain = 1.0 if v[at.GRAIN] == 0.0 else 1.0 + v[at.GRAIN] * (_grain(v, x, y, z) - 0.25)
     return (
         min(1.0, v[first] * grain),
         min(1.0, v[first + 1] * grain),
@@ -198,7 +176,7 @@ def paint(v, part, x, y, z):
 def _light(v, x, y, z):
     """Shares of the paint's colour that reach a camera, by ambient and fill light and by key light, with soft occlusion."""
     nx, ny, nz = normal(v, x, y, z)
-    kx, ky, kz = v[KEY], v[KEY + 1], v[KEY + 2]
+    kx, ky, kz = v[at.KEY], v[at.KEY + 1], v[at.KEY + 2]
     key = max(0.0, nx * kx + ny * ky + nz * kz)
     fill = max(0.0, -nx * kx + 0.3 * ny - nz * kz)
     open_share = 0.0
@@ -206,21 +184,21 @@ def _light(v, x, y, z):
         free = distance(v, x + h * nx, y + h * ny, z + h * nz)
         open_share += min(1.0, max(0.0, free / h)) / 3.0
     occlusion = 0.58 + 0.42 * open_share
-    dim = v[AMBIENT] + 0.10 * ny + v[FILL_LIGHT] * fill
-    return dim * occlusion, v[KEY_LIGHT] * key * occlusion
+    dim = v[at.AMBIENT] + 0.10 * ny + v[at.FILL_LIGHT] * fill
+    return dim * occlusion, v[at.KEY_LIGHT] * key * occlusion
 
 
 @njit(cache=True)
 @no_type_check
 def radiance(v, x, y, z):
     """Colour a camera sees at a surface point, compiled."""
-    _, part = distance_and_part(v, x, y / v[STRETCH], z)
-    red, green, blue = paint(v, part, x, y / v[STRETCH], z)
+    _, part = distance_and_part(v, x, y / v[at.STRETCH], z)
+    red, green, blue = paint(v, part, x, y / v[at.STRETCH], z)
     dim, key = _light(v, x, y, z)
     return (
-        red * min(1.0, dim + key * (1.0 + v[WARMTH])),
+        red * min(1.0, dim + key * (1.0 + v[at.WARMTH])),
         green * min(1.0, dim + key),
-        blue * min(1.0, dim + key * (1.0 - 2.0 * v[WARMTH])),
+        blue * min(1.0, dim + key * (1.0 - 2.0 * v[at.WARMTH])),
     )
 
 
@@ -239,6 +217,6 @@ def _colours(v, shaded, points, out):
         if shaded:
             red, green, blue = radiance(v, x, y, z)
         else:
-            _, part = distance_and_part(v, x, y / v[STRETCH], z)
-            red, green, blue = paint(v, part, x, y / v[STRETCH], z)
+            _, part = distance_and_part(v, x, y / v[at.STRETCH], z)
+            red, green, blue = paint(v, part, x, y / v[at.STRETCH], z)
         out[i, 0], out[i, 1], out[i, 2] = red, green, blue
