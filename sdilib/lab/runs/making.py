@@ -4,7 +4,6 @@ If two processes ask for the same run, the second one waits, then loads the fini
 """
 
 import errno
-import io
 import json
 import logging
 import math
@@ -106,7 +105,6 @@ def distilled(
     save_seconds: float = 60.0,
     preview_seconds: float = 10.0,
     progress: bool = True,
-    show: bool = False,
     after: After | None = None,
 ) -> Finished[Config]:
     """Return a run: load it if it is finished, otherwise compute or resume it.
@@ -122,8 +120,6 @@ def distilled(
         preview_seconds: time between two previews, `preview.png` in the run's folder: the views of
             the step, side by side; one is always drawn after the last step. 0 for none.
         progress: whether to draw a bar.
-        show: in a notebook, whether to show the preview below the cell, each in place of the
-            last; needs IPython.
         after: called after each step with the run, the step and its line of the log. Its time does not count; if it
             raises, the run ends.
 
@@ -145,8 +141,7 @@ def distilled(
             folder.mkdir(parents=True, exist_ok=True)
             with _held(folder):
                 if not done.exists():  # another process may have finished it meanwhile
-                    preview = _Preview(folder / "preview.png", preview_seconds, show)
-                    _make(built, folder, began, save_seconds, preview, progress, after)
+                    _make(built, folder, began, save_seconds, preview_seconds, progress, after)
         return _finished(built, folder)
     except OSError as error:
         if error.errno not in _LACKS:
@@ -177,7 +172,7 @@ def _make(
     folder: Path,
     began: Progress,
     save_seconds: float,
-    preview: "_Preview",
+    preview_seconds: float,
     progress: bool,
     after: After | None,
 ) -> None:
@@ -192,7 +187,8 @@ def _make(
     ]
     atomic_write(folder / folders.LOG, "".join(json.dumps(record) + "\n" for record in kept))
     clock, counted = time.monotonic() - before.seconds, model.num_forwards - before.num_forwards
-    saved, diverged = time.monotonic(), ""
+    saved = previewed = time.monotonic()
+    diverged = ""
     reset_peak(model.device)
 
     with (
@@ -212,7 +208,11 @@ def _make(
                 r = record.get("residual", math.nan)
                 bar.set_postfix(t=f"{record['t']:.2f}", r=f"{r:.3g}")
                 now = time.monotonic()
-                preview.after(built, step, now)
+                due = now - previewed > preview_seconds or done == config.steps
+                if preview_seconds and due:
+                    views = step.render() if built.scene.space == "pixels" else built.image[None]
+                    atomic_write(folder / "preview.png", png_bytes(views))
+                    previewed = now
                 _keep_frame(built, step, folder)
                 if after is not None:
                     called = time.monotonic()
@@ -264,37 +264,6 @@ def _keep_frame(built: Built3D | Built2D, step: Step, folder: Path) -> None:
     last = built.config.steps - 1
     if step.step in {round(k * last / (_NUM_FRAMES - 1)) for k in range(_NUM_FRAMES)}:
         atomic_write(folder / _FRAMES / f"{step.step:06d}.png", png_bytes(built.image[None]))
-
-
-class _Preview:
-    """The views of a step as a picture, updated every so many seconds and at the end."""
-
-    def __init__(self, path: Path, seconds: float, show: bool) -> None:
-        self._path, self._seconds = path, seconds
-        self._last = time.monotonic()
-        self._display: Any = None
-        self._cell: Any = None
-        if show:
-            from IPython.display import display  # fails before any work if it is missing
-
-            self._display = display
-
-    def after(self, built: Built3D | Built2D, step: Step, now: float) -> None:
-        """Draw it if it is due, or after the last step."""
-        last = step.step + 1 == built.config.steps
-        if not self._seconds or (now - self._last <= self._seconds and not last):
-            return
-        self._last = now
-        views = step.render() if built.scene.space == "pixels" else built.image[None]
-        drawn = png_bytes(views)
-        atomic_write(self._path, drawn)
-        if self._display is None:
-            return
-        picture = Image.open(io.BytesIO(drawn))
-        if self._cell is not None:
-            self._cell.update(picture)
-        else:
-            self._cell = self._display(picture, display_id=True)
 
 
 def _finished(built: Built3D | Built2D, folder: Path) -> Finished[Any]:

@@ -1,8 +1,7 @@
 """Ground truth of a scene's object: signed distance and colour at any point.
 
-Letters: points are (x, y, z), right-handed, y up, an object's front along +z; v is a scene as one array (`scene`,
-which names its places).
-Light is fixed to the object, so a point has the same colour from every side.
+Letters: points are (x, y, z), right-handed, y up, an object's front along +z; v is a scene as one array (`scene`, which
+names its places). Light is fixed to the object, so a point has the same colour from every side.
 """
 
 from typing import no_type_check
