@@ -1,8 +1,10 @@
 """What a bundled model is meant to reach, each bar beside what was measured."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from math import inf, nan
+from functools import reduce
+from math import inf
+from operator import getitem
 from typing import Any
 
 from sdilib.lab.guidance_profile import SPREAD
@@ -40,52 +42,30 @@ class Bar:
             return f"at least {low}"
         return f"at most {high}" if self.low == -inf else f"{low} to {high}"
 
-    def found(self, measured: Measured) -> float:
-        """Return what was measured; nan if nothing was.
-
-        Args:
-            measured: from `measure`.
-        """
-        try:
-            return self.of(measured)
-        except LookupError:
-            return nan
-
     def row(self, measured: Measured) -> tuple[str, str]:
         """Return the measured number and "met", "missed" or "not measured".
 
         Args:
             measured: from `measure`.
         """
-        value = self.found(measured)
-        if value != value:
+        try:
+            value = self.of(measured)
+        except (LookupError, ValueError):  # the latter of the worst of none
             return "-", "not measured"
         verdict = "met" if self.low <= value <= self.high else "missed"
         return self.form.format(value), verdict
 
 
-def _encoder(measured: Measured) -> Any:
-    return measured["to distil from"]["autoencoder"]
+def _at(*path: str) -> Callable[[Any], float]:
+    """The number at a place of what was measured."""
+    return lambda measured: reduce(getitem, path, measured)
 
 
-def _share(name: str) -> Callable[[Measured], float]:
-    return lambda measured: measured["accuracy"][GUIDED]["seen"][name]["share"]
-
-
-def _judge(name: str) -> Callable[[Measured], float]:
-    return lambda measured: measured["evaluator"][name]
-
-
-def _decibels(name: str) -> Callable[[Measured], float]:
-    return lambda measured: _encoder(measured)["dB"][name]
-
-
-def _of_fits(name: str, worst: Callable[[list[float]], float]) -> Callable[[Measured], float]:
+def _of_fits(name: str, worst: Callable[[Iterable[float]], float]) -> Callable[[Measured], float]:
     def found(measured: Measured) -> float:
         usual = measured["to distil from"]["true views"]
         others = measured.get(OTHER_BACKGROUNDS, {})
-        values = [fit[name] for of in (usual, *others.values()) for fit in of.values()]
-        return worst(values) if values else nan
+        return worst(fit[name] for of in (usual, *others.values()) for fit in of.values())
 
     return found
 
@@ -114,6 +94,7 @@ def _diversity(measured: Measured) -> float:
     return measured[DIVERSITY]["samples"] / measured[DIVERSITY]["renders"]
 
 
+_ENCODER = ("to distil from", "autoencoder")
 _PICTURES = ("renders", *(f"hues turned by {angle}°" for angle in (30, 90, 180)))
 _BEHIND = tuple(f"{name} background" for name in ("white", "dark", "strongly coloured"))
 _SHARES = {"object": 0.95, "colour": 0.93, "pattern": 0.85, "view": 0.80}
@@ -121,24 +102,24 @@ _JUDGE = {"object": 0.98, "colour": 0.98, "pattern": 0.95, "view": 0.95}
 
 BARS = (
     *(
-        Bar(f"autoencoder, {name}", _decibels(name), low=30.0, form="{:.1f} dB")
+        Bar(f"autoencoder, {name}", _at(*_ENCODER, "dB", name), low=30.0, form="{:.1f} dB")
         for name in (*_PICTURES, *_BEHIND)
     ),
     Bar(
         "pixels found from grey by latents alone, means over 4 x 4 pixels",
-        lambda measured: _encoder(measured)["from grey"]["dB of 4 x 4 means"],
+        _at(*_ENCODER, "from grey", "dB of 4 x 4 means"),
         low=25.0,
         form="{:.1f} dB",
     ),
     Bar(
         "pixels found from grey, mean colour off by",
-        lambda measured: _encoder(measured)["from grey"]["mean colour off by"],
+        _at(*_ENCODER, "from grey", "mean colour off by"),
         high=0.03,
         form="{:.3f}",
     ),
     Bar(
         "mean colour explained by a linear map of the latents",
-        lambda measured: _encoder(measured)["linear colour"]["RGB"],
+        _at(*_ENCODER, "linear colour", "RGB"),
         low=0.9,
         form="{:.1%}",
     ),
@@ -152,14 +133,19 @@ BARS = (
         form="{:.1%}",
     ),
     *(
-        Bar(f"samples at γ = 7.5, {name}", _share(name), low=low, form="{:.1%}")
+        Bar(
+            f"samples at γ = 7.5, {name}",
+            _at("accuracy", GUIDED, "seen", name, "share"),
+            low=low,
+            form="{:.1%}",
+        )
         for name, low in _SHARES.items()
     ),
     Bar("γ of the least kernel distance", _best_scale, low=5.0, high=10.0, form="{:g}"),
     Bar("saturation at γ = 100 over that at 7.5", _burning, low=1.25),
     Bar(
         "deviation of the noise that inversion finds, at t = 0.9",
-        lambda measured: measured["to distil from"]["noise of inversions"]["0.9"]["mean"],
+        _at("to distil from", "noise of inversions", "0.9", "mean"),
         low=0.8,
         high=1.3,
     ),
@@ -167,7 +153,7 @@ BARS = (
     Bar("fine detail of samples over that of renders", _detail, low=0.9, high=1.1),
     Bar("diversity of a prompt's samples over that of renders", _diversity, low=0.8),
     *(
-        Bar(f"evaluator on unseen renders, {name}", _judge(name), low=low, form="{:.1%}")
+        Bar(f"evaluator on unseen renders, {name}", _at("evaluator", name), low=low, form="{:.1%}")
         for name, low in _JUDGE.items()
     ),
 )

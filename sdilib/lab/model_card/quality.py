@@ -120,7 +120,16 @@ def measure(
         return renders(scenes_of(items, seed=seed), image_size=image_size)
 
     def sampled(of: Sequence[Item], scale: float) -> Images:
-        return _sampled(model, of, scale, num_steps, folder)
+        """Samples in batches, each kept in a file named after its contents."""
+        parts = []
+        for start in tqdm(range(0, len(of), _BATCH), desc=f"samples at γ = {scale:g}", leave=False):
+            prompts, seeds = _asked(of[start : start + _BATCH])
+            path = folder / f"{hash_json([prompts, seeds, scale, num_steps])}.safetensors"
+            if not path.is_file():
+                made = ddim_images(model, prompts, seeds, num_steps=num_steps, guidance_scale=scale)
+                save_tensors(path, {"images": made.images})
+            parts.append(load_tensors(path)["images"])
+        return torch.cat(parts)
 
     @cache
     def samples() -> dict[str, Images]:
@@ -241,7 +250,7 @@ def to_distil_from(
         fits: see `measure`.
         image_size: of renders.
     """
-    prompts, seeds = [item.prompt for item in items], [item.seed for item in items]
+    prompts, seeds = _asked(items)
     real = renders(scenes_of(items, seed=_REFERENCES), image_size=image_size)
     return {
         "autoencoder": measure_autoencoder(model, image_size=image_size, count=4 * len(items)),
@@ -279,24 +288,12 @@ def fitted(
     return found
 
 
+def _asked(items: Sequence[Item]) -> tuple[list[str], list[int]]:
+    return [item.prompt for item in items], [item.seed for item in items]
+
+
 def _saturation(images: Images) -> float:
     return float(metrics.saturation(images).mean())
-
-
-def _sampled(
-    model: StableDiffusion, items: Sequence[Item], scale: float, num_steps: int, folder: Path
-) -> Images:
-    """Samples in batches, each kept in a file named after its contents."""
-    parts = []
-    for start in tqdm(range(0, len(items), _BATCH), desc=f"samples at γ = {scale:g}", leave=False):
-        some = items[start : start + _BATCH]
-        prompts, seeds = [item.prompt for item in some], [item.seed for item in some]
-        path = folder / f"{hash_json([prompts, seeds, scale, num_steps])}.safetensors"
-        if not path.is_file():
-            made = ddim_images(model, prompts, seeds, num_steps=num_steps, guidance_scale=scale)
-            save_tensors(path, {"images": made.images})
-        parts.append(load_tensors(path)["images"])
-    return torch.cat(parts)
 
 
 def balanced_items(count: int, *, held_out: bool = False) -> list[Item]:
