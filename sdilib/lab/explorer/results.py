@@ -108,10 +108,7 @@ class Results:
         self._turning = ipywidgets.HBox([self._play, self.turn])
         self._work, self._busy = threading.Thread(), False
         self._more = button("more", "chevron-down", self._show_more, hint="runs")
-        self._acts = (
-            *(self.compare_button, self.mesh_button),
-            *(self.export_button, self.delete_button),
-        )
+        self._acts = (self.compare_button, self.mesh_button, self.export_button, self.delete_button)
         refresh = button("", "refresh", self.refresh, hint="look again")
         self.view = ipywidgets.VBox(
             [
@@ -184,24 +181,20 @@ class Results:
 
     def compare(self) -> None:
         """Lay the chosen runs side by side: what differs, turntables that turn together, and curves."""
-        runs = self.chosen
-        self._try("", lambda: self._compare(runs))
+        self._try("", self._compare, self.chosen)
 
     def _compare(self, runs: Sequence[Run]) -> None:
         cards, logs, films = [], {}, {}
-        for run, apart, hue in zip(
-            runs, differences([r["config"] for r in runs]), HUES, strict=False
-        ):
-            what = apart or run["config"]["prompt"]
+        apart = differences([run["config"] for run in runs])
+        for number, (run, differs, hue) in enumerate(zip(runs, apart, HUES, strict=False), 1):
+            what = f"{number}: {differs or run['config']['prompt']}"
             shown = picture(220)
             if film := self._film(run):
                 films[shown] = film
-            mark = f'<b style="color: {hue}">●</b> {len(cards) + 1}: {html.escape(what)}'
+            mark = f'<b style="color: {hue}">●</b> {html.escape(what)}'
             told = ipywidgets.HTML(mark, layout={"width": "220px"})
             cards.append(ipywidgets.VBox([shown, told]).add_class("sdi-card"))
-            logs[shorten(f"{len(logs) + 1}: {what}", 70, placeholder=" …")] = read_log(
-                run["folder"] / LOG
-            )
+            logs[shorten(what, 70, placeholder=" …")] = read_log(run["folder"] / LOG)
         self._lay(cards, films)
         logs = {name: log for name, log in logs.items() if log}
         self._curves.value = run_curves(logs)._repr_png_() if logs else picture(0).value
@@ -210,7 +203,7 @@ class Results:
     def mesh(self) -> None:
         """Show the surface of the chosen run's object."""
         (run,) = self.chosen
-        self._try(f"looking for the surface of {run['name']} …", lambda: self._show_mesh(run))
+        self._try(f"looking for the surface of {run['name']} …", self._show_mesh, run)
 
     def _show_mesh(self, run: Run) -> None:
         path = run["folder"] / MESH_PAGE
@@ -272,8 +265,7 @@ class Results:
         self._ask(f"Delete {_counted(runs)}, {size:.1f} MB, for good?", "Delete", self._delete)
 
     def _delete(self) -> None:
-        names = [run["name"] for run in self.chosen]
-        self._try("", lambda: self._delete_all(names))
+        self._try("", self._delete_all, [run["name"] for run in self.chosen])
 
     def _delete_all(self, names: Sequence[str]) -> None:
         try:
@@ -289,8 +281,7 @@ class Results:
         self._ask(text, "Export", self._export)
 
     def _export(self) -> None:
-        runs = self.chosen
-        self._try("", lambda: self._export_all(runs))
+        self._try("", self._export_all, self.chosen)
 
     def _export_all(self, runs: Sequence[Run]) -> None:
         written, refused = [], []
@@ -305,18 +296,11 @@ class Results:
         self.status.value = said(told, wrong=bool(refused))
 
     def _ask(self, question: str, yes: str, act: Callable[[], None]) -> None:
-        def sure() -> None:
-            self._sure.children = ()
-            act()
-
-        def leave() -> None:
-            self._sure.children = ()
-
         style = "danger" if yes == "Delete" else "success"
-        buttons = [button(yes, "check", sure, style=style), button("Cancel", "times", leave)]
+        buttons = [button(yes, "check", act, style=style), button("Cancel", "times", self._choose)]
         self._sure.children = (ipywidgets.HTML(said(question)), *buttons)
 
-    def _try(self, told: str, act: Callable[[], Any]) -> None:
+    def _try(self, told: str, act: Callable[..., None], *given: Any) -> None:
         """Do what may take long or be refused, and say so: on a thread, so that the page, and an explorer on it, go on."""
         self.status.value, self._busy, before = said(told), True, self._work
         self._sure.children = ()
@@ -327,7 +311,7 @@ class Results:
             if before.ident is not None:
                 before.join()
             try:
-                act()
+                act(*given)
             except _REFUSED as error:
                 self.status.value = said(str(error), wrong=True)
             finally:
