@@ -19,6 +19,7 @@ from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from sdilib import __version__
 from sdilib.checks import like, one_of, positive_int, reject
@@ -29,6 +30,7 @@ from sdilib.lab.runs.folders import (
     SCENES,
     address,
     config_of,
+    name_of,
     runs_folder,
     settings_of,
 )
@@ -38,7 +40,7 @@ from sdilib.stable_diffusion.folders import check_folder, words_of
 from sdilib.stable_diffusion.names import BUNDLED, RANDOM, check_name, model_folder
 from sdilib.stable_diffusion.precision import AUTO
 from sdilib.stable_diffusion.text import check_words
-from sdilib.storage import hash_json, read_json, slug
+from sdilib.storage import read_json
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 from sdilib.threads import set_threads
@@ -208,50 +210,28 @@ def _client(workers: int, threads: int, scheduler: str, on_gpu: bool) -> Iterato
     devices = _devices() if on_gpu else []
     if devices and workers > len(devices):
         reject("workers", workers, f"at most {len(devices)}, one for each GPU")
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
-    ours = {name: str(count) for name, count in limits.items()}
+    limits = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
+    ours = dict.fromkeys(limits, str(threads))
     ours["DASK_DISTRIBUTED__LOGGING__DISTRIBUTED"] = "critical"
     here = {"host": "127.0.0.1", "dashboard": False}  # for this machine only
     here["dashboard_address"] = "127.0.0.1:0"  # of a server that answers without a dashboard, too
-    nannies = {
-        k: {
-            "cls": Nanny,
-            "options": here
-            | {
-                "nthreads": 1,
-                "env": ours | ({"CUDA_VISIBLE_DEVICES": devices[k]} if devices else {}),
-            },
-        }
-        for k in range(workers)
-    }
+    gpus = [{"CUDA_VISIBLE_DEVICES": name} for name in devices] or [{}] * workers
+    options = [here | {"nthreads": 1, "env": ours | gpu} for gpu in gpus[:workers]]
+    nannies = {k: {"cls": Nanny, "options": each} for k, each in enumerate(options)}
+    limited = ("terminate", "pause", "spill", "target")  # by the system alone, not at a share of it
     own = {
         "distributed.scheduler.allowed-failures": _DEATHS - 1,
         "distributed.scheduler.worker-saturation": 1.0,  # a run that waits is not blamed for a death
-        "distributed.worker.memory.terminate": False,  # the system's own limits count, not a share of them
-        "distributed.worker.memory.pause": False,
-        "distributed.worker.memory.spill": False,
-        "distributed.worker.memory.target": False,
         "distributed.nanny.pre-spawn-environ": ours,
-    }
+    } | {f"distributed.worker.memory.{name}": False for name in limited}
     cluster_of: Any = {"scheduler": {"cls": Scheduler, "options": here | {"port": 0}}}
     with (
-        _environment_kept(),
+        patch.dict(os.environ),  # dask writes into it what a worker is to find in its own
         dask_config.set(own),
         SpecCluster(workers=nannies, **cluster_of) as cluster,
         Client(cluster) as client,
     ):
         yield client
-
-
-@contextmanager
-def _environment_kept() -> Iterator[None]:
-    """What a worker is to find in its environment, dask writes into this process's own."""
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _devices() -> list[str]:
@@ -322,8 +302,7 @@ def submit(
 
 def _name(config: Config) -> str:
     """Of a run, before its model is known."""
-    rule = slug(config.rule.rpartition("/")[2], 40)
-    return f"{rule}-{slug(config.prompt, 40)}-{config.seed}-{hash_json(settings_of(config))}"
+    return name_of(config, settings_of(config))
 
 
 def _rows_of_toml(path: Path) -> Iterator[dict[str, Any]]:

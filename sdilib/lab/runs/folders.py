@@ -83,6 +83,16 @@ def address(config: Text3D | Text2D, model: str) -> str:
     known = given | {"model": model, "numerics": NUMERICS}
     if version := rule_version(config.rule):
         known["rule_version"] = version
+    return name_of(config, known)
+
+
+def name_of(config: Text3D | Text2D, known: Mapping[str, Any]) -> str:
+    """Return a run's name: its rule, prompt and seed, and a hash.
+
+    Args:
+        config: of the run.
+        known: what the hash is of.
+    """
     rule = slug(config.rule.rpartition("/")[2], 40)
     return f"{rule}-{slug(config.prompt, 40)}-{config.seed}-{hash_json(known)}"
 
