@@ -37,9 +37,9 @@ def prompt(name: str, colour: str, *, pattern: str = "plain", view: str | None =
     """Say what an object looks like, in the words the bundled model knows.
 
     Args:
-        name: one of `objects.OBJECT_NAMES`.
-        colour: one of `objects.COLOURS`, or "" to leave it open.
-        pattern: one of `objects.PATTERNS`; "plain" is not said.
+        name: one of `kinds.OBJECT_NAMES`.
+        colour: one of `kinds.COLOURS`, or "" to leave it open.
+        pattern: one of `kinds.PATTERNS`; "plain" is not said.
         view: one of `cameras.VIEWS`, or None.
 
     Raises:
@@ -86,9 +86,9 @@ def is_held_out(name: str, colour: str, pattern: str) -> bool:
     an object or a colour is added.
 
     Args:
-        name: one of `objects.OBJECT_NAMES`.
-        colour: one of `objects.COLOURS`.
-        pattern: one of `objects.PATTERNS`.
+        name: one of `kinds.OBJECT_NAMES`.
+        colour: one of `kinds.COLOURS`.
+        pattern: one of `kinds.PATTERNS`.
 
     Raises:
         ValueError: an unknown word.
