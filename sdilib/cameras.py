@@ -15,19 +15,6 @@ from torch import Tensor
 from sdilib.checks import in_range, positive_int, reject
 from sdilib.seeds import Generators, uniform
 
-__all__ = [
-    "BACK_DEGREES",
-    "FRONT_DEGREES",
-    "LIMITS",
-    "OVERHEAD_DEGREES",
-    "POSE",
-    "VIEWS",
-    "Camera",
-    "Rays",
-    "sample_cameras",
-    "view_word",
-]
-
 LIMITS: dict[str, tuple[float, float, bool]] = {
     "azimuth_degrees": (-3600.0, 3600.0, False),
     "elevation_degrees": (-89.0, 89.0, False),

@@ -8,22 +8,6 @@ from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
-__all__ = [
-    "BROKEN",
-    "NonFiniteError",
-    "closest",
-    "ends",
-    "finite",
-    "in_range",
-    "like",
-    "one_of",
-    "positive_int",
-    "reject",
-    "settle_numbers",
-    "text",
-]
-
-
 BROKEN = (
     ArithmeticError,
     AssertionError,

@@ -19,20 +19,6 @@ from torch import Tensor
 from sdilib.checks import NonFiniteError, finite, reject
 from sdilib.schedule import NoiseSchedule, Time, spread
 
-__all__ = [
-    "Condition",
-    "Denoiser",
-    "GuidedDenoiser",
-    "PromptEmbeddings",
-    "azimuth_weights",
-    "classifier_free_guidance",
-    "each_tensor",
-    "not_finite",
-    "perp_neg",
-    "require_finite",
-    "with_view",
-]
-
 Condition = Any
 """What conditions one branch of a network, one row per item: for Stable Diffusion a tensor (tokens,
 width), for the Gaussian mixture log weights (components), for a network with several inputs a mapping

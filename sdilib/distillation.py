@@ -22,8 +22,6 @@ from sdilib.scenes import Rendering, Scene
 from sdilib.schedule import TimeSchedule
 from sdilib.seeds import Generators, generator
 
-__all__ = ["THROUGH", "Codec", "Enlarged", "Step", "distill", "distill_step"]
-
 THROUGH = ("encoder", "decoder")
 MOST_SKIPPED = 5
 """A run stops after this many non-finite steps in a row; fewer are skipped."""

@@ -19,22 +19,6 @@ from sdilib.sampling import ddim_step
 from sdilib.schedule import Time, spread, whole_steps
 from sdilib.seeds import Generators, normal, uniform
 
-__all__ = [
-    "Cached",
-    "DDIMInversion",
-    "FixedNoise",
-    "FixedPoint",
-    "GradientDescent",
-    "InversionStep",
-    "Kappa",
-    "KappaChoice",
-    "RandomNoise",
-    "full_kappa",
-    "invert",
-    "residual",
-    "unit_deviation",
-]
-
 Latents = Float[Tensor, " batch *shape"]
 """Images, latents or points, clean or noisy; or noise of their shape."""
 

@@ -18,8 +18,6 @@ from sdilib.checks import finite, positive_int, reject
 from sdilib.denoiser import GuidedDenoiser, PromptEmbeddings
 from sdilib.schedule import NoiseSchedule, Time, spread
 
-__all__ = ["GaussianMixture", "Ring"]
-
 
 class GaussianMixture:
     """A `Denoiser` without a network.

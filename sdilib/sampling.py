@@ -17,8 +17,6 @@ from sdilib.denoiser import GuidedDenoiser, require_finite
 from sdilib.schedule import NoiseSchedule, Time, spread
 from sdilib.seeds import Generators, normal
 
-__all__ = ["DDIMStep", "ddim", "ddim_step", "denoise_back"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DDIMStep:

@@ -11,8 +11,6 @@ from torch import Tensor
 from sdilib.cameras import Camera
 from sdilib.checks import one_of
 
-__all__ = ["ImageScene", "Rendering", "Scene", "Scene3D", "Views"]
-
 SPACES = ("latents", "pixels")
 
 

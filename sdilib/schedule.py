@@ -24,8 +24,6 @@ from torch import Tensor
 from sdilib.checks import in_range, one_of, positive_int, reject
 from sdilib.seeds import Generators, uniform
 
-__all__ = ["T_SCHEDULES", "NoiseSchedule", "Time", "TimeSchedule", "time_grid", "whole_steps"]
-
 Time = float | Float[Tensor, " batch"]
 """A time in [0, 1]: one number for all, or one per item of a batch."""
 

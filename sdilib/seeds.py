@@ -13,8 +13,6 @@ from torch import Tensor
 
 from sdilib.checks import reject
 
-__all__ = ["Generators", "generator", "normal", "uniform"]
-
 Generators = torch.Generator | Sequence[torch.Generator]
 """One generator for a whole batch, or one per item."""
 

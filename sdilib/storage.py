@@ -15,22 +15,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # importing it takes seconds, and little here needs it
     import torch
 
-__all__ = [
-    "atomic_write",
-    "hash_files",
-    "hash_json",
-    "load_optimizer_tensors",
-    "load_tensors",
-    "optimizer_tensors",
-    "read_json",
-    "remove_partial",
-    "save_tensors",
-    "slug",
-    "under",
-    "write_json",
-]
-
-
 _PARTIAL = re.compile(r"\..+\.\d+")
 """Names of files that `atomic_write` has not finished."""
 

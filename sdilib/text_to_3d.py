@@ -46,8 +46,6 @@ from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.precision import AUTO, PRECISIONS, usable_precision
 
-__all__ = ["INVERSION", "Built3D", "EmptySceneError", "Ends", "Text3D"]
-
 Ends = Sequence[int | float]
 """A range's two ends, the lower first."""
 

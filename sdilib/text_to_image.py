@@ -30,17 +30,6 @@ from sdilib.seeds import Generators, generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.precision import AUTO, PRECISIONS, usable_precision
 
-__all__ = [
-    "LATENTS",
-    "Built2D",
-    "Encoded",
-    "RuleFrom",
-    "Text2D",
-    "beginning_step",
-    "distilled_steps",
-    "noisy_start",
-]
-
 RuleFrom = Callable[[StableDiffusion, Tensor], Rule]
 """Makes the rule for one batch, from the model and the noise predicted at t = 1 (a first kappa)."""
 

@@ -6,8 +6,6 @@ from numba.core import config
 
 from sdilib.checks import positive_int
 
-__all__ = ["set_threads"]
-
 
 def set_threads(count: int = 0) -> None:
     """Give torch and numba so many threads, in the calling thread.

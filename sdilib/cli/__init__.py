@@ -22,8 +22,6 @@ from sdilib.cli.runs import add_runs
 from sdilib.cli.score import add_cite, add_score
 from sdilib.cli.sweep import add_sweep
 
-__all__ = ["main"]
-
 _THREADS = ("MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

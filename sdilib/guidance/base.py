@@ -20,21 +20,6 @@ from sdilib.denoiser import Condition, Denoiser, GuidedDenoiser, PromptEmbedding
 from sdilib.schedule import NoiseSchedule, spread
 from sdilib.seeds import Generators
 
-__all__ = [
-    "AUTO_WORDS",
-    "WEIGHTS",
-    "Direction",
-    "Predictions",
-    "Rule",
-    "StatefulRule",
-    "Update",
-    "View",
-    "WeightedRule",
-    "checked",
-    "embedded",
-    "own_words",
-]
-
 Latents = Float[Tensor, " batch *shape"]
 """Images, latents or points, clean or noisy; or noise of their shape."""
 

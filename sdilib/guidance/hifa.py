@@ -11,8 +11,6 @@ from sdilib.sampling import denoise_back
 from sdilib.schedule import spread
 from sdilib.seeds import Generators, normal
 
-__all__ = ["HiFA", "HiFAOneStep"]
-
 
 @dataclass(frozen=True, eq=False)
 class HiFA(WeightedRule):

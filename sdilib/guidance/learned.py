@@ -18,8 +18,6 @@ from sdilib.denoiser import Condition, Denoiser
 from sdilib.seeds import generator as generator_at
 from sdilib.storage import load_optimizer_tensors, optimizer_tensors, under
 
-__all__ = ["Adapter", "Learner", "Residual", "poses"]
-
 _log = logging.getLogger(__name__)
 
 _HIDDEN = 64

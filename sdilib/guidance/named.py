@@ -40,16 +40,6 @@ from sdilib.inversion import (
 from sdilib.oracle import GaussianMixture
 from sdilib.seeds import generator
 
-__all__ = [
-    "KAPPAS",
-    "RULES",
-    "cost",
-    "make_rule",
-    "rule_settings",
-    "rule_version",
-    "split_settings",
-]
-
 RULES: Mapping[str, Callable[..., Rule]] = MappingProxyType(
     {
         "sdi": SDI,

@@ -30,8 +30,6 @@ from sdilib.guidance.base import (
 from sdilib.guidance.sds import SDS
 from sdilib.seeds import Generators, normal, uniform
 
-__all__ = ["ASD", "CFD", "SDSBridge", "surface_noise"]
-
 _LEAST_TIME = 0.02  # ScaleDreamer's lowest t
 
 

@@ -21,8 +21,6 @@ from sdilib.sampling import denoise_back
 from sdilib.schedule import spread, whole_steps
 from sdilib.seeds import Generators
 
-__all__ = ["ISM", "MVSDI", "PFD", "SDI"]
-
 
 @dataclass(frozen=True, eq=False)
 class SDI(WeightedRule):

@@ -27,8 +27,6 @@ from sdilib.guidance.base import (
 from sdilib.schedule import spread
 from sdilib.seeds import Generators, normal
 
-__all__ = ["CSD", "NFSD", "SDS", "SJC", "StableSD"]
-
 
 @dataclass(frozen=True, eq=False)
 class SDS(WeightedRule):

@@ -13,8 +13,6 @@ from sdilib.guidance.base import Direction, Latents, Times, View, WeightedRule
 from sdilib.schedule import spread
 from sdilib.seeds import Generators, normal
 
-__all__ = ["SteinDreamer"]
-
 _BINS = 10  # of t: the best coefficients depend on it
 
 

@@ -15,8 +15,6 @@ from sdilib.guidance.base import Direction, Latents, Times, View, WeightedRule
 from sdilib.guidance.learned import Learner, poses
 from sdilib.seeds import Generators, normal, uniform
 
-__all__ = ["ESD", "ORDERS", "VSD"]
-
 ORDERS = ("after", "before")
 """When the adapter learns: after the scene's gradient is computed, as published, or before (L²-VSD, 2507.09748)."""
 

@@ -17,8 +17,6 @@ from torch.utils.checkpoint import checkpoint
 
 from sdilib.checks import positive_int
 
-__all__ = ["in_patches"]
-
 _Result = TypeVar("_Result")
 
 

@@ -15,8 +15,6 @@ from sdilib.checks import in_range, one_of, positive_int
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.seeds import generator as generator_at
 
-__all__ = ["ACTIVATIONS", "BACKGROUNDS", "BLOB_RADIUS", "RADIUS", "Environment", "Field", "NeRF"]
-
 ACTIVATIONS = ("softplus", "exp")
 BACKGROUNDS = ("fixed", "random", "environment")
 RADIUS = 1.22

@@ -22,8 +22,6 @@ from sdilib.nerf import _hash_kernels
 from sdilib.seeds import generator as generator_at
 from sdilib.threads import set_threads
 
-__all__ = ["BACKENDS", "LARGEST_TABLE", "HashGrid", "usable_backend"]
-
 BACKENDS = ("numba", "torch", "tinycudann")
 LARGEST_TABLE = 24
 """The largest log2_table_size allowed, as in Instant-NGP."""

@@ -12,8 +12,6 @@ from sdilib.checks import in_range, positive_int
 from sdilib.nerf import _march_kernel
 from sdilib.nerf.field import Field
 
-__all__ = ["OccupancyGrid"]
-
 
 class OccupancyGrid(nn.Module):
     """Which cells of the cube around the ball may be occupied; nerfacc's grid, updated reproducibly.

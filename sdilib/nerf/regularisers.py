@@ -13,16 +13,6 @@ from torch.nn import functional
 from sdilib.checks import in_range
 from sdilib.nerf.render import Render
 
-__all__ = [
-    "Penalties",
-    "convexity",
-    "emptiness",
-    "opaqueness",
-    "orientation",
-    "sparsity",
-    "z_variance",
-]
-
 _CONVEX_SHARE = 0.4  # appendix A.2: convexity in the first 40% of the run
 _COVERED = 0.5  # opacity from which a pixel belongs to the object
 _CONVEXITY_SIZE = 8

@@ -27,15 +27,6 @@ from sdilib.nerf.deferred import in_patches
 from sdilib.nerf.field import Field
 from sdilib.nerf.occupancy import OccupancyGrid
 
-__all__ = [
-    "SHADINGS",
-    "Marcher",
-    "RayRender",
-    "Render",
-    "has_kernels",
-    "render",
-]
-
 SHADINGS = ("albedo", "diffuse", "textureless")
 
 _VISIBLE = 1e-4  # samples reached by less light than this are left out

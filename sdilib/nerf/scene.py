@@ -16,8 +16,6 @@ from sdilib.scenes import Rendering
 from sdilib.seeds import normal, uniform
 from sdilib.storage import under
 
-__all__ = ["NeRFScene"]
-
 # DreamFusion's light, in units of its cameras' mean distance, 1.25: spread of the direction around
 # the camera's, and range of the distance from the origin.
 _LIGHT_SPREAD, _LIGHT_DISTANCE = 0.8, (0.64, 1.2)

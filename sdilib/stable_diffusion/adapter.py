@@ -13,8 +13,6 @@ from sdilib.cameras import POSE
 from sdilib.schedule import NoiseSchedule
 from sdilib.seeds import generator
 
-__all__ = ["LoRA"]
-
 _LAYERS = ["to_q", "to_k", "to_v", "to_out.0"]
 
 

@@ -16,8 +16,6 @@ from sdilib.checks import BROKEN, one_of, reject
 from sdilib.stable_diffusion.names import INDEX, PARTS, SCHEDULER, WORDS
 from sdilib.storage import read_json
 
-__all__ = ["check_folder", "check_index", "usable", "weights", "words_of"]
-
 _SUPPORTED = "StableDiffusionPipeline"
 _WEIGHTS = re.compile(
     r"(?:diffusion_pytorch_)?model(?:\.(?P<variant>\w+))?(?:-\d+-of-\d+)?\.safetensors"

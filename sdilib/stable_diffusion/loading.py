@@ -41,13 +41,6 @@ from sdilib.stable_diffusion.names import (  # noqa: E402
 )
 from sdilib.stable_diffusion.text import check_tokenizer, encode_text  # noqa: E402
 
-__all__ = [
-    "StableDiffusionPipeline",
-    "load_pipeline",
-    "quiet",
-    "random_pipeline",
-]
-
 _LOGS = (diffusers_logging, transformers_logging)
 _WRONG = ("missing", "mismatched", "unexpected")
 _NETWORKS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}

@@ -23,8 +23,6 @@ from sdilib.stable_diffusion.text import check_words, encode_text
 if TYPE_CHECKING:
     from sdilib.stable_diffusion.adapter import LoRA
 
-__all__ = ["StableDiffusion"]
-
 _log = logging.getLogger(__name__)
 
 

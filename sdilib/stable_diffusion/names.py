@@ -11,22 +11,6 @@ from typing import Any
 from sdilib.checks import reject
 from sdilib.storage import hash_files, read_json
 
-__all__ = [
-    "BUNDLED",
-    "FILES",
-    "INDEX",
-    "MODELS",
-    "PARTS",
-    "RANDOM",
-    "SCHEDULER",
-    "WITHDRAWN",
-    "WORDS",
-    "check_name",
-    "hub_commit",
-    "model_folder",
-    "model_hash",
-]
-
 BUNDLED = ("mini",)
 """Models shipped with the package."""
 

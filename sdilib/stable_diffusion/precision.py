@@ -10,8 +10,6 @@ import torch
 
 from sdilib.checks import one_of
 
-__all__ = ["AUTO", "PRECISIONS", "usable_precision"]
-
 PRECISIONS: Mapping[str, torch.dtype] = MappingProxyType(
     {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 )

@@ -9,8 +9,6 @@ from jaxtyping import Float
 
 from sdilib.checks import in_range, reject
 
-__all__ = ["check_tokenizer", "check_words", "encode_text"]
-
 
 def check_words(prompt: str, words: Sequence[str]) -> None:
     """Refuse a prompt with a word that is not in a small model's vocabulary.
