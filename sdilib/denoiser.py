@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sdilib.checks import NonFiniteError, finite, reject
-from sdilib.schedule import NoiseSchedule, Time, spread
+from sdilib.schedule import Latents, NoiseSchedule, Time, spread
 
 Condition = Any
 """What conditions one branch of a network, one row per item: for Stable Diffusion a tensor (tokens,
@@ -127,11 +127,8 @@ class Denoiser(Protocol):
     num_forwards: int
 
     def branches(
-        self,
-        x_t: Float[Tensor, " batch *shape"],
-        t: Time,
-        conditions: Sequence[Condition],
-    ) -> tuple[Float[Tensor, " batch *shape"], ...]:
+        self, x_t: Latents, t: Time, conditions: Sequence[Condition]
+    ) -> tuple[Latents, ...]:
         """Return eps under each condition, from one call on len(conditions) · batch samples.
 
         Args:
@@ -158,12 +155,12 @@ def classifier_free_guidance(
 
 
 def perp_neg(
-    conditional: Float[Tensor, " batch *shape"],
-    unconditional: Float[Tensor, " batch *shape"],
-    negatives: Sequence[Float[Tensor, " batch *shape"]],
+    conditional: Latents,
+    unconditional: Latents,
+    negatives: Sequence[Latents],
     weights: Sequence[float | Float[Tensor, " batch"]],
     guidance_scale: float,
-) -> Float[Tensor, " batch *shape"]:
+) -> Latents:
     """Return eq. 3 minus the part of each negative perpendicular to the prompt's direction.
 
     That is e_∅ + gamma (d_y - Σ w_i (d_i - its projection on d_y)) with d = e - e_∅; without
@@ -250,9 +247,7 @@ class GuidedDenoiser:
         """
         return GuidedDenoiser(self.denoiser, self.prompt.select(items), self.guidance_scale)
 
-    def __call__(
-        self, x_t: Float[Tensor, " batch *shape"], t: Time
-    ) -> Float[Tensor, " batch *shape"]:
+    def __call__(self, x_t: Latents, t: Time) -> Latents:
         """Return the guided eps.
 
         It costs 1 sample-forward per item for gamma = 0, or for gamma = 1 without negatives;

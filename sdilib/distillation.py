@@ -19,7 +19,7 @@ from sdilib.checks import NonFiniteError, one_of, positive_int, reject
 from sdilib.denoiser import PromptEmbeddings, not_finite, require_finite
 from sdilib.guidance.base import Rule, Update, View, checked
 from sdilib.scenes import Rendering, Scene
-from sdilib.schedule import TimeSchedule
+from sdilib.schedule import Images, Latents, Times, TimeSchedule
 from sdilib.seeds import Generators, generator
 
 THROUGH = ("encoder", "decoder")
@@ -33,9 +33,7 @@ _log = logging.getLogger(__name__)
 class Codec(Protocol):
     """Converts between pixels and latents; `StableDiffusion` is one."""
 
-    def encode(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch channels h w"]:
+    def encode(self, images: Images) -> Latents:
         """Return latents; gradients pass through.
 
         Args:
@@ -43,9 +41,7 @@ class Codec(Protocol):
         """
         ...
 
-    def decode(
-        self, latents: Float[Tensor, "batch channels h w"]
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def decode(self, latents: Latents) -> Images:
         """Return images.
 
         Args:
@@ -70,9 +66,7 @@ class Enlarged:
     size: int
     render_size: int
 
-    def encode(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch channels h w"]:
+    def encode(self, images: Images) -> Latents:
         """Return the latents of enlarged images; gradients pass through.
 
         Args:
@@ -81,9 +75,7 @@ class Enlarged:
         size = (self.size, self.size)
         return self.codec.encode(functional.interpolate(images, size, mode="bilinear"))
 
-    def decode(
-        self, latents: Float[Tensor, "batch channels h w"]
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def decode(self, latents: Latents) -> Images:
         """Return shrunk images.
 
         Args:
@@ -116,8 +108,8 @@ class Step:
     """
 
     step: int
-    t: Float[Tensor, " batch"]
-    x0: Float[Tensor, " batch *shape"]
+    t: Times
+    x0: Latents
     update: Update
     gradient_norm: Float[Tensor, " batch"]
     measured: Mapping[str, Float[Tensor, ""]]
@@ -142,7 +134,7 @@ def distill_step(
     scene: Scene,
     rule: Rule,
     view: View,
-    t: Float[Tensor, " batch"],
+    t: Times,
     generators: Generators,
     *,
     step: int,

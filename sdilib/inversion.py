@@ -16,14 +16,8 @@ from torch import Tensor
 from sdilib.checks import finite, in_range, positive_int, reject
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.sampling import ddim_step
-from sdilib.schedule import Time, spread, whole_steps
+from sdilib.schedule import Latents, Time, Times, spread, whole_steps
 from sdilib.seeds import Generators, normal, uniform
-
-Latents = Float[Tensor, " batch *shape"]
-"""Images, latents or points, clean or noisy; or noise of their shape."""
-
-Times = Float[Tensor, " batch"]
-"""One time per item, on the CPU whatever the latents' device."""
 
 _ROUNDING = 1e-6  # in t: a step this short counts as none
 

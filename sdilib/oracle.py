@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sdilib.checks import finite, positive_int, reject
 from sdilib.denoiser import GuidedDenoiser, PromptEmbeddings
-from sdilib.schedule import NoiseSchedule, Time, spread
+from sdilib.schedule import Latents, NoiseSchedule, Time, spread
 
 
 class GaussianMixture:
@@ -87,10 +87,7 @@ class GaussianMixture:
         return GuidedDenoiser(self, prompt, guidance_scale)
 
     def log_density(
-        self,
-        x_t: Float[Tensor, " batch *shape"],
-        t: Time,
-        log_weights: Float[Tensor, "batch components"],
+        self, x_t: Latents, t: Time, log_weights: Float[Tensor, "batch components"]
     ) -> Float[Tensor, " batch"]:
         """Return log p_t(x_t), up to a constant that depends on the dimension.
 
@@ -120,11 +117,8 @@ class GaussianMixture:
         return alpha.sqrt(), variance, log
 
     def branches(
-        self,
-        x_t: Float[Tensor, " batch *shape"],
-        t: Time,
-        conditions: Sequence[Float[Tensor, "batch components"]],
-    ) -> tuple[Float[Tensor, " batch *shape"], ...]:
+        self, x_t: Latents, t: Time, conditions: Sequence[Float[Tensor, "batch components"]]
+    ) -> tuple[Latents, ...]:
         """Return the exact eps under each condition; see `Denoiser`.
 
         Args:
@@ -145,7 +139,7 @@ class GaussianMixture:
 
     def sample(
         self, labels: Int[Tensor, " batch"], t: Time, noise: Float[Tensor, "batch 2 *shape"]
-    ) -> Float[Tensor, " batch *shape"]:
+    ) -> Latents:
         """Return points of the exact marginal p_t, from components and standard normal numbers.
 
         Args:

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from sdilib.checks import reject
 from sdilib.denoiser import GuidedDenoiser, require_finite
-from sdilib.schedule import NoiseSchedule, Time, spread
+from sdilib.schedule import Latents, NoiseSchedule, Time, Times, spread
 from sdilib.seeds import Generators, normal
 
 
@@ -33,20 +31,15 @@ class DDIMStep:
 
     t: float
     t_next: float
-    x_t: Float[Tensor, " batch *shape"]
-    eps: Float[Tensor, " batch *shape"]
-    x0: Float[Tensor, " batch *shape"]
-    x_next: Float[Tensor, " batch *shape"]
+    x_t: Latents
+    eps: Latents
+    x0: Latents
+    x_next: Latents
 
 
 def ddim_step(
-    x_t: Float[Tensor, " batch *shape"],
-    eps: Float[Tensor, " batch *shape"],
-    *,
-    t: Time,
-    t_next: Time,
-    schedule: NoiseSchedule,
-) -> Float[Tensor, " batch *shape"]:
+    x_t: Latents, eps: Latents, *, t: Time, t_next: Time, schedule: NoiseSchedule
+) -> Latents:
     """Take one Euler step of eq. 1 from t to t_next, in either direction (eq. 2).
 
     Args:
@@ -61,9 +54,7 @@ def ddim_step(
     return x_bar * spread(schedule.alpha_cumprod(t_next).sqrt(), x_t)
 
 
-def ddim(
-    x_t: Float[Tensor, " batch *shape"], denoise: GuidedDenoiser, *, times: Sequence[float]
-) -> Iterator[DDIMStep]:
+def ddim(x_t: Latents, denoise: GuidedDenoiser, *, times: Sequence[float]) -> Iterator[DDIMStep]:
     """Sample by DDIM (eq. 2), one step per time interval.
 
     The last step's `x_next` is the sample; at t_next = 0 it equals that step's `x0`. No autograd
@@ -95,14 +86,14 @@ def ddim(
 
 
 def denoise_back(
-    x_t: Float[Tensor, " batch *shape"],
+    x_t: Latents,
     denoise: GuidedDenoiser,
     *,
-    t: Float[Tensor, " batch"],
+    t: Times,
     num_steps: Sequence[int],
     eta: float = 0.0,
     generator: Generators | None = None,
-) -> tuple[Float[Tensor, " batch *shape"], Float[Tensor, " batch *shape"]]:
+) -> tuple[Latents, Latents]:
     """Denoise each item to t = 0 in its own number of equal steps; return the images and the first eps.
 
     No autograd graph is kept. Finished items cost nothing.

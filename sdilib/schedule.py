@@ -24,7 +24,16 @@ from torch import Tensor
 from sdilib.checks import in_range, one_of, positive_int, reject
 from sdilib.seeds import Generators, uniform
 
-Time = float | Float[Tensor, " batch"]
+Latents = Float[Tensor, " batch *shape"]
+"""Images, latents or points, clean or noisy; or noise of their shape."""
+
+Images = Float[Tensor, "batch 3 height width"]
+"""Images in pixels, with values in [0, 1] where nothing else is said."""
+
+Times = Float[Tensor, " batch"]
+"""One time per item, on the CPU whatever the latents' device; float64 in the library's own runs."""
+
+Time = float | Times
 """A time in [0, 1]: one number for all, or one per item of a batch."""
 
 PREDICTION_TYPES = ("epsilon", "v_prediction")
@@ -183,9 +192,7 @@ class NoiseSchedule:
         """
         return 1 / (1 + self.sigma(t) ** 2)
 
-    def add_noise(
-        self, x0: Float[Tensor, " batch *shape"], noise: Float[Tensor, " batch *shape"], t: Time
-    ) -> Float[Tensor, " batch *shape"]:
+    def add_noise(self, x0: Latents, noise: Latents, t: Time) -> Latents:
         """Return x_t = sqrt(alpha_cumprod) x0 + sqrt(1 - alpha_cumprod) noise (eq. 7).
 
         Args:
@@ -196,9 +203,7 @@ class NoiseSchedule:
         alpha = self.alpha_cumprod(t)
         return spread(alpha.sqrt(), x0) * x0 + spread((1 - alpha).sqrt(), x0) * noise
 
-    def denoised(
-        self, x_t: Float[Tensor, " batch *shape"], eps: Float[Tensor, " batch *shape"], t: Time
-    ) -> Float[Tensor, " batch *shape"]:
+    def denoised(self, x_t: Latents, eps: Latents, t: Time) -> Latents:
         """Return the single-step denoised image x0(t) = x_bar - sigma eps (eq. 5).
 
         Args:
@@ -208,9 +213,7 @@ class NoiseSchedule:
         """
         return x_t / spread(self.alpha_cumprod(t).sqrt(), x_t) - spread(self.sigma(t), x_t) * eps
 
-    def eps(
-        self, output: Float[Tensor, " batch *shape"], x_t: Float[Tensor, " batch *shape"], t: Time
-    ) -> Float[Tensor, " batch *shape"]:
+    def eps(self, output: Latents, x_t: Latents, t: Time) -> Latents:
         """Turn a network's output into the noise prediction eps.
 
         Below t = 1 / T the network is called at timestep 0, and its output is read accordingly.
@@ -236,9 +239,7 @@ def _times(t: Time) -> Float[Tensor, "*batch"]:
     return times
 
 
-def spread(
-    coefficient: Float[Tensor, "*batch"], like: Float[Tensor, " batch *shape"]
-) -> Float[Tensor, "..."]:
+def spread(coefficient: Float[Tensor, "*batch"], like: Latents) -> Float[Tensor, "..."]:
     """Reshape per-item numbers to broadcast against `like`, in its dtype and on its device.
 
     Args:

@@ -25,7 +25,7 @@ from sdilib.guidance.base import Rule, Update, View, checked
 from sdilib.guidance.named import make_rule, rule_settings, split_settings
 from sdilib.inversion import Cached
 from sdilib.scenes import ImageScene
-from sdilib.schedule import DRAWN, TimeSchedule
+from sdilib.schedule import DRAWN, Latents, Times, TimeSchedule
 from sdilib.seeds import Generators, generator, normal
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.precision import AUTO, PRECISIONS, usable_precision
@@ -59,13 +59,7 @@ class Encoded:
     rule: Rule
     codec: Codec
 
-    def __call__(
-        self,
-        x0: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        generator: Generators,
-    ) -> Update:
+    def __call__(self, x0: Latents, t: Times, view: View, generator: Generators) -> Update:
         """Return the rule's update, with the gradient that takes x0 to its target; see `Rule`."""
         with torch.no_grad():
             seen = self.codec.encode(self.codec.decode(x0).clamp(0, 1))
@@ -129,9 +123,7 @@ def distilled_steps(
     )
 
 
-def noisy_start(
-    model: StableDiffusion, seeds: Sequence[int]
-) -> Float[Tensor, "batch channels h w"]:
+def noisy_start(model: StableDiffusion, seeds: Sequence[int]) -> Latents:
     """Return where every method starts: a zero latent noised to t = 1 by each seed's own noise.
 
     Args:

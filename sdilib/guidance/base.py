@@ -17,16 +17,8 @@ from torch import Tensor
 from sdilib.cameras import Camera
 from sdilib.checks import finite, one_of, reject
 from sdilib.denoiser import Condition, Denoiser, GuidedDenoiser, PromptEmbeddings, perp_neg
-from sdilib.schedule import NoiseSchedule, spread
+from sdilib.schedule import Images, Latents, NoiseSchedule, Times, spread
 from sdilib.seeds import Generators
-
-Latents = Float[Tensor, " batch *shape"]
-"""Images, latents or points, clean or noisy; or noise of their shape."""
-
-Times = Float[Tensor, " batch"]
-"""One time per item, on the CPU whatever the latents' device; float64 in the library's own runs."""
-
-Images = Float[Tensor, "batch 3 height width"]
 
 AUTO_WORDS = "auto"
 """Stands for a method's own words if the model knows them, and for none if it does not."""
@@ -46,7 +38,7 @@ class View:
     """
 
     prompt: PromptEmbeddings
-    image: Float[Tensor, "batch 3 height width"] | None = None
+    image: Images | None = None
     depth: Float[Tensor, "batch height width"] | None = None
     camera: Camera | None = None
     done: float = 0.0
@@ -69,14 +61,14 @@ class Update:
         image_gradient: gradient to descend in the render as well, for a scene in pixels, or None.
     """
 
-    gradient: Float[Tensor, " batch *shape"]
-    target: Float[Tensor, " batch *shape"]
-    denoised: Float[Tensor, " batch *shape"]
-    kappa: Float[Tensor, " batch *shape"]
-    eps: Float[Tensor, " batch *shape"]
+    gradient: Latents
+    target: Latents
+    denoised: Latents
+    kappa: Latents
+    eps: Latents
     residual: Float[Tensor, " batch"]
     num_forwards: int
-    image_gradient: Float[Tensor, "batch 3 height width"] | None = None
+    image_gradient: Images | None = None
 
     @classmethod
     def from_noises(
@@ -305,13 +297,7 @@ class WeightedRule(ABC):
         """
         return GuidedDenoiser(self.denoiser, view.prompt, self.guidance_scale)
 
-    def predict(
-        self,
-        x_t: Latents,
-        t: Times,
-        view: View,
-        *others: Condition,
-    ) -> Predictions:
+    def predict(self, x_t: Latents, t: Times, view: View, *others: Condition) -> Predictions:
         """Return eps, the branches it is made of, and any others, from one call of the network.
 
         Costs 2 sample-forwards per item, plus 1 for each negative and each further condition.

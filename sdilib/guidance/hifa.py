@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from torch.nn import functional
 
 from sdilib.checks import finite, in_range, positive_int, reject
-from sdilib.guidance.base import Direction, Latents, Times, View, WeightedRule
+from sdilib.guidance.base import Direction, View, WeightedRule
 from sdilib.sampling import denoise_back
-from sdilib.schedule import spread
+from sdilib.schedule import Latents, Times, spread
 from sdilib.seeds import Generators, normal
 
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from sdilib.cameras import POSE, Camera
+from sdilib.cameras import POSE, Camera, Poses
 from sdilib.denoiser import Condition, Denoiser
+from sdilib.schedule import Latents, Times
 from sdilib.seeds import generator as generator_at
 from sdilib.storage import load_optimizer_tensors, optimizer_tensors, under
 
@@ -33,13 +33,7 @@ class Adapter(Protocol):
         """The trained parameters by name, in single precision or better."""
         ...
 
-    def __call__(
-        self,
-        x_t: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        condition: Condition,
-        pose: Float[Tensor, "batch pose"],
-    ) -> Float[Tensor, " batch *shape"]:
+    def __call__(self, x_t: Latents, t: Times, condition: Condition, pose: Poses) -> Latents:
         """Return e_phi, with a graph to `learned`; counts towards the denoiser's sample-forwards.
 
         Args:
@@ -58,7 +52,7 @@ class Residual:
         learned: the network's parameters by name.
     """
 
-    def __init__(self, denoiser: Denoiser, like: Float[Tensor, " batch *shape"]) -> None:
+    def __init__(self, denoiser: Denoiser, like: Latents) -> None:
         """Initialise the network.
 
         Args:
@@ -75,13 +69,7 @@ class Residual:
         self._network = nn.Sequential(first, nn.SiLU(), last).to(like)
         self.learned = dict(self._network.named_parameters())
 
-    def __call__(
-        self,
-        x_t: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        condition: Condition,
-        pose: Float[Tensor, "batch pose"],
-    ) -> Float[Tensor, " batch *shape"]:
+    def __call__(self, x_t: Latents, t: Times, condition: Condition, pose: Poses) -> Latents:
         """Return e_y plus the network's output; see `Adapter`."""
         with torch.no_grad():
             (e_y,) = self._denoiser.branches(x_t, t, [condition])
@@ -90,7 +78,7 @@ class Residual:
         return e_y + self._network(torch.cat(seen, 1)).view_as(x_t)
 
 
-def poses(camera: Camera | None, like: Float[Tensor, " batch *shape"]) -> Float[Tensor, "batch 16"]:
+def poses(camera: Camera | None, like: Latents) -> Poses:
     """Return each camera-to-world matrix, flattened to a row; zeros without a camera.
 
     Args:
@@ -130,13 +118,7 @@ class Learner:
             self._restore(*self._made)
         return self._made
 
-    def __call__(
-        self,
-        x_t: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        condition: Condition,
-        pose: Float[Tensor, "batch pose"],
-    ) -> Float[Tensor, " batch *shape"]:
+    def __call__(self, x_t: Latents, t: Times, condition: Condition, pose: Poses) -> Latents:
         """Return e_phi without a graph; see `Adapter`."""
         adapter, _ = self._ready(x_t)
         with torch.no_grad():
@@ -144,11 +126,11 @@ class Learner:
 
     def learn(
         self,
-        x0: Float[Tensor, " batch *shape"],
-        noise: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
+        x0: Latents,
+        noise: Latents,
+        t: Times,
         condition: Condition,
-        pose: Float[Tensor, "batch pose"],
+        pose: Poses,
     ) -> None:
         """Take one AdamW step on the mean of (e_phi(x_t, t) - noise)²: 1 sample-forward per item and a backward pass.
 

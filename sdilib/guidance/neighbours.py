@@ -20,14 +20,13 @@ from sdilib.checks import in_range, reject
 from sdilib.guidance.base import (
     AUTO_WORDS,
     Direction,
-    Latents,
-    Times,
     View,
     WeightedRule,
     embedded,
     own_words,
 )
 from sdilib.guidance.sds import SDS
+from sdilib.schedule import Latents, Times
 from sdilib.seeds import Generators, normal, uniform
 
 _LEAST_TIME = 0.02  # ScaleDreamer's lowest t

@@ -15,10 +15,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from sdilib.checks import positive_int, reject
-from sdilib.guidance.base import Direction, Latents, Times, View, WeightedRule
+from sdilib.guidance.base import Direction, View, WeightedRule
 from sdilib.inversion import DDIMInversion, KappaChoice, full_kappa
 from sdilib.sampling import denoise_back
-from sdilib.schedule import spread, whole_steps
+from sdilib.schedule import Latents, Times, spread, whole_steps
 from sdilib.seeds import Generators
 
 

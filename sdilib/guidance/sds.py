@@ -16,15 +16,13 @@ from sdilib.checks import in_range
 from sdilib.guidance.base import (
     AUTO_WORDS,
     Direction,
-    Latents,
     Predictions,
-    Times,
     View,
     WeightedRule,
     embedded,
     own_words,
 )
-from sdilib.schedule import spread
+from sdilib.schedule import Latents, Times, spread
 from sdilib.seeds import Generators, normal
 
 

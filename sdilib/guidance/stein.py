@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from sdilib.checks import in_range
-from sdilib.guidance.base import Direction, Latents, Times, View, WeightedRule
-from sdilib.schedule import spread
+from sdilib.guidance.base import Direction, View, WeightedRule
+from sdilib.schedule import Latents, Times, spread
 from sdilib.seeds import Generators, normal
 
 _BINS = 10  # of t: the best coefficients depend on it

@@ -7,12 +7,13 @@ ESD  w(t) (eps - lambda e_phi(no pose) - (1 - lambda) e_phi(pose))
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jaxtyping import Float
 from torch import Tensor
 
+from sdilib.cameras import Poses
 from sdilib.checks import in_range, one_of, positive_int
-from sdilib.guidance.base import Direction, Latents, Times, View, WeightedRule
+from sdilib.guidance.base import Direction, View, WeightedRule
 from sdilib.guidance.learned import Learner, poses
+from sdilib.schedule import Latents, Times
 from sdilib.seeds import Generators, normal, uniform
 
 ORDERS = ("after", "before")
@@ -80,13 +81,7 @@ class VSD(WeightedRule):
             self._learn(x0, view, pose, generator)
         return Direction(noise, eps, eps - e_phi)
 
-    def learned(
-        self,
-        x_t: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        pose: Float[Tensor, "batch 16"],
-    ) -> Float[Tensor, " batch *shape"]:
+    def learned(self, x_t: Latents, t: Times, view: View, pose: Poses) -> Latents:
         """Return e_phi, what is subtracted.
 
         Args:
@@ -141,13 +136,7 @@ class ESD(VSD):
         super().__post_init__()
         in_range("entropy_share", self.entropy_share, 0, 1)
 
-    def learned(
-        self,
-        x_t: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
-        view: View,
-        pose: Float[Tensor, "batch 16"],
-    ) -> Float[Tensor, " batch *shape"]:
+    def learned(self, x_t: Latents, t: Times, view: View, pose: Poses) -> Latents:
         """Return lambda e_phi(no pose) + (1 - lambda) e_phi(pose); see `VSD`."""
         parts = ((self.entropy_share, 0 * pose), (1 - self.entropy_share, pose))
         each = [share * VSD.learned(self, x_t, t, view, of) for share, of in parts if share]

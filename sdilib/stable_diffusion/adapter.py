@@ -9,8 +9,8 @@ from jaxtyping import Float
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from sdilib.cameras import POSE
-from sdilib.schedule import NoiseSchedule
+from sdilib.cameras import POSE, Poses
+from sdilib.schedule import Latents, NoiseSchedule, Times
 from sdilib.seeds import generator
 
 _LAYERS = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -73,11 +73,11 @@ class LoRA:
 
     def __call__(
         self,
-        x_t: Float[Tensor, " batch *shape"],
-        t: Float[Tensor, " batch"],
+        x_t: Latents,
+        t: Times,
         condition: Float[Tensor, " batch *condition"],
-        pose: Float[Tensor, "batch pose"],
-    ) -> Float[Tensor, " batch *shape"]:
+        pose: Poses,
+    ) -> Latents:
         """Return e_phi, with a graph to `learned`.
 
         Args:

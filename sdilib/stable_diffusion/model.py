@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sdilib.checks import reject
 from sdilib.denoiser import GuidedDenoiser, PromptEmbeddings
-from sdilib.schedule import NoiseSchedule, Time, spread
+from sdilib.schedule import Images, Latents, NoiseSchedule, Time, spread
 from sdilib.stable_diffusion.folders import words_of
 from sdilib.stable_diffusion.loading import StableDiffusionPipeline, load_pipeline
 from sdilib.stable_diffusion.names import RANDOM, model_folder, model_hash
@@ -207,11 +207,8 @@ class StableDiffusion:
         return GuidedDenoiser(self, prompt, guidance_scale)
 
     def branches(
-        self,
-        x_t: Float[Tensor, " batch *shape"],
-        t: Time,
-        conditions: Sequence[Float[Tensor, " batch *condition"]],
-    ) -> tuple[Float[Tensor, " batch *shape"], ...]:
+        self, x_t: Latents, t: Time, conditions: Sequence[Float[Tensor, " batch *condition"]]
+    ) -> tuple[Latents, ...]:
         """Return eps under each condition, from one UNet call; see `Denoiser`.
 
         Args:
@@ -243,9 +240,7 @@ class StableDiffusion:
     def _count(self, samples: int) -> None:
         self.num_forwards += samples
 
-    def encode(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch channels h w"]:
+    def encode(self, images: Images) -> Latents:
         """Return the scaled mean latents of images; gradients pass through.
 
         In float16 the gradients are scaled on their way through the network, so that they do not overflow at a large
@@ -268,9 +263,7 @@ class StableDiffusion:
             scale_gradients(pixels, latents)
         return latents
 
-    def decode(
-        self, latents: Float[Tensor, "batch channels h w"]
-    ) -> Float[Tensor, "batch 3 height width"]:
+    def decode(self, latents: Latents) -> Images:
         """Return the images of scaled latents, roughly in [0, 1].
 
         They are not clamped, so that gradients pass everywhere.
