@@ -1,9 +1,9 @@
 """Checks of arguments; an error is one sentence: the argument's name, its value, what is allowed."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import field, fields, is_dataclass
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, NoReturn
@@ -73,19 +73,22 @@ def closest(word: str, known: Iterable[str]) -> str:
     return names[near[0]] if near else ""
 
 
-def positive_int(parameter: str, value: Any, at_least: int = 1) -> int:
+def positive_int(parameter: str, value: Any, at_least: int = 1, at_most: int | None = None) -> int:
     """Return `value` if it is an integer of at least `at_least`.
 
     Args:
         parameter: name of the argument.
         value: what was given; bool is not an integer here.
         at_least: the smallest allowed value.
+        at_most: the largest; None for any.
 
     Raises:
-        ValueError: not an integer, or too small.
+        ValueError: not an integer, too small or too large.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        reject(parameter, value, f"an integer of at least {at_least}")
+    allowed = f"an integer of at least {at_least}" + (f" and at most {at_most}" if at_most else "")
+    fits = isinstance(value, int) and not isinstance(value, bool) and value >= at_least
+    if not fits or (at_most is not None and value > at_most):
+        reject(parameter, value, allowed)
     return value
 
 
@@ -101,6 +104,21 @@ def finite(parameter: str, value: Any) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         reject(parameter, value, "a finite number")
+    return float(value)
+
+
+def not_negative(parameter: str, value: Any) -> float:
+    """Return `value` as a float if it is a finite number of at least 0.
+
+    Args:
+        parameter: name of the argument.
+        value: what was given.
+
+    Raises:
+        ValueError: not a number, nan, infinite or negative.
+    """
+    if finite(parameter, value) < 0:
+        reject(parameter, value, "a number of at least 0")
     return float(value)
 
 
@@ -177,6 +195,44 @@ def like(parameter: str, value: Any, default: Any) -> Any:
     if default is not None and type(value) is not type(default):
         reject(parameter, value, f"a value of type {type(default).__name__}")
     return value
+
+
+def setting(default: Any, check: Callable[..., Any], *allowed: Any, **options: Any) -> Any:
+    """Return a field of a dataclass, with the check that `check_settings` makes of its value.
+
+    Args:
+        default: of the field.
+        check: one of this module's, called with the field's name and value.
+        *allowed: its further arguments.
+        **options: likewise.
+
+    Examples:
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class Mixed:
+        ...     share: float = setting(0.5, in_range, 0, 1)
+        ...     __post_init__ = check_settings
+        >>> Mixed(share=2.0)
+        Traceback (most recent call last):
+        ValueError: share=2.0: expected a number in [0, 1]
+    """
+    return field(default=default, metadata={"check": (check, allowed, options)})
+
+
+def check_settings(settings: Any) -> None:
+    """Check the fields made by `setting`, also those that a subclass only gives another default.
+
+    Args:
+        settings: an instance of a dataclass.
+
+    Raises:
+        ValueError: a value that its field's check refuses.
+    """
+    bases = (base for base in reversed(type(settings).__mro__) if is_dataclass(base))
+    every = [each for base in bases for each in fields(base)]
+    stated = {each.name: each.metadata["check"] for each in every if "check" in each.metadata}
+    for name, (check, allowed, options) in stated.items():
+        check(name, getattr(settings, name), *allowed, **options)
 
 
 def settle_numbers(settings: Any) -> None:

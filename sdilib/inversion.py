@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sdilib.checks import finite, in_range, positive_int, reject
+from sdilib.checks import check_settings, finite, in_range, not_negative, positive_int, setting
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.sampling import ddim_step
 from sdilib.schedule import Latents, Time, Times, spread, whole_steps
@@ -39,6 +39,10 @@ class Kappa:
 
 class KappaChoice(ABC):
     """How kappa is chosen at (x0, t): a base class, of which a choice without memory only defines `__call__`."""
+
+    def __post_init__(self) -> None:
+        """Check a dataclass's settings."""
+        check_settings(self)
 
     @abstractmethod
     def __call__(
@@ -267,11 +271,7 @@ class FixedPoint(KappaChoice):
         ValueError: fewer than one iteration.
     """
 
-    num_iterations: int = 10
-
-    def __post_init__(self) -> None:
-        """Check the setting; see the class."""
-        positive_int("num_iterations", self.num_iterations)
+    num_iterations: int = setting(10, positive_int)
 
     def __call__(
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
@@ -299,13 +299,8 @@ class GradientDescent(KappaChoice):
         ValueError: fewer than one iteration, or a rate that is not finite.
     """
 
-    num_iterations: int = 10
-    learning_rate: float = 0.3
-
-    def __post_init__(self) -> None:
-        """Check the settings; see the class."""
-        positive_int("num_iterations", self.num_iterations)
-        finite("learning_rate", self.learning_rate)
+    num_iterations: int = setting(10, positive_int)
+    learning_rate: float = setting(0.3, finite)
 
     def __call__(
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
@@ -343,11 +338,11 @@ class DDIMInversion(KappaChoice):
     """
 
     guidance_scale: float | None = None
-    num_inversion_steps: int = 10
-    tau_max: float = 0.0
-    entropy: float = 0.0
+    num_inversion_steps: int = setting(10, positive_int)
+    tau_max: float = setting(0.0, in_range, 0, 1)
+    entropy: float = setting(0.0, not_negative)
     unit: bool = False
-    inversion_start: float = 0.0
+    inversion_start: float = setting(0.0, in_range, 0, 1)
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -355,13 +350,9 @@ class DDIMInversion(KappaChoice):
         Raises:
             ValueError: a setting outside its range.
         """
+        check_settings(self)
         if self.guidance_scale is not None:
             finite("inversion_guidance_scale", self.guidance_scale)
-        positive_int("num_inversion_steps", self.num_inversion_steps)
-        in_range("tau_max", self.tau_max, 0, 1)
-        if finite("entropy", self.entropy) < 0:
-            reject("entropy", self.entropy, "a number of at least 0")
-        in_range("inversion_start", self.inversion_start, 0, 1)
 
     def inverse(self, denoise: GuidedDenoiser) -> GuidedDenoiser:
         """Return the denoiser at gamma_inv, without negative prompts, which a negative gamma would turn into attractors.

@@ -132,10 +132,8 @@ class NoiseSchedule:
                 reject(key, given, f"{json.dumps(allowed)} ({why})")
         prediction = config.get("prediction_type", "epsilon")
         _check_prediction(prediction)
-        count = positive_int(
-            "num_train_timesteps", config.get("num_train_timesteps", 1000), at_least=2
-        )
-        in_range("num_train_timesteps", count, 2, 100_000)
+        count = config.get("num_train_timesteps", 1000)
+        positive_int("num_train_timesteps", count, at_least=2, at_most=100_000)
         betas = config.get("trained_betas")
         if betas is not None:
             if not isinstance(betas, Sequence) or len(betas) != config.get(

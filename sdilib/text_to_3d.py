@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sdilib.cameras import LIMITS, VIEWS, Camera, sample_cameras
 from sdilib.checks import (
+    check_settings,
     ends,
     finite,
     in_range,
@@ -23,6 +24,7 @@ from sdilib.checks import (
     one_of,
     positive_int,
     reject,
+    setting,
     settle_numbers,
     text,
 )
@@ -145,51 +147,51 @@ class Text3D:
 
     prompt: str
     model: str = "mini"
-    precision: str = AUTO
+    precision: str = setting(AUTO, one_of, (AUTO, *PRECISIONS))
     rule: str = "sdi"
     rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    negative_prompt: str = ""
-    view_words: bool = True
-    view_embeddings: str = "word"
-    perp_neg: float = 0.0
-    perp_neg_by: str = "constant"
-    steps: int = 120
-    cameras: int = 4
-    updates: int = 1
+    negative_prompt: str = setting("", text, empty=True)
+    view_words: bool = setting(True, like, True)
+    view_embeddings: str = setting("word", one_of, ("word", "blended"))
+    perp_neg: float = setting(0.0, in_range, 0, 1e6)
+    perp_neg_by: str = setting("constant", one_of, ("constant", "azimuth"))
+    steps: int = setting(120, positive_int)
+    cameras: int = setting(4, positive_int)
+    updates: int = setting(1, positive_int)
     azimuth_degrees: Ends = (-180.0, 180.0)
     elevation_degrees: Ends = (-8.0, 45.0)
     distance: Ends = (3.3, 3.9)
     fov_degrees: Ends = (37.0, 43.0)
-    overhead_share: float = 0.15
-    through: str = "encoder"
-    image_weight: float = 0.0
-    t_schedule: str = "linear"
+    overhead_share: float = setting(0.15, in_range, 0, 1)
+    through: str = setting("encoder", one_of, THROUGH)
+    image_weight: float = setting(0.0, in_range, 0, 1e6)
+    t_schedule: str = setting("linear", one_of, T_SCHEDULES)
     t_start: float = 0.98
     t_end: float = 0.2
-    size: int = 64
-    render_size: int = 0
-    num_samples: int = 64
-    rays_per_patch: int = 0
-    learning_rate: float = 0.05
-    network_learning_rate: float = 0.01
-    background_learning_rate: float = 0.001
-    radius: float = RADIUS
-    levels: int = 12
-    base_resolution: int = 8
+    size: int = setting(64, positive_int, at_most=_LARGEST)
+    render_size: int = setting(0, positive_int, at_least=0)
+    num_samples: int = setting(64, positive_int)
+    rays_per_patch: int = setting(0, positive_int, at_least=0)
+    learning_rate: float = setting(0.05, in_range, 0, 10, open_low=True)
+    network_learning_rate: float = setting(0.01, in_range, 0, 10, open_low=True)
+    background_learning_rate: float = setting(0.001, in_range, 0, 10, open_low=True)
+    radius: float = setting(RADIUS, in_range, 0, 1e3, open_low=True)
+    levels: int = setting(12, positive_int)
+    base_resolution: int = setting(8, positive_int)
     finest_resolution: int = 64
-    log2_table_size: int = 15
-    hidden: int = 32
-    first_levels: int = 4
+    log2_table_size: int = setting(15, positive_int, at_most=LARGEST_TABLE)
+    hidden: int = setting(32, positive_int)
+    first_levels: int = setting(4, positive_int)
     progressive_start: float = 0.0
-    progressive_share: float = 0.0
-    backend: str = "numba"
-    activation: str = "exp"
-    blob_height: float = 5.0
+    progressive_share: float = setting(0.0, in_range, 0, 1)
+    backend: str = setting("numba", one_of, BACKENDS)
+    activation: str = setting("exp", one_of, ACTIVATIONS)
+    blob_height: float = setting(5.0, finite)
     blob_radius: float = BLOB_RADIUS
-    background: str = "random"
-    background_saturation: float = 1.0
-    shading: float = 0.0
-    textureless: float = 0.0
+    background: str = setting("random", one_of, BACKGROUNDS)
+    background_saturation: float = setting(1.0, in_range, 0, 1)
+    shading: float = setting(0.0, in_range, 0, 1)
+    textureless: float = setting(0.0, in_range, 0, 1)
     sparsity: float = 0.003
     opaqueness: float = 0.05
     orientation: float = 0.0
@@ -198,14 +200,13 @@ class Text3D:
     emptiness: float = 0.0
     sparsity_share: float = 0.0
     growth_share: float = 1.0
-    seed: int = 0
+    seed: int = setting(0, positive_int, at_least=0)
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
         for name in ("prompt", "model", "rule"):
             text(name, getattr(self, name))
         settle_numbers(self)
-        text("negative_prompt", self.negative_prompt, empty=True)
         # With all defaults filled in, since the settings name the run.
         own = [each.name for each in fields(self)]
         given = self.rule_settings or {}
@@ -215,54 +216,23 @@ class Text3D:
         object.__setattr__(self, "rule_settings", whole)
         if whole.get("kappa") == "cached":
             reject("kappa", "cached", "another one in 3D, where not the rule alone moves the image")
-        choices = {
-            "precision": (AUTO, *PRECISIONS),
-            "view_embeddings": ("word", "blended"),
-            "perp_neg_by": ("constant", "azimuth"),
-            "through": THROUGH,
-            "t_schedule": T_SCHEDULES,
-            "backend": BACKENDS,
-            "activation": ACTIVATIONS,
-            "background": BACKGROUNDS,
-        }
-        for name, allowed in choices.items():
-            one_of(name, getattr(self, name), allowed)
-        like("view_words", self.view_words, True)
-        finite("blob_height", self.blob_height)
-        counts = ("steps", "cameras", "updates", "size", "num_samples", "levels", "first_levels")
-        for name in (*counts, "base_resolution", "log2_table_size", "hidden"):
-            positive_int(name, getattr(self, name))
+        check_settings(self)
         positive_int("finest_resolution", self.finest_resolution, self.base_resolution)
-        in_range("size", self.size, 1, _LARGEST)
-        in_range("log2_table_size", self.log2_table_size, 1, LARGEST_TABLE)
-        for name in ("rays_per_patch", "render_size", "seed"):
-            positive_int(name, getattr(self, name), at_least=0)
         if self.render_size >= self.size:
             reject("render_size", self.render_size, f"0, or a size below {self.size}, the model's")
-        in_range("radius", self.radius, 0, 1e3, open_low=True)
         in_range("blob_radius", self.blob_radius, 0, self.radius, open_low=True)
         limits = LIMITS | {"distance": (self.blob_radius, LIMITS["distance"][1], True)}
         for name, (low, high, open_low) in limits.items():
             pair = ends(name, getattr(self, name), low, high, open_low=open_low)
             object.__setattr__(self, name, pair)  # one form, whether it came from JSON or not
-        if in_range("perp_neg", self.perp_neg, 0, 1e6) and not self.view_words:
+        if self.perp_neg and not self.view_words:
             reject("perp_neg", self.perp_neg, "0 where view_words is False")
         if self.view_embeddings != "word" and not self.view_words:
             reject("view_embeddings", self.view_embeddings, "'word' where view_words is False")
-        for name in (
-            "background_saturation",
-            "overhead_share",
-            "progressive_share",
-            "shading",
-            "textureless",
-        ):
-            in_range(name, getattr(self, name), 0, 1)
         in_range("progressive_start", self.progressive_start, 0, self.progressive_share)
-        if in_range("image_weight", self.image_weight, 0, 1e6) and whole.get("rgb_weight"):
+        if self.image_weight and whole.get("rgb_weight"):
             own = f"0, or the rule's own rgb_weight={whole['rgb_weight']} at 0: they are one loss"
             reject("image_weight", self.image_weight, own)
-        for name in ("learning_rate", "network_learning_rate", "background_learning_rate"):
-            in_range(name, getattr(self, name), 0, 10, open_low=True)
         _ = self.times, self.penalties  # both check their settings
 
     @classmethod

@@ -18,7 +18,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.checks import finite, in_range, one_of, positive_int, settle_numbers, text
+from sdilib.checks import (
+    check_settings,
+    finite,
+    in_range,
+    one_of,
+    positive_int,
+    setting,
+    settle_numbers,
+    text,
+)
 from sdilib.denoiser import PromptEmbeddings
 from sdilib.distillation import Codec, Step, distill
 from sdilib.guidance.base import Rule, Update, View, checked
@@ -165,33 +174,28 @@ class Text2D:
     model: str = "mini"
     rule: str = "sdi"
     rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    precision: str = AUTO
-    negative_prompt: str = ""
-    steps: int = 50
-    learning_rate: float = 0.0
+    precision: str = setting(AUTO, one_of, (AUTO, *PRECISIONS))
+    negative_prompt: str = setting("", text, empty=True)
+    steps: int = setting(50, positive_int, at_least=2)
+    learning_rate: float = setting(0.0, in_range, 0, 10)
     t_schedule: str = "linear"
     t_end: float = 0.0
-    start_guidance_scale: float = 7.5
+    start_guidance_scale: float = setting(7.5, finite)
     latents: str = ""
-    seed: int = 0
+    seed: int = setting(0, positive_int, at_least=0)
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
         for name in ("prompt", "model", "rule"):
             text(name, getattr(self, name))
         settle_numbers(self)
-        text("negative_prompt", self.negative_prompt, empty=True)
         # With all defaults filled in, since the settings name the run.
         own = [each.name for each in fields(self)]
         whole = rule_settings(self.rule, self.rule_settings, taken=own)
         object.__setattr__(self, "rule_settings", whole)
-        one_of("precision", self.precision, (AUTO, *PRECISIONS))
+        check_settings(self)
         if self.latents != "":
             one_of("latents", self.latents, LATENTS)
-        positive_int("steps", self.steps, at_least=2)
-        positive_int("seed", self.seed, at_least=0)
-        in_range("learning_rate", self.learning_rate, 0, 10)
-        finite("start_guidance_scale", self.start_guidance_scale)
         TimeSchedule(self.t_schedule, t_end=self.t_end)
 
     @classmethod

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.cameras import Camera
-from sdilib.checks import finite, one_of, reject
+from sdilib.checks import check_settings, finite, one_of, reject, setting
 from sdilib.denoiser import Condition, Denoiser, GuidedDenoiser, PromptEmbeddings, perp_neg
 from sdilib.schedule import Images, Latents, NoiseSchedule, Times, spread
 from sdilib.seeds import Generators
@@ -232,7 +232,8 @@ class Predictions:
 class WeightedRule(ABC):
     """Base class of the library's rules: the gradient is w(t) times a direction.
 
-    A subclass implements `direction`, and declares its settings as further fields.
+    A subclass implements `direction`, and declares its settings as further fields, with
+    `checks.setting` where not every value is allowed.
 
     Attributes:
         denoiser: frozen.
@@ -244,12 +245,12 @@ class WeightedRule(ABC):
     """
 
     denoiser: Denoiser
-    guidance_scale: float = 7.5
+    guidance_scale: float = setting(7.5, finite)
     weight: str = field(default="sigma", kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
-        finite("guidance_scale", self.guidance_scale)
+        check_settings(self)
         one_of("weight", self.weight, WEIGHTS)
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch.nn import functional
 
-from sdilib.checks import finite, in_range, positive_int, reject
+from sdilib.checks import in_range, not_negative, positive_int, setting
 from sdilib.guidance.base import Direction, View, WeightedRule
 from sdilib.sampling import denoise_back
 from sdilib.schedule import Latents, Times, spread
@@ -40,17 +40,9 @@ class HiFA(WeightedRule):
     """
 
     guidance_scale: float = 100.0
-    num_denoising_steps: int = 4
-    eta: float = 1.0
-    rgb_weight: float = 0.1
-
-    def __post_init__(self) -> None:
-        """Check the settings; see the class."""
-        super().__post_init__()
-        positive_int("num_denoising_steps", self.num_denoising_steps)
-        in_range("eta", self.eta, 0, 1)
-        if finite("rgb_weight", self.rgb_weight) < 0:
-            reject("rgb_weight", self.rgb_weight, "a number of at least 0")
+    num_denoising_steps: int = setting(4, positive_int)
+    eta: float = setting(1.0, in_range, 0, 1)
+    rgb_weight: float = setting(0.1, not_negative)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return (x0 - x0_hat) / sigma(t), and the same for the image; see `WeightedRule`."""

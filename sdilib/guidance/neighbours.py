@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sdilib.cameras import Camera
-from sdilib.checks import in_range, reject
+from sdilib.checks import in_range, reject, setting
 from sdilib.guidance.base import (
     AUTO_WORDS,
     Direction,
@@ -52,13 +52,8 @@ class ASD(WeightedRule):
     Source: ScaleDreamer, 2407.02040.
     """
 
-    shift: float = 0.1
+    shift: float = setting(0.1, in_range, 0, 1)
     weight: str = field(default="1-alpha", kw_only=True)
-
-    def __post_init__(self) -> None:
-        """Check the settings; see the class."""
-        super().__post_init__()
-        in_range("shift", self.shift, 0, 1)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps - e_y at the noisier time; see `WeightedRule`."""
@@ -103,13 +98,12 @@ class SDSBridge(SDS):
     guidance_scale: float = 40.0
     wanted: str = AUTO_WORDS
     faults: str = AUTO_WORDS
-    first_share: float = 0.5
+    first_share: float = setting(0.5, in_range, 0, 1)
     weight: str = field(default="1-alpha", kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
         super().__post_init__()
-        in_range("first_share", self.first_share, 0, 1)
         for name in ("wanted", "faults"):
             self._words(name)
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sdilib.checks import positive_int, reject
+from sdilib.checks import finite, positive_int, reject, setting
 from sdilib.guidance.base import Direction, View, WeightedRule
 from sdilib.inversion import DDIMInversion, KappaChoice, full_kappa
 from sdilib.sampling import denoise_back
@@ -121,12 +121,11 @@ class PFD(WeightedRule):
 
     inversion_guidance_scale: float | None = None
     num_inversion_steps: int = 10
-    num_denoising_steps: int = 10
+    num_denoising_steps: int = setting(10, positive_int)
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
         super().__post_init__()
-        positive_int("num_denoising_steps", self.num_denoising_steps)
         DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
@@ -164,13 +163,8 @@ class ISM(WeightedRule):
     Source: LucidDreamer, 2311.11284; for another gamma_inv, appendix B and figure 14.
     """
 
-    num_inversion_steps: int = 10
-    inversion_guidance_scale: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the settings; see the class."""
-        super().__post_init__()
-        DDIMInversion(self.inversion_guidance_scale, self.num_inversion_steps)
+    num_inversion_steps: int = setting(10, positive_int)
+    inversion_guidance_scale: float = setting(0.0, finite)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return eps - the inversion's last prediction; see `WeightedRule`."""

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import torch
 
-from sdilib.checks import in_range
+from sdilib.checks import in_range, setting
 from sdilib.guidance.base import (
     AUTO_WORDS,
     Direction,
@@ -137,12 +137,7 @@ class NFSD(_Avoiding):
         "low-resolution, gloomy"
     )
 
-    threshold: float = 0.2
-
-    def __post_init__(self) -> None:
-        """Check the settings; see the class."""
-        super().__post_init__()
-        in_range("threshold", self.threshold, 0, 1)
+    threshold: float = setting(0.2, in_range, 0, 1)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return delta_D + gamma (e_y - e_∅); see `WeightedRule`."""
@@ -181,13 +176,8 @@ class CSD(_Avoiding):
     NEGATIVE: ClassVar[str] = "oversaturated color, ugly, tiling, low quality, noisy"
 
     guidance_scale: float = 1.0
-    negative_share: float = 1.0
+    negative_share: float = setting(1.0, in_range, 0, 1)
     normalise: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the settings; see the class."""
-        super().__post_init__()
-        in_range("negative_share", self.negative_share, 0, 1)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:
         """Return gamma (e_y - e_∅ - share (e_neg - e_∅)); see `WeightedRule`."""
@@ -226,13 +216,12 @@ class StableSD(SDS):
     """
 
     weight: str = field(default="1-alpha", kw_only=True)
-    high: float = 0.8
+    high: float = setting(0.8, in_range, 0, 1)
     low: float = 0.15
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
         super().__post_init__()
-        in_range("high", self.high, 0, 1)
         in_range("low", self.low, 0, self.high)
 
     def direction(self, x0: Latents, t: Times, view: View, generator: Generators) -> Direction:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from sdilib.checks import in_range
+from sdilib.checks import in_range, setting
 from sdilib.guidance.base import Direction, View, WeightedRule
 from sdilib.schedule import Latents, Times, spread
 from sdilib.seeds import Generators, normal
@@ -40,14 +40,13 @@ class SteinDreamer(WeightedRule):
     Source: 2401.00604, section 4.
     """
 
-    memory: float = 0.95
+    memory: float = setting(0.95, in_range, 0, 1, open_low=True)
     weight: str = field(default="1-alpha", kw_only=True)
     _moments: Float[Tensor, "bins 2 3"] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
         super().__post_init__()
-        in_range("memory", self.memory, 0, 1, open_low=True)
         # For each bin of t: the variates' second moments, and in the last column those with eps.
         begin = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
         object.__setattr__(self, "_moments", begin.repeat(_BINS, 1, 1))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from sdilib.cameras import Poses
-from sdilib.checks import in_range, one_of, positive_int
+from sdilib.checks import in_range, one_of, positive_int, setting
 from sdilib.guidance.base import Direction, View, WeightedRule
 from sdilib.guidance.learned import Learner, poses
 from sdilib.schedule import Latents, Times
@@ -50,22 +50,17 @@ class VSD(WeightedRule):
     Source: ProlificDreamer, 2305.16213, eq. 9 and Algorithm 1.
     """
 
-    rank: int = 4
-    adapter_rate: float = 1e-4
-    adapter_steps: int = 1
-    camera_dropout: float = 0.1
-    order: str = "after"
+    rank: int = setting(4, positive_int)
+    adapter_rate: float = setting(1e-4, in_range, 0, 1, open_low=True)
+    adapter_steps: int = setting(1, positive_int, at_least=0)
+    camera_dropout: float = setting(0.1, in_range, 0, 1)
+    order: str = setting("after", one_of, ORDERS)
     weight: str = field(default="1-alpha", kw_only=True)
     _phi: Learner = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
         super().__post_init__()
-        positive_int("rank", self.rank)
-        positive_int("adapter_steps", self.adapter_steps, at_least=0)
-        in_range("adapter_rate", self.adapter_rate, 0, 1, open_low=True)
-        in_range("camera_dropout", self.camera_dropout, 0, 1)
-        one_of("order", self.order, ORDERS)
         phi = Learner(self.denoiser, rank=self.rank, rate=self.adapter_rate)
         object.__setattr__(self, "_phi", phi)
 
@@ -129,12 +124,7 @@ class ESD(VSD):
     attributes are those of `VSD`.
     """
 
-    entropy_share: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Check the settings; see the class."""
-        super().__post_init__()
-        in_range("entropy_share", self.entropy_share, 0, 1)
+    entropy_share: float = setting(0.5, in_range, 0, 1)
 
     def learned(self, x_t: Latents, t: Times, view: View, pose: Poses) -> Latents:
         """Return lambda e_phi(no pose) + (1 - lambda) e_phi(pose); see `VSD`."""

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sdilib.checks import in_range, one_of, positive_int, reject
+from sdilib.checks import one_of, positive_int, reject
 from sdilib.nerf import _hash_kernels
 from sdilib.seeds import generator as generator_at
 from sdilib.threads import set_threads
@@ -99,9 +99,7 @@ class HashGrid(nn.Module):
         super().__init__()
         positive_int("num_levels", num_levels)
         positive_int("features_per_level", features_per_level)
-        in_range(
-            "log2_table_size", positive_int("log2_table_size", log2_table_size), 1, LARGEST_TABLE
-        )
+        positive_int("log2_table_size", log2_table_size, at_most=LARGEST_TABLE)
         positive_int("base_resolution", base_resolution)
         positive_int("finest_resolution", finest_resolution, at_least=base_resolution)
         self.backend = usable_backend(

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sdilib.cameras import Camera
-from sdilib.checks import one_of, positive_int, reject
+from sdilib.checks import check_settings, one_of, positive_int, reject, setting
 from sdilib.nerf.deferred import in_patches
 from sdilib.nerf.field import Field
 from sdilib.nerf.occupancy import OccupancyGrid
@@ -115,16 +115,16 @@ class Marcher:
     """
 
     occupancy: OccupancyGrid
-    num_samples: int = 64
+    num_samples: int = setting(64, positive_int)
     normals: bool = False
-    shading: str = "albedo"
+    shading: str = setting("albedo", one_of, SHADINGS)
     emptiness: bool = False
     packed: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
-        positive_int("num_samples", self.num_samples)
-        if one_of("shading", self.shading, SHADINGS) != "albedo" and not self.normals:
+        check_settings(self)
+        if self.shading != "albedo" and not self.normals:
             reject("normals", self.normals, f"True, for shading={self.shading!r}")
 
     def render_rays(

@@ -4,7 +4,18 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from sdilib.checks import finite, in_range, like, one_of, positive_int, reject, settle_numbers, text
+from sdilib.checks import (
+    check_settings,
+    finite,
+    in_range,
+    like,
+    one_of,
+    positive_int,
+    reject,
+    setting,
+    settle_numbers,
+    text,
+)
 
 
 def test_sentence_names_parameter_value_and_what_is_allowed():
@@ -27,6 +38,33 @@ def test_the_closest_known_name_is_suggested_and_a_far_one_is_not():
 def test_two_letters_that_changed_places_count_as_near(word, near):
     with pytest.raises(ValueError, match=rf"did you mean {near}\?$"):
         one_of("word", word, ["render", "red", "mug", "gum tree"])
+
+
+def test_positive_int_refuses_what_is_above_its_largest():
+    assert positive_int("size", 24, at_most=24) == 24
+    with pytest.raises(
+        ValueError, match="size=25: expected an integer of at least 1 and at most 24"
+    ):
+        positive_int("size", 25, at_most=24)
+
+
+def test_a_setting_is_checked_also_where_a_subclass_only_changes_its_default():
+    @dataclass
+    class Base:
+        share: float = setting(0.5, in_range, 0, 1)
+
+        def __post_init__(self):
+            check_settings(self)
+
+    @dataclass
+    class Other(Base):
+        share: float = 1.0
+        count: int = setting(2, positive_int, at_least=2)
+
+    assert Other() == Other(1.0, 2)
+    for wrong in ({"share": 1.5}, {"count": 1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Other(**wrong)
 
 
 @pytest.mark.parametrize("value", [0, -1, True, 1.0, "1", None])

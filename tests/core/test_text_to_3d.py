@@ -553,7 +553,7 @@ def test_the_penalty_empties_a_scene_and_the_run_says_so(tiny):
         ({"first_levels": 0}, "expected an integer of at least 1"),
         ({"radius": 0.0}, "expected a number in (0, 1000]"),
         ({"blob_radius": 1.3}, "expected a number in (0, 1.22]"),
-        ({"log2_table_size": 25}, "expected a number in [1, 24]"),
+        ({"log2_table_size": 25}, "expected an integer of at least 1 and at most 24"),
         ({"log2_table_size": 0}, "expected an integer of at least 1"),
         ({"base_resolution": 0}, "expected an integer of at least 1"),
         ({"hidden": 0}, "expected an integer of at least 1"),

@@ -301,8 +301,8 @@ TABLE: dict[str, Callable[[], object]] = {
     "prediction_type='sample': expected one of epsilon, v_prediction": lambda: (
         NoiseSchedule.from_config({"prediction_type": "sample"})
     ),
-    "num_train_timesteps=1: expected an integer of at least 2": lambda: NoiseSchedule.from_config(
-        {"num_train_timesteps": 1}
+    "num_train_timesteps=1: expected an integer of at least 2 and at most 100000": lambda: (
+        NoiseSchedule.from_config({"num_train_timesteps": 1})
     ),
     # the mixture
     "stds=[-1.0]: expected numbers of at least 0": lambda: GaussianMixture(
@@ -322,7 +322,9 @@ TABLE: dict[str, Callable[[], object]] = {
     ): lambda: NoiseSchedule.from_config(
         {"_class_name": "EDMEulerScheduler", "beta_schedule": "linear"}
     ),
-    "size=100000: expected a number in [1, 4096]": lambda: Text3D("a mug", size=100_000),
+    "size=100000: expected an integer of at least 1 and at most 4096": lambda: Text3D(
+        "a mug", size=100_000
+    ),
     "prediction_type='flow_prediction': expected one of epsilon, v_prediction": lambda: (
         NoiseSchedule.from_config({"prediction_type": "flow_prediction"})
     ),
