@@ -328,7 +328,7 @@ class DDIMInversion(KappaChoice):
             inversion, here with the full kappa.
         num_inversion_steps: n, for the whole range of t.
         tau_max: invert up to t + tau with tau ~ U(0, tau_max), capped at 1; 1/30 in appendix A.1.
-            Off by default, on in 3D runs (`text_to_3d.INVERSION`).
+            Off by default, on in 3D runs (`Text3D.INVERSION`).
         entropy: add H(t) = entropy · sqrt(1 - alpha(t)) · N(0, I) once, at the end (eq. 11, 0.3 in
             the paper), which raises the residual of eq. 8. Off by default, on in 3D runs.
         unit: scale kappa to unit deviation (`unit_deviation`). Off by default, not in the paper.

@@ -5,10 +5,10 @@ optimiser and a rule, and `Built3D.steps` then distils step by step.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from sdilib.cameras import LIMITS, VIEWS, Camera, sample_cameras
 from sdilib.checks import (
-    check_settings,
     ends,
     finite,
     in_range,
@@ -25,8 +24,6 @@ from sdilib.checks import (
     positive_int,
     reject,
     setting,
-    settle_numbers,
-    text,
 )
 from sdilib.denoiser import (
     PromptEmbeddings,
@@ -37,7 +34,7 @@ from sdilib.denoiser import (
 )
 from sdilib.distillation import THROUGH, Codec, Enlarged, Step, check_run, distill_step
 from sdilib.guidance import Rule, View
-from sdilib.guidance.named import make_rule, rule_settings, split_settings
+from sdilib.guidance.named import RunSettings, make_rule
 from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS, BLOB_RADIUS, RADIUS, NeRF
 from sdilib.nerf.hash_grid import BACKENDS, LARGEST_TABLE, HashGrid, usable_backend
 from sdilib.nerf.regularisers import Penalties
@@ -46,16 +43,12 @@ from sdilib.scenes import Scene3D
 from sdilib.schedule import T_SCHEDULES, TimeSchedule
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.stable_diffusion.precision import AUTO, PRECISIONS, usable_precision
+from sdilib.stable_diffusion.precision import usable_precision
 
 Ends = Sequence[int | float]
 """A range's two ends, the lower first."""
 
 Shown = TypeVar("Shown", bound=Scene3D)
-
-INVERSION: Mapping[str, Any] = MappingProxyType({"entropy": 0.3, "tau_max": 1 / 30})
-"""The paper's inversion in 3D, the default of SDI here: H(t) of eq. 11 and tau of appendix A.1. In 2D, and where a
-residual of eq. 8 is measured, both are off."""
 
 _EMPTY = 0.002  # mean opacity below which nothing is visible
 _AZIMUTH = 22.5  # of the single view by which a run is followed, in degrees
@@ -68,7 +61,7 @@ class EmptySceneError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Text3D:
+class Text3D(RunSettings):
     """One run from a text to a NeRF.
 
     Attributes:
@@ -145,12 +138,10 @@ class Text3D:
         ValueError: a setting outside its range; the message names it.
     """
 
-    prompt: str
-    model: str = "mini"
-    precision: str = setting(AUTO, one_of, (AUTO, *PRECISIONS))
-    rule: str = "sdi"
-    rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    negative_prompt: str = setting("", text, empty=True)
+    INVERSION: ClassVar[Mapping[str, Any]] = MappingProxyType({"entropy": 0.3, "tau_max": 1 / 30})
+    """The paper's inversion in 3D, the default of SDI here: H(t) of eq. 11 and tau of appendix A.1. In 2D, and where a
+    residual of eq. 8 is measured, both are off."""
+
     view_words: bool = setting(True, like, True)
     view_embeddings: str = setting("word", one_of, ("word", "blended"))
     perp_neg: float = setting(0.0, in_range, 0, 1e6)
@@ -204,19 +195,9 @@ class Text3D:
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
-        for name in ("prompt", "model", "rule"):
-            text(name, getattr(self, name))
-        settle_numbers(self)
-        # With all defaults filled in, since the settings name the run.
-        own = [each.name for each in fields(self)]
-        given = self.rule_settings or {}
-        whole = rule_settings(self.rule, given, taken=own)
-        if whole.get("kappa") == "inversion":
-            whole |= {key: of for key, of in INVERSION.items() if key not in given}
-        object.__setattr__(self, "rule_settings", whole)
-        if whole.get("kappa") == "cached":
+        RunSettings.__post_init__(self)  # super() knows no class with slots
+        if self.rule_settings.get("kappa") == "cached":
             reject("kappa", "cached", "another one in 3D, where not the rule alone moves the image")
-        check_settings(self)
         positive_int("finest_resolution", self.finest_resolution, self.base_resolution)
         if self.render_size >= self.size:
             reject("render_size", self.render_size, f"0, or a size below {self.size}, the model's")
@@ -230,27 +211,11 @@ class Text3D:
         if self.view_embeddings != "word" and not self.view_words:
             reject("view_embeddings", self.view_embeddings, "'word' where view_words is False")
         in_range("progressive_start", self.progressive_start, 0, self.progressive_share)
-        if self.image_weight and whole.get("rgb_weight"):
-            own = f"0, or the rule's own rgb_weight={whole['rgb_weight']} at 0: they are one loss"
-            reject("image_weight", self.image_weight, own)
+        rgb_weight = self.rule_settings.get("rgb_weight")
+        if self.image_weight and rgb_weight:
+            expected = f"0, or the rule's own rgb_weight={rgb_weight} at 0: they are one loss"
+            reject("image_weight", self.image_weight, expected)
         _ = self.times, self.penalties  # both check their settings
-
-    @classmethod
-    def of(cls, **settings: Any) -> "Text3D":
-        """Return a run from its settings by name, including the rule's.
-
-        Args:
-            **settings: as `settings` returns them; those left out take their defaults.
-
-        Raises:
-            ValueError: an unknown setting, or one outside its range.
-        """
-        return cls(**split_settings(cls, settings))
-
-    def settings(self) -> dict[str, Any]:
-        """Return all settings by name; `Text3D.of(**settings)` gives the same run, also after a trip through JSON."""
-        own = asdict(self)
-        return own | own.pop("rule_settings")
 
     @property
     def times(self) -> TimeSchedule:

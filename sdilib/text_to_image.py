@@ -11,33 +11,29 @@ left free: eq. 6 is exact only if nothing else moves the image.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.checks import (
-    check_settings,
     finite,
     in_range,
     one_of,
     positive_int,
     setting,
-    settle_numbers,
-    text,
 )
 from sdilib.denoiser import PromptEmbeddings
 from sdilib.distillation import Codec, Step, distill
 from sdilib.guidance.base import Rule, Update, View, checked
-from sdilib.guidance.named import make_rule, rule_settings, split_settings
+from sdilib.guidance.named import RunSettings, make_rule
 from sdilib.inversion import Cached
 from sdilib.scenes import ImageScene
 from sdilib.schedule import DRAWN, Latents, Times, TimeSchedule
 from sdilib.seeds import Generators, generator, normal
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.stable_diffusion.precision import AUTO, PRECISIONS, usable_precision
+from sdilib.stable_diffusion.precision import usable_precision
 
 RuleFrom = Callable[[StableDiffusion, Tensor], Rule]
 """Makes the rule for one batch, from the model and the noise predicted at t = 1 (a first kappa)."""
@@ -145,7 +141,7 @@ def noisy_start(model: StableDiffusion, seeds: Sequence[int]) -> Latents:
 
 
 @dataclass(frozen=True, slots=True)
-class Text2D:
+class Text2D(RunSettings):
     """One run from a text to an image.
 
     Attributes:
@@ -170,12 +166,6 @@ class Text2D:
         ValueError: a setting outside its range; the message names it.
     """
 
-    prompt: str
-    model: str = "mini"
-    rule: str = "sdi"
-    rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    precision: str = setting(AUTO, one_of, (AUTO, *PRECISIONS))
-    negative_prompt: str = setting("", text, empty=True)
     steps: int = setting(50, positive_int, at_least=2)
     learning_rate: float = setting(0.0, in_range, 0, 10)
     t_schedule: str = "linear"
@@ -186,34 +176,10 @@ class Text2D:
 
     def __post_init__(self) -> None:
         """Check the settings; see the class."""
-        for name in ("prompt", "model", "rule"):
-            text(name, getattr(self, name))
-        settle_numbers(self)
-        # With all defaults filled in, since the settings name the run.
-        own = [each.name for each in fields(self)]
-        whole = rule_settings(self.rule, self.rule_settings, taken=own)
-        object.__setattr__(self, "rule_settings", whole)
-        check_settings(self)
+        RunSettings.__post_init__(self)  # super() knows no class with slots
         if self.latents != "":
             one_of("latents", self.latents, LATENTS)
         TimeSchedule(self.t_schedule, t_end=self.t_end)
-
-    @classmethod
-    def of(cls, **settings: Any) -> "Text2D":
-        """Return a run from its settings by name, including the rule's.
-
-        Args:
-            **settings: as `settings` returns them; those left out take their defaults.
-
-        Raises:
-            ValueError: an unknown setting, or one outside its range.
-        """
-        return cls(**split_settings(cls, settings))
-
-    def settings(self) -> dict[str, Any]:
-        """Return all settings by name; `Text2D.of(**settings)` gives the same run, also after a trip through JSON."""
-        own = asdict(self)
-        return own | own.pop("rule_settings")
 
     def on(self, device: torch.device) -> "Text2D":
         """Return the settings with a precision that works on a device.

@@ -10,17 +10,27 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from inspect import Parameter, signature
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
-from sdilib.checks import BROKEN, finite, like, one_of, reject
+from sdilib.checks import (
+    BROKEN,
+    check_settings,
+    finite,
+    like,
+    one_of,
+    reject,
+    setting,
+    settle_numbers,
+    text,
+)
 from sdilib.denoiser import Denoiser
 from sdilib.guidance.base import Rule, View
 from sdilib.guidance.hifa import HiFA, HiFAOneStep
@@ -39,6 +49,7 @@ from sdilib.inversion import (
 )
 from sdilib.oracle import GaussianMixture
 from sdilib.seeds import generator
+from sdilib.stable_diffusion.precision import AUTO, PRECISIONS
 
 RULES: Mapping[str, Callable[..., Rule]] = MappingProxyType(
     {
@@ -178,24 +189,72 @@ def cost(name: str, settings: Mapping[str, Any], t: float) -> int:
     return rule(x0, at, view, generator(0, 0, "cost")).num_forwards
 
 
-def split_settings(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Sort settings into the fields of a run's configuration, with the rule's gathered in `rule_settings`.
+Run = TypeVar("Run", bound="RunSettings")
 
-    Args:
-        kind: the configuration's dataclass, with fields `rule` and `rule_settings`.
-        settings: by name, the run's and the rule's together.
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What the settings of all runs begin with: the prompt, the model, and the rule with its own settings.
+
+    Attributes:
+        prompt: what to make.
+        model: "mini" (bundled), a folder in diffusers' format, or a hub id.
+        precision: type of its weights: "auto", "float32", "float16" or "bfloat16" (see `usable_precision`).
+        rule: one of `RULES`, or a user-defined rule.
+        rule_settings: the rule's settings, by name; those left out take the defaults of `rule_settings`, here
+            replaced by `INVERSION`.
+        negative_prompt: replaces ∅ in eq. 3, in inversions too; "" is the empty prompt.
 
     Raises:
-        ValueError: a name that belongs to neither.
+        ValueError: a setting outside its range; the message names it.
     """
-    own = {each.name for each in fields(kind)}
-    rest = {name: value for name, value in settings.items() if name not in own}
-    rest |= settings.get("rule_settings") or {}
-    kappa = {name: value for name, value in rest.items() if name == "kappa"}
-    known = [*sorted(own), *rule_settings(settings.get("rule", "sdi"), kappa)]
-    for name in rest:
-        one_of("setting", name, known)
-    return {k: v for k, v in settings.items() if k in own} | {"rule_settings": rest}
+
+    prompt: str
+    model: str = setting("mini", text)
+    precision: str = setting(AUTO, one_of, (AUTO, *PRECISIONS))
+    rule: str = setting("sdi", text)
+    rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    negative_prompt: str = setting("", text, empty=True)
+
+    INVERSION: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Replaces the defaults of SDI's inversion."""
+
+    def __post_init__(self) -> None:
+        """Check the settings, and fill in the rule's, since all of them name the run."""
+        text("prompt", self.prompt)
+        settle_numbers(self)
+        check_settings(self)
+        given, own = self.rule_settings or {}, [each.name for each in fields(self)]
+        whole = rule_settings(self.rule, given, taken=own)
+        if whole.get("kappa") == "inversion":
+            whole |= {name: of for name, of in self.INVERSION.items() if name not in given}
+        object.__setattr__(self, "rule_settings", whole)
+
+    @classmethod
+    def of(cls: type[Run], **settings: Any) -> Run:
+        """Return a run from its settings by name, including the rule's.
+
+        Args:
+            **settings: as `settings` returns them; those left out take their defaults.
+
+        Raises:
+            ValueError: an unknown setting, or one outside its range.
+        """
+        own = {each.name for each in fields(cls)}
+        rest = {name: value for name, value in settings.items() if name not in own}
+        rest |= settings.get("rule_settings") or {}
+        kappa = {name: value for name, value in rest.items() if name == "kappa"}
+        known = [*sorted(own), *rule_settings(settings.get("rule", "sdi"), kappa)]
+        for name in rest:
+            one_of("setting", name, known)
+        each: dict[str, Any] = {name: of for name, of in settings.items() if name in own}
+        each["rule_settings"] = rest
+        return cls(**each)
+
+    def settings(self) -> dict[str, Any]:
+        """Return all settings by name; `of(**settings)` gives the same run, also after a trip through JSON."""
+        own = asdict(self)
+        return own | own.pop("rule_settings")
 
 
 def rule_version(name: str) -> str:

@@ -22,7 +22,7 @@ from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.regularisers import Penalties
 from sdilib.nerf.scene import NeRFScene
 from sdilib.seeds import generator
-from sdilib.text_to_3d import INVERSION, EmptySceneError, Text3D
+from sdilib.text_to_3d import EmptySceneError, Text3D
 from sdilib.text_to_image import Text2D
 
 SMALL = small_3d(steps=4, num_inversion_steps=2)
@@ -70,7 +70,7 @@ def test_ism_inverts_in_as_many_steps_as_the_settings_say(tiny):
 
 def test_the_inversion_is_the_papers_unless_the_settings_say_otherwise():
     paper = {"entropy": 0.3, "tau_max": 1 / 30}
-    assert INVERSION == paper
+    assert Text3D.INVERSION == paper
     assert Text3D("a red mug").rule_settings.items() >= paper.items()
     assert Text3D.of(prompt="a red mug", entropy=0.0).rule_settings["entropy"] == 0
     assert Text3D.of(prompt="a red mug", entropy=0.0).rule_settings["tau_max"] == 1 / 30
@@ -84,7 +84,7 @@ def test_each_view_of_a_step_has_its_own_tau_and_entropy(tiny):
     # As the same views would have them alone: from the run's seed, the step and the number of the view.
     step = next(SMALL.build(tiny).steps())
     views = SMALL.build(tiny).prompt_of(step.camera)
-    choice = DDIMInversion(num_inversion_steps=2, **INVERSION)
+    choice = DDIMInversion(num_inversion_steps=2, **Text3D.INVERSION)
     for item in range(2):
         one = torch.tensor([item])
         draw = [generator(0, 0, "guidance", item)]

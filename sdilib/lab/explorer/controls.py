@@ -26,7 +26,7 @@ from sdilib.nerf.field import ACTIVATIONS, BACKGROUNDS
 from sdilib.nerf.hash_grid import BACKENDS
 from sdilib.schedule import T_SCHEDULES
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.text_to_3d import INVERSION, Text3D
+from sdilib.text_to_3d import Text3D
 
 _LAYOUT = {"width": "264px"}
 _STYLE = {"description_width": "118px"}
@@ -215,7 +215,7 @@ class Controls(ipywidgets.VBox):
             chosen["kappa"] = kappa.value
         read = rule_settings(rule, {name: of for name, of in chosen.items() if name in read})
         in_2d = {name: of for name, of in preset.items() if name == "inversion_start"}
-        usual = INVERSION if self.scene.value == "nerf" else in_2d
+        usual = Text3D.INVERSION if self.scene.value == "nerf" else in_2d
         return read | {name: value for name, value in usual.items() if name in read}
 
     def _preset(self, scene: str) -> dict[str, Any]:

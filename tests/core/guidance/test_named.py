@@ -13,7 +13,6 @@ from sdilib.guidance.named import (
     make_rule,
     rule_settings,
     rule_version,
-    split_settings,
 )
 from sdilib.inversion import (
     Cached,
@@ -239,20 +238,16 @@ def test_an_edited_file_is_another_version_and_the_librarys_rules_have_none(own)
 @pytest.mark.parametrize("kind", [Text2D, Text3D])
 def test_settings_are_split_between_a_run_and_its_rule(kind):
     flat = {"prompt": "a red mug", "rule": "sdi", "steps": 5, "kappa": "fixed"}
-    split = split_settings(kind, flat | {"guidance_scale": 3.0})
-    assert split == {
-        "prompt": "a red mug",
-        "rule": "sdi",
-        "steps": 5,
-        "rule_settings": {"kappa": "fixed", "guidance_scale": 3.0},
-    }
+    run = kind.of(**flat, guidance_scale=3.0)
+    assert (run.prompt, run.rule, run.steps) == ("a red mug", "sdi", 5)
+    assert run.rule_settings == rule_settings("sdi", {"kappa": "fixed", "guidance_scale": 3.0})
     # Given together they are all the rule's.
-    both = split_settings(kind, flat | {"rule_settings": {"weight": "1"}})
-    assert both["rule_settings"] == {"kappa": "fixed", "weight": "1"}
+    both = kind.of(**flat, rule_settings={"weight": "1"})
+    assert both.rule_settings == rule_settings("sdi", {"kappa": "fixed", "weight": "1"})
     with pytest.raises(ValueError, match=r"^setting='step': .*did you mean steps\?$"):
-        split_settings(kind, {"prompt": "a red mug", "step": 5})
+        kind.of(prompt="a red mug", step=5)
     with pytest.raises(ValueError, match=r"^setting='entropi': .*did you mean entropy\?$"):
-        split_settings(kind, {"prompt": "a red mug", "entropi": 0.3})
+        kind.of(prompt="a red mug", entropi=0.3)
 
 
 @pytest.mark.parametrize(
