@@ -8,22 +8,6 @@ from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
-BROKEN = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    NameError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
-"""The errors that reading or running somebody else's file may raise."""
-
 
 class NonFiniteError(ArithmeticError):
     """A tensor holds nan or infinity; the message says which one and where."""

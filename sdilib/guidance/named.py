@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from sdilib.checks import (
-    BROKEN,
     check_settings,
     finite,
     like,
@@ -299,7 +298,7 @@ def _module(name: str) -> ModuleType:
     if not where.endswith(".py"):
         try:
             return importlib.import_module(where)
-        except BROKEN as error:
+        except Exception as error:
             problem = f"{type(error).__name__}: {error}"
             reject("rule", name, f"a module that can be imported ({problem})")
     path = Path(where).expanduser()
@@ -318,7 +317,7 @@ def _loaded(path: Path, digest: str, name: str) -> ModuleType:
     sys.modules[spec.name] = module  # where dataclasses look annotations up
     try:
         spec.loader.exec_module(module)
-    except BROKEN as error:
+    except Exception as error:
         problem = f"{type(error).__name__}: {error}"
         reject("rule", name, f"a file that Python can run ({problem})")
     return module

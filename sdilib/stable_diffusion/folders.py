@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
-from sdilib.checks import BROKEN, one_of, reject
+from sdilib.checks import one_of, reject
 from sdilib.stable_diffusion.names import INDEX, PARTS, SCHEDULER, WORDS
 from sdilib.storage import read_json
 
@@ -36,9 +35,6 @@ def usable(model: str, file: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        known = isinstance(error, (*BROKEN, SafetensorError, StrictDataclassError))
-        if not known and type(error) is not Exception:  # as the tokenizers' library raises
-            raise
         cause = " ".join(str(error).split()) or type(error).__name__
         cause = cause if len(cause) <= 400 else f"{cause[:400]}…"
         reject("model", model, f"a usable {file} in it ({cause})")

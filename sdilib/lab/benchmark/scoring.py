@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sdilib.cameras import Camera
-from sdilib.checks import BROKEN, NonFiniteError, one_of, reject
+from sdilib.checks import NonFiniteError, one_of, reject
 from sdilib.guidance import Update, View
 from sdilib.guidance.base import WEIGHTS
 from sdilib.guidance.named import make_rule, rule_settings
@@ -142,7 +142,7 @@ def _asked(
             x0 = normal(torch.zeros(2, *model.latent_shape, device=model.device), draws)
             times = torch.full((2,), t, dtype=torch.float64)
             found[t] = made(x0, times, replace(view, done=1 - t), draws)
-    except BROKEN as error:
+    except Exception as error:
         reject("rule", rule, f"one that answers (it raised {type(error).__name__}: {error})")
     finally:
         random.setstate(before)

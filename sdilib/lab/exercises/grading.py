@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sdilib.checks import BROKEN, finite, reject
+from sdilib.checks import finite, reject
 from sdilib.lab.exercises.marking import Verdict, raised
 from sdilib.storage import read_json
 
@@ -72,12 +72,12 @@ def mark_notebook(notebook: str | Path) -> Verdict:
     names: dict[str, Any] = {"__name__": "__main__"}
     try:
         code = cells(path, "code")
-    except BROKEN as error:
+    except Exception as error:
         return Verdict(path.stem, False, raised("reading it", error))
     for number, cell in enumerate(code, 1):
         try:
             exec(compile(cell, f"cell {number}", "exec"), names)
-        except (*BROKEN, SystemExit) as error:
+        except (Exception, SystemExit) as error:
             problem = problem or raised(f"code cell {number}", error)
     mine = [name for name in EXERCISES if callable(names.get(name))]
     if not mine:

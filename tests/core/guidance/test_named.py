@@ -254,6 +254,7 @@ def test_settings_are_split_between_a_run_and_its_rule(kind):
     ("text", "ending", "message"),
     [
         ("@dataclass\nclass A: ...\n", "", r"a file that Python can run \(NameError"),
+        ("class Own(Exception): ...\nraise Own(1)\n", "", r"a file that Python can run \(Own: 1"),
         ("def rule(x0, t, view, generator): ...\n", ":rule", "a class, which is called"),
     ],
 )
