@@ -177,14 +177,8 @@ class Camera:
         scale = 2 * torch.tan(torch.deg2rad(self.fov_degrees.double()) / 2) / height
         u = (torch.arange(width, dtype=torch.float64) + 0.5 - 0.5 * width) * scale[:, None]
         v = (0.5 * height - 0.5 - torch.arange(height, dtype=torch.float64)) * scale[:, None]
-        along = torch.stack(
-            [
-                u[:, None, :].expand(-1, height, -1),
-                v[:, :, None].expand(-1, -1, width),
-                torch.full((len(self), height, width), -1.0, dtype=torch.float64),
-            ],
-            -1,
-        )
+        ahead = torch.tensor(-1.0, dtype=torch.float64)
+        along = torch.stack(torch.broadcast_tensors(u[:, None, :], v[:, :, None], ahead), -1)
         directions = along @ axes[:, None]  # rows of axes are the frame: (u, v, -1) in the world
         length = directions.norm(dim=-1, keepdim=True)
         origins = (self.distance.double()[:, None] * axes[:, 2])[:, None, None].expand_as(along)
