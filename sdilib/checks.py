@@ -86,9 +86,13 @@ def finite(parameter: str, value: Any) -> float:
     Raises:
         ValueError: not a number, nan or infinite.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not _is_number(value) or not math.isfinite(value):
         reject(parameter, value, "a finite number")
     return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def not_negative(parameter: str, value: Any) -> float:
@@ -121,11 +125,8 @@ def in_range(
     Raises:
         ValueError: outside the range, nan or not a number.
     """
-    allowed = f"a number in {'(' if open_low else '['}{low:g}, {high:g}]"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        reject(parameter, value, allowed)
-    if not (low < value <= high if open_low else low <= value <= high):
-        reject(parameter, value, allowed)
+    if not (_is_number(value) and value <= high and (low < value if open_low else low <= value)):
+        reject(parameter, value, f"a number in {'(' if open_low else '['}{low:g}, {high:g}]")
     return float(value)
 
 
@@ -149,11 +150,8 @@ def ends(
         (0.0, 45.0)
     """
     allowed = f"two numbers in {'(' if open_low else '['}{low:g}, {high:g}], the lower first"
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+    if not isinstance(value, Sequence) or len(value) != 2 or not all(map(_is_number, value)):
         reject(parameter, value, allowed)
-    for number in value:
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            reject(parameter, value, allowed)
     first, last = value
     if not (low < first <= last <= high if open_low else low <= first <= last <= high):
         reject(parameter, value, allowed)
