@@ -19,6 +19,8 @@ ACTIVATIONS = ("softplus", "exp")
 BACKGROUNDS = ("fixed", "random", "environment")
 RADIUS = 1.22
 """Radius of the ball that contains the volume; the world's objects lie within 1.22 times their stretch."""
+BACKGROUND = 0.92
+"""Grey of a fixed background, the world's, and of a random one if nothing is drawn."""
 BLOB_RADIUS = 0.61
 """Radius at which a field's initial blob falls to 0, before the activation."""
 
@@ -72,7 +74,6 @@ class NeRF(nn.Module):
         blob_height: float = 10.0,
         blob_radius: float = BLOB_RADIUS,
         background: str = "fixed",
-        background_value: float = 0.92,
         background_saturation: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -88,8 +89,6 @@ class NeRF(nn.Module):
             blob_radius: radius at which the blob falls to 0.
             background: "fixed", "random" (one colour per view) or "environment" (learned, by
                 direction).
-            background_value: grey of the fixed background, and of a random one if nothing is drawn, in [0, 1]; 0.92 is
-                the world's.
             background_saturation: how far a random background is from its own grey, in [0, 1]; 1 is any colour.
             generator: for the network, and for the grid if none is given; None uses seed 0.
 
@@ -106,10 +105,9 @@ class NeRF(nn.Module):
         generator = generator or generator_at(0, 0, "nerf")
         self.grid = HashGrid(generator=generator) if grid is None else grid
         self.network = _network((self.grid.num_features, hidden, 4), generator)
-        self.background_value = in_range("background_value", background_value, 0, 1)
         self._saturation = in_range("background_saturation", background_saturation, 0, 1)
         learned = self.background == "environment"
-        self.environment = Environment(generator=generator) if learned else None
+        self.environment = Environment(generator) if learned else None
 
     def density(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, " points"]:
         """Return absorption per unit length.
@@ -144,7 +142,7 @@ class NeRF(nn.Module):
         if self.background == "random":
             drawn = drawn.mean(-1, keepdim=True).lerp(drawn, self._saturation)
             return drawn[:, None, None].expand_as(directions)
-        return torch.full_like(directions, self.background_value)
+        return torch.full_like(directions, BACKGROUND)
 
     def _raw(self, points: Tensor) -> Tensor:
         return self.network(self.grid(0.5 + points / (2 * self.radius)))
@@ -164,20 +162,14 @@ class Environment(nn.Module):
     Source: the neural environment map of threestudio, which the official SDI settings use.
     """
 
-    def __init__(self, *, hidden: int = 16, generator: torch.Generator | None = None) -> None:
+    def __init__(self, generator: torch.Generator) -> None:
         """Initialise the parameters at random: a soft pattern around grey.
 
         Args:
-            hidden: width of both hidden layers.
-            generator: source of randomness; None uses seed 0.
-
-        Raises:
-            ValueError: a width below 1.
+            generator: source of randomness.
         """
         super().__init__()
-        positive_int("hidden", hidden)
-        draw = generator or generator_at(0, 0, "environment")
-        self.network = _network((9, hidden, hidden, 3), draw)
+        self.network = _network((9, 16, 16, 3), generator)
 
     def forward(self, directions: Float[Tensor, "*shape 3"]) -> Float[Tensor, "*shape 3"]:
         """Return colours in (0, 1).

@@ -8,9 +8,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from sdilib.checks import in_range, positive_int
+from sdilib.checks import positive_int
 from sdilib.nerf import _march_kernel
 from sdilib.nerf.field import Field
+
+_DECAY = 0.95  # of the densities seen before, at each update
+_EMPTY = 0.1  # density below which a cell counts as empty, unless the mean is lower
 
 
 class OccupancyGrid(nn.Module):
@@ -40,27 +43,13 @@ class OccupancyGrid(nn.Module):
         self._estimator.get_buffer("binaries").fill_(True)
 
     @torch.no_grad()
-    def update(
-        self,
-        field: Field,
-        *,
-        generator: torch.Generator | None = None,
-        decay: float = 0.95,
-        threshold: float = 0.1,
-    ) -> None:
+    def update(self, field: Field, *, generator: torch.Generator | None = None) -> None:
         """Sample the density in each cell; mark the dense cells and their neighbours as occupied.
 
         Args:
             field: what is rendered.
             generator: draws the point within each cell; None takes its centre.
-            decay: decay of the densities seen before, in [0, 1]; 0 forgets them.
-            threshold: density below which a cell counts as empty, unless the mean is lower.
-
-        Raises:
-            ValueError: a number outside its range.
         """
-        in_range("decay", decay, 0, 1)
-        in_range("threshold", threshold, 0, 1e6)
         grid = self._estimator
         seen, cells = grid.get_buffer("occs"), grid.get_buffer("binaries")
         corner = grid.get_buffer("grid_coords").to(seen)
@@ -68,9 +57,9 @@ class OccupancyGrid(nn.Module):
         if generator is not None:
             within = torch.rand(corner.shape, generator=generator)
         points = (2 * (corner + within.to(corner)) / cells.shape[-1] - 1) * self.radius
-        seen.copy_(torch.maximum(decay * seen, field.density(points).to(seen)))
+        seen.copy_(torch.maximum(_DECAY * seen, field.density(points).to(seen)))
         # A volume that is almost empty keeps its densest parts, or it could never fill again.
-        found = (seen > seen.mean().clamp(max=threshold)).view(cells.shape).to(seen)
+        found = (seen > seen.mean().clamp(max=_EMPTY)).view(cells.shape).to(seen)
         # One point may miss what reaches into a cell from the next: mark one more ring.
         cells.copy_(nn.functional.max_pool3d(found, 3, stride=1, padding=1) > 0)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sdilib.cameras import Camera
 from sdilib.checks import in_range, positive_int
-from sdilib.nerf.field import NeRF
+from sdilib.nerf.field import BACKGROUND, NeRF
 from sdilib.nerf.occupancy import OccupancyGrid
 from sdilib.nerf.regularisers import Penalties
 from sdilib.nerf.render import Marcher, Render, render
@@ -135,7 +135,7 @@ class NeRFScene:
         like = next(self.nerf.parameters())
         self.nerf.grid.active_levels = self._levels(done)
         jitter = torch.zeros(len(camera), *self._size)
-        drawn = torch.full((len(camera), 3), self.nerf.background_value)
+        drawn = torch.full((len(camera), 3), BACKGROUND)
         marcher, light = self._marcher, None
         if generator is not None:
             jitter = torch.rand(jitter.shape, generator=generator)

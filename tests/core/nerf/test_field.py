@@ -85,7 +85,7 @@ def test_an_environment_learns_the_sky():
     around = torch.randn(400, 3, generator=generator_at(0, 0, "directions"))
     around = torch.nn.functional.normalize(around, dim=-1)
     sky = 0.5 + 0.4 * around[:, 1:2] * torch.tensor([1.0, 0.5, -1.0])
-    behind = Environment()
+    behind = Environment(generator_at(0, 0, "environment"))
     optimizer = torch.optim.Adam(behind.parameters(), lr=0.02)
     for _ in range(150):
         optimizer.zero_grad()
