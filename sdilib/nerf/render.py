@@ -154,14 +154,14 @@ class Marcher:
         samples = march(field, self, origins, directions, jitter)
         middle, colour, weights = samples.middle, samples.colour, samples.weights
 
-        def total(values: Tensor | None) -> Tensor:
-            return nerfacc.accumulate_along_rays(weights, values, samples.ray, len(origins))
+        def total(of: Tensor, values: Tensor | None = None, ray: Tensor = samples.ray) -> Tensor:
+            return nerfacc.accumulate_along_rays(of, values, ray, len(origins))
 
-        opacity = total(None)[:, 0]
+        opacity = total(weights)[:, 0]
         share = weights / opacity[samples.ray].clamp_min(_TINY)
-        column = nerfacc.accumulate_along_rays(share, middle[:, None], samples.ray, len(origins))
+        column = total(share, middle[:, None])
         off = (middle - column[samples.ray, 0]) ** 2
-        variance = nerfacc.accumulate_along_rays(share, off[:, None], samples.ray, len(origins))
+        variance = total(share, off[:, None])
         normal, backfacing = origins.new_zeros(len(origins), 0), origins.new_zeros(len(origins))
         if self.normals:
             seen = weights.detach() > _NORMAL_WEIGHT
@@ -174,16 +174,16 @@ class Marcher:
                 lit = _AMBIENT + _DIFFUSE * (facing * towards).sum(-1).clamp_min(0)
                 colour = torch.ones_like(colour) if self.shading == "textureless" else colour
                 colour = colour * torch.ones_like(middle).masked_scatter(seen, lit)[:, None]
-            normal = nerfacc.accumulate_along_rays(seen_weights, facing, ray, len(origins))
-            backfacing = nerfacc.accumulate_along_rays(
-                seen_weights.detach(), away[:, None], ray, len(origins)
-            )[:, 0]
+            normal = total(seen_weights, facing, ray)
+            backfacing = total(seen_weights.detach(), away[:, None], ray)[:, 0]
         held = origins.new_zeros(len(origins))
         if self.emptiness:
             costs = (_STEEP * weights).log1p() / self.num_samples
-            held = nerfacc.accumulate_along_rays(costs, None, samples.ray, len(origins))[:, 0]
+            held = total(costs)[:, 0]
         column, variance = column[:, 0], variance[:, 0]
-        return RayRender(total(colour), opacity, column, variance, normal, backfacing, held)
+        return RayRender(
+            total(weights, colour), opacity, column, variance, normal, backfacing, held
+        )
 
 
 def render(
