@@ -122,8 +122,7 @@ class StableDiffusion:
     @property
     def identity(self) -> str:
         """What of the model a run's numbers depend on: its hash and, unless float32, its precision."""
-        precision = str(next(self._unet.parameters()).dtype).removeprefix("torch.")
-        return self.hash if precision == "float32" else f"{self.hash}-{precision}"
+        return self.hash if self.precision == "float32" else f"{self.hash}-{self.precision}"
 
     @property
     def draws_world(self) -> bool:
@@ -137,9 +136,8 @@ class StableDiffusion:
 
     @property
     def precision(self) -> str:
-        """The type of its weights, a key of `PRECISIONS`; "" for any other type."""
-        dtype = next(self._unet.parameters()).dtype
-        return next((name for name, each in PRECISIONS.items() if each == dtype), "")
+        """The name of the type of its weights, such as a key of `PRECISIONS`."""
+        return str(next(self._unet.parameters()).dtype).removeprefix("torch.")
 
     def require_precision(self, precision: str) -> None:
         """Check that the model was loaded in a run's precision.
