@@ -70,13 +70,7 @@ def encode_text(
             silently.
     """
     longest = _longest(tokenizer, text_encoder)
-    tokens = tokenizer(
-        list(prompts),
-        padding="max_length",
-        max_length=longest,
-        truncation=False,
-        return_tensors=None,
-    )
+    tokens = tokenizer(list(prompts), padding="max_length", max_length=longest, truncation=False)
     for prompt, ids in zip(prompts, tokens.input_ids, strict=True):
         if len(ids) > longest:
             reject("prompt", prompt, f"at most {longest - 2} tokens (this one has {len(ids) - 2})")
