@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sdilib.cameras import Camera
-from sdilib.checks import NonFiniteError, one_of, positive_int, reject
+from sdilib.checks import NonFiniteError, positive_int, reject
 from sdilib.denoiser import PromptEmbeddings, not_finite, require_finite
 from sdilib.guidance.base import Rule, Update, View, checked
 from sdilib.scenes import Rendering, Scene
@@ -337,7 +337,6 @@ def check_run(
     num_steps: int,
     first_step: int = 0,
     codec: Codec | None = None,
-    through: str = "encoder",
 ) -> None:
     """Check a run's arguments, before any work.
 
@@ -347,7 +346,6 @@ def check_run(
         num_steps: length of the whole run.
         first_step: where the run continues.
         codec: converts between pixels and latents.
-        through: one of `THROUGH`.
 
     Raises:
         ValueError: an argument that cannot be used; the message names it.
@@ -355,7 +353,6 @@ def check_run(
     positive_int("num_steps", num_steps)
     if positive_int("first_step", first_step, at_least=0) > num_steps:
         reject("first_step", first_step, f"a number of at most num_steps={num_steps}")
-    one_of("through", through, THROUGH)
     if isinstance(rule, type) or not callable(rule):
         reject("rule", rule, "a rule: an object that is called as rule(x0, t, view, generator)")
     if scene.space == "pixels" and codec is None:

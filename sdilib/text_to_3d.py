@@ -351,10 +351,9 @@ class Built3D(Generic[Shown]):
             NonFiniteError: too many steps in a row are not finite, or the scene is not.
         """
         config, codec = self.config, self.codec
-        how = {"codec": codec, "through": config.through}
-        check_run(self.scene, self.rule, num_steps=config.steps, first_step=first_step, **how)
-        how |= {"optimizer": self.optimizer, "updates": config.updates}
-        how["image_weight"] = config.image_weight
+        check_run(self.scene, self.rule, num_steps=config.steps, first_step=first_step, codec=codec)
+        how: dict[str, Any] = {"optimizer": self.optimizer, "codec": codec}
+        how |= {name: getattr(config, name) for name in ("through", "updates", "image_weight")}
         ranges: dict[str, Any] = {name: tuple(getattr(config, name)) for name in LIMITS}
         ranges["overhead_share"] = config.overhead_share
         ranges["antipodal"] = getattr(self.rule, "antipodal", False)
