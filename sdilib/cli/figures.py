@@ -69,7 +69,7 @@ def _stale(options: argparse.Namespace) -> int:
     from sdilib.lab.notebooks.freshness import figure_folder, stale
     from sdilib.lab.notebooks.progress import foreseen, write_plan
     from sdilib.lab.notebooks.sources import find_notebooks, makes_figures
-    from sdilib.lab.presets import MODELS, PRESETS
+    from sdilib.lab.presets import MODELS, PRESETS, by_name_only
     from sdilib.stable_diffusion.names import check_name
 
     preset = one_of("preset", options.preset, PRESETS)
@@ -77,12 +77,19 @@ def _stale(options: argparse.Namespace) -> int:
     # The table has its own target in make.
     known = [path for path in sorted(Path("notebooks").glob("*.py")) if path.stem[:5] != "table"]
     every = [path for path in known if makes_figures(path)]
-    asked = find_notebooks(options.name, parameter="FIG") if options.name else every
+    left = [path.stem for path in every if by_name_only(path.stem, preset)]
+    whole = [path for path in every if path.stem not in left]
+    asked = find_notebooks(options.name, parameter="FIG") if options.name else whole
     folder = figure_folder(preset, options.folder)
     found = asked if options.again else stale(asked, folder, preset=preset, model=options.model)
     names = [path.stem for path in found]
     if options.plan:
         write_plan(options.plan, foreseen(names, preset, reference=figure_folder("full")))
+    if left and not options.name:
+        sys.stderr.write(
+            f"left out, since at {preset} too few prompts are compared to tell: {', '.join(left)}; "
+            "make figures FIG=... makes one all the same, PRESET=full all of them\n"
+        )
     return _say(names)
 
 

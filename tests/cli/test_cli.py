@@ -499,6 +499,25 @@ def test_every_option_of_run_says_what_it_is_and_its_default(capsys):
         assert len(said[name].split()) > 3, name
 
 
+@pytest.mark.parametrize(
+    ("words", "compared", "said"),
+    [
+        ([], False, "left out, since at laptop too few prompts are compared to tell: .*fig08_abl"),
+        (["--preset", "full"], True, "^$"),
+        (["fig08_ablation"], True, "^$"),
+    ],
+)
+def test_at_laptop_make_leaves_out_what_could_not_be_tested_unless_it_is_named(
+    words, compared, said, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(ROOT)
+    assert main(["stale", *words, "--folder", str(tmp_path / "none")]) == 0
+    names, note = capsys.readouterr()
+    assert ("fig08_ablation" in names.split()) == compared
+    assert ("fig01_teaser_3d" in names.split()) == (words != ["fig08_ablation"])
+    assert re.search(said, note)
+
+
 def test_sdilib_is_a_module_to_run():
     done = subprocess.run(
         [sys.executable, "-m", "sdilib", "--help"], cwd=ROOT, capture_output=True, text=True
