@@ -161,6 +161,8 @@ def ends(
 def like(parameter: str, value: Any, default: Any) -> Any:
     """Return `value` if it has the default's type; a number of another type, such as NumPy's, is converted if it fits.
 
+    An integer stands for a text of its digits: a table or a command line cannot tell a weight of "1" from 1.
+
     Args:
         parameter: name of the argument.
         value: what was given.
@@ -174,6 +176,8 @@ def like(parameter: str, value: Any, default: Any) -> Any:
         30.0
     """
     value = _as(default, value)
+    if isinstance(default, str) and type(value) is int:
+        value = str(value)
     if default is not None and type(value) is not type(default):
         reject(parameter, value, f"a value of type {type(default).__name__}")
     return value
