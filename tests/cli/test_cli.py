@@ -426,7 +426,7 @@ def test_a_range_is_two_numbers(tmp_path):
         ),
         (
             "run --prompt x --scene image --set size=8",
-            "set='size': expected one of prompt, model, rule, precision",
+            "set='size': expected one of prompt, model, precision, rule",
         ),
         ("run --prompt x --rule mine.py", "rule='mine.py': expected an existing file"),
         ("run --prompt x --rule my.rules:Mine", "rule='my.rules:Mine': expected a module that can"),

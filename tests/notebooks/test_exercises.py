@@ -126,7 +126,7 @@ def test_grading_is_a_line_for_each(tmp_path, monkeypatch, capsys):
         ("import os; os._exit(3)", "its process ended with code 3"),
         (
             "class Own(Exception): pass\nraise Own('of a kind')",
-            "its process ended with code 1: Own: of a kind",
+            "code cell 2 stopped with Own: of a kind",
         ),
     ],
 )

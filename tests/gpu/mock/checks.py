@@ -182,7 +182,7 @@ def main(root: str) -> None:
         images[name] = distilled_images(*work, rule=rule, num_steps=2).images
     found["images"] = {name: str(each.device) for name, each in images.items()}
 
-    step = fig05_overview.one_step(*work, num_steps=3, t=0.7)
+    step = fig05_overview.one_step(*work, num_steps=3, t=0.7, guidance_scale=7.5)
     residuals = {name: update.residual for name, update in step.updates.items()}
     found["residuals"] = str(residuals["SDI"].device)
     claim = Less("any", "residual", "SDI", "SDS").check({"residual": residuals})
