@@ -82,8 +82,9 @@ def by_name_only(notebook: str, preset: str) -> bool:
         >>> by_name_only("fig08_ablation", "laptop"), by_name_only("fig08_ablation", "full")
         (True, False)
     """
-    own = NOTEBOOKS.get(notebook, {})
-    return preset == "laptop" and "quality" in own and own["num_prompts"].laptop < _TESTABLE
+    if preset != "laptop" or "quality" not in NOTEBOOKS.get(notebook, {}):
+        return False
+    return resolve(notebook, preset)["num_prompts"] < _TESTABLE
 
 
 def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
