@@ -1,12 +1,11 @@
 """What a bundled model is meant to reach, each bar beside what was measured."""
 
-import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import reduce
 from math import inf
 from operator import getitem
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 from sdilib.lab.guidance_profile import SPREAD
 from sdilib.lab.model_card.quality import DIVERSITY, GUIDED, OTHER_BACKGROUNDS
@@ -17,22 +16,23 @@ Measured = Mapping[str, Any]
 """What `measure` returns."""
 
 
-class Bar(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Bar:
     """One thing that is asked of a model.
 
     Attributes:
         what: the quantity.
-        place: of its number in what was measured, by names; or one of `COMPUTED`.
+        of: takes it from what was measured, which may lack it.
         low: smallest value that meets the bar.
         high: largest such value.
         form: of its numbers.
     """
 
     what: str
-    place: str
-    low: float
-    high: float
-    form: str
+    of: Callable[[Measured], float]
+    low: float = -inf
+    high: float = inf
+    form: str = "{:.2f}"
 
     @property
     def asked(self) -> str:
@@ -46,22 +46,28 @@ class Bar(NamedTuple):
         """Return the measured number and "met", "missed" or "not measured".
 
         Args:
-            measured: from `measure`, which may lack it.
+            measured: from `measure`.
         """
         try:
-            if compute := COMPUTED.get(self.place):
-                value = compute(measured)
-            else:
-                value = reduce(getitem, self.place.split(" / "), cast(Any, measured))
+            value = self.of(measured)
         except (LookupError, ValueError):  # the latter of the worst of none
             return "-", "not measured"
         verdict = "met" if self.low <= value <= self.high else "missed"
         return self.form.format(value), verdict
 
 
-def _of_fits(name: str, measured: Measured) -> Iterator[float]:
-    usual, others = measured["to distil from"]["true views"], measured.get(OTHER_BACKGROUNDS, {})
-    return (fit[name] for of in (usual, *others.values()) for fit in of.values())
+def _at(*path: str) -> Callable[[Any], float]:
+    """The number at a place of what was measured."""
+    return lambda measured: reduce(getitem, path, measured)
+
+
+def _of_fits(name: str, worst: Callable[[Iterable[float]], float]) -> Callable[[Measured], float]:
+    def found(measured: Measured) -> float:
+        usual = measured["to distil from"]["true views"]
+        others = measured.get(OTHER_BACKGROUNDS, {})
+        return worst(fit[name] for of in (usual, *others.values()) for fit in of.values())
+
+    return found
 
 
 def _best_scale(measured: Measured) -> float:
@@ -88,26 +94,67 @@ def _diversity(measured: Measured) -> float:
     return measured[DIVERSITY]["samples"] / measured[DIVERSITY]["renders"]
 
 
-COMPUTED: Mapping[str, Callable[[Measured], float]] = {
-    "largest kernel distance of fits": lambda measured: max(_of_fits("kernel distance", measured)),
-    "least right colour of fits": lambda measured: min(
-        _of_fits("views of the right colour", measured)
+_ENCODER = ("to distil from", "autoencoder")
+_PICTURES = ("renders", *(f"hues turned by {angle}°" for angle in (30, 90, 180)))
+_BEHIND = tuple(f"{name} background" for name in ("white", "dark", "strongly coloured"))
+_SHARES = {"object": 0.95, "colour": 0.93, "pattern": 0.85, "view": 0.80}
+_JUDGE = {"object": 0.98, "colour": 0.98, "pattern": 0.95, "view": 0.95}
+
+BARS = (
+    *(
+        Bar(f"autoencoder, {name}", _at(*_ENCODER, "dB", name), low=30.0, form="{:.1f} dB")
+        for name in (*_PICTURES, *_BEHIND)
     ),
-    "the scale of the least kernel distance": _best_scale,
-    "saturation at a high scale": _burning,
-    "spread at 0.3": _spread,
-    "fine detail": _detail,
-    "diversity": _diversity,
-}
-"""What follows from several numbers."""
-
-
-def _bars() -> Iterator[Bar]:
-    text = Path(__file__).with_name("bars.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(text.splitlines()):
-        low, high = float(row["low"] or -inf), float(row["high"] or inf)
-        yield Bar(row["what"], row["place"], low, high, row["form"] or "{:.2f}")
-
-
-BARS = tuple(_bars())
-"""What is asked of a bundled model, by `bars.csv`; shares of samples are of combinations seen in training."""
+    Bar(
+        "pixels found from grey by latents alone, means over 4 x 4 pixels",
+        _at(*_ENCODER, "from grey", "dB of 4 x 4 means"),
+        low=25.0,
+        form="{:.1f} dB",
+    ),
+    Bar(
+        "pixels found from grey, mean colour off by",
+        _at(*_ENCODER, "from grey", "mean colour off by"),
+        high=0.03,
+        form="{:.3f}",
+    ),
+    Bar(
+        "mean colour explained by a linear map of the latents",
+        _at(*_ENCODER, "linear colour", "RGB"),
+        low=0.9,
+        form="{:.1%}",
+    ),
+    Bar(
+        "NeRF from true views, largest kernel distance", _of_fits("kernel distance", max), high=0.3
+    ),
+    Bar(
+        "NeRF from true views, least share of views of the right colour",
+        _of_fits("views of the right colour", min),
+        low=1.0,
+        form="{:.1%}",
+    ),
+    *(
+        Bar(
+            f"samples at γ = 7.5, {name}",
+            _at("accuracy", GUIDED, "seen", name, "share"),
+            low=low,
+            form="{:.1%}",
+        )
+        for name, low in _SHARES.items()
+    ),
+    Bar("γ of the least kernel distance", _best_scale, low=5.0, high=10.0, form="{:g}"),
+    Bar("saturation at γ = 100 over that at 7.5", _burning, low=1.25),
+    Bar(
+        "deviation of the noise that inversion finds, at t = 0.9",
+        _at("to distil from", "noise of inversions", "0.9", "mean"),
+        low=0.8,
+        high=1.3,
+    ),
+    Bar("spread of guided x0(t) over draws at t = 0.3, over the data's", _spread, low=0.35),
+    Bar("fine detail of samples over that of renders", _detail, low=0.9, high=1.1),
+    Bar("diversity of a prompt's samples over that of renders", _diversity, low=0.8),
+    *(
+        Bar(f"evaluator on unseen renders, {name}", _at("evaluator", name), low=low, form="{:.1%}")
+        for name, low in _JUDGE.items()
+    ),
+)
+"""What is asked of a bundled model; shares of samples are of combinations seen in training."""
