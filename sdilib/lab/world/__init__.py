@@ -9,8 +9,7 @@ from pathlib import Path
 
 def _drop_stale_code(folder):
     """Delete compiled code that is older than the newest source file beside it."""
-    sources = (*folder.glob("*.py"), *folder.glob("*.csv"))
-    newest = max(path.stat().st_mtime for path in sources)
+    newest = max(path.stat().st_mtime for path in folder.glob("*.py"))
     for index in (folder / "__pycache__").glob("*.nbi"):
         if index.stat().st_mtime < newest:
             index.unlink(missing_ok=True)

@@ -1,14 +1,11 @@
 """The world's kinds of objects: names, colours, patterns, and the paint of each part.
 
-A *part* is a piece with one paint (a mushroom's cap, its stem). A new object is a row in `kinds.csv` for each of its parts,
-one distance function in `bodies`, and one line in its `distance_and_part`. Colours are ranges: each scene draws its own shade.
-A row says the part's range, or how a part is unrolled that takes the prompt's colour and pattern.
+A *part* is a piece with one paint (a mushroom's cap, its stem). A new object is one entry in `OBJECTS`, one distance
+function in `bodies`, and one line in its `distance_and_part`. Colours are ranges: each scene draws its own shade.
 """
 
 import colorsys
-import csv
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -65,8 +62,8 @@ SECOND = Shade((40.0, 25.0), (0.01, 0.18), (0.82, 0.99))
 
 PATTERNS = ("plain", "striped", "spotted", "checkered")
 
-_UNROLLED = ("", "walls", "around", "ball")
-"""How a patterned part is unrolled, by number: not at all, along walls, around the y axis, or around a centre."""
+# How a patterned part is unrolled: walls, around the y axis, or around a centre.
+_FIXED, _WALLS, _AROUND, _BALL = 0.0, 1.0, 2.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,32 +76,124 @@ class Part:
     """
 
     shade: Shade = SECOND
-    unrolled: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 1.0, 1.0)
+    unrolled: tuple[float, ...] = (_FIXED, 0.0, 0.0, 0.0, 1.0, 1.0)
 
 
-def _part(row: dict[str, str]) -> Part:
-    if how := row["unrolled"]:
-        height, radius, cell = (float(row[name]) for name in ("height", "radius", "cell"))
-        return Part(unrolled=(float(_UNROLLED.index(how)), 0.0, height, 0.0, radius, cell))
-    hue, either_way = map(float, row["hue"].split(" ± "))
-    return Part(Shade((hue, either_way), _range(row["saturation"]), _range(row["value"])))
+def _painted(mapping, cell, radius=1.0, centre=(0.0, 0.0, 0.0)):
+    """A part that takes the prompt's colour and pattern, in cells of about `cell`."""
+    return Part(unrolled=(mapping, *centre, radius, cell))
 
 
-def _range(text: str) -> tuple[float, float]:
-    """The ends of "0.2 to 0.5", or of "0.9 ± 0.2", which ends at 1."""
-    if " to " in text:
-        low, high = map(float, text.split(" to "))
-        return low, high
-    middle, either_way = map(float, text.split(" ± "))
-    return max(0.0, middle - either_way), min(1.0, middle + either_way)
+def _of(hue, saturation, value, *, turn=14, wide=0.12, light=0.13):
+    """A part that always has about the same colour, as far as things of its kind do."""
+    return Part(
+        Shade(
+            (float(hue), float(turn)),
+            (max(0.0, saturation - wide), min(1.0, saturation + wide)),
+            (max(0.0, value - light), min(1.0, value + light)),
+        )
+    )
 
 
-_TEXT = Path(__file__).with_name("kinds.csv").read_text(encoding="utf-8")
+_ANY = Part(Shade((0.0, 180.0), (0.05, 0.30), (0.35, 0.90)))
+"""A part of any soft colour."""
+_WOOD = _of(26, 0.42, 0.42, light=0.14)
+_IVORY = _of(40, 0.10, 0.90, wide=0.06, light=0.08)
+_GLASS = _of(204, 0.24, 0.84, wide=0.12, light=0.1)
+_BLACK = _of(230, 0.10, 0.13, wide=0.08, light=0.06)
+_STEEL = _of(215, 0.06, 0.70, wide=0.05, light=0.14)
+_GOLD = _of(42, 0.50, 0.78)
 
-OBJECTS: dict[str, tuple[Part, ...]] = {}
+
+OBJECTS: dict[str, tuple[Part, ...]] = {
+    "mug": (_painted(_AROUND, 0.28, 0.6), _of(22, 0.50, 0.26, light=0.12)),
+    "ice cream": (
+        _painted(_BALL, 0.29, 0.54, (0.0, 0.10, 0.0)),
+        _of(31, 0.46, 0.78),
+        Part(Shade((40.0, 180.0), (0.03, 0.18), (0.84, 0.98))),
+        _of(355, 0.62, 0.66),
+        _of(22, 0.50, 0.28),
+        _of(29, 0.52, 0.60),
+    ),
+    "cottage": (
+        _painted(_WALLS, 0.26),
+        Part(Shade((18.0, 30.0), (0.18, 0.50), (0.26, 0.56))),
+        _of(12, 0.40, 0.50),
+        Part(Shade((25.0, 180.0), (0.10, 0.45), (0.18, 0.40))),
+        _GLASS,
+        _GOLD,
+    ),
+    "mushroom": (_painted(_BALL, 0.32, 0.76, (0.0, -0.04, 0.0)), _IVORY, _WOOD, _GLASS),
+    "snowman": (
+        _painted(_AROUND, 0.19, 0.29),
+        _of(210, 0.03, 0.94, wide=0.03, light=0.05),
+        _BLACK,
+        _of(25, 0.66, 0.90),
+        _WOOD,
+    ),
+    "rocket": (_painted(_AROUND, 0.24, 0.4), _ANY, _GLASS, _STEEL, _of(33, 0.62, 0.90)),
+    "cactus": (
+        _painted(_AROUND, 0.23, 0.26),
+        Part(Shade((20.0, 40.0), (0.15, 0.48), (0.45, 0.80))),
+        _of(26, 0.40, 0.28),
+        Part(Shade((350.0, 60.0), (0.25, 0.50), (0.84, 0.97))),
+        _GOLD,
+    ),
+    "burger": (
+        _painted(_BALL, 0.30, 0.84, (0.0, -0.30, 0.0)),
+        _of(95, 0.50, 0.62, turn=14),
+        _of(43, 0.58, 0.92, turn=6),
+        _of(22, 0.50, 0.34),
+        _of(33, 0.44, 0.80),
+        _WOOD,
+        Part(Shade((0.0, 180.0), (0.05, 0.40), (0.75, 0.97))),
+    ),
+    "car": (
+        _painted(_WALLS, 0.27),
+        _GLASS,
+        _BLACK,
+        _STEEL,
+        _of(50, 0.24, 0.94),
+        _of(358, 0.60, 0.66),
+    ),
+    "teapot": (_painted(_BALL, 0.29, 0.72, (0.0, -0.18, 0.0)), _ANY, _GOLD),
+    "astronaut": (
+        _painted(_AROUND, 0.23, 0.4),
+        _of(215, 0.05, 0.90, wide=0.05, light=0.08),
+        Part(Shade((230.0, 50.0), (0.15, 0.40), (0.14, 0.34))),
+        _ANY,
+        _GOLD,
+    ),
+    "strawberry": (
+        _painted(_BALL, 0.30, 0.66, (0.0, 0.12, 0.0)),
+        _of(48, 0.40, 0.92),
+        _of(110, 0.46, 0.50, turn=20, light=0.12),
+    ),
+    "turtle": (
+        _painted(_BALL, 0.31, 0.84, (0.0, -0.34, 0.0)),
+        _of(82, 0.38, 0.62, turn=30, light=0.14),
+        _of(44, 0.28, 0.84),
+        _BLACK,
+    ),
+    "cat": (
+        _painted(_AROUND, 0.24, 0.42),
+        _IVORY,
+        Part(Shade((120.0, 90.0), (0.20, 0.50), (0.10, 0.30))),
+        _of(357, 0.36, 0.88),
+    ),
+    "pumpkin": (
+        _painted(_BALL, 0.31, 0.84, (0.0, -0.12, 0.0)),
+        _of(28, 0.40, 0.12, light=0.06),
+        _of(80, 0.42, 0.42, turn=20),
+    ),
+    "boat": (
+        _painted(_WALLS, 0.26),
+        Part(Shade((40.0, 180.0), (0.03, 0.20), (0.78, 0.97))),
+        _of(30, 0.42, 0.62, light=0.12),
+        _WOOD,
+    ),
+}
 """The paints of each kind of object, by its name in a prompt, in the order of the part numbers that its distance returns."""
-for _row in csv.DictReader(_TEXT.splitlines()):
-    OBJECTS[_row["object"]] = (*OBJECTS.get(_row["object"], ()), _part(_row))
 
 OBJECT_NAMES = tuple(OBJECTS)
 MOST_PARTS = max(map(len, OBJECTS.values()))
