@@ -24,8 +24,10 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
 """For each number of a camera: the lowest and highest value, and whether the lowest is excluded."""
 
 POSE = 16
+"""Length of a pose as given to a network: the numbers of the camera's matrix, by rows."""
+
 Poses = Float[Tensor, "batch 16"]
-"""Poses as given to a network, and their length: the numbers of the camera's matrix, by rows."""
+"""Poses as given to a network."""
 
 VIEWS = ("front", "side", "back", "overhead")
 """The words for views, appended to a prompt as in DreamFusion (2209.14988)."""

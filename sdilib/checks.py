@@ -69,7 +69,9 @@ def positive_int(parameter: str, value: Any, at_least: int = 1, at_most: int | N
     Raises:
         ValueError: not an integer, too small or too large.
     """
-    allowed = f"an integer of at least {at_least}" + (f" and at most {at_most}" if at_most else "")
+    allowed = f"an integer of at least {at_least}" + (
+        "" if at_most is None else f" and at most {at_most}"
+    )
     fits = isinstance(value, int) and not isinstance(value, bool) and value >= at_least
     if not fits or (at_most is not None and value > at_most):
         reject(parameter, value, allowed)
@@ -161,8 +163,6 @@ def ends(
 def like(parameter: str, value: Any, default: Any) -> Any:
     """Return `value` if it has the default's type; a number of another type, such as NumPy's, is converted if it fits.
 
-    An integer stands for a text of its digits: a table or a command line cannot tell a weight of "1" from 1.
-
     Args:
         parameter: name of the argument.
         value: what was given.
@@ -176,11 +176,12 @@ def like(parameter: str, value: Any, default: Any) -> Any:
         30.0
     """
     value = _as(default, value)
-    if isinstance(default, str) and type(value) is int:
-        value = str(value)
     if default is not None and type(value) is not type(default):
         reject(parameter, value, f"a value of type {type(default).__name__}")
     return value
+
+
+_CHECK = "sdilib.check"
 
 
 def setting(default: Any, check: Callable[..., Any], *allowed: Any, **options: Any) -> Any:
@@ -202,7 +203,7 @@ def setting(default: Any, check: Callable[..., Any], *allowed: Any, **options: A
         Traceback (most recent call last):
         ValueError: share=2.0: expected a number in [0, 1]
     """
-    return field(default=default, metadata={"check": (check, allowed, options)})
+    return field(default=default, metadata={_CHECK: (check, allowed, options)})
 
 
 def check_settings(settings: Any) -> None:
@@ -216,7 +217,7 @@ def check_settings(settings: Any) -> None:
     """
     bases = (base for base in reversed(type(settings).__mro__) if is_dataclass(base))
     every = [each for base in bases for each in fields(base)]
-    stated = {each.name: each.metadata["check"] for each in every if "check" in each.metadata}
+    stated = {each.name: each.metadata[_CHECK] for each in every if _CHECK in each.metadata}
     for name, (check, allowed, options) in stated.items():
         check(name, getattr(settings, name), *allowed, **options)
 

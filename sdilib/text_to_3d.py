@@ -60,7 +60,7 @@ class EmptySceneError(RuntimeError):
     """The volume has vanished, and no gradient can bring it back: the run has diverged."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Text3D(RunSettings):
     """One run from a text to a NeRF.
 

@@ -140,18 +140,18 @@ def noisy_start(model: StableDiffusion, seeds: Sequence[int]) -> Latents:
     return model.schedule.add_noise(blank, noise, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Text2D(RunSettings):
     """One run from a text to an image.
 
     Attributes:
         prompt: what to make.
         model: "mini" (bundled), a folder in diffusers' format, or a hub id.
+        precision: type of the model's weights: "auto", "float32", "float16" or "bfloat16" (see `usable_precision`).
         rule: one of `guidance.named.RULES`, or a user-defined rule.
         rule_settings: the rule's settings, by name; those left out take its defaults, except that gamma
             is 7.5 for every rule (see `rule_settings`). `Text2D.of` takes them together with the
             others.
-        precision: type of the model's weights: "auto", "float32", "float16" or "bfloat16" (see `usable_precision`).
         negative_prompt: replaces ∅ in eq. 3, in inversions too; "" is the empty prompt.
         steps: length of the whole run, 2 or more; an annealed run counts the first denoising as one.
         learning_rate: Adam's learning rate (betas 0.9 and 0.99); 0 is the plain step of size one, eq. 10.

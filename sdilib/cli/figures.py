@@ -69,7 +69,7 @@ def _stale(options: argparse.Namespace) -> int:
     from sdilib.lab.notebooks.freshness import figure_folder, stale
     from sdilib.lab.notebooks.progress import foreseen, write_plan
     from sdilib.lab.notebooks.sources import find_notebooks, makes_figures
-    from sdilib.lab.presets import MODELS, PRESETS, by_name_only
+    from sdilib.lab.presets import MODELS, PRESETS
     from sdilib.stable_diffusion.names import check_name
 
     preset = one_of("preset", options.preset, PRESETS)
@@ -77,7 +77,7 @@ def _stale(options: argparse.Namespace) -> int:
     # The table has its own target in make.
     known = [path for path in sorted(Path("notebooks").glob("*.py")) if path.stem[:5] != "table"]
     every = [path for path in known if makes_figures(path)]
-    left = [path.stem for path in every if by_name_only(path.stem, preset)]
+    left = [path.stem for path in every if _tells_nothing(path.stem, preset)]
     whole = [path for path in every if path.stem not in left]
     asked = find_notebooks(options.name, parameter="FIG") if options.name else whole
     folder = figure_folder(preset, options.folder)
@@ -91,6 +91,16 @@ def _stale(options: argparse.Namespace) -> int:
             "make figures FIG=... makes one all the same, PRESET=full all of them\n"
         )
     return _say(names)
+
+
+def _tells_nothing(notebook: str, preset: str) -> bool:
+    """Whether it takes minutes per prompt for no verdict: 3D runs of fewer prompts than a claim needs, at laptop."""
+    from sdilib.lab.claims import MINIMUM_N
+    from sdilib.lab.presets import NOTEBOOKS, resolve
+
+    if preset != "laptop" or "quality" not in NOTEBOOKS.get(notebook, {}):
+        return False
+    return resolve(notebook, preset)["num_prompts"] < MINIMUM_N
 
 
 def _derive(options: argparse.Namespace) -> int:

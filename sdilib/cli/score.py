@@ -43,7 +43,9 @@ def _score(options: argparse.Namespace) -> int:
             reject("stages", stage, f"some of {', '.join(_SCENES)}", known=_SCENES)
     for name, least in (("prompts", 0), ("seeds", 1), ("workers", 1)):
         positive_int(name, getattr(options, name), least)
-    given = {name: plain(text) for name, text in pairs("set", options.set).items()}
+    # A weight is a text, also SJC's, "1".
+    words = pairs("set", options.set).items()
+    given = {name: text if name == "weight" else plain(text) for name, text in words}
 
     from sdilib.lab.benchmark.comparing import benchmark_at
     from sdilib.lab.benchmark.scoring import check_rule, draw_ring, my_method, ring_ranking

@@ -282,6 +282,14 @@ class WeightedRule(ABC):
         """
         ...
 
+    def weights(self, t: Times) -> Float[Tensor, " batch"]:
+        """Return w(t), one number per item.
+
+        Args:
+            t: times.
+        """
+        return weight_at(self.weight, t, self.denoiser.schedule)
+
     def guided(self, view: View) -> GuidedDenoiser:
         """Return eps(x, t, y), the denoiser at gamma.
 

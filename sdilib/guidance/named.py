@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from functools import lru_cache
 from inspect import Parameter, signature
 from pathlib import Path
@@ -210,6 +210,7 @@ class RunSettings:
 
     prompt: str
     model: str = setting("mini", text)
+    _: KW_ONLY
     precision: str = setting(AUTO, one_of, (AUTO, *PRECISIONS))
     rule: str = setting("sdi", text)
     rule_settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -223,7 +224,7 @@ class RunSettings:
         text("prompt", self.prompt)
         settle_numbers(self)
         check_settings(self)
-        given, own = self.rule_settings or {}, [each.name for each in fields(self)]
+        given, own = _mapping(self.rule_settings), [each.name for each in fields(self)]
         whole = rule_settings(self.rule, given, taken=own)
         if whole.get("kappa") == "inversion":
             whole |= {name: of for name, of in self.INVERSION.items() if name not in given}
@@ -241,9 +242,9 @@ class RunSettings:
         """
         own = {each.name for each in fields(cls)}
         rest = {name: value for name, value in settings.items() if name not in own}
-        rest |= settings.get("rule_settings") or {}
+        rest |= _mapping(settings.get("rule_settings"))
         kappa = {name: value for name, value in rest.items() if name == "kappa"}
-        known = [*sorted(own), *rule_settings(settings.get("rule", "sdi"), kappa)]
+        known = [*sorted(own), *rule_settings(text("rule", settings.get("rule", "sdi")), kappa)]
         for name in rest:
             one_of("setting", name, known)
         each: dict[str, Any] = {name: of for name, of in settings.items() if name in own}
@@ -254,6 +255,12 @@ class RunSettings:
         """Return all settings by name; `of(**settings)` gives the same run, also after a trip through JSON."""
         own = asdict(self)
         return own | own.pop("rule_settings")
+
+
+def _mapping(settings: Any) -> Mapping[str, Any]:
+    if settings is not None and not isinstance(settings, Mapping):
+        reject("rule_settings", settings, "settings by name")
+    return settings or {}
 
 
 def rule_version(name: str) -> str:

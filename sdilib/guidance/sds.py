@@ -21,7 +21,6 @@ from sdilib.guidance.base import (
     WeightedRule,
     embedded,
     own_words,
-    weight_at,
 )
 from sdilib.schedule import Latents, Times, spread
 from sdilib.seeds import Generators, normal
@@ -187,7 +186,7 @@ class CSD(_Avoiding):
         share = self.negative_share * min(1.0, 2 * view.done)
         along = e.guidance - self.guidance_scale * share * (e_neg - e.unconditional)
         if self.normalise:
-            w = spread(weight_at(self.weight, t, self.denoiser.schedule), x0)
+            w = spread(self.weights(t), x0)
             along = along / torch.linalg.vector_norm(w * along).clamp_min(1e-12)
         return Direction(noise, e.guided, along)
 

@@ -18,16 +18,6 @@ from sdilib.checks import reject
 from sdilib.lab.evaluator import CLIP, Evaluator, Images, one_each
 from sdilib.lab.provenance import evaluator_folder
 
-__all__ = [
-    "IQA_PAIRS",
-    "CLIPEncoder",
-    "Encoder",
-    "clip_iqa",
-    "clip_score",
-    "encoder",
-    "r_precision",
-]
-
 IQA_PAIRS: Mapping[str, tuple[str, str]] = {
     "quality": ("Good photo.", "Bad photo."),
     "sharpness": ("Sharp photo.", "Blurry photo."),

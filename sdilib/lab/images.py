@@ -78,6 +78,7 @@ def ddim_images(
         ValueError: an argument outside its range.
         NonFiniteError: a prediction is not finite.
     """
+    positive_int("num_steps", num_steps, at_least=2)
 
     def steps(prompt: PromptEmbeddings, seeds: Sequence[int]) -> Iterator[Tensor]:
         denoise, times = model.guided(prompt, guidance_scale), time_grid(num_steps)

@@ -65,27 +65,6 @@ def _notebooks() -> dict[str, dict[str, Setting]]:
 NOTEBOOKS = _notebooks()
 """Values by notebook, parameter and preset, from `presets.toml`. "run" is `sdilib run --scene image`, "run3d" `sdilib run`."""
 
-_TESTABLE = 5
-"""The fewest prompts with which a comparison can hold: all of five differ the same way by chance in 3 % of cases."""
-
-
-def by_name_only(notebook: str, preset: str) -> bool:
-    """Return whether a preset's figures are complete without a notebook's: at laptop, minutes per prompt for no verdict.
-
-    Such a notebook compares 3D runs of fewer prompts than any of its claims needs.
-
-    Args:
-        notebook: its name, e.g. "fig08_ablation".
-        preset: one of smoke, laptop, full, gpu.
-
-    Examples:
-        >>> by_name_only("fig08_ablation", "laptop"), by_name_only("fig08_ablation", "full")
-        (True, False)
-    """
-    if preset != "laptop" or "quality" not in NOTEBOOKS.get(notebook, {}):
-        return False
-    return resolve(notebook, preset)["num_prompts"] < _TESTABLE
-
 
 def resolve(notebook: str, preset: str, **given: Any) -> dict[str, Any]:
     """Return a notebook's settings: what was given, and the preset's values for the rest.

@@ -19,7 +19,6 @@ from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 from sdilib import __version__
 from sdilib.checks import like, one_of, positive_int, reject
@@ -226,12 +225,23 @@ def _client(workers: int, threads: int, scheduler: str, on_gpu: bool) -> Iterato
     } | {f"distributed.worker.memory.{name}": False for name in limited}
     cluster_of: Any = {"scheduler": {"cls": Scheduler, "options": here | {"port": 0}}}
     with (
-        patch.dict(os.environ),  # dask writes into it what a worker is to find in its own
+        _environment_kept(),
         dask_config.set(own),
         SpecCluster(workers=nannies, **cluster_of) as cluster,
         Client(cluster) as client,
     ):
         yield client
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """What a worker is to find in its environment, dask writes into this process's own."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _devices() -> list[str]:
@@ -340,7 +350,7 @@ def _readable(path: Path, kind: str) -> Iterator[None]:
 
 
 def _value(name: str, text: str) -> Any:
-    if name in ("prompt", "negative_prompt", "rule", "model"):
+    if name in ("prompt", "negative_prompt", "rule", "model", "weight"):
         return text
     try:
         return json.loads(text)

@@ -34,8 +34,6 @@ from sdilib.lab.runs import Finished
 from sdilib.lab.world.scene import BACKGROUND
 from sdilib.stable_diffusion import StableDiffusion
 
-__all__ = ["COLUMNS", "SCORE", "Scored", "colours"]
-
 SCORE = "CLIP Score"
 
 _PERCENT: Any = {"scale": 100.0, "digits": 0, "unit": "%"}

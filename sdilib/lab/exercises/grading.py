@@ -14,8 +14,6 @@ from sdilib.checks import finite, reject
 from sdilib.lab.exercises.marking import Verdict, raised
 from sdilib.storage import read_json
 
-__all__ = ["grade", "mark_notebook"]
-
 _HERE = str(Path(__file__).resolve().parents[3])
 """Folder from which this library is imported."""
 

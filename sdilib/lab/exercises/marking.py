@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Exercise", "Verdict", "raised"]
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -96,13 +94,14 @@ class Exercise:
         own = (each.clone() if isinstance(each, Tensor) else each for each in case)
         try:
             returned = function(*own)
+            if returned is None:
+                raise _WrongError("it returns nothing")
             several = returned if isinstance(returned, tuple | list) else [returned]
-            some = [] if returned is None else several
-            tensors = [torch.as_tensor(each, dtype=torch.float64).detach() for each in some]
+            tensors = [torch.as_tensor(each, dtype=torch.float64).detach() for each in several]
+        except _WrongError:
+            raise
         except Exception as error:
             raise _WrongError(raised("it", error)) from error
-        if returned is None:
-            raise _WrongError("it returns nothing")
         if len(tensors) != len(self.outputs):
             asked = " and ".join(self.outputs)
             raise _WrongError(f"it returns {len(tensors)} values where it should return {asked}")

@@ -18,8 +18,6 @@ from sdilib.oracle import GaussianMixture
 from sdilib.schedule import NoiseSchedule, time_grid
 from sdilib.seeds import generator
 
-__all__ = ["EXERCISES", "alpha", "check", "sigma"]
-
 _SCHEDULE = NoiseSchedule.scaled_linear()
 alpha, sigma, _noised = _SCHEDULE.alpha_cumprod, _SCHEDULE.sigma, _SCHEDULE.add_noise
 

@@ -118,6 +118,7 @@ def one_step(
     num_steps: int,
     t: float,
     guidance_scale: float,
+    inversion: DDIMInversion | None = None,
 ) -> Overview:
     """Bring latent scenes to some t by eq. 10 with the cached kappa, and compute a step of SDI and one of SDS.
 
@@ -130,6 +131,7 @@ def one_step(
         num_steps: of a whole run, from t = 1 to 0, at least 2.
         t: of the step; the nearest of the run's times except its first is taken.
         guidance_scale: gamma of both rules.
+        inversion: SDI's; None inverts at -gamma, as in the paper.
 
     Raises:
         ValueError: t outside its range.
@@ -137,7 +139,7 @@ def one_step(
     """
     in_range("t", t, 0, 1, open_low=True)
     number = min(max(round((1 - t) * num_steps), 1), num_steps - 1)
-    inversion, prompt = DDIMInversion(), model.embed(prompts)
+    inversion, prompt = inversion or DDIMInversion(), model.embed(prompts)
     settings = {"num_steps": num_steps, "start_guidance_scale": guidance_scale}
     rule = sdi_with(Cached, guidance_scale)
     *_, step = islice(distilled_steps(model, prompt, seeds, rule=rule, **settings), number)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sdilib.guidance import SDI, SDS, Rule, View
+from sdilib.inversion import DDIMInversion, KappaChoice
 from sdilib.lab.claims import Less
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.path import batched, decoded, fine_detail
@@ -81,8 +82,9 @@ def intermediates(
     seeds: Sequence[int],
     *,
     guidance_scale: float,
+    kappa: KappaChoice | None = None,
 ) -> dict[str, Noised]:
-    """Noise and denoise renders at each of `TIMES`, by SDS and by SDI with inversion at -gamma.
+    """Noise and denoise renders at each of `TIMES`, by SDS and by SDI.
 
     Args:
         model: frozen.
@@ -90,6 +92,7 @@ def intermediates(
         prompts: one per render.
         seeds: one per render.
         guidance_scale: gamma of both.
+        kappa: SDI's; None is inversion at -gamma, as in the paper.
 
     Raises:
         NonFiniteError: a prediction is not finite.
@@ -104,7 +107,13 @@ def intermediates(
             update = rule(some, each, view, draws)
             yield model.schedule.add_noise(some, update.kappa, each), update.denoised, update.kappa
 
-    rules, made = {"SDS": SDS(model, guidance_scale), "SDI": SDI(model, guidance_scale)}, {}
+    rules, made = (
+        {
+            "SDS": SDS(model, guidance_scale),
+            "SDI": SDI(model, guidance_scale, kappa or DDIMInversion()),
+        },
+        {},
+    )
     for name, rule in rules.items():
         before, rows = model.num_forwards, partial(ask, rule=rule)
         x_t, denoised, noise = batched(len(prompts), rows, total=len(TIMES), name=name)

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sdilib.checks import in_range
 from sdilib.guidance import Rule, Update, View
 from sdilib.lab.claims import Less
 from sdilib.lab.experiments.shared import drawing, images
@@ -35,7 +36,12 @@ def squeezed(rule: Rule, t_low: float, t_high: float) -> Rule:
         rule: called with the squeezed t.
         t_low: what t = 0 becomes, in [0, 1].
         t_high: what t = 1 becomes, in [t_low, 1].
+
+    Raises:
+        ValueError: a range outside [0, 1], or upside down.
     """
+    in_range("t_high", t_high, 0, 1, open_low=True)
+    in_range("t_low", t_low, 0, t_high)
 
     def squeezing(x0: Tensor, t: Tensor, view: View, generator: Generators) -> Update:
         return rule(x0, t_low + (t_high - t_low) * t, view, generator)

@@ -26,8 +26,6 @@ from sdilib.lab.world.objects import signed_distance
 from sdilib.lab.world.render import render_batch
 from sdilib.lab.world.scene import WorldCamera, WorldScene
 
-__all__ = ["SCALES", "SWEEP_CLAIMS", "WORLD_CLAIMS", "captions", "draw_sweep", "draw_world"]
-
 SCALES = (1.0, 3.0, 7.5, 15.0, 30.0, 100.0)
 COLUMNS = 8
 

@@ -10,8 +10,6 @@ from typing import Any
 from sdilib.lab.guidance_profile import SPREAD
 from sdilib.lab.model_card.quality import DIVERSITY, GUIDED, OTHER_BACKGROUNDS
 
-__all__ = ["BARS", "Bar"]
-
 Measured = Mapping[str, Any]
 """What `measure` returns."""
 
@@ -51,6 +49,8 @@ class Bar:
         try:
             value = self.of(measured)
         except (LookupError, ValueError):  # the latter of the worst of none
+            return "-", "not measured"
+        if value != value:
             return "-", "not measured"
         verdict = "met" if self.low <= value <= self.high else "missed"
         return self.form.format(value), verdict

@@ -22,8 +22,6 @@ from sdilib.seeds import Generators
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
 
-__all__ = ["TrueViews", "TrueViewsFit", "fit_true_views"]
-
 Images = Float[Tensor, "views 3 height width"]
 Masks = Float[Tensor, "views height width"]
 RGB = tuple[float, float, float]

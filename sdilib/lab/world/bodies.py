@@ -13,8 +13,6 @@ from numba import njit
 from sdilib.lab.world import shapes as s
 from sdilib.lab.world.scene import KIND, SHAPE
 
-__all__ = ["distance_and_part"]
-
 
 @njit(cache=True, inline="always")
 @no_type_check

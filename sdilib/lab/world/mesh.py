@@ -10,8 +10,6 @@ from sdilib.lab.world.kinds import RADIUS
 from sdilib.lab.world.objects import colour_at, signed_distance
 from sdilib.lab.world.scene import WorldScene
 
-__all__ = ["Mesh", "mesh", "surface"]
-
 _ROOM = 1.04  # the grid reaches a little beyond the ball that holds the object
 
 

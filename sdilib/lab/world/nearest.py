@@ -19,8 +19,6 @@ from sdilib.lab.world.kinds import NUM_SHAPE
 from sdilib.lab.world.render import render_batch
 from sdilib.lab.world.scene import WorldCamera, WorldScene
 
-__all__ = ["Coverage", "mode_coverage", "nearest_shape", "rendered"]
-
 _STEP = 0.06  # of finite differences: wide, since a picture's edges are averages of four rays
 _SIZES = 0.25  # log of the largest size
 

@@ -15,8 +15,6 @@ from sdilib.lab.world.bodies import distance_and_part
 from sdilib.lab.world.kinds import UNROLLED
 from sdilib.lab.world.scene import WorldScene, flat
 
-__all__ = ["colour_at", "signed_distance"]
-
 
 def signed_distance(
     scene: WorldScene, points: Float[np.ndarray, "points 3"]

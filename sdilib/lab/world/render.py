@@ -20,8 +20,6 @@ from sdilib.lab.world.objects import distance, radiance
 from sdilib.lab.world.scene import BOTTOM, STRETCH, TOP, UPWARDS, WorldScene, flat
 from sdilib.threads import set_threads
 
-__all__ = ["pictures", "render_batch"]
-
 
 def render_batch(
     scenes: list[WorldScene], *, height: int = 64, width: int = 64

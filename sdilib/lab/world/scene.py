@@ -26,8 +26,6 @@ from sdilib.lab.world.kinds import (
     Shade,
 )
 
-__all__ = ["Background", "Light", "Member", "WorldCamera", "WorldScene", "flat"]
-
 BACKGROUND = 0.92  # by default: the same grey in every channel
 _OVERHEAD_SHARE = 0.15
 

@@ -9,8 +9,6 @@ from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.kinds import OBJECT_NAMES
 from sdilib.lab.world.scene import WorldCamera, WorldScene
 
-__all__ = ["FRONTLESS", "MARGIN_DEGREES", "has_front", "scene_of_view", "view_margin"]
-
 MARGIN_DEGREES = 15.0
 """A view is judged only where the camera is at least this far from a border between two words."""
 

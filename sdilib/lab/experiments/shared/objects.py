@@ -41,31 +41,6 @@ from sdilib.lab.world.views import MARGIN_DEGREES, has_front, view_margin
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.text_to_3d import Text3D
 
-__all__ = [
-    "AZIMUTHS",
-    "BEHIND",
-    "CAMERAS",
-    "COST",
-    "ELEVATION",
-    "PLAIN",
-    "Comparison",
-    "Looked",
-    "Page",
-    "compared",
-    "family_features",
-    "family_views",
-    "halfway",
-    "looked_at",
-    "measured",
-    "nearer",
-    "nearest_member",
-    "run_of",
-    "sides",
-    "spent",
-    "true_views",
-    "turns",
-]
-
 Settings = Mapping[str, Any]
 
 AZIMUTHS = tuple(22.5 * k for k in range(16))

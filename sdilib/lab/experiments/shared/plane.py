@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sdilib.checks import in_range, positive_int
 from sdilib.denoiser import PromptEmbeddings
 from sdilib.distillation import distill
 from sdilib.guidance import SDI, SDS, Rule
@@ -71,7 +72,11 @@ def ring(num_components: int = 5, *, radius: float = 1.0, std: float = 0.15) -> 
         num_components: at least 1.
         radius: of the circle.
         std: of each Gaussian.
+
+    Raises:
+        ValueError: no component.
     """
+    positive_int("num_components", num_components)
     angles = torch.arange(num_components, dtype=torch.float64) / num_components * 2 * torch.pi
     means = radius * torch.stack([angles.sin(), angles.cos()], 1).reshape(-1, 2, 1, 1)
     equal = torch.ones(num_components, dtype=torch.float64)
@@ -121,7 +126,11 @@ def follow(
         num_steps: equal steps from t = 1 to 0, at least 3.
         t_from: where the rules take over from DDIM, in (0, 1]; they take at least two steps.
         seed: point i has this seed plus i.
+
+    Raises:
+        ValueError: `t_from` outside its range.
     """
+    in_range("t_from", t_from, 1 / num_steps, 1)
     every = {"num_points": num_points, "num_steps": num_steps, "seed": seed}
     prompt, steps, truth = ddim_steps(mixture, **every)
     first = min(round((1 - t_from) * num_steps), num_steps - 2)

@@ -14,8 +14,6 @@ from sdilib.lab.metrics import chamfer_distance
 from sdilib.lab.world.mesh import mesh
 from sdilib.lab.world.scene import WorldScene
 
-__all__ = ["best_chamfer"]
-
 _CELLS = 48  # per side of the grid
 _POINTS = 2000  # the fewest that are compared
 
