@@ -2,7 +2,7 @@
 
 A user-defined rule is named by its location: "package.module:Rule", "rule.py:Rule", or "rule.py" if
 the file defines a single rule. It is called with the denoiser, and with the settings that are its
-parameters.
+parameters. `RunSettings` is what the settings of a run in 2D and in 3D begin with: the prompt, the model and a rule.
 """
 
 import hashlib

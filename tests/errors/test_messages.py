@@ -236,6 +236,10 @@ TABLE: dict[str, Callable[[], object]] = {
     "setting='step': expected one of …; did you mean steps?": lambda: Text2D.of(
         prompt="a mug", step=3
     ),
+    "rule=1: expected a text with at least one word": lambda: Text2D.of(prompt="a mug", rule=1),
+    "rule_settings=5: expected settings by name": lambda: Text3D.of(
+        prompt="a mug", rule_settings=5
+    ),
     "guidance_scale='7.5': expected a value of type float": lambda: Text2D(
         "a mug", rule_settings={"guidance_scale": "7.5"}
     ),

@@ -148,10 +148,12 @@ def test_a_table_is_every_method_with_every_prompt_and_seed():
 
 def test_a_csv_is_a_run_per_line():
     text = (
-        "scene,model,prompt,rule,learning_rate,seed\nimage,tiny,a mug,sds,1,\nimage,tiny,2,sdi,,7\n"
+        "scene,model,prompt,rule,weight,learning_rate,seed\n"
+        "image,tiny,a mug,sds,1,1,\nimage,tiny,2,sdi,,,7\n"
     )
     first, second = table(text, "table.csv")
-    assert first == Text2D("a mug", model="tiny", rule="sds", learning_rate=1.0)
+    sds = {"rule": "sds", "rule_settings": {"weight": "1"}}
+    assert first == Text2D("a mug", model="tiny", learning_rate=1.0, **sds)
     assert second == Text2D("2", model="tiny", seed=7)
     nerf = table('preset = "smoke"\nprompt = "a mug"\n')[0]
     assert (nerf.steps, nerf.size) == (2, 64)

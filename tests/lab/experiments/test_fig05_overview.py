@@ -7,6 +7,7 @@ import torch
 from made_up import PROMPTS, held
 from matplotlib.patches import FancyBboxPatch
 
+from sdilib.inversion import DDIMInversion
 from sdilib.lab.experiments import fig05_overview as experiment
 from sdilib.lab.experiments.fig05_overview import INVERSION, NETWORK, Overview
 from sdilib.lab.experiments.shared.drawing import WIDTH
@@ -35,6 +36,13 @@ def test_the_ladder_climbs_to_the_noised_render_and_targets_are_denoised_from_it
         eps = tiny.guided(tiny.embed(TWO), 7.5)(made.x_t[name], made.t)
         target = tiny.schedule.denoised(made.x_t[name], eps, made.t)
         torch.testing.assert_close(update.denoised, target, rtol=1e-3, atol=1e-3)
+
+
+def test_the_inversion_asked_for_is_the_one_drawn(tiny):
+    size = {"num_steps": STEPS, "guidance_scale": 7.5}
+    one = experiment.one_step(tiny, TWO, SEEDS, t=0.4, inversion=DDIMInversion(0.0, 5), **size)
+    assert len(one.ladder) == 2
+    torch.testing.assert_close(one.ladder[-1:], one.x_t["SDI"][:1], rtol=1e-3, atol=1e-4)
 
 
 def test_times_outside_the_run_take_its_second_or_last(tiny):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from made_up import PROMPTS, held
 
+from sdilib.inversion import RandomNoise
 from sdilib.lab.experiments import fig06_intermediates as experiment
 from sdilib.lab.experiments.fig06_intermediates import COSINE, DETAIL, PLACE, SHOWN, TIMES, Noised
 from sdilib.seeds import generator
@@ -39,6 +40,11 @@ def test_a_batch_answers_what_its_items_would_alone(tiny, x0, run, monkeypatch):
     apart = experiment.intermediates(tiny, x0, TWO, SEEDS, guidance_scale=7.5)
     assert torch.equal(apart["SDS"].kappa, run["SDS"].kappa)
     torch.testing.assert_close(apart["SDI"].x_t, run["SDI"].x_t, rtol=1e-3, atol=1e-3)
+
+
+def test_sds_is_sdi_with_a_random_kappa(tiny, x0):
+    both = experiment.intermediates(tiny, x0, TWO, SEEDS, guidance_scale=7.5, kappa=RandomNoise())
+    assert torch.equal(both["SDI"].kappa, both["SDS"].kappa)
 
 
 def test_coverage_is_the_part_that_differs_from_the_border():

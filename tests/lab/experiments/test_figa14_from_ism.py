@@ -53,6 +53,12 @@ def test_a_range_squeezes_t_and_nothing_else(oracle, x0, view):
     assert torch.equal(one.gradient, other.gradient)
 
 
+@pytest.mark.parametrize(("low", "high"), [(-0.1, 0.5), (0.2, 1.1), (0.5, 0.2), (0.0, 0.0)])
+def test_a_range_that_is_none_is_refused(oracle, low, high):
+    with pytest.raises(ValueError, match=r"t_(low|high)=.*: expected a number in"):
+        squeezed(SDI(oracle), low, high)
+
+
 def test_the_walks_last_row_over_the_whole_range_is_sdi(tiny):
     def made(rule):
         return distilled_images(

@@ -51,3 +51,14 @@ def test_the_density_is_highest_where_a_blob_is_and_knows_x_from_y():
     y, x = divmod(int(found.argmax()), 81)
     peak = torch.stack([at[x], at[y]])
     assert torch.cdist(peak[None], mixture.means.flatten(1)).min() < 0.1
+
+
+@pytest.mark.parametrize("t_from", [0.0, 1.03, float("nan")])
+def test_rules_take_over_within_the_run_or_it_is_refused(t_from):
+    with pytest.raises(ValueError, match=r"t_from=.*: expected a (finite )?number"):
+        follow(ring(), num_points=1, num_steps=10, t_from=t_from)
+
+
+def test_a_ring_has_at_least_one_component():
+    with pytest.raises(ValueError, match="num_components=0: expected an integer of at least 1"):
+        ring(0)
