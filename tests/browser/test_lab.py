@@ -160,7 +160,7 @@ def test_the_60_lines_and_an_exercise_run(lab, page, shoot):
     page.goto(f"http://localhost:{port}/lab/tree/notebooks/sdi_in_60_lines.ipynb")
     page.get_by_role("heading", name="SDI in 60 lines").wait_for()
     run_all(page)
-    page.locator(".jp-OutputArea-output img").last.wait_for()
+    page.locator(".jp-OutputArea-output img:visible").last.wait_for()
     page.wait_for_timeout(1000)
     shoot("lab-60-lines")
 
