@@ -9,6 +9,9 @@ from pathlib import Path
 from sdilib.checks import one_of, reject
 from sdilib.cli.arguments import Command, add_preset, pairs
 
+PROMPTS_OF_A_CLAIM = 8
+"""`claims.MINIMUM_N`, whose module takes two seconds to import, which `make figures` spends on nothing."""
+
 
 def add_figures(command: Command) -> None:
     """Add the commands to the program.
@@ -95,12 +98,11 @@ def _stale(options: argparse.Namespace) -> int:
 
 def _tells_nothing(notebook: str, preset: str) -> bool:
     """Whether it takes minutes per prompt for no verdict: 3D runs of fewer prompts than a claim needs, at laptop."""
-    from sdilib.lab.claims import MINIMUM_N
     from sdilib.lab.presets import NOTEBOOKS, resolve
 
     if preset != "laptop" or "quality" not in NOTEBOOKS.get(notebook, {}):
         return False
-    return resolve(notebook, preset)["num_prompts"] < MINIMUM_N
+    return resolve(notebook, preset)["num_prompts"] < PROMPTS_OF_A_CLAIM
 
 
 def _derive(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from sdilib.checks import positive_int, reject
-from sdilib.cli.arguments import Command, add_preset, integer, pairs, plain
+from sdilib.cli.arguments import Command, add_preset, integer, pairs
 from sdilib.cli.runs import whole_name
 
 _SCENES = {"ring": "image", "image": "image", "nerf": "nerf"}
@@ -43,16 +43,16 @@ def _score(options: argparse.Namespace) -> int:
             reject("stages", stage, f"some of {', '.join(_SCENES)}", known=_SCENES)
     for name, least in (("prompts", 0), ("seeds", 1), ("workers", 1)):
         positive_int(name, getattr(options, name), least)
-    # A weight is a text, also SJC's, "1".
-    words = pairs("set", options.set).items()
-    given = {name: text if name == "weight" else plain(text) for name, text in words}
+    words = pairs("set", options.set)
 
     from sdilib.lab.benchmark.comparing import benchmark_at
     from sdilib.lab.benchmark.scoring import check_rule, draw_ring, my_method, ring_ranking
     from sdilib.lab.benchmark.table import write_tables
     from sdilib.lab.methods import known_methods
+    from sdilib.lab.sweeps import value_of
     from sdilib.storage import atomic_write, write_json
 
+    given = {name: value_of(name, text) for name, text in words.items()}
     wanted = {stage: _SCENES[stage] for stage in _SCENES if stage in options.stages}
     mine, method = my_method(options.rule, given, list(wanted))
     beside = {stage: known_methods(options.methods, scene) for stage, scene in wanted.items()}

@@ -338,7 +338,7 @@ def _rows_of_csv(path: Path) -> Iterator[dict[str, Any]]:
         reject("file", str(path), "each column once, and as many fields in each line as columns")
     for line in lines:
         named = zip(columns, line, strict=True)
-        yield {name: _value(name, text) for name, text in named if text.strip()}
+        yield {name: value_of(name, text) for name, text in named if text.strip()}
 
 
 @contextmanager
@@ -349,7 +349,13 @@ def _readable(path: Path, kind: str) -> Iterator[None]:
         reject("file", str(path), f"{kind} ({error})")
 
 
-def _value(name: str, text: str) -> Any:
+def value_of(name: str, text: str) -> Any:
+    """Return a setting's value as a table's field, or a command line, says it: a text for those that are texts, or else JSON.
+
+    Args:
+        name: of the setting.
+        text: as written.
+    """
     if name in ("prompt", "negative_prompt", "rule", "model", "weight"):
         return text
     try:

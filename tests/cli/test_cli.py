@@ -18,7 +18,9 @@ from PIL import Image
 
 import sdilib.stable_diffusion
 from sdilib.cli import main
+from sdilib.cli.figures import PROMPTS_OF_A_CLAIM
 from sdilib.lab import runs
+from sdilib.lab.claims import MINIMUM_N
 from sdilib.lab.methods import METHODS
 from sdilib.lab.paper_settings import OFFICIAL_2D
 from sdilib.lab.runs import exporting, folders, making
@@ -516,6 +518,10 @@ def test_at_laptop_make_leaves_out_what_could_not_be_tested_unless_it_is_named(
     assert ("fig08_ablation" in names.split()) == compared
     assert ("fig01_teaser_3d" in names.split()) == (words != ["fig08_ablation"])
     assert re.search(said, note)
+
+
+def test_a_claims_prompts_are_as_many_for_make():
+    assert PROMPTS_OF_A_CLAIM == MINIMUM_N
 
 
 def test_sdilib_is_a_module_to_run():
