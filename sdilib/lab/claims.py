@@ -31,6 +31,8 @@ _RESAMPLES = 9999
 SIGNIFICANCE = 0.05
 MINIMUM_N = 8
 _TOO_FEW = f"fewer than {MINIMUM_N} groups"
+_OPEN = "no difference was shown", "the interval reaches over a bound"
+"""Reasons why a claim was neither shown nor refuted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class Less(Row):
         if measured["p"] <= SIGNIFICANCE:
             return claim(True)
         opposite = low > 0 and sign_flip(difference, "greater") <= SIGNIFICANCE
-        return claim(False, "the opposite was measured" if opposite else "no difference was shown")
+        return claim(False, "the opposite was measured" if opposite else _OPEN[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +188,7 @@ class Within(Row):
         if self.at_least <= low and high <= self.at_most:
             return claim(True)
         outside = high < self.at_least or low > self.at_most
-        return claim(
-            False, "the mean lies outside" if outside else "the interval reaches over a bound"
-        )
+        return claim(False, "the mean lies outside" if outside else _OPEN[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ class Rare(Row):
             return claim(False, "the share is larger")
         if binomtest(0, n).proportion_ci(method="exact").high > self.at_most:
             return claim(None, "too few cases to show it")
-        return claim(False, "the interval reaches over it")
+        return claim(False, _OPEN[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,18 +321,29 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def verdict(holds: bool | None, note: str) -> str:
+    """Return "yes", "no", "not shown" (nor was the opposite) or "not tested".
+
+    Args:
+        holds: of the claim.
+        note: of the claim.
+    """
+    if holds is None:
+        return "not tested"
+    return "yes" if holds else "not shown" if note.endswith(_OPEN) else "no"
+
+
 def claims_table(claims: Sequence[Claim]) -> str:
     """Return claims as a table in Markdown.
 
     Args:
         claims: one per row.
     """
-    verdict = {True: "holds", False: "does not hold", None: "not tested"}
-    lines = ["| claim | verdict | measured | n | note |", "|---|---|---|---|---|"]
+    lines = ["| holds | claim | measured | n | note |", "|---|---|---|---|---|"]
     for claim in claims:
         measured = ", ".join(f"{name} {value:.3g}" for name, value in claim.measured.items())
-        said = (claim.claim, f"**{verdict[claim.holds]}**", measured, str(claim.n), claim.note)
-        lines.append(markdown_row(said))
+        holds = f"**{verdict(claim.holds, claim.note)}**"
+        lines.append(markdown_row((holds, claim.claim, measured, str(claim.n), claim.note)))
     return "\n".join(lines)
 
 

@@ -141,7 +141,7 @@ def test_the_same_numbers_give_the_same_claim():
     [
         (0, 72, True, ""),
         (0, 71, None, "too few cases to show it"),
-        (1, 80, False, "the interval reaches over it"),
+        (1, 80, False, "the interval reaches over a bound"),
         (20, 80, False, "the share is larger"),
         (10, 10, False, "the share is larger"),
     ],

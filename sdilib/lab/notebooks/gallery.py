@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from sdilib.lab.claims import markdown_row
+from sdilib.lab.claims import markdown_row, verdict
 from sdilib.lab.notebooks.freshness import read_records
 from sdilib.lab.notebooks.sources import paragraphs
 from sdilib.lab.notebooks.which_rule import which_rule
@@ -18,7 +18,6 @@ from sdilib.storage import atomic_write
 
 _TEMPLATE = Path(__file__).with_suffix(".md")
 _SAID = ("**What differs", "**What it says")
-_VERDICTS = {True: "yes", False: "**no**", None: "not tested"}
 
 
 def statements() -> list[dict[str, str]]:
@@ -55,7 +54,7 @@ def gallery(folder: str | Path, *, notebooks: str | Path = "notebooks") -> Path:
         note=note.read_text(encoding="utf-8") if note.is_file() else "",
         advice=bool(advice),
         statements=_stated({record["figure"]: record["claims"] for record in records}),
-        verdicts=_verdicts([claim for record in records for claim in record["claims"]]),
+        counted=_counted([claim for record in records for claim in record["claims"]]),
         figures=[_figure(each, titles[each["title"]] > 1, Path(notebooks)) for each in records],
     )
     return atomic_write(folder / "README.md", page)
@@ -89,22 +88,29 @@ def _stated(claims: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
         figure, begins = each["figure"], each["claim"]
         found = [of for of in claims.get(figure, ()) if of["claim"].startswith(begins)]
         if found:
-            holds = {of["holds"] for of in found}
-            verdict = _VERDICTS[holds.pop()] if len(holds) == 1 else f"in part: {_share(found)}"
-            rows.append(markdown_row([each["paper"], verdict, f"[{figure}]({figure}.png)"]))
+            given = {_verdict(of) for of in found}
+            said = given.pop() if len(given) == 1 else f"in part: {_share(found)}"
+            rows.append(markdown_row([each["paper"], said, f"[{figure}]({figure}.png)"]))
     return rows
 
 
-def _verdicts(claims: Sequence[Mapping[str, Any]]) -> str:
-    count = Counter(claim["holds"] for claim in claims)
-    return f"{len(claims)} claims: {count[True]} hold, {count[False]} do not, {count[None]} not tested."
+def _verdict(claim: Mapping[str, Any]) -> str:
+    said = verdict(claim["holds"], claim["note"])
+    return "**no**" if said == "no" else said
+
+
+def _counted(claims: Sequence[Mapping[str, Any]]) -> str:
+    count = Counter(map(_verdict, claims))
+    said = ", ".join(f"{count[of]} {of}" for of in ("yes", "not shown", "**no**", "not tested"))
+    return f"{len(claims)} claims: {said}."
 
 
 def _share(claims: Sequence[Mapping[str, Any]]) -> str:
-    count = Counter(claim["holds"] for claim in claims)
-    tested = count[True] + count[False]
-    parts = [f"{count[True]} of {tested}"] if tested else []
-    return ", ".join(parts + ([f"{count[None]} not tested"] if count[None] else []))
+    count = Counter(map(_verdict, claims))
+    tested = len(claims) - count["not tested"]
+    parts = [f"{count['yes']} of {tested}"] if tested else []
+    others = [f"{count[of]} {of}" for of in ("**no**", "not tested") if count[of]]
+    return ", ".join(parts + others)
 
 
 def _anchor(title: str) -> str:
@@ -129,8 +135,8 @@ def _told(source: Path) -> tuple[str, str]:
 
 def _row(claim: Mapping[str, Any]) -> str:
     note = f". *{claim['note']}*" if claim["note"] else ""
-    measured, verdict = _measured(claim["measured"]), _VERDICTS[claim["holds"]]
-    return markdown_row([verdict, claim["claim"] + note, measured, str(claim["n"])])
+    cells = [_verdict(claim), claim["claim"] + note, _measured(claim["measured"]), str(claim["n"])]
+    return markdown_row(cells)
 
 
 def _measured(values: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sdilib.lab.claims import Claim
+from sdilib.lab.claims import Claim, Less
 from sdilib.lab.notebooks.gallery import gallery, statements
 from sdilib.lab.presets import resolve
 
@@ -16,8 +16,8 @@ def test_the_gallery_says_what_holds(save):
     save()
     page = gallery(save.folder)
     text = page.read_text()
-    assert "3 claims: 1 hold, 1 do not, 1 not tested." in text
-    assert "| [A title](#a-title) | 1 of 2, 1 not tested |" in text
+    assert "3 claims: 1 yes, 0 not shown, 1 **no**, 1 not tested." in text
+    assert "| [A title](#a-title) | 1 of 2, 1 **no**, 1 not tested |" in text
     assert "| **no** | a \\| b. *a note* | mean 0.123 | 8 |" in text
     assert "Tested by: a test." in text
     bare = gallery(save.folder, notebooks="none").read_text()
@@ -80,7 +80,12 @@ def test_the_papers_main_statements_stand_first_with_what_was_shown_of_them(save
             for name in ("DDIM", "SDI")
         ]
     )
-    assert row.replace("**no**", "in part: 1 of 2") in gallery(save.folder).read_text()
+    assert row.replace("**no**", "in part: 1 of 2, 1 **no**") in gallery(save.folder).read_text()
+
+
+def test_what_was_not_shown_is_not_said_to_be_false(save):
+    save(claims=[Less("a", "m", "x", "y").check({"m": {"x": [0.0, 1.0] * 4, "y": [1.0, 0.0] * 4}})])
+    assert "| not shown | a. *no difference was shown* |" in gallery(save.folder).read_text()
 
 
 @pytest.mark.parametrize("each", statements(), ids=lambda each: each["figure"])
