@@ -21,6 +21,7 @@ from sdilib.lab.provenance import evaluator_folder
 from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.scene import WorldScene
 from sdilib.lab.world.views import has_front
+from sdilib.schedule import Images
 from sdilib.stable_diffusion.loading import quiet
 from sdilib.storage import load_tensors, read_json
 
@@ -45,8 +46,6 @@ LOOKS: tuple[Look, ...] = (
     *((1.0, 0.0, down) for down in (0.06, -0.06)),
 )
 """Looks of a trained evaluator: averaging over small changes makes it err less, on unseen renders as on samples."""
-
-Images = Float[Tensor, "batch 3 height width"]
 
 _BATCH = 64  # images at a time; changes memory, not results (to rounding)
 

@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sdilib.checks import in_range, positive_int, reject
-
-Images = Float[Tensor, "batch 3 height width"]
+from sdilib.schedule import Images
 
 
 def saturation(images: Images, *, share: float = 0.1) -> Float[Tensor, " batch"]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,8 +23,7 @@ from sdilib.lab.world.dataset import random_scene
 from sdilib.lab.world.kinds import COLOURS
 from sdilib.lab.world.render import pictures
 from sdilib.lab.world.scene import Background, WorldScene
-
-Images = Float[Tensor, "batch 3 height width"]
+from sdilib.schedule import Images
 
 CELL = 4
 """Height and width of the pixels whose mean colours are compared."""

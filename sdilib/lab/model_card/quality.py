@@ -35,10 +35,9 @@ from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.render import pictures
 from sdilib.lab.world.scene import WorldScene
 from sdilib.lab.world.views import scene_of_view
+from sdilib.schedule import Images
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import hash_json, load_tensors, read_json, save_tensors, write_json
-
-Images = Float[Tensor, "batch 3 height width"]
 
 JUDGED = "object, colour and pattern"
 """All three right in one image."""

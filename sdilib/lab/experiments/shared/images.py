@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from sdilib.checks import reject
 from sdilib.lab.claims import Exact
 from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS
 from sdilib.lab.images import Generated
@@ -79,9 +80,16 @@ def seed_distance(
     Returns:
         One number in [0, 1] for each distinct prompt, in order of appearance; 0 if all its
         images are equal.
+
+    Raises:
+        ValueError: a prompt with one image only.
     """
+    of = places(prompts)
+    for prompt, own in of.items():
+        if len(own) < 2:
+            reject(f"images of {prompt!r}", len(own), "at least 2, one per seed")
     small = functional.avg_pool2d(images.clamp(0, 1), 4).flatten(1)
-    pairs = [functional.pdist(small[own]) for own in places(prompts).values()]
+    pairs = [functional.pdist(small[own]) for own in of.values()]
     return torch.stack([each.mean() / small.shape[1] ** 0.5 for each in pairs])
 
 

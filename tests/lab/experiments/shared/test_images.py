@@ -1,5 +1,6 @@
 """What is measured of images: known numbers of simple ones."""
 
+import pytest
 import torch
 from made_up import generated
 
@@ -56,6 +57,11 @@ def test_the_distance_of_greys_is_that_of_their_levels():
 def test_prompts_are_kept_apart_in_order_of_appearance():
     got = seed_distance(greys(0.2, 0.9, 0.2, 0.6), ["b", "a", "b", "a"])
     torch.testing.assert_close(got, torch.tensor([0.0, 0.3]))
+
+
+def test_a_single_image_has_no_distance_to_others():
+    with pytest.raises(ValueError, match="images of 'b'=1: expected at least 2, one per seed"):
+        seed_distance(greys(0.2, 0.9, 0.2), ["a", "b", "a"])
 
 
 def test_grain_does_not_count_and_shape_does():
