@@ -67,8 +67,19 @@ def _render(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     # No dates: the same numbers give the same bytes.
     undated = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-    figure.savefig(buffer, format=kind, dpi=150, metadata=undated)
+    dots = _fineness(figure) if kind == "pdf" else 150
+    figure.savefig(buffer, format=kind, dpi=dots, metadata=undated)
     return _fewer_levels(buffer) if kind == "png" else buffer.getvalue()
+
+
+def _fineness(figure: Figure) -> float:
+    """Return the dots per inch of a PDF's pictures: a third more than their own, from 110 to 300."""
+    own = [
+        image.get_size()[1] / (image.get_window_extent().width / figure.dpi)
+        for axes in figure.axes
+        for image in axes.images
+    ]
+    return min(max(110.0, 4 / 3 * max(own, default=0.0)), 300.0)
 
 
 def _fewer_levels(png: io.BytesIO) -> bytes:

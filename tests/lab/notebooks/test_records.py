@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -35,6 +36,15 @@ def test_a_picture_keeps_its_colours_to_two_levels_of_256(save):
     with Image.open(save(figure).with_suffix(".png")) as saved, Image.open(whole) as drawn:
         gap = np.asarray(saved.convert("RGB"), int) - np.asarray(drawn.convert("RGB"), int)
     assert np.abs(gap).max() <= 2
+
+
+@pytest.mark.parametrize(("pixels", "dots"), [(20, 110), (150, 200), (400, 300)])
+def test_a_pdf_is_a_little_finer_than_its_pictures(save, pixels, dots):
+    figure = Figure(figsize=(1, 1))
+    figure.add_axes((0, 0, 1, 1)).imshow(np.random.default_rng(0).random((pixels, pixels, 3)))
+    found = re.search(rb"/Width (\d+)", save(figure).with_suffix(".pdf").read_bytes())
+    assert found is not None
+    assert int(found[1]) == pytest.approx(dots, abs=2)
 
 
 class _Broken(Figure):
