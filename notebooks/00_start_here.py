@@ -56,7 +56,7 @@ page = begin("00_start_here", preset, **where, **sizes, guidance_scale=guidance_
 #
 # The data are five Gaussians on a circle. Their noise prediction has a closed form, so DDIM, SDI and SDS need no
 # network. Each line below is one $x_0(t)$, which ends at $t=0$. In a and b it begins near the middle (at $t=1$ a
-# single denoising step knows little more than the average), in c later. All methods of a to c take the step of
+# single denoising step knows little more than the average), in c at a lower t. All methods of a to c take the step of
 # eq. 10, $x_0 \leftarrow x_0 - \sigma(t)\,[\epsilon(x_t) - \kappa]$; only $\kappa$ differs.
 
 # %%

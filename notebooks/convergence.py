@@ -69,9 +69,9 @@ page.save(figure, record, study.claims(made, steps), seconds=made.seconds)
 # The first claims say which methods gain little by the last doubling. Where one still gains, a comparison at that
 # length is about speed, and a figure that makes it should say so.
 #
-# On the bundled model SDI is flat from the shortest length on, and ISM from the next, while the rules that draw
-# their noise still fall at the last one, where no method is shown to be ahead. So what an inverted κ saves there is
-# optimiser steps, not sample-forwards: the curves over forwards lie much closer together.
+# On the bundled model SDI's mean is best at the shortest length and worsens from there, which counts as flat; ISM's
+# is flat from the next. The rules that draw their noise still gain at the last length, where no method is shown to
+# be ahead. The curves over sample-forwards lie much closer together than those over steps.
 #
 # ## Try
 #

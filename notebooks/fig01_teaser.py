@@ -100,5 +100,6 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 # ## Try
 #
 # - `sds_steps=1000`: does SDS sharpen with patience?
-# - `SDI(m, gamma, DDIMInversion(guidance_scale=0.0))` in place of the default -γ, or `FixedPoint()`.
+# - `SDI(m, gamma, DDIMInversion(guidance_scale=0.0))` in place of the default -γ, or `FixedPoint()`: both
+#   are in `sdilib.inversion`.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

@@ -58,9 +58,9 @@ page.save(figure, made.record, claims, seconds=made.seconds, film=film)
 
 # %% [markdown]
 # **What differs from the paper.** There is no Perp-Neg, and the renders are only as large as the model's images.
-# The thresholds are ours. Every object is recognised in every view, colours and outlines are right, and no run
-# diverged. What is missed is the paint: objects are more saturated than the world's, most of them by far, and have
-# less fine detail. An inversion begun at a small t, which is not in the paper, has the world's saturation
+# The thresholds are ours. Every object is recognised in every view, nearly all colours and outlines are right, and
+# no run diverged. What is missed is the paint: objects are more saturated than the world's, most of them by far, and
+# have less fine detail. An inversion begun at a small t, which is not in the paper, has the world's saturation
 # (figure 9 in 3D).
 #
 # Some things fail. Patterns are the weakest: spots and checks are hardly ever right. The teapot and the car miss

@@ -89,6 +89,6 @@ page.save(figure, {"times": path.times, **numbers}, verdicts(experiment.CLAIMS, 
 #
 # ## Try
 #
-# - `rule=sdi_with(RandomNoise, page.gamma)` for the scene: a random κ at every step.
+# - `rule=sdi_with(RandomNoise, page.gamma)` for the scene, from `sdilib.inversion`: a random κ at every step.
 # - `plane_seed=82`, `plane_seed=29`: other runs in the plane.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

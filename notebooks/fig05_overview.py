@@ -61,13 +61,13 @@ drawn = {"prompt": page.prompts[0], "t": made.t, "ladder_times": made.ladder_tim
 page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers, groups=page.items[0]))
 
 # %% [markdown]
-# **What differs from the paper.** Neither claim was shown at the step drawn, although on the prompt drawn SDI's
+# **What differs from the paper.** Neither claim was shown at this step, although on the prompt shown SDI's
 # target looks cleaner. That an inversion at -γ solves eq. 8 better than a random κ was not shown over a whole
-# path either (figure 9). The paper draws the step on a 3D render; here it is taken on an image of the bundled
-# model. In 2D DDIM knows the exact κ, so the distance to its own next x0(t) can be measured as well as drawn.
+# path either (figure 9). The paper shows the step on a 3D render; here it is taken on an image of the bundled
+# model. In 2D DDIM knows the exact κ, so the distance to its own next x0(t) can be measured, too.
 #
 # ## Try
 #
 # - `t=0.95`, `t=0.4`: the step early and late in the run.
-# - `one_step(..., inversion=DDIMInversion(guidance_scale=0.0))`: another κ in the green box.
+# - `one_step(..., inversion=DDIMInversion(guidance_scale=0.0))`, from `sdilib.inversion`: another κ in the green box.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

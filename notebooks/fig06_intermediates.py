@@ -79,5 +79,6 @@ page.save(figure, {"times": experiment.TIMES, **numbers}, claims)
 # ## Try
 #
 # - `scene_t=1.0`: the first, blurry image; `scene_t=0.0`: the finished one.
-# - `kappa=DDIMInversion(guidance_scale=0.0)` or `FixedPoint()` in `experiment.intermediates`.
+# - `kappa=DDIMInversion(guidance_scale=0.0)` or `FixedPoint()`, from `sdilib.inversion`, in
+#   `experiment.intermediates`.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

@@ -81,5 +81,5 @@ page.save(figure, {"times": experiment.TIMES, **numbers}, claims, seconds=second
 #
 # ## Try
 #
-# - `kappa=DDIMInversion(unit=True)` in `experiment.intermediates`: κ at unit deviation.
+# - `kappa=DDIMInversion(unit=True)`, from `sdilib.inversion`, in `experiment.intermediates`: κ at unit deviation.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

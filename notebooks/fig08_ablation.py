@@ -52,9 +52,10 @@ page = begin("fig08_ablation", preset, model=model, folder=folder, seed=seed, **
 # authors.
 #
 # Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
-# evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
-# detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
-# evaluator's features and is 0 where they are alike.
+# evaluator sees what was asked for; *IoU* compares silhouettes with those of the nearest object that the
+# prompt allows; *saturation* and *fine detail* are ratios to the world's renders of the prompt, called the true
+# object below; *kernel distance* compares the views with such renders in the evaluator's features and is 0 where
+# they are alike.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)

@@ -94,6 +94,7 @@ page.save(figure, {"times": path.times, **numbers}, claims)
 #
 # ## Try
 #
-# - `GradientDescent(num_iterations=100)`: does descent get there with patience, and at what cost?
-# - `DDIMInversion(unit=True)`: κ scaled to unit deviation.
+# - `SDI(model, 3.0, GradientDescent(num_iterations=100))`, from `sdilib.guidance` and `sdilib.inversion`, in
+#   *your own rule*: does descent get there with patience, and at what cost?
+# - `DDIMInversion(unit=True)` in its place: κ scaled to unit deviation.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

@@ -48,9 +48,10 @@ page = begin("fig09_noise_choice_3d", preset, model=model, folder=folder, seed=s
 # first steps err most where the image is smooth (2410.23530).
 #
 # Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
-# evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
-# detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
-# evaluator's features and is 0 where they are alike.
+# evaluator sees what was asked for; *IoU* compares silhouettes with those of the nearest object that the
+# prompt allows; *saturation* and *fine detail* are ratios to the world's renders of the prompt, called the true
+# object below; *kernel distance* compares the views with such renders in the evaluator's features and is 0 where
+# they are alike.
 
 # %%
 made = compared(page, study.VARIANTS, root=root)
@@ -74,5 +75,5 @@ page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 #
 # ## Try
 #
-# - `sdilib run --prompt "..." --set unit=True`: κ at unit norm, on a prompt of your own.
+# - `sdilib run --prompt "..." --set unit=True`: κ at unit deviation, on a prompt of your own.
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

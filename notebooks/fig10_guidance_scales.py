@@ -87,9 +87,9 @@ page.save(figure, over_t | measures | seen | maps, claims)
 # saturates less than $(0, \gamma)$ was not shown; on average both do so more than DDIM, and blotches remain
 # behind the objects. The residual foresees little of this. $(0, \gamma)$ has a lower one than $(\gamma, \gamma)$,
 # but the lowest is that of $(0, 0)$, and no difference was shown between $(\gamma, \gamma)$ and
-# $(-\gamma, \gamma)$. Only $(0, \gamma)$ and $(-\gamma, \gamma)$ are on par to 20 %, and the former has the lower
-# residual on every prompt. Perhaps this is because κ decides what the *next* times see, whereas the residual is
-# measured at DDIM's own x0(t). The deviation of κ lies below 1, nearer to it the more negative
+# $(-\gamma, \gamma)$. Only $(0, \gamma)$ and $(-\gamma, \gamma)$ are on par by the claims' margin, and the former
+# has the lower residual on every prompt. Perhaps this is because κ decides what the *next* times see, whereas the
+# residual is measured at DDIM's own x0(t). The deviation of κ lies below 1, nearer to it the more negative
 # $\gamma_\mathrm{inv}$ is; what that does to a run was not tested.
 #
 # At $\gamma_\mathrm{fwd} \neq \gamma$ the residual belongs to a different equation, evaluated at the points of the
@@ -98,5 +98,5 @@ page.save(figure, over_t | measures | seen | maps, claims)
 # ## Try
 #
 # - `inverse_scales=[-4.0, -2.0, -1.5, -1.0, -0.75]`: where is the best one?
-# - `DDIMInversion(guidance_scale=page.gamma, unit=True)`: is it the deviation of κ alone?
+# - `DDIMInversion(guidance_scale=page.gamma, unit=True)`, from `sdilib.inversion`: is it the deviation of κ alone?
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

@@ -44,9 +44,10 @@ page = begin("fig10_guidance_scales_3d", preset, model=model, folder=folder, see
 
 # %% [markdown]
 # Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
-# evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
-# detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
-# evaluator's features and is 0 where they are alike.
+# evaluator sees what was asked for; *IoU* compares silhouettes with those of the nearest object that the
+# prompt allows; *saturation* and *fine detail* are ratios to the world's renders of the prompt, called the true
+# object below; *kernel distance* compares the views with such renders in the evaluator's features and is 0 where
+# they are alike.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)
@@ -58,7 +59,7 @@ page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 
 # %% [markdown]
 # γ is the scale that the model is sampled with: 7.5 for Stable Diffusion, 3 for the bundled model (figure 1 in
-# 3D).
+# 3D). A pair names the inversion's scale first and that of denoising second.
 #
 # **What differs from the paper.** (γ, γ) is as bad as in the paper: its object is recognised in few of the views,
 # and (-γ, γ) is far better on every prompt. That (-γ, γ) is better than (0, γ) was not shown, and on average
@@ -67,5 +68,5 @@ page.save(figure, made.record, made.check(study.CLAIMS), seconds=made.seconds)
 #
 # ## Try
 #
-# - `sdilib run --prompt "..." --inversion-guidance-scale -3`: between the four.
+# - `sdilib run --prompt "..." --inversion-guidance-scale -1`: between (0, γ) and (-γ, γ).
 # - `model="<folder or hub id>"`, `preset="gpu"`: the same on Stable Diffusion.

@@ -79,7 +79,7 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 # %% [markdown]
 # **What differs from the paper.** Here, too, most is gained up to n = 10: the residual falls, and the images come
 # nearer to DDIM's, while those of n = 1 and 3 are covered by blobs. What 20 and 30 steps add is small; that it is
-# smaller than the margins named here was not shown. In fine detail n = 10 is farther from DDIM's images than
+# smaller than the claims' margins was not shown. In fine detail n = 10 is farther from DDIM's images than
 # n = 1. The measure counts the edges of blobs as well; how much they matter is not known. Even at n = 30 blotches
 # remain; images by an inversion begun at t = 0.1 have none (figure 9).
 #

@@ -46,9 +46,10 @@ page = begin("fig11_inversion_steps_3d", preset, model=model, folder=folder, see
 # them, but at least one.
 #
 # Each tick below is one run. *Object*, *colour* and *view* are the shares of 16 views all around in which the
-# evaluator sees what was asked for; *IoU* compares silhouettes with the true object's; *saturation* and *fine
-# detail* are ratios to renders of the true object; *kernel distance* compares the views with such renders in the
-# evaluator's features and is 0 where they are alike.
+# evaluator sees what was asked for; *IoU* compares silhouettes with those of the nearest object that the
+# prompt allows; *saturation* and *fine detail* are ratios to the world's renders of the prompt, called the true
+# object below; *kernel distance* compares the views with such renders in the evaluator's features and is 0 where
+# they are alike.
 
 # %%
 made = compared(page, study.VARIANTS, root=root)
@@ -66,8 +67,8 @@ page.save(figure, made.record, study.claims(made), seconds=made.seconds)
 # The bundled model's runs begin at t = 0.6, the paper's at almost 1 (figure 1 in 3D). So an inversion takes fewer
 # steps here than in the paper at the same n: with n = 3 a single one, as it would with n = 1.
 #
-# On the bundled model, quality does not rise with n: the kernel distance is about the same with a single step as
-# with many, and only the cost rises.
+# On the bundled model, more steps were not shown to improve quality: the mean kernel distances hardly differ, and
+# the cost rises.
 #
 # ## Try
 #

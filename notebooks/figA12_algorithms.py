@@ -67,6 +67,6 @@ page.save(figure, {"lines": lines, **numbers}, verdicts(experiment.CLAIMS, numbe
 # ## Try
 #
 # - `experiment.aligned(experiment.body(SDI.direction), experiment.body(ISM.direction))`: what separates SDI from
-#   ISM.
+#   ISM, which is in `sdilib.guidance`.
 # - `experiment.measures(page.model, page.prompts, guidance_scale=100.0)`: at DreamFusion's γ.
 # - `model="<folder or hub id>"`: the same on Stable Diffusion.

@@ -78,7 +78,8 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers))
 #
 # ## Try
 #
-# - `SDI(m, page.gamma, Cached(eps))` with `lambda m, eps: ...`: as diverse as DDIM, because it is DDIM.
+# - `SDI(m, page.gamma, Cached(eps))` with `lambda m, eps: ...`: as diverse as DDIM, because it is DDIM. `Cached` and
+#   `DDIMInversion` are in `sdilib.inversion`.
 # - `DDIMInversion(-page.gamma, tau_max=1/30, entropy=0.3)` as SDI's `kappa`: does $H(t)$ of eq. 11 bring
 #   diversity?
 # - `sds_steps=1000`: do more steps draw the seeds together?

@@ -50,9 +50,9 @@ page = begin("figA16_diversity_3d", preset, **where, **sizes, **judged)
 #
 # *Distance* is the root mean square difference of the views after averaging over 4 × 4 pixels; the mean is over
 # all pairs of seeds. *Silhouettes* compares shapes alone, all 16 views together. For *kinds*, the nearest
-# member of the prompt's family is fitted to an object's silhouettes. Four numbers describe that member, and which
-# of them lie in their upper halves is the object's kind. *Recall* is the share of the family's members that lie
-# among the objects, relative to that of as many members drawn at random. Each tick is one prompt.
+# member of the prompt's family is fitted to an object's silhouettes. Four numbers describe that member, and an
+# object's kind is which of the four lie in the upper half of their range. *Recall* is the share of the family's
+# members that lie among the objects, relative to that of as many members drawn at random. Each tick is one prompt.
 
 # %%
 made = compared(page, study.variants(page.run), root=root)

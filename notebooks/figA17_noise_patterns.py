@@ -67,10 +67,10 @@ page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers))
 # **What differs from the paper.** As in the paper, gradient descent still looks like random noise, and the
 # pattern of an inverted κ has the object's shape. At low t its deviation is far too small, with hardly any noise
 # where the image is smooth; a little less so at $\gamma_\mathrm{inv} = -\gamma$ than at the others. Begun at
-# t = 0.1 from drawn noise, κ looks like noise from there on. At high t the object dissolves with
+# t = 0.1 from random noise, κ looks like noise from there on. At high t the object dissolves with
 # $\gamma_\mathrm{inv} = \gamma$, and changes colour with fixed-point iteration. With
 # $\gamma_\mathrm{inv} = -\gamma$ it looks cleanest, but it is not what *cached* shows: of the three inversions,
-# this one leads farthest from x0(t) at every t drawn.
+# this one leads farthest from x0(t) at every t shown.
 #
 # One prompt proves nothing: this figure is for the eye. Figure 9 measures.
 #

@@ -81,4 +81,5 @@ page.save(figure, numbers | curves | drawn, verdicts(experiment.CLAIMS, numbers)
 #
 # - `t=0.1`, `t=0.7`: panels a to d near the end and early.
 # - `lag=1.0`: the blurriest render of all.
-# - `plane.ring(8)` in place of `experiment.blobs()`: data that lie closer to each other.
+# - `plane.ring(8)`, from `sdilib.lab.experiments.shared`, in place of `experiment.blobs()`: data that lie closer
+#   to each other.

@@ -72,7 +72,7 @@ page.save(figure, found | failed, made.check(study.CLAIMS, failed), seconds=made
 # **What differs from the paper.** The paper shows selected failures and counts none; here each kind is rare, and
 # two objects, a car and a cat, show their front from behind, too. The worst of the other kinds stay below the
 # line: they are the least good objects rather than failures. A hollow face, whose surface bends inwards behind a
-# correct outline, is detected here only where light passes through it. The bundled world has no limbs to count.
+# correct outline, is detected here only where light passes through it. Limbs are not counted.
 #
 # ## Try
 #

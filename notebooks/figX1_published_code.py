@@ -104,12 +104,12 @@ page.save(figure, measures, claims, name="figx1_what_a_rule_sees")
 # **What differs from the paper.** The published step equals eq. 10 with another κ exactly, and keeps clearly less
 # than all of x0. Yet neither contrast nor saturation was shown to suffer; why not was not measured. It tames the
 # inversion a little: its x(t) is nearer to its expected deviation, though still far above it. Eq. 10 itself,
-# which the paper calls not sensitive to τ, changes by more than the margins named here, but at τ up to 0.1, three
+# which the paper calls not sensitive to τ, changes by more than the claims' margins, but at τ up to 0.1, three
 # times the paper's.
 #
-# Encoding the latents before each update was not shown to help any rule (second figure). SDI's border even
-# becomes less even, although its free latents make noisier images to the eye; of the other two rules no
-# difference was shown, nor in any rule's distance to DDIM's image.
+# Encoding the latents before each update was not shown to help any rule (second figure). SDI's border, the
+# outermost pixels, becomes less even, although its free latents make noisier images to the eye; of the other two
+# rules no difference was shown, nor in any rule's distance to DDIM's image.
 #
 # The published code differs in more than this: it adds noise along the inversion, and its γ is higher by one
 # where Perp-Neg is off. Both are left out here so that only one thing changes.

@@ -67,11 +67,11 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers))
 # say: less variance, nearly the same mean. *CSD*, and NFSD, which is the same without a negative prompt, have a
 # small random share at high t, where their mean is several times as long as SDS's, and a larger one than SDS at
 # low t, where their mean is the shorter; their variances differ far less. *CFD* draws its noise once: what is
-# variance for SDS is a distance that stays for CFD. That the two are equal to the margin named here was not
+# variance for SDS is a distance that stays for CFD. That the two are equal within the claim's margin was not
 # shown: they vary much from render to render.
 #
 # Rules with equal numbers are equal here: SJC and HiFA with one step are SDS at the same w, and so is SDS-Bridge in
-# its first half; MV-SDI is SDI, ESD is VSD without a camera.
+# its first half; MV-SDI is SDI, without a camera, ESD is VSD.
 #
 # The plane has two dimensions. Random shares in an image's thousands of dimensions will be others.
 #

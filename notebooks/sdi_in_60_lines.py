@@ -14,7 +14,7 @@
 # %% [markdown]
 # # SDI in 60 lines
 #
-# **This notebook is the whole method and nothing else**: torch, a pipeline of diffusers, four functions and a
+# **This notebook is the whole method and nothing else**: torch, a pipeline of diffusers, a few functions and a
 # loop. It runs no line of this library; a test checks that its numbers are the library's. The strip of
 # images at the end shows the picture form as $t$ falls.
 
@@ -155,7 +155,8 @@ picture.resize((2 * picture.width, 2 * picture.height))
 #
 # - In `updated`, `kappa = torch.randn_like(x0)`: SDS with $t$ falling. The noise is fresh each time and nothing
 #   is inverted.
-# - Keep each step's `eps` as the next one's `kappa`, and leave `encoded` out: DDIM, up to rounding.
+# - Keep each step's `eps` as the next one's `kappa`, and update `x0` in place of `encoded(seen[-1])`: DDIM, up to
+#   rounding.
 # - `gamma_inv = 0`, and then 7.5. For which of the three is `eps` closest to `kappa`, as eq. 8 asks?
 # - `gamma, gamma_inv = 3, -3`, and other seeds. What of the image stays?
 #

@@ -76,6 +76,9 @@ page.save(figure, results.record, results.claims(), seconds=results.seconds)
 # authors narrow it to its lower half, ISM's after a warm-up and the others in the course of the run; CFD's t falls
 # evenly instead of piece by piece; and VSD and SJC have Adam here, in place of AdamW and Adamax.
 #
+# Rules that invert (SDI, PFD, ISM) see latents that are decoded and encoded again before each step; all others move
+# their latents freely, as their authors do.
+#
 # Sample-forwards do not hold everything that a step costs: decoding and encoding the image are left out, and so are
 # the backward passes in which VSD trains its adapter. This learns at a rate that lets it learn within a short run; at
 # its authors' own it would hardly differ from CSD. In an image ESD is VSD, and MV-SDI is SDI, so both are left out.
@@ -86,8 +89,8 @@ page.save(figure, results.record, results.claims(), seconds=results.seconds)
 # and brings the fine detail of most rules that draw their noise near the renders'. The search brings most rules
 # together: SDI by Adam in place of whole steps no longer burns, and scores higher than CSD, PFD, ASD and SDS-Bridge;
 # CFD and HiFA's official form still score higher than SDI, and the others were not told apart from it. For nearly all
-# rules it prefers the γ of sampling to the authors', which tames the saturation and costs fine detail. SteinDreamer's images are nearly SDS's: without a depth it has
-# only the first of its control variates.
+# rules it prefers the γ of sampling to the authors', which tames the saturation and costs fine detail. SteinDreamer's
+# images are nearly SDS's: without a depth it has only the first of its control variates.
 #
 # ## Try
 #

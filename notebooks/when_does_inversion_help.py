@@ -84,19 +84,19 @@ page.save(figure, numbers | sweeps | derived, claims)
 # *Inversion alone* is the worse noise for a perfect model, most likely because nothing in it is random: a render
 # that is symmetrical about an open phase stays so, and the fine wave, whose phases are equally likely, hardly
 # begins. Whatever breaks the tie should help, and the $H(t)$ of eq. 11 does. With it SDI ends nearer to a texture
-# than a random κ on every model at equal steps, and at equal cost on all but those with sharper data and with an
-# error, where a single ring that ends far from every texture hides the difference. An error in the prediction
+# than a random κ on every model at equal steps, and at equal cost on all but two: with sharper data a single ring
+# that ends far from every texture hides the difference, with classes alike several do. An error in the prediction
 # helps SDI without $H(t)$, too; whether a network's own errors do is not known.
 #
 # *Where one view does not tell the classes apart*, guidance at γ = 7.5 with whole steps carries a random κ away
 # from all textures, which only many more steps undo. SDI, whose inversion has a negative γ, ends nearer. Now and
-# then it, too, ends far from every texture, with $H(t)$ or without: which ring does so hangs on the last digits
-# of the arithmetic, so that $H(t)$ helps there was *not shown*. At γ = 1 a random κ ends nearer than SDI without it.
+# then it, too, ends far from every texture, with $H(t)$ or without. Which ring does so depends on the last digits of the
+# arithmetic; that $H(t)$ helps there was *not shown*. At γ = 1 a random κ ends nearer than SDI without $H(t)$.
 #
 # *Small steps* do a random κ no harm. SDI without $H(t)$ stays far from every texture at each size of step.
 #
 # Of the other rules, PFD ends nearer than SDI with $H(t)$ where the classes are alike, and no difference between
-# them was shown elsewhere; nothing in it is random either, but it takes many steps back. The ring lacks one
+# them was shown elsewhere; nothing in it is random either, but it denoises in many steps. The ring lacks one
 # thing: a network that is reliable only near the noise it was trained on. κ grows as data sharpen, and an exact
 # model does not mind (figure A17 shows one that may).
 #

@@ -20,7 +20,8 @@
 # $\eta = 0$ and SDS's noise at $\eta = 1$. How much fresh noise can a run take before its image suffers?
 #
 # **This notebook** writes that as a rule and compares it with DDIM, SDS and SDI on the same prompts and seeds,
-# cost included. Put your own rule in its place.
+# cost included. Put your own rule in its place. (For `sdilib run` and `sdilib score` a rule takes the denoiser and
+# plain settings only, so it has to begin without `eps`.)
 #
 # ![A rule beside SDS and SDI](../paper_figures/full/your_own_rule.png)
 
@@ -110,7 +111,8 @@ experiment.means(made, numbers)
 # %% [markdown]
 # First, a rule is checked in a special case where the right answer is known: with η = 0 it must be DDIM. Then
 # comes the question that decides: is its image closer than that of SDS to the one that DDIM makes of the same
-# noise? The paper does not claim this, but it is tested like a claim, and takes eight prompts.
+# noise? The paper does not claim this, but it is tested like a claim, and takes eight prompts: at preset `laptop`,
+# which has fewer, give `num_prompts=8`.
 
 # %%
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))

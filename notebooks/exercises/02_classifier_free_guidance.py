@@ -37,4 +37,4 @@ def guide(e_y, e_empty, gamma):
 check(guide)
 
 # %% [markdown]
-# [Explore](../explore.ipynb) has γ as a slider: make an image at 0, 1, 7.5 and 30. Next: [SDS](03_sds.ipynb).
+# [Explore](../explore.ipynb) has γ as a field: make an image at 0, 1, 7.5 and 30. Next: [SDS](03_sds.ipynb).

@@ -43,5 +43,6 @@ def sdi(x0, x_t, t, t_next, eps):
 check(sdi)
 
 # %% [markdown]
-# [SDI in 60 lines](../sdi_in_60_lines.ipynb) makes an image with this step. With the last prediction as $\kappa$
-# it is DDIM: see [the first notebook](../00_start_here.ipynb). Next: [VSD](06_vsd.ipynb).
+# [SDI in 60 lines](../sdi_in_60_lines.ipynb) makes an image with this step, with κ found at the time that it is used
+# at: the step from $t$ to $t - \tau$ is so short that the two may be taken as one. With the last prediction as
+# $\kappa$ it is DDIM: see [the first notebook](../00_start_here.ipynb). Next: [VSD](06_vsd.ipynb).

@@ -92,7 +92,7 @@ def test_what_was_not_made_is_named_until_it_is():
 
 def test_beside_sdi_stands_what_was_shown():
     page = which_rule([side_by_side(SDI=NEAR, SDS=FAR, ISM=NEAR, VSD=[-1.0] * 16)])
-    assert "nearer\nthan SDS; farther than VSD; neither was shown of ISM." in page
+    assert "be nearer than: SDS. Farther than: VSD. Neither: ISM." in page
     assert "Beside SDI" not in which_rule([table(), {"figure": SIDE_BY_SIDE, "numbers": {}}])
 
 
