@@ -1,7 +1,6 @@
 """Which rule should I use? A page that follows from records: of exact models, and of methods side by side where they were made."""
 
 import csv
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,13 +101,11 @@ def _leaders(tables: Mapping[str, Any]) -> list[str]:
     ]
     if not rows:
         return []
-    cells = [(leading[title], table["cells"]) for title, table in tables.items()]
-    most = markdown_row(
-        ["**best or tied most often**, and its calls of the model", *(_most(*c) for c in cells)]
-    )
-    failed = markdown_row(["runs that diverged", *(_diverged(of) for _, of in cells)])
+    cells = [table["cells"] for table in tables.values()]
+    spent = markdown_row(["calls of the model, from the least", *map(_cheapest, cells)])
+    failed = markdown_row(["runs that diverged", *map(_diverged, cells)])
     heads = [markdown_row(["the best by", *tables]), markdown_row(["---"] * (1 + len(tables)))]
-    return [*heads, *rows, most, failed]
+    return [*heads, *rows, spent, failed]
 
 
 def _leading(cells: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -122,13 +119,10 @@ def _leading(cells: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return found
 
 
-def _most(leading: Mapping[str, Mapping[str, float]], cells: Mapping[str, Any]) -> str:
-    """The methods that lead the most measures, those that cost least first."""
-    count = Counter(name for of in leading.values() for name in of)
-    most = [name for name in count if count[name] == max(count.values())]
-    cost = {name: cells[name]["sample-forwards"]["mean"] for name in most}
-    named = [f"{name} {cost[name]:,.0f}" for name in sorted(most, key=lambda name: cost[name])]
-    return f"{', '.join(named)} ({max(count.values())} of {len(leading)})" if named else ""
+def _cheapest(cells: Mapping[str, Any]) -> str:
+    """The methods by what they cost."""
+    cost = {name: row["sample-forwards"]["mean"] for name, row in cells.items()}
+    return ", ".join(f"{name} {cost[name]:,.0f}" for name in sorted(cost, key=cost.__getitem__))
 
 
 def _diverged(cells: Mapping[str, Any]) -> str:
