@@ -10,14 +10,15 @@ kernels are available. From there on both share the same code.
 """
 
 import importlib.util
+import logging
 import shutil
 import subprocess
-import warnings
 from dataclasses import dataclass
 from functools import cache, partial
 
 import nerfacc
 import torch
+from filelock import FileLock
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -31,11 +32,13 @@ SHADINGS = ("albedo", "diffuse", "textureless")
 
 _VISIBLE = 1e-4  # samples reached by less light than this are left out
 _STRETCH = 8  # samples of a ray that are evaluated before checking whether light is left
-_NORMAL_WEIGHT = 1e-3  # normals are computed where a sample has at least this weight
+_NORMAL_WEIGHT = 0.064  # of a ray's light, the most that samples without a normal take together
 _TINY = 1e-6
 _AMBIENT, _DIFFUSE = 0.1, 0.9  # threestudio's light, whose sum is 1
 _STEEP = 10.0  # SJC's
 _FLAT = 0.1  # slope of the density below which a normal means nothing
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +106,8 @@ class Marcher:
     Attributes:
         occupancy: where to look, and the ball's radius.
         num_samples: intervals along a ray through the centre; at least 1.
-        normals: whether to compute normals, by differences: six more densities per visible sample.
+        normals: whether to compute normals, by differences: six more densities per sample that takes
+            more than 0.064 / `num_samples` of a ray's light; the others have none, and are not shaded.
         shading: "albedo" is the field's colour; "diffuse" that colour under a point light, (0.1 +
             0.9 max(0, normal . direction to the light)); "textureless" the same on white. The last
             two need normals.
@@ -164,7 +168,7 @@ class Marcher:
         variance = total(share, off[:, None])
         normal, backfacing = origins.new_zeros(len(origins), 0), origins.new_zeros(len(origins))
         if self.normals:
-            seen = weights.detach() > _NORMAL_WEIGHT
+            seen = weights.detach() > _NORMAL_WEIGHT / self.num_samples
             ray, seen_weights = samples.ray[seen], weights[seen]
             points = origins[ray] + middle[seen, None] * directions[ray]
             facing = _normals(field, points, 1e-2 * self.occupancy.radius)
@@ -244,21 +248,24 @@ def render(
 def has_kernels() -> bool:
     """Return whether nerfacc's CUDA kernels are available: prebuilt, or else built by nvcc in this call.
 
-    Without them CUDA uses the same path as the CPU, in plain torch.
+    Without them CUDA uses the same path as the CPU, in plain torch; a warning says so once.
     """
-    built = importlib.util.find_spec("nerfacc.csrc") is not None
-    if not torch.cuda.is_available() or not (built or shutil.which("nvcc")):
+    if not torch.cuda.is_available():
         return False
-    try:
-        backend = importlib.import_module("nerfacc.cuda._backend")
-    except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
-        warnings.warn(
-            f"nerfacc's CUDA kernels cannot be built, rays are sampled without them: {error}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return False
-    return backend._C is not None
+    built, lacks = importlib.util.find_spec("nerfacc.csrc") is not None, "no nvcc to build them"
+    if built or shutil.which("nvcc"):
+        try:
+            from torch.utils.cpp_extension import _get_build_directory  # needs setuptools
+
+            # Of two processes that build at once, one would delete the other's folder.
+            with FileLock(f"{_get_build_directory('nerfacc_cuda', verbose=False)}.lock"):
+                backend = importlib.import_module("nerfacc.cuda._backend")
+            if backend._C is not None:
+                return True
+        except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+            lacks = str(error)
+    _log.warning("nerfacc has no CUDA kernels, rays are sampled in plain torch: %s", lacks)
+    return False
 
 
 def _in_ball(origins: Tensor, directions: Tensor, radius: float) -> tuple[Tensor, Tensor]:
@@ -324,6 +331,7 @@ def _march_packed(
             origins,
             directions,
             sigma_fn=density,
+            near_plane=-step,  # below any t_min, which starts before a camera within the ball
             t_min=torch.where(far > near, near - jitter * step, far),
             # nerfacc takes an interval whose midpoint lies before the end: keep the one cut there.
             t_max=torch.where(far > near, far + 0.5 * step, far),

@@ -1,10 +1,15 @@
 """The march that CUDA takes, its kernels mocked in plain torch: the same image as the CPU's table."""
 
+import types
+
 import nerfacc
 import pytest
 import torch
+from filelock import FileLock, Timeout
+from torch.utils import cpp_extension
 
 from sdilib.cameras import Camera
+from sdilib.nerf import render as rendering
 from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.occupancy import OccupancyGrid
@@ -22,7 +27,18 @@ def share(occupancy):
 def mock_sampling(occupancy):
     """nerfacc's `sampling`, as its kernel's source has it; boxes that rays miss are left out."""
 
-    def sampling(origins, directions, *, sigma_fn, t_min, t_max, render_step_size, early_stop_eps):
+    def sampling(
+        origins,
+        directions,
+        *,
+        sigma_fn,
+        t_min,
+        t_max,
+        render_step_size,
+        early_stop_eps,
+        near_plane=0.0,
+    ):
+        t_min = t_min.clamp_min(near_plane)
         count = int(float((t_max - t_min).max()) / render_step_size) + 2
         edges = t_min[:, None] + render_step_size * torch.arange(count + 1)
         middle = 0.5 * (edges[:, :-1] + edges[:, 1:])
@@ -71,8 +87,8 @@ class Fog:
         return self.density(points), 0.5 + 0.4 * points.sin()
 
 
-def both(field, occupancy, **settings):
-    camera = Camera.around([20, 200], elevation_degrees=30)
+def both(field, occupancy, *, distance=3.6, **settings):
+    camera = Camera.around([20, 200], elevation_degrees=30, distance=distance)
     draw = torch.rand(2, 24, 24, generator=generator_at(0, 0, "jitter"), dtype=torch.float64)
     grey = torch.full((2, 1, 1, 3), 0.5, dtype=torch.float64)
     for packed in (False, True):
@@ -82,9 +98,11 @@ def both(field, occupancy, **settings):
         )
 
 
+@pytest.mark.parametrize("distance", [3.6, 0.9 * RADIUS])
 @pytest.mark.parametrize("rays_per_patch", [None, 50])
-def test_a_fog_is_cut_at_the_ball_as_on_the_cpu(mock_kernels, rays_per_patch):
-    dense, packed = both(Fog(), OccupancyGrid(RADIUS), rays_per_patch=rays_per_patch)
+def test_a_fog_is_cut_at_the_ball_as_on_the_cpu(mock_kernels, rays_per_patch, distance):
+    settings = {"rays_per_patch": rays_per_patch, "distance": distance}
+    dense, packed = both(Fog(), OccupancyGrid(RADIUS), **settings)
     torch.testing.assert_close(packed.image, dense.image, atol=1e-9, rtol=0)
     torch.testing.assert_close(packed.depth, dense.depth, atol=1e-9, rtol=0)
     torch.testing.assert_close(packed.variance, dense.variance, atol=1e-9, rtol=0)
@@ -113,3 +131,34 @@ def test_images_and_gradients_agree_with_empty_patches_among_them(mock_kernels):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what is so without a CUDA device")
 def test_without_cuda_there_are_no_kernels():
     assert not has_kernels()
+
+
+def build(folder, monkeypatch, load):
+    """Look for kernels as on a CUDA device with nvcc, where loading nerfacc's is what `load` does."""
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(folder))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(rendering.shutil, "which", lambda name: name)
+    monkeypatch.setattr(rendering.importlib, "import_module", lambda _: load())
+    return has_kernels.__wrapped__()
+
+
+def test_one_process_at_a_time_builds_the_kernels(tmp_path, monkeypatch):
+    def load():
+        folder = cpp_extension._get_build_directory("nerfacc_cuda", verbose=False)
+        with pytest.raises(Timeout):
+            FileLock(f"{folder}.lock").acquire(blocking=False)
+        return types.SimpleNamespace(_C=object())
+
+    assert build(tmp_path, monkeypatch, load)
+
+
+def test_kernels_that_cannot_be_had_are_said(tmp_path, monkeypatch, caplog):
+    def load():
+        raise RuntimeError("Ninja is required")
+
+    assert not build(tmp_path, monkeypatch, load)
+    assert not build(tmp_path, monkeypatch, lambda: types.SimpleNamespace(_C=None))
+    assert [record.getMessage().rpartition(": ")[2] for record in caplog.records] == [
+        "Ninja is required",
+        "no nvcc to build them",
+    ]

@@ -279,6 +279,19 @@ def test_a_lit_ball_is_as_bright_as_it_faces_the_light(shading, albedo):
     assert torch.equal(view(Shell(0.0, 0.8), camera, 15, normals=True, light=light).image, plain)
 
 
+def test_thin_fog_is_as_dark_with_many_samples_as_with_few():
+    """Without a slope it has no side that faces the light: what is left is the ambient tenth."""
+    camera, light = Camera.around([0], elevation_degrees=0), torch.tensor([[0.0, 3, 0]])
+    settings = {"light": light, "normals": True, "shading": "textureless"}
+    few, many = (view(Ball(0.2), camera, 1, num_samples=n, **settings) for n in (64, 512))
+    opacity = float(many.opacity)
+    assert 0.3 < opacity < 0.4
+    assert float(many.image[0, 0]) == pytest.approx(
+        0.1 * opacity + BACKGROUND * (1 - opacity), abs=0.02
+    )
+    torch.testing.assert_close(many.image, few.image, atol=0.02, rtol=0)
+
+
 def test_a_shading_needs_normals():
     with pytest.raises(ValueError, match="normals=False: expected True, for shading='diffuse'"):
         Marcher(OccupancyGrid(RADIUS), shading="diffuse")
