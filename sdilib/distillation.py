@@ -218,7 +218,7 @@ def distill_step(
     if in_image := pulls[1:]:
         losses = [pull.gradient.square().mean() / (2 * pull.weight) for pull in in_image]
         measured["image_loss"] = torch.stack(losses).sum()
-    now = lambda: scene.render().image.detach().clone()  # noqa: E731
+    now = torch.no_grad()(lambda: scene.render().image.clone())
     row = skipped + 1 if problem else 0
     return Step(step, t, x0, update, norm, measured, now, view.camera, row)
 

@@ -199,14 +199,15 @@ class Text2D(RunSettings):
             ValueError: a prompt, precision or rule setting that cannot be used.
         """
         model = model or StableDiffusion.from_pretrained(self.model, dtype=self.precision)
-        model.require_precision(self.on(model.device).precision)
+        config = self.on(model.device)
+        model.require_precision(config.precision)
         prompt = model.embed([self.prompt], self.negative_prompt)
         gamma, step_size = self.start_guidance_scale, self.learning_rate or None
         if self.rule_settings.get("kappa") == "cached":  # which is DDIM only from where DDIM starts
             gamma = self.rule_settings["guidance_scale"]
         scene, optimizer, eps = _beginning(model, prompt, [self.seed], step_size, gamma)
         rule = make_rule(self.rule, model, self.rule_settings, eps=eps)
-        return Built2D(self, model, prompt, scene, optimizer, rule)
+        return Built2D(config, model, prompt, scene, optimizer, rule)
 
 
 @dataclass(slots=True, eq=False)
@@ -214,7 +215,7 @@ class Built2D:
     """The parts of a run; all its state is in `scene`, `optimizer` and `rule`.
 
     Attributes:
-        config: the settings it was built from.
+        config: the settings it was built from, with the precision in use.
         model: the denoiser and codec, frozen.
         prompt: its embeddings.
         scene: the image's latents.

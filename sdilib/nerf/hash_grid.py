@@ -6,7 +6,7 @@ entries: its own if they all fit, otherwise the one given by its hash. A point's
 interpolated trilinearly from the eight vertices around it, level by level.
 """
 
-import importlib.util
+import importlib
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -29,6 +29,15 @@ LARGEST_TABLE = 24
 _PRIMES = (1, 2_654_435_761, 805_459_861)
 
 
+def lacks_tinycudann() -> str:
+    """Return why tinycudann cannot be imported, such as a GPU that it was not compiled for; "" if it can."""
+    try:
+        importlib.import_module("tinycudann")
+    except Exception as error:  # whatever its binaries raise
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return ""
+
+
 def usable_backend(backend: str, device: torch.device) -> str:
     """Return the backend, or "numba" with a warning if it is "tinycudann" and cannot be used.
 
@@ -39,18 +48,18 @@ def usable_backend(backend: str, device: torch.device) -> str:
     Raises:
         ValueError: an unknown backend.
     """
-    found = importlib.util.find_spec("tinycudann") is not None
-    if one_of("backend", backend, BACKENDS) == "tinycudann" and not (
-        found and device.type == "cuda"
-    ):
-        warnings.warn(
-            "backend='tinycudann' needs the package tinycudann and a CUDA device; using 'numba', "
-            "whose parameters are laid out differently",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-        return "numba"
-    return backend
+    if one_of("backend", backend, BACKENDS) != "tinycudann":
+        return backend
+    lacks = lacks_tinycudann() if device.type == "cuda" else f"the device is {device.type}"
+    if not lacks:
+        return backend
+    warnings.warn(
+        "backend='tinycudann' needs the package tinycudann and a CUDA device; using 'numba', "
+        f"whose parameters are laid out differently ({lacks})",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return "numba"
 
 
 class HashGrid(nn.Module):
@@ -91,7 +100,7 @@ class HashGrid(nn.Module):
             finest_resolution: N_max, that of the last level.
             backend: "numba", "torch" or "tinycudann"; the last falls back to "numba", with a
                 warning, where the library or a CUDA device is missing.
-            generator: for the entries; None uses seed 0. tinycudann draws its own.
+            generator: for the entries, or for the seed of tinycudann's; None uses seed 0.
 
         Raises:
             ValueError: a number outside its range, a finest resolution below the base, an unknown backend.
@@ -116,9 +125,15 @@ class HashGrid(nn.Module):
             math.floor(base_resolution * math.exp(growth * level) + 1e-6)
             for level in range(num_levels)
         )
+        generator = generator or generator_at(0, 0, "hash grid")
         if self.backend == "tinycudann":
             self._library = _tiny_cuda_encoding(
-                num_levels, features_per_level, log2_table_size, base_resolution, math.exp(growth)
+                num_levels,
+                features_per_level,
+                log2_table_size,
+                base_resolution,
+                math.exp(growth),
+                int(torch.randint(2**31, (), generator=generator)),
             )
             return
         vertices = torch.tensor([(n + 1) ** 3 for n in self.resolutions])
@@ -132,7 +147,6 @@ class HashGrid(nn.Module):
         for name, values in layout.items():
             self.register_buffer(name, values, persistent=False)
         shape = (int(sizes.sum()), features_per_level)
-        generator = generator or generator_at(0, 0, "hash grid")
         self.table = nn.Parameter((2 * torch.rand(shape, generator=generator) - 1) * 1e-4)
 
     def forward(self, positions: Float[Tensor, "points 3"]) -> Float[Tensor, "points features"]:
@@ -153,7 +167,7 @@ class HashGrid(nn.Module):
         if self.backend == "tinycudann":
             if not len(positions):
                 return positions.new_zeros(0, self.num_features)
-            features = self._library(positions).to(positions.dtype)
+            features = self._library(positions.clamp(0, 1)).to(positions.dtype)
             features = features.unflatten(-1, (-1, self.features_per_level))
             return _masked(features, self.active_levels).flatten(1)
         levels = min(self.active_levels, len(self.resolutions))
@@ -184,10 +198,13 @@ def _vertices(
     scaled = positions.clamp(0, 1)[:, None] * resolutions.to(positions.dtype)[:, None]
     cell = torch.minimum(scaled.long(), resolutions[:, None] - 1)
     within = scaled - cell
+    shares = (1 - within, within)
     for corner in range(8):
-        step = torch.tensor([corner & 1, (corner >> 1) & 1, corner >> 2], device=cell.device)
-        x, y, z = (cell + step).unbind(-1)
-        weight = torch.where(step.bool(), within, 1 - within).prod(-1)
+        steps = [
+            (corner >> axis) & 1 for axis in range(3)
+        ]  # numbers: a tensor would be copied to a GPU
+        x, y, z = (cell[..., axis] + step for axis, step in enumerate(steps))
+        weight = torch.stack([shares[step][..., axis] for axis, step in enumerate(steps)]).prod(0)
         own = x + (resolutions + 1) * (y + (resolutions + 1) * z)
         named = (x * _PRIMES[0] ^ y * _PRIMES[1] ^ z * _PRIMES[2]) & (sizes - 1)
         yield offsets + torch.where(hashed, named, own), weight
@@ -262,7 +279,9 @@ def _as_numpy(layout: Sequence[Tensor], like: Tensor) -> tuple[Any, Any, Any, An
     return scale, starts, sizes, hashed.numpy(), (0,) * like.shape[-1]
 
 
-def _tiny_cuda_encoding(levels: int, features: int, log2_size: int, base: int, growth: float):
+def _tiny_cuda_encoding(
+    levels: int, features: int, log2_size: int, base: int, growth: float, seed: int
+):
     import tinycudann  # pyright: ignore[reportMissingImports]
 
     return tinycudann.Encoding(
@@ -275,5 +294,6 @@ def _tiny_cuda_encoding(levels: int, features: int, log2_size: int, base: int, g
             "base_resolution": base,
             "per_level_scale": growth,
         },
+        seed=seed,
         dtype=torch.float32,
     )

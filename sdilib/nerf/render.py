@@ -48,7 +48,7 @@ class RayRender:
     Attributes:
         colour: colour of the volume, without the background.
         opacity: fraction of light that the volume absorbs, in [0, 1].
-        length: weighted mean distance along the ray; 0 where there is nothing.
+        length: weighted mean distance along the ray, however little there is; 0 for nothing at all.
         variance: weighted variance of that distance.
         normal: mean normal times the opacity; its last axis is empty unless normals are computed.
         backfacing: sum of the (detached) weights times max(0, normal . direction)^2 (Ref-NeRF,
@@ -72,7 +72,8 @@ class Render:
     Attributes:
         image: colours in [0, 1], background included.
         opacity: fraction of light that the volume absorbs, in [0, 1].
-        depth: distance along the viewing direction; 0 where there is nothing.
+        depth: distance along the viewing direction of what there is, however little; 0 for nothing at
+            all.
         variance: variance of the distance along the ray, within each pixel.
         normal: mean normal times opacity, in the camera's axes right, up, back; no channels unless
             normals are computed.

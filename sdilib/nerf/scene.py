@@ -19,6 +19,7 @@ from sdilib.storage import under
 # DreamFusion's light, in units of its cameras' mean distance, 1.25: spread of the direction around
 # the camera's, and range of the distance from the origin.
 _LIGHT_SPREAD, _LIGHT_DISTANCE = 0.8, (0.64, 1.2)
+_SURFACE = 0.5  # opacity above which a pixel shows a surface
 _UNLIT = 0.1  # fraction of a run before shading begins, like threestudio's 1000 steps of 10000
 
 
@@ -191,7 +192,8 @@ class NeRFScene:
             measured |= {
                 name: each.detach() for name, each in (terms | {"penalty": penalty}).items()
             }
-        return Rendering(seen.image, penalty, seen.depth.detach(), measured)
+        depth = torch.where(seen.opacity > _SURFACE, seen.depth, 0.0).detach()
+        return Rendering(seen.image, penalty, depth, measured)
 
     def render_all(self) -> Render:
         """Return images and what the penalties use, with a graph to the parameters.

@@ -77,6 +77,15 @@ def test_a_step_carries_no_graph_and_its_render_is_a_copy_of_now(oracle, prompt)
     torch.testing.assert_close(scene.values.detach() + 1, image)
 
 
+def test_a_render_of_now_keeps_no_graph_while_it_is_made(oracle, prompt, monkeypatch):
+    scene = scene_of()
+    (step,) = distill(scene, SDI(oracle), prompt=prompt, num_steps=1)
+    render, graphs = scene.render, []
+    monkeypatch.setattr(scene, "render", lambda: graphs.append(torch.is_grad_enabled()) or render())
+    step.render()
+    assert graphs == [False]
+
+
 def test_gradient_norm_is_a_root_mean_square_an_item(oracle, prompt):
     gradient = torch.ones(3, 4, 2, 2, dtype=torch.float64)
     gradient[1] *= 2

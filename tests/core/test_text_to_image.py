@@ -166,6 +166,11 @@ def test_other_methods_start_where_they_are_told(tiny):
     assert not torch.allclose(first, second)
 
 
+def test_a_run_says_the_precision_that_it_has(tiny, monkeypatch):
+    monkeypatch.setattr("sdilib.stable_diffusion.precision._has_bfloat16", lambda device: False)
+    assert replace(RUN, precision="bfloat16").build(tiny).config.precision == "auto"
+
+
 def test_a_model_of_another_precision_is_refused(tiny):
     with pytest.raises(ValueError, match="precision='float16': expected float32, as the model"):
         replace(RUN, precision="float16").build(tiny)

@@ -53,6 +53,15 @@ def test_it_starts_as_a_soft_ball_and_grey():
     )
 
 
+def test_rules_see_a_depth_where_there_is_a_surface_and_0_elsewhere():
+    seen = scene(small(blob_height=20.0))
+    depth, whole = seen.render().depth, seen.render_all()
+    solid = whole.opacity > 0.5
+    assert 0.1 < float(solid.float().mean()) < 0.9
+    assert torch.equal(depth[solid], whole.depth[solid].detach())
+    assert float(depth[~solid].abs().max()) == 0 < float(whole.depth[~solid].detach().max())
+
+
 def test_the_truncated_exponential_stays_finite():
     nerf = small(activation="exp", blob_height=40.0)
     density = nerf.density(torch.zeros(1, 3))

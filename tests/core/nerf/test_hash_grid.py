@@ -1,6 +1,8 @@
 """The hash grid: one formula, slow and obvious, in torch and compiled; values and gradients."""
 
 import itertools
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -90,6 +92,12 @@ def test_what_runs_on_cuda_has_the_references_values_and_gradients(monkeypatch, 
     torch.testing.assert_close(found[1][1], found[0][1], atol=1e-11, rtol=0)
 
 
+def test_what_runs_on_cuda_copies_nothing_to_the_device(monkeypatch):
+    made, where = grid("torch"), points(5)
+    monkeypatch.setattr(torch, "tensor", lambda *_, **__: pytest.fail("copied"))
+    made(where).sum().backward()
+
+
 @pytest.mark.parametrize("backend", ["torch", "numba"])
 def test_gradients_are_finite_differences(backend):
     made, where = grid(backend, torch.float64), points(12, torch.float64)
@@ -144,15 +152,55 @@ def test_no_points_give_no_features():
 
 
 def test_a_missing_library_is_announced_and_replaced(monkeypatch):
-    monkeypatch.setattr(hash_grid.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "tinycudann", None)
     with pytest.warns(RuntimeWarning, match="backend='tinycudann' needs the package tinycudann"):
         made = HashGrid(**SMALL, backend="tinycudann")
     assert made.backend == "numba"
     assert made(torch.zeros(1, 3)).shape == (1, 8)
 
 
-def test_the_library_is_for_grids_on_cuda(monkeypatch):
-    monkeypatch.setattr(hash_grid.importlib.util, "find_spec", lambda name: object())
+def test_a_library_that_cannot_be_imported_is_replaced_with_its_own_words(tmp_path, monkeypatch):
+    broken = "raise OSError('Unknown compute capability.\\nSpecify TCNN_CUDA_ARCHITECTURES.')"
+    (tmp_path / "tinycudann.py").write_text(broken)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.warns(RuntimeWarning, match=r"\(OSError: Unknown compute capability\. Specify"):
+        assert usable_backend("tinycudann", torch.device("cuda")) == "numba"
+
+
+class Library(torch.nn.Module):
+    """What tinycudann offers here: as many numbers as asked for, each a point's first coordinate."""
+
+    def __init__(self, n_input_dims, encoding_config, seed=1337, dtype=None):
+        super().__init__()
+        self.seed = seed
+        self.count = encoding_config["n_levels"] * encoding_config["n_features_per_level"]
+
+    def forward(self, positions):
+        return positions[:, :1].expand(-1, self.count)
+
+
+@pytest.fixture
+def library(monkeypatch):
+    module = types.SimpleNamespace(Encoding=Library)
+    monkeypatch.setitem(sys.modules, "tinycudann", module)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+
+def test_the_librarys_grid_is_drawn_by_the_generator(library):
+    def seed(number):
+        draw = generator_at(number, 0, "grid")
+        return HashGrid(**SMALL, backend="tinycudann", generator=draw)._library.seed
+
+    assert seed(0) == seed(0) != seed(1)
+
+
+def test_positions_are_clamped_before_the_library_too(library):
+    made = HashGrid(**SMALL, backend="tinycudann")
+    encoded = made(torch.tensor([[-0.3, 0.2, 1.7], [0.4, 0.2, 1.7], [1.2, 0.0, 0.0]]))
+    assert encoded[:, 0].tolist() == pytest.approx([0.0, 0.4, 1.0])
+
+
+def test_the_library_is_for_grids_on_cuda(library):
     assert usable_backend("tinycudann", torch.device("cuda")) == "tinycudann"
     with pytest.warns(RuntimeWarning, match="and a CUDA device; using 'numba'"):
         assert usable_backend("tinycudann", torch.device("cpu")) == "numba"
