@@ -7,16 +7,20 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # importing it takes seconds, and little here needs it
     import torch
 
-_PARTIAL = re.compile(r"\..+\.\d+")
-"""Names of files that `atomic_write` has not finished."""
+_PARTIAL = re.compile(r"\..+\.[0-9a-f]+")
+"""Names of files that are not finished, as `partial_path` gives them."""
+
+_BLOCK = 2**20  # bytes of a file held at once
 
 
 def slug(text: str, length: int = 60) -> str:
@@ -34,8 +38,19 @@ def slug(text: str, length: int = 60) -> str:
     return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:length].rstrip("-") or "untitled"
 
 
+def partial_path(path: Path) -> Path:
+    """Return a new name in the same folder, for a file that takes its own when it is whole.
+
+    Args:
+        path: its own.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
 def atomic_write(path: str | Path, content: bytes | str) -> Path:
     """Write a file so that a reader sees either the old one or the new one, never half of one.
+
+    Also after a loss of power; then no file that was written later is there without this one.
 
     Args:
         path: where; missing folders are created.
@@ -49,19 +64,29 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = partial_path(path)
     try:
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         error.filename = str(path)  # a write that finds the disk full does not say where
         raise
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # some file systems cannot, and the file is whole anyway
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def remove_partial(folder: str | Path) -> None:
@@ -136,7 +161,9 @@ def hash_files(folder: str | Path, *patterns: str) -> str:
     found = {path for each in patterns or ("**/*.safetensors",) for path in Path(folder).glob(each)}
     for path in sorted(path for path in found if path.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes())
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
     return digest.hexdigest()[:16]
 
 

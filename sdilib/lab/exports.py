@@ -1,7 +1,8 @@
 """Exports of a run: a turntable, a strip of views, a mesh with vertex colours."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from sdilib.checks import in_range, positive_int, reject
 from sdilib.lab.world.mesh import Mesh, surface
 from sdilib.nerf.field import NeRF
 from sdilib.scenes import Scene3D
-from sdilib.storage import atomic_write
+from sdilib.storage import atomic_write, partial_path
 
 MESH_KINDS = ("glb", "obj", "ply")
 
 _ELEVATION = 15.0  # of the camera, in degrees
 _CRUMB = 1 / 20  # of the largest part's area
-_RATE, _ZOOM = 16, 4  # of a turntable: frames per second, and how much the renders are enlarged
+_RATE = 16  # frames of a turntable per second
+_SIDE = 256  # pixels per side that small renders are enlarged to there
 
 
 def write_strip(
@@ -68,13 +70,17 @@ def turntable(scene: Scene3D, path: str | Path, *, num_frames: int = 48) -> Path
     kind = path.suffix.lower()
     if kind not in (".gif", ".mp4"):
         reject("path", str(path), "a file that ends in .gif or .mp4")
-    turns = [360 * k / num_frames for k in range(positive_int("num_frames", num_frames))]
-    seen = _images(scene, turns)
-    seen = torch.nn.functional.interpolate(seen, scale_factor=_ZOOM, mode="bicubic")
+    frames = _turn(scene, positive_int("num_frames", num_frames))
     path.parent.mkdir(parents=True, exist_ok=True)
-    if kind == ".mp4":
-        return _write_mp4(_bytes(seen), path)
-    return atomic_write(path, gif_bytes(seen, frames_per_second=_RATE))
+    return _write_mp4(frames, path) if kind == ".mp4" else atomic_write(path, _gif(frames, _RATE))
+
+
+def _turn(scene: Scene3D, num_frames: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """One frame at a time: at the size of a GPU's run, all together take gigabytes."""
+    for k in range(num_frames):
+        seen = _images(scene, [360 * k / num_frames])
+        zoom = max(1, _SIDE // seen.shape[-1])
+        yield _bytes(torch.nn.functional.interpolate(seen, scale_factor=zoom, mode="bicubic"))[0]
 
 
 def gif_bytes(
@@ -90,24 +96,26 @@ def gif_bytes(
         ValueError: a number below 1.
     """
     positive_int("frames_per_second", frames_per_second)
-    first, *rest = (Image.fromarray(frame) for frame in _bytes(frames))
-    drawn = io.BytesIO()
-    duration = round(1000 / frames_per_second)
-    first.save(drawn, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
+    return _gif(_bytes(frames), frames_per_second)
+
+
+def _gif(frames: Iterable[UInt8[np.ndarray, "height width 3"]], rate: int) -> bytes:
+    images = map(Image.fromarray, frames)
+    drawn, shown = io.BytesIO(), {"duration": round(1000 / rate), "loop": 0}
+    next(images).save(drawn, "GIF", save_all=True, append_images=images, **shown)
     return drawn.getvalue()
 
 
-def _write_mp4(frames: UInt8[np.ndarray, "n h w 3"], path: Path) -> Path:
+def _write_mp4(frames: Iterator[UInt8[np.ndarray, "height width 3"]], path: Path) -> Path:
     from imageio_ffmpeg import write_frames
 
-    height, width = frames.shape[1:3]
-    beside = path.with_name(f".{path.name}.part.mp4")
-    writer = write_frames(
-        str(beside), (width, height), fps=_RATE, macro_block_size=1, ffmpeg_log_level="error"
-    )
+    first, beside = next(frames), partial_path(path)
+    how: Any = {"fps": _RATE, "macro_block_size": 1, "ffmpeg_log_level": "error"}
+    how["output_params"] = ["-f", "mp4"]  # which the name does not say
+    writer = write_frames(str(beside), first.shape[1::-1], **how)
     try:
         writer.send(None)
-        for frame in frames:
+        for frame in chain([first], frames):
             writer.send(np.ascontiguousarray(frame))
         writer.close()
         beside.replace(path)

@@ -1,6 +1,9 @@
 import errno
+import hashlib
 import json
 import math
+import stat
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +22,39 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         storage.atomic_write(path, "new")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_two_writers_of_one_file_have_a_temporary_one_each(tmp_path, monkeypatch):
+    """Also two threads, or hosts whose processes have one number."""
+    flush, seen = storage.os.fsync, []
+
+    def noted(descriptor):
+        flush(descriptor)
+        seen.append({path.name for path in tmp_path.iterdir()})
+
+    monkeypatch.setattr(storage.os, "fsync", noted)
+    for content in ("one", "two"):
+        storage.atomic_write(tmp_path / "a.txt", content)
+    partial = [name for names in seen for name in names - {"a.txt"}]
+    assert len(set(partial)) == len(partial) == 2
+    for name in partial:
+        (tmp_path / name).touch()
+    storage.remove_partial(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_folder_is_flushed_after_the_file_has_its_name(tmp_path, monkeypatch):
+    flushed = []
+
+    def noted(descriptor):
+        kind = stat.S_ISDIR(storage.os.fstat(descriptor).st_mode)
+        flushed.append((kind, (tmp_path / "a.txt").exists()))
+        if kind:
+            raise OSError(errno.EINVAL, "no folders here")
+
+    monkeypatch.setattr(storage.os, "fsync", noted)
+    assert storage.atomic_write(tmp_path / "a.txt", "new").read_text() == "new"
+    assert flushed == [(False, False), (True, True)]
 
 
 def test_content_that_json_cannot_hold_leaves_the_old_file(tmp_path):
@@ -77,6 +113,14 @@ def test_a_folder_hash_sees_bytes_and_names_but_not_the_order_of_writing(tmp_pat
     assert one != folder("four", [("u/a.safetensors", "1"), ("w/b.safetensors", "2")])
     (tmp_path / "one" / "c.safetensors").mkdir()  # a folder is no file, whatever its name
     assert storage.hash_files(tmp_path / "one") == one
+
+
+def test_a_folder_hash_is_of_all_bytes_but_holds_few_of_them(tmp_path, monkeypatch):
+    content = bytes(range(256)) * 5000
+    storage.atomic_write(tmp_path / "a.safetensors", content)
+    expected = hashlib.sha256(b"a.safetensors\0" + content).hexdigest()[:16]
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read at once"))
+    assert storage.hash_files(tmp_path) == expected
 
 
 def test_tensors_return_with_type_and_bits(tmp_path):

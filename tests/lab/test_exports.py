@@ -1,6 +1,7 @@
 """Exports are files that stock programs open, and show the scene."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from sdilib.lab.world.mesh import Mesh
 from sdilib.nerf.field import RADIUS, NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.scene import NeRFScene
+from sdilib.scenes import Rendering
+from sdilib.storage import remove_partial
 
 DENSITY, HEIGHT, SHARE = 2.0, 10.0, 0.5
 
@@ -175,12 +178,39 @@ def test_a_density_that_is_nowhere_is_refused(blob):
 def test_the_turntable_is_a_gif_and_an_mp4_of_all_frames(scene, tmp_path):
     with Image.open(turntable(scene, tmp_path / "turn.gif", num_frames=5)) as gif:
         assert gif.n_frames == 5
-        assert gif.size == (64, 64)
+        assert gif.size == (256, 256)
     film = turntable(scene, tmp_path / "turn.mp4", num_frames=5)
     from imageio_ffmpeg import count_frames_and_secs
 
     assert count_frames_and_secs(str(film))[0] == 5
     assert {path.name for path in tmp_path.iterdir()} == {"turn.gif", "turn.mp4"}
+
+
+@pytest.mark.parametrize(("side", "drawn"), [(64, 256), (100, 200), (512, 512)])
+def test_a_turntable_is_enlarged_if_it_is_small_and_held_a_frame_at_a_time(
+    side, drawn, scene, tmp_path, monkeypatch
+):
+    asked = []
+
+    def grey(camera):
+        asked.append(len(camera))
+        return Rendering(torch.full((len(camera), 3, side, side), 0.5))
+
+    monkeypatch.setattr(scene, "views", grey)
+    with Image.open(turntable(scene, tmp_path / "turn.gif", num_frames=3)) as gif:
+        assert gif.size == (drawn, drawn)
+    assert asked == [1, 1, 1]
+
+
+def test_a_film_that_is_not_finished_has_a_name_that_is_removed(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "replace", lambda *_: 1 / 0)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    with pytest.raises(ZeroDivisionError):
+        turntable(scene, tmp_path / "turn.mp4", num_frames=2)
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 1
+    remove_partial(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_strip_holds_the_views_side_by_side(scene, tmp_path):
