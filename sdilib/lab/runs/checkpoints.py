@@ -32,11 +32,13 @@ class Progress(NamedTuple):
         step: number of the next step.
         seconds: of work, over all sessions.
         num_forwards: UNet sample-forwards, over all sessions.
+        skipped: `Step.skipped` of the step before; 0 in a checkpoint of an older version.
     """
 
     step: int
     seconds: float
     num_forwards: int
+    skipped: int = 0
 
 
 def save(built: Built3D | Built2D, folder: Path, progress: Progress) -> None:
@@ -76,6 +78,7 @@ def restore(built: Built3D | Built2D, folder: Path) -> Progress | None:
         except OSError as error:
             then = "starting again" if path is paths[-1] else "going on from the one before it"
             _log.warning("a checkpoint cannot be read: %s; %s", error, then)
+            path.unlink()  # or the next `save` would keep it as the one before
             continue
         if not _fits(built, tensors):
             expected = "one of these settings; without the file the run starts again"
@@ -84,9 +87,9 @@ def restore(built: Built3D | Built2D, folder: Path) -> Progress | None:
         load_optimizer_tensors(built.optimizer, under(tensors, "optimizer."))
         if isinstance(built.rule, StatefulRule):
             built.rule.load_state_dict(under(tensors, "rule."))
-        step, seconds, num_forwards = tensors["progress"].tolist()
+        step, seconds, *counts = tensors["progress"].tolist()
         _log.info("going on with %s at step %d", folder.name, int(step))
-        return Progress(int(step), seconds, int(num_forwards))
+        return Progress(int(step), seconds, *map(int, counts))
     return None
 
 
@@ -109,7 +112,8 @@ def _fits(built: Built3D | Built2D, tensors: Mapping[str, torch.Tensor]) -> bool
         {name: value.shape for name, value in state.items()}
         == {name: value.shape for name, value in saved.items()}
         and "progress" in tensors
-        and bool(moments) == isinstance(built.optimizer, torch.optim.Adam)
+        # There are none while all steps so far were skipped.
+        and (not moments or isinstance(built.optimizer, torch.optim.Adam))
         and all(
             not value.ndim or value.shape == parameters[int(key.split(".")[0])].shape
             for key, value in moments.items()

@@ -7,6 +7,7 @@ import errno
 import json
 import logging
 import math
+import os
 import signal
 import threading
 import time
@@ -49,7 +50,7 @@ _LACKS = dict.fromkeys(
     "expected a folder that can be written",
 ) | dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "expected space left on its disk")
 _FRAMES, _NUM_FRAMES = "frames", 9
-_FAILURES = (EmptySceneError, NonFiniteError, torch.cuda.OutOfMemoryError)
+_FAILURES = (EmptySceneError, NonFiniteError)
 
 After = Callable[[Built3D | Built2D, Step, Mapping[str, Any]], None]
 """Called after each step of a run, with the run, the step and its line of the log."""
@@ -91,9 +92,11 @@ class Finished(Generic[Config]):
         """The same view in the course of the run, in [0, 1], by t: up to nine frames, the last at the end."""
         t, found = {record["step"]: float(record["t"]) for record in self.log}, {}
         for path in sorted((self.folder / _FRAMES).glob("*.png")):
+            if (number := int(path.stem)) not in t:
+                continue  # its line was lost with the machine's power
             with Image.open(path) as image:
                 pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-            found[t[int(path.stem)]] = pixels / 255
+            found[t[number]] = pixels / 255
         return found
 
 
@@ -107,7 +110,7 @@ def distilled(
     progress: bool = True,
     after: After | None = None,
 ) -> Finished[Config]:
-    """Return a run: load it if it is finished, otherwise compute or resume it.
+    """Return a run: load it if it is finished, otherwise compute or resume it; one whose scene cannot be read is not finished.
 
     On the CPU, an interrupted run ends with the same bits as an uninterrupted one with the same
     number of threads.
@@ -128,6 +131,8 @@ def distilled(
             memory.
         OSError: the folder cannot be written, or the disk is full; names the folder.
         Interrupted: Ctrl-C, after a checkpoint was written; a second Ctrl-C does not wait for that.
+        torch.cuda.OutOfMemoryError: the device had too little left, perhaps for a moment; the run has not diverged,
+            and the same command goes on from the last checkpoint.
     """
     before = model.num_forwards if model else 0
     built = config.build(model)
@@ -135,13 +140,20 @@ def distilled(
     folder = folders.runs_folder(root) / folders.address(built.config, built.model.identity)
     done = folder / folders.DONE
     try:
-        if not done.exists():  # a finished one may lie where nothing can be written
-            if isinstance(built.config, Text3D):
-                require_memory(built.config, built.model)
-            folder.mkdir(parents=True, exist_ok=True)
-            with _held(folder):
-                if not done.exists():  # another process may have finished it meanwhile
-                    _make(built, folder, began, save_seconds, preview_seconds, progress, after)
+        if done.exists():  # perhaps where nothing can be written
+            try:
+                return _finished(built, folder)
+            except OSError as error:
+                if error.errno is not None:  # not of the scene's tensors
+                    raise
+                _log.warning("a finished run's scene cannot be read: %s; making it again", error)
+                done.unlink()
+        if isinstance(built.config, Text3D):
+            require_memory(built.config, built.model)
+        folder.mkdir(parents=True, exist_ok=True)
+        with _held(folder):
+            if not done.exists():  # another process may have finished it meanwhile
+                _make(built, folder, began, save_seconds, preview_seconds, progress, after)
         return _finished(built, folder)
     except OSError as error:
         if error.errno not in _LACKS:
@@ -199,7 +211,7 @@ def _make(
         ) as bar,
     ):
         try:
-            for step in built.steps(before.step, kept[-1]["skipped"] if kept else 0):
+            for step in built.steps(before.step, before.skipped):
                 done = step.step + 1
                 record = _record(step)
                 log.write(json.dumps(record) + "\n")
@@ -219,8 +231,10 @@ def _make(
                     after(built, step, record)
                     clock += time.monotonic() - called
                 if interrupted.is_set() or now - saved > save_seconds:
-                    spent = Progress(done, now - clock, model.num_forwards - counted)
-                    checkpoints.save(built, folder, spent)
+                    forwards = model.num_forwards - counted
+                    os.fsync(log.fileno())  # a checkpoint never goes beyond the log
+                    so_far = Progress(done, now - clock, forwards, step.skipped)
+                    checkpoints.save(built, folder, so_far)
                     saved = now
                 if interrupted.is_set():
                     raise Interrupted(
