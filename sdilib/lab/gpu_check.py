@@ -4,7 +4,6 @@ Each check compares a device with the CPU, or a type with float32, on fields and
 downloaded; for tests, the same code runs on the device "cpu". The last one reports what guidance does to a given model.
 """
 
-import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,13 +21,13 @@ from sdilib.lab.presets import resolve
 from sdilib.lab.prompts import example_prompts
 from sdilib.lab.provenance import versions
 from sdilib.lab.runs.memory import peak_bytes, reset_peak, run_bytes
-from sdilib.nerf.field import NeRF
-from sdilib.nerf.hash_grid import HashGrid
+from sdilib.nerf.field import RADIUS, NeRF
+from sdilib.nerf.hash_grid import HashGrid, lacks_tinycudann
 from sdilib.nerf.occupancy import OccupancyGrid
 from sdilib.nerf.render import Marcher, Render, has_kernels, render
 from sdilib.seeds import generator, normal
 from sdilib.stable_diffusion import StableDiffusion
-from sdilib.stable_diffusion.names import RANDOM
+from sdilib.stable_diffusion.names import RANDOM, check_name
 from sdilib.text_to_3d import Text3D
 
 AIM_GIB, MOONSHOT_GIB = 12.0, 8.0
@@ -44,6 +43,7 @@ _HALF = 3e-2  # of the root mean square: a few of half precision's 1e-3
 _KERNELS = ("nerfacc", "numba", "tinycudann")
 _TIMED = 2  # steps timed, after one that is not
 _PATCH = 300  # rays: some patches of the small image see nothing
+_OUTSIDE, _WITHIN = 3.6, 0.9 * RADIUS  # distances of cameras; the paper's are within the ball
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,11 @@ def check_gpu(
         The device's name, versions, and each check, ready for JSON.
 
     Raises:
-        ValueError: a size below 1, or a CUDA device that torch does not see.
+        ValueError: a size, a model or a setting that cannot be, or a CUDA device that torch does not see.
     """
     positive_int("size", size)
+    check_name(model)
+    _step_config(size, model, settings)
     device = torch.device(device)
     if device.type == "cuda" and not torch.cuda.is_available():
         need = "a CUDA build, a driver, and a device that CUDA_VISIBLE_DEVICES does not hide"
@@ -86,6 +88,8 @@ def check_gpu(
     checks: dict[str, Callable[[], Check]] = {
         "render, table": lambda: check_render(device, packed=False),
         "render, nerfacc": lambda: check_render(device, packed=True),
+        "render within, table": lambda: check_render(device, packed=False, distance=_WITHIN),
+        "render within, nerfacc": lambda: check_render(device, packed=True, distance=_WITHIN),
         "hash grid": lambda: check_hash_grid(device),
         "hash grid, reference": lambda: check_hash_grid(device, backend="torch"),
         "hash grid, tinycudann": lambda: check_tinycudann(device),
@@ -118,24 +122,30 @@ def summary(record: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def check_render(device: torch.device, *, packed: bool) -> Check:
+def check_render(device: torch.device, *, packed: bool, distance: float = _OUTSIDE) -> Check:
     """Compare a field's image and gradient with those on the CPU; the device renders them patch by patch.
 
     Args:
         device: where the field is rendered again.
         packed: whether to use nerfacc's kernels there, rather than the CPU's table of samples.
+        distance: of the cameras from the field's centre.
     """
     if packed and not (device.type == "cuda" and has_kernels()):
         return Check(None, note="nerfacc's CUDA kernels are neither built nor can they be")
     here, there = _field(), _field().to(device)
-    expected = _seen(here, _marcher(here, packed=False))
-    found = _seen(there, _marcher(there, packed=packed), rays_per_patch=_PATCH)
-    image = float((found.image.detach().cpu() - expected.image.detach()).abs().max())
-    gradients = []
-    for nerf, seen in ((here, expected), (there, found)):
-        (seen.image.square().sum() + seen.normal.sum()).backward()
-        gradients.append([parameter.grad for parameter in nerf.parameters()])
-    gradient = max(_distance(a, b) for a, b in zip(*reversed(gradients), strict=True))
+    expected = _seen(here, _marcher(here, packed=False), distance=distance)
+    marcher = _marcher(there, packed=packed)
+    return _compared(there, _seen(there, marcher, _PATCH, distance=distance), here, expected)
+
+
+def _compared(nerf: NeRF, found: Render, reference: NeRF, expected: Render) -> Check:
+    """Compare a field's image and gradient with those of another field."""
+    image = float((found.image.detach().cpu() - expected.image.detach().cpu()).abs().max())
+    slopes, others = (
+        torch.autograd.grad(seen.image.square().sum() + seen.normal.sum(), list(each.parameters()))
+        for each, seen in ((nerf, found), (reference, expected))
+    )
+    gradient = max(_distance(a, b) for a, b in zip(slopes, others, strict=True))
     numbers = {"image": image, "image_tolerance": _IMAGE}
     numbers |= {"gradient": gradient, "gradient_tolerance": _GRADIENT}
     return Check(image <= _IMAGE and gradient <= _GRADIENT, numbers)
@@ -162,23 +172,23 @@ def check_hash_grid(device: torch.device, *, backend: str = "numba") -> Check:
 
 
 def check_tinycudann(device: torch.device) -> Check:
-    """Run NVIDIA's grid if it is installed; as its layout differs, only shapes and finite numbers are checked.
+    """Compare a field on NVIDIA's grid, rendered patch by patch, with itself, rendered at once.
+
+    Its layout differs from that of the CPU's grid, so there is no other reference.
 
     Args:
-        device: where the grid is.
+        device: where the field is.
     """
-    if importlib.util.find_spec("tinycudann") is None:
-        return Check(None, note="not installed")
+    if lacks := lacks_tinycudann():
+        return Check(None, note=lacks)
     if device.type != "cuda":
         return Check(None, note="needs a CUDA device")
-    grid = HashGrid(backend="tinycudann").to(device)
-    features = grid(_points().to(device))
-    features.square().sum().backward()
-    tensors = [features, *(parameter.grad for parameter in grid.parameters())]
-    nothing = grid(torch.empty(0, 3, device=device))  # a patch that sees nothing
-    finite = all(bool(tensor.isfinite().all()) for tensor in tensors if tensor is not None)
-    shaped = features.shape[-1] == grid.num_features and len(nothing) == 0
-    return Check(finite and shaped, {"largest": float(features.detach().abs().max())})
+    return _patched(_field("tinycudann").to(device))
+
+
+def _patched(nerf: NeRF) -> Check:
+    marcher = _marcher(nerf)
+    return _compared(nerf, _seen(nerf, marcher, _PATCH), nerf, _seen(nerf, marcher))
 
 
 def check_half(device: torch.device, *, dtype: torch.dtype = torch.float16) -> Check:
@@ -214,10 +224,7 @@ def check_step(
     cuda = device.type == "cuda"
     dtype = torch.float16 if cuda else torch.float32
     denoiser = StableDiffusion.from_pretrained(model, device=device, dtype=dtype)
-    known = resolve("run3d", "gpu", model=model, size=size)
-    known |= {"progressive_start": 0.0, "progressive_share": 0.0} | settings
-    del known["preset"]
-    config = Text3D.of(prompt="a red mug", **known)
+    config = _step_config(size, model, settings)
     held = torch.cuda.memory_allocated(device) if cuda else 0
     built, foreseen = (
         config.build(denoiser),
@@ -243,6 +250,13 @@ def check_step(
     return Check(None if peak is None else peak < AIM_GIB, numbers, note)
 
 
+def _step_config(size: int, model: str, settings: dict[str, Any]) -> Text3D:
+    known = resolve("run3d", "gpu", model=model, size=size)
+    known |= {"progressive_start": 0.0, "progressive_share": 0.0} | settings
+    del known["preset"]
+    return Text3D.of(prompt="a red mug", **known)
+
+
 def check_guidance(device: torch.device, *, model: str = "sd21") -> Check:
     """Report what guidance does to a model over t, on four of its own images, at 400 sample-forwards.
 
@@ -262,9 +276,7 @@ def check_guidance(device: torch.device, *, model: str = "sd21") -> Check:
 def _attempt(check: Callable[[], Check]) -> Check:
     try:
         return check()
-    except ValueError:  # bad input
-        raise
-    except Exception as error:  # whatever a driver or a kernel says is a finding
+    except Exception as error:  # whatever a driver, a kernel or a model's file says is a finding
         return Check(False, note=f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
@@ -280,31 +292,34 @@ def _versions() -> dict[str, str]:
     return versions() | {"cuda": torch.version.cuda or "none"} | kernels
 
 
-def _field() -> NeRF:
+def _field(backend: str = "numba") -> NeRF:
     """A field with something to see: entries of order one, and a blob that ends within the ball."""
     draw = generator(0, 0, "gpu check, field")
-    nerf = NeRF(grid=HashGrid(num_levels=8, generator=draw), generator=draw)
+    grid = HashGrid(num_levels=8, backend=backend, generator=draw)
+    nerf = NeRF(grid=grid, generator=draw)
     with torch.no_grad():
-        nerf.grid.table.mul_(1e4)
+        for entries in grid.parameters():
+            entries.mul_(1e4)
     return nerf
 
 
-def _marcher(nerf: NeRF, *, packed: bool) -> Marcher:
+def _marcher(nerf: NeRF, *, packed: bool | None = None) -> Marcher:
     occupancy = OccupancyGrid(nerf.radius).to(next(nerf.parameters()).device)
     occupancy.update(nerf)
     return Marcher(occupancy, normals=True, packed=packed)
 
 
-def _seen(nerf: NeRF, marcher: Marcher, rays_per_patch: int | None = None) -> Render:
+def _seen(
+    nerf: NeRF, marcher: Marcher, rays_per_patch: int | None = None, *, distance: float = _OUTSIDE
+) -> Render:
     like, size = next(nerf.parameters()), {"height": 32, "width": 32}
     jitter = torch.rand(2, 32, 32, generator=generator(0, 0, "gpu check, jitter"))
     light: dict[str, Any] = {
         "jitter": jitter.to(like),
         "background": like.new_full((2, 1, 1, 3), 0.5),
     }
-    return render(
-        nerf, Camera.around([30, 200]), marcher, **size, **light, rays_per_patch=rays_per_patch
-    )
+    camera = Camera.around([30, 200], distance=distance)
+    return render(nerf, camera, marcher, **size, **light, rays_per_patch=rays_per_patch)
 
 
 def _points() -> Tensor:

@@ -22,6 +22,8 @@ def test_the_guard_is_a_verdict():
 CHECKS = {
     "render, table": ("check_render", {"packed": False}),
     "render, nerfacc": ("check_render", {"packed": True}),
+    "render within, table": ("check_render", {"packed": False, "distance": gpu_check._WITHIN}),
+    "render within, nerfacc": ("check_render", {"packed": True, "distance": gpu_check._WITHIN}),
     "hash grid": ("check_hash_grid", {"backend": "numba"}),
     "hash grid, reference": ("check_hash_grid", {"backend": "torch"}),
     "hash grid, tinycudann": ("check_tinycudann", {}),

@@ -22,7 +22,7 @@ from sdilib.stable_diffusion import StableDiffusion
 from sdilib.storage import read_json
 
 CPU = torch.device("cpu")
-NEEDS_CUDA = {"render, nerfacc", "hash grid, tinycudann"}
+NEEDS_CUDA = {"render, nerfacc", "render within, nerfacc", "hash grid, tinycudann"}
 MEASURED = {"step", "guidance"}
 SMALL = {"num_samples": 16, "log2_table_size": 10}
 
@@ -81,7 +81,8 @@ def test_the_summary_says_each_verdict(record):
     lines = summary(record)
     assert len(lines) == 1 + len(record["checks"]) + 4
     assert any(line.startswith("passed   render, table: image ") for line in lines)
-    assert "left out hash grid, tinycudann: not installed" in lines
+    lacks = "ModuleNotFoundError: No module named 'tinycudann'"
+    assert f"left out hash grid, tinycudann: {lacks}" in lines
     assert any(
         line.startswith("measured step: ") and "peak_gib not known" in line for line in lines
     )
@@ -89,16 +90,31 @@ def test_the_summary_says_each_verdict(record):
     assert lines[-1].strip().startswith("std of κ ")
 
 
-def test_another_image_fails_the_render(monkeypatch):
+@pytest.mark.parametrize("distance", [gpu_check._OUTSIDE, gpu_check._WITHIN])
+def test_another_image_fails_the_render(monkeypatch, distance):
     seen = gpu_check._seen
 
-    def coarser(nerf, marcher, rays_per_patch=None):
-        return seen(nerf, replace(marcher, num_samples=60) if rays_per_patch else marcher)
+    def coarser(nerf, marcher, rays_per_patch=None, **where):
+        marcher = replace(marcher, num_samples=60) if rays_per_patch else marcher
+        return seen(nerf, marcher, rays_per_patch, **where)
 
     monkeypatch.setattr(gpu_check, "_seen", coarser)
-    found = check_render(CPU, packed=False)
+    found = check_render(CPU, packed=False, distance=distance)
     assert found.passed is False
     assert found.numbers["image"] > found.numbers["image_tolerance"]
+
+
+def test_a_grid_whose_patches_have_other_gradients_fails(monkeypatch):
+    assert gpu_check._patched(gpu_check._field()).passed is True
+
+    def doubled(render_rays, *rays, rays_per_patch):
+        seen = render_rays(*rays)
+        return replace(seen, colour=2 * seen.colour - seen.colour.detach())
+
+    monkeypatch.setattr("sdilib.nerf.render.in_patches", doubled)
+    found = gpu_check._patched(gpu_check._field())
+    assert found.passed is False
+    assert found.numbers["image"] <= found.numbers["image_tolerance"]
 
 
 def test_other_values_fail_the_hash_grid(monkeypatch):
@@ -127,17 +143,27 @@ def test_numbers_that_are_not_finite_fail(monkeypatch):
     assert check_half(CPU).passed is False
 
 
-def test_a_check_that_breaks_down_has_failed_and_stops_no_other():
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError])
+def test_a_check_that_breaks_down_has_failed_and_stops_no_other(kind):
     def broken():
-        raise RuntimeError("CUDA error:\n an illegal memory access")
+        raise kind("CUDA error:\n an illegal memory access")
 
     found = gpu_check._attempt(broken)
-    assert found == Check(False, note="RuntimeError: CUDA error: an illegal memory access")
+    assert found == Check(False, note=f"{kind.__name__}: CUDA error: an illegal memory access")
 
 
-def test_bad_input_is_refused():
-    with pytest.raises(ValueError, match="size=0: expected an integer of at least 1"):
-        check_gpu("cpu", size=0)
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"size": 0}, "size=0: expected an integer of at least 1"),
+        ({"model": "no model"}, "model='no model': expected mini, tiny"),
+        ({"num_samples": 0}, "num_samples=0: expected an integer of at least 1"),
+    ],
+)
+def test_bad_input_is_refused_before_any_check(given, expected, monkeypatch):
+    monkeypatch.setattr(gpu_check, "_attempt", lambda _: pytest.fail("checked"))
+    with pytest.raises(ValueError, match=expected):
+        check_gpu("cpu", **given)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what is so without a CUDA device")

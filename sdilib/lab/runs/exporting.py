@@ -40,7 +40,8 @@ def reopened(
         load: loads a model by its name.
 
     Raises:
-        ValueError: settings of another version; or an image whose model, which decodes it, has other weights by now.
+        ValueError: settings of another version; an image whose model, which decodes it, has other weights by now; or a
+            field whose hash grid's library is not here.
     """
     settings = read_json(folder / CONFIG)
     config = config_of(settings)
@@ -48,6 +49,9 @@ def reopened(
     built = config.build(model)
     if settings["scene"] == "image" and settings["model_hash"] != model.hash:
         reject("model", config.model, "the weights that the run was made with, to decode its image")
+    if getattr(built.config, "backend", "") != settings.get("backend", ""):
+        expected = "the package tinycudann and a CUDA device here, as where the run was made"
+        reject("backend", settings["backend"], expected)
     built.restore(load_tensors(folder / SCENE))
     return Finished(folder, built.config, built.scene, "", 0.0, 0, ()), model
 

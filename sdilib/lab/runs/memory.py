@@ -3,7 +3,8 @@
 The constants are measured on one CPU thread by tests/benchmarks/bench_deferred.py, and allow for translucent fog, which
 takes up to half as much again; those of CUDA, of a wider network and of an environment follow from the tensors' sizes.
 The prediction covers the render with its graph and the autoencoder; models, parameters and the UNet's activations are
-small in comparison or already loaded.
+small in comparison or already loaded. It leaves out what a rule adds that trains a network or differentiates through
+one: VSD, ESD, and SDI with the kappa "gradient descent".
 """
 
 import resource
@@ -68,7 +69,7 @@ def _rays(config: Text3D) -> int:
 
 
 def run_bytes(config: Text3D, model: StableDiffusion, rays_per_patch: int) -> int:
-    """Return the memory that a step takes at its peak, in bytes.
+    """Return the memory that a step's renders and the autoencoder take at their peak, in bytes.
 
     Args:
         config: of the run.
@@ -178,8 +179,10 @@ def require_memory(config: Text3D, model: StableDiffusion) -> None:
     advice = "a smaller size, or fewer cameras or samples, take less"
     if fitting:
         patch = run_bytes(config, model, fitting[0])
-        advice = f"with rays_per_patch={fitting[0]} it takes {patch / _GIB:.1f}"
-    expected = f"a run that fits in memory: this one takes {needed / _GIB:.1f} GiB, and"
+        advice = f"with rays_per_patch={fitting[0]} they take {patch / _GIB:.1f}"
+    expected = (
+        f"a run that fits in memory: its renders and autoencoder take {needed / _GIB:.1f} GiB, and"
+    )
     reject(
         "rays_per_patch", config.rays_per_patch, f"{expected} {free / _GIB:.1f} are free; {advice}"
     )

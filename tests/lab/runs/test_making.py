@@ -23,9 +23,10 @@ from sdilib.guidance import SDS
 from sdilib.lab.exports import png_bytes, write_strip
 from sdilib.lab.images import distilled_images
 from sdilib.lab.runs import address, checkpoints, distilled, known_runs, making
+from sdilib.lab.runs.exporting import reopened
 from sdilib.lab.runs.folders import settings_of
 from sdilib.scenes import Rendering, Scene3D
-from sdilib.storage import load_tensors, save_tensors
+from sdilib.storage import load_tensors, read_json, save_tensors, write_json
 from sdilib.text_to_image import Text2D
 
 SMALL = small_3d(steps=8, kappa="fixed")
@@ -515,6 +516,18 @@ def test_the_preview_is_drawn_again_every_so_many_seconds(
     if drawn:
         with Image.open(made.folder / "preview.png") as picture:
             assert picture.size == (2 * 16, 16)
+
+
+def test_a_run_of_a_grid_that_is_not_here_is_not_reopened(tmp_path, tiny):
+    folder = distilled(replace(SMALL, steps=1), root=tmp_path, model=tiny, progress=False).folder
+    settings = read_json(folder / "config.json")
+    assert reopened(folder, lambda name: tiny)[0].config.backend == "numba"
+    write_json(folder / "config.json", settings | {"backend": "tinycudann"})
+    with (
+        pytest.warns(RuntimeWarning, match="backend='tinycudann' needs"),
+        pytest.raises(ValueError, match="backend='tinycudann': expected the package tinycudann"),
+    ):
+        reopened(folder, lambda name: tiny)
 
 
 def test_a_run_is_named_after_the_grid_that_made_it(tmp_path, tiny):

@@ -93,8 +93,8 @@ def test_too_much_is_refused_with_a_patch_that_fits(tiny, monkeypatch, tmp_path)
     patch = run_bytes(LARGE, tiny, 8192) / 2**30
     assert patch < 2 < run_bytes(LARGE, tiny, 16_384) / 2**30
     assert str(refused.value) == (
-        f"rays_per_patch=0: expected a run that fits in memory: this one takes {needed:.1f} GiB, "
-        f"and 2.0 are free; with rays_per_patch=8192 it takes {patch:.1f}"
+        f"rays_per_patch=0: expected a run that fits in memory: its renders and autoencoder take {needed:.1f} GiB, "
+        f"and 2.0 are free; with rays_per_patch=8192 they take {patch:.1f}"
     )
     require_memory(replace(LARGE, rays_per_patch=8192), tiny)
     with pytest.raises(ValueError, match="rays_per_patch=0: expected "):
