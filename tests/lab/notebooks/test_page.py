@@ -27,7 +27,7 @@ def test_what_is_saved_names_settings_and_claims(page):
     claims = verdicts([Exact("it is", "error", "a", at_most=1.0)], {"error": {"a": [0.5]}})
     shown = page.save(Figure(), {"error": 0.5}, claims)
     record = read_json(page.folder / "fig01_teaser.json")
-    assert "| it is | **holds** |" in shown.data
+    assert "| **yes** | it is |" in shown.data
     assert record["config"] == page.config
     assert record["seed"] == 3
     assert record["claims"][0]["holds"] is True
