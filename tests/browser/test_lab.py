@@ -61,6 +61,8 @@ def spent(server: psutil.Process, *, seconds: float) -> float:
 
 
 def run_all(page) -> None:
+    # A kernel that is restarted before it has begun may run nothing.
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']:visible").first.wait_for()
     page.get_by_role("menuitem", name="Run").click()
     page.get_by_text("Restart Kernel and Run All Cells…").click()
     page.get_by_role("button", name="Confirm Kernel Restart").or_(
