@@ -200,9 +200,7 @@ def _vertices(
     within = scaled - cell
     shares = (1 - within, within)
     for corner in range(8):
-        steps = [
-            (corner >> axis) & 1 for axis in range(3)
-        ]  # numbers: a tensor would be copied to a GPU
+        steps = [(corner >> axis) & 1 for axis in range(3)]  # no tensor, which CUDA would copy
         x, y, z = (cell[..., axis] + step for axis, step in enumerate(steps))
         weight = torch.stack([shares[step][..., axis] for axis, step in enumerate(steps)]).prod(0)
         own = x + (resolutions + 1) * (y + (resolutions + 1) * z)

@@ -110,10 +110,10 @@ def distilled(
     progress: bool = True,
     after: After | None = None,
 ) -> Finished[Config]:
-    """Return a run: load it if it is finished, otherwise compute or resume it; one whose scene cannot be read is not finished.
+    """Return a run: load it if it is finished, otherwise compute or resume it.
 
     On the CPU, an interrupted run ends with the same bits as an uninterrupted one with the same
-    number of threads.
+    number of threads. A finished run whose scene cannot be read is computed again, with a warning.
 
     Args:
         config: settings of the run.
