@@ -32,7 +32,7 @@ evaluator: str = ""  # "evaluator" (bundled), a folder, or "none" for a model of
 num_prompts: int = 0  # 1 to 16; the first four are shown
 num_seeds: int = 0  # a prompt, 2 or more
 num_steps: int = 0  # of DDIM, 2 or more
-seed: int = 0  # the first of each prompt's seeds
+seed: int = 0  # the first; each image has one of its own
 
 # %%
 from sdilib.lab.claims import verdicts
@@ -68,8 +68,8 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 # %% [markdown]
 # **What differs from the paper.** As in the paper, fewer words are shown at γ = 1, and a high γ burns images:
 # saturation rises, and colours leave their range. From 30 on words are lost again. The bundled model shows nearly
-# all of its words from 2 on. One finding is the opposite: seeds differ more at γ = 7.5 than at 1, not less. But
-# the distance is measured in pixels, and colours grow stronger with γ as well; it does not tell whether the
+# all of its words from 2 on. That seeds differ less at γ = 7.5 than at 1 was not shown; at higher γ they differ more.
+# But the distance is measured in pixels, and colours grow stronger with γ as well; it does not tell whether the
 # objects themselves vary less.
 #
 # ## Try

@@ -34,7 +34,7 @@ num_scenes: int = 0  # of these, distilled as well: at most num_prompts
 num_steps: int = 0  # of DDIM and SDI, 2 or more
 num_columns: int = 7  # times shown, 2 to 8
 plane_seed: int = 10  # of the run in the plane
-seed: int = 0  # of every prompt's noise
+seed: int = 0  # the first; each prompt has one of its own
 
 # %%
 from sdilib.guidance import SDI

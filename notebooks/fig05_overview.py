@@ -32,7 +32,7 @@ guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # measured, 1 to 16; the first is drawn
 num_steps: int = 0  # of the run, 2 or more
 t: float = 0.8  # of the step, in (0, 1)
-seed: int = 0  # of every prompt's noise
+seed: int = 0  # the first; each prompt has one of its own
 
 # %%
 from sdilib.lab.claims import verdicts
@@ -62,9 +62,9 @@ page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers, groups=p
 
 # %% [markdown]
 # **What differs from the paper.** Neither claim was shown at this step, although on the prompt shown SDI's
-# target looks cleaner. That an inversion at -γ solves eq. 8 better than a random κ was not shown over a whole
-# path either (figure 9). The paper shows the step on a 3D render; here it is taken on an image of the bundled
-# model. In 2D DDIM knows the exact κ, so the distance to its own next x0(t) can be measured, too.
+# target looks cleaner. Over a whole path an inversion at -γ solves eq. 8 a little better than a random κ (figure 9).
+# The paper shows the step on a 3D render; here it is taken on an image of the bundled model. In 2D DDIM knows the
+# exact κ, so the distance to its own next x0(t) can be measured, too.
 #
 # ## Try
 #

@@ -32,7 +32,7 @@ num_prompts: int = 0  # 1 to 16; the first is shown
 num_seeds: int = 0  # per prompt, 1 or more
 num_steps: int = 0  # of DDIM, which makes the renders, 2 or more
 scene_t: float = 0.5  # whose x0(t) is the render: 1 is blurry, 0 finished
-seed: int = 0  # the first of each prompt's seeds
+seed: int = 0  # the first; each image has one of its own
 
 # %%
 from sdilib.lab.claims import verdicts

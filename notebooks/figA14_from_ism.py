@@ -33,7 +33,7 @@ num_seeds: int = 0  # a prompt, 1 or more
 ddim_steps: int = 0  # of DDIM, 2 or more
 num_steps: int = 0  # optimiser steps of all others, 2 or more
 learning_rate: float = 0.0  # of Adam, the same for all, above 0
-seed: int = 0  # the first of each prompt's seeds
+seed: int = 0  # the first; each image has one of its own
 
 # %%
 from functools import partial
@@ -80,10 +80,11 @@ figure
 page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 
 # %% [markdown]
-# **What differs from the paper.** In 2D none of these changes was shown to bring images nearer to DDIM's, and
-# conditional inversion at a negative γ leads away from them. Nor were saturation and fine detail shown to come
-# nearer over all four. All rows have blotches on the background, ISM's too, though it inverts only up to t = 0.5;
-# why the changes do not help here is not known. The paper makes them in 3D.
+# **What differs from the paper.** In 2D only the last of these changes, the full κ, brings images nearer to
+# DDIM's, and barely so. The wide range of t and conditional inversion at a negative γ lead away from them, the
+# latter in saturation, too. Over all four changes neither saturation nor fine detail was shown to come nearer.
+# All rows have blotches on the background, ISM's too, though it inverts only up to t = 0.5; why most changes do
+# not help here is not known. The paper makes them in 3D.
 #
 # ISM here uses the empty prompt, where its authors' code has a long negative one, and an equal grid of inversion
 # steps; it is optimised in 2D, not through a 3D scene.

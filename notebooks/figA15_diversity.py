@@ -32,7 +32,7 @@ num_seeds: int = 0  # a prompt, 2 or more
 num_steps: int = 0  # of DDIM and SDI, 2 or more
 sds_steps: int = 0  # optimiser steps of SDS, 2 or more
 learning_rate: float = 0.0  # of SDS's Adam, above 0
-seed: int = 0  # the first of each prompt's seeds
+seed: int = 0  # the first; each image has one of its own
 
 # %%
 from sdilib.guidance import SDI, SDS

@@ -32,7 +32,7 @@ guidance_scale: float = 0.0  # γ that the model is sampled with
 num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # per prompt, 1 or more
 num_steps: int = 0  # of DDIM, of the inversion and of the way back, 2 or more
-seed: int = 0  # the first of each prompt's seeds
+seed: int = 0  # the first; each image has one of its own
 
 # %%
 from sdilib.lab.claims import verdicts

@@ -38,7 +38,7 @@ num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # a prompt, 1 or more
 num_steps: int = 0  # of DDIM and SDI, 3 or more
 sds_steps: int = 0  # optimiser steps of SDS, 2 or more
-seed: int = 0  # the first of each prompt's seeds
+seed: int = 0  # the first; each image has one of its own
 
 # %%
 from sdilib.guidance import SDI
@@ -102,14 +102,14 @@ page.save(figure, measures, claims, name="figx1_what_a_rule_sees")
 
 # %% [markdown]
 # **What differs from the paper.** The published step equals eq. 10 with another κ exactly, and keeps clearly less
-# than all of x0. Yet neither contrast nor saturation was shown to suffer; why not was not measured. It tames the
-# inversion a little: its x(t) is nearer to its expected deviation, though still far above it. Eq. 10 itself,
-# which the paper calls not sensitive to τ, changes by more than the claims' margins, but at τ up to 0.1, three
-# times the paper's.
+# than all of x0. Contrast suffers a little from it; saturation does not, but rises. It tames the inversion
+# somewhat: its x(t) is nearer to its expected deviation, though still far above it. Eq. 10 itself, which the paper
+# calls not sensitive to τ, changes in saturation by more than the claim's margin, but at τ up to 0.1, three times
+# the paper's.
 #
 # Encoding the latents before each update was not shown to help any rule (second figure). SDI's border, the
-# outermost pixels, becomes less even, although its free latents make noisier images to the eye; of the other two
-# rules no difference was shown, nor in any rule's distance to DDIM's image.
+# outermost pixels, becomes less even, and its image ends farther from DDIM's, although its free latents make noisier
+# images to the eye; of the other two rules no difference was shown.
 #
 # The published code differs in more than this: it adds noise along the inversion, and its γ is higher by one
 # where Perp-Neg is off. Both are left out here so that only one thing changes.

@@ -31,7 +31,7 @@ evaluator: str = "evaluator"  # the bundled one, or a folder of another
 num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # a prompt, 1 or more
 num_steps: int = 0  # of DDIM, 2 or more
-seed: int = 0  # the first of each prompt's seeds
+seed: int = 0  # the first; each image has one of its own
 
 # %%
 from sdilib.lab.claims import verdicts

@@ -34,7 +34,7 @@ num_prompts: int = 0  # 1 to 16
 num_seeds: int = 0  # a prompt, 1 or more
 num_steps: int = 0  # of DDIM, SDI and the rule, 2 or more
 sds_steps: int = 0  # optimiser steps of SDS, 2 or more
-seed: int = 0  # the first of each prompt's seeds
+seed: int = 0  # the first; each image has one of its own
 
 # %%
 from sdilib.guidance import SDI, SDS, Update

@@ -42,19 +42,21 @@ class Generated:
 def items(
     prompts: Sequence[str], num_seeds: int, *, first_seed: int = 0
 ) -> tuple[list[str], list[int]]:
-    """Return every prompt with every seed, as two lists of equal length, prompt by prompt.
+    """Return every prompt with seeds of its own, as two lists of equal length, prompt by prompt.
+
+    Prompts that shared a seed would share its noise, and count as independent without being so.
 
     Args:
         prompts: at least one.
         num_seeds: seeds per prompt.
-        first_seed: each prompt's seeds count up from this one.
+        first_seed: the seeds count up from this one.
 
     Examples:
         >>> items(["a", "b"], 2)
-        (['a', 'a', 'b', 'b'], [0, 1, 0, 1])
+        (['a', 'a', 'b', 'b'], [0, 1, 2, 3])
     """
-    pairs = [(prompt, first_seed + k) for prompt in prompts for k in range(num_seeds)]
-    return [prompt for prompt, _ in pairs], [seed for _, seed in pairs]
+    of = [prompt for prompt in prompts for _ in range(num_seeds)]
+    return of, list(range(first_seed, first_seed + len(of)))
 
 
 def ddim_images(

@@ -54,8 +54,8 @@ def test_seeds_differ_and_repeat(tiny):
     assert 0 <= float(first.images.min()) <= float(first.images.max()) <= 1
 
 
-def test_items_pair_every_prompt_with_every_seed():
-    assert items(["a", "b"], 2, first_seed=3) == (["a", "a", "b", "b"], [3, 4, 3, 4])
+def test_no_two_items_share_a_seed():
+    assert items(["a", "b"], 2, first_seed=3) == (["a", "a", "b", "b"], [3, 4, 5, 6])
 
 
 def test_a_wrong_number_of_seeds_is_refused(tiny):

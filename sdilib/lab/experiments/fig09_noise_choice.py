@@ -64,8 +64,12 @@ def rules(guidance_scale: float) -> dict[str, RuleFrom]:
     return {name: along.sdi_with(make, guidance_scale) for name, make in made.items()}
 
 
-MEAN, RATIO, SHARE = "mean of r(t)", "of random noise's", "residual at each t, of random noise's"
-ROUNDED, OVER_T = "rounding in float32", "mean over t"
+MEAN, RATIO, SHARE = (
+    "geometric mean of r(t)",
+    "of random noise's",
+    "residual at each t, of random noise's",
+)
+ROUNDED, OVER_T = "rounding in float32", "geometric mean over t"
 NEAREST = "of 1, 2, 5 and 10 iterations those that cost most nearly what the inversion does"
 
 CLAIMS = (
@@ -128,7 +132,7 @@ def summary(r: ByChoice, costs: Mapping[str, float]) -> dict[str, dict[str, Any]
         r: residuals by choice, for all of `choices` and `cheaper`.
         costs: of one kappa in sample-forwards, a backward pass counted as one, by choice.
     """
-    mean = {name: each.mean(1) for name, each in r.items()}
+    mean = {name: along.mean_over_t(each) for name, each in r.items()}
     for family in ("fixed point", "descent"):
         members = (name for name in r if name.startswith(f"{family},"))
         nearest = min(members, key=lambda name: abs(costs[name] - costs[INVERSION]))
@@ -170,7 +174,7 @@ def draw(
 def _draw_costs(axes: Axes, r: ByChoice, costs: Mapping[str, float]) -> None:
     for family in dict.fromkeys(name.partition(",")[0] for name in r):
         members = sorted((n for n in r if n.partition(",")[0] == family), key=costs.__getitem__)
-        places = [(costs[name], float(r[name].mean())) for name in members]
+        places = [(costs[name], float(along.mean_over_t(r[name]).mean())) for name in members]
         colour = drawing.colour_of(family)
         line: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.2}
         axes.plot(*zip(*places, strict=True), color=colour, **line)
@@ -184,5 +188,5 @@ def _draw_costs(axes: Axes, r: ByChoice, costs: Mapping[str, float]) -> None:
     axes.minorticks_off()
     axes.margins(x=0.1)
     axes.set_ylim(bottom=0, top=1.18 * axes.get_ylim()[1])
-    title = "mean of r(t), by iterations or n, against cost"
+    title = "geometric mean of r(t), by iterations or n"
     drawing.finish(axes, title, "sample-forwards for one κ")

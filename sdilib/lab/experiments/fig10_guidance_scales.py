@@ -23,7 +23,7 @@ BOTH, NONE, HALF, NEGATIVE = STRATEGIES
 PAIRS = ((HALF, NEGATIVE), (HALF, NONE), (NEGATIVE, NONE))
 """Strategies that the paper finds on par."""
 
-MEAN, RATIO, OVER_T = "mean of r(t)", "ratio of residuals", "mean over t"
+MEAN, RATIO, OVER_T = "geometric mean of r(t)", "ratio of residuals", "geometric mean over t"
 
 CLAIMS = (
     *(
@@ -111,7 +111,7 @@ def summary(r: ByStrategy) -> dict[str, dict[str, Any]]:
     Args:
         r: residuals by strategy.
     """
-    mean = {name: each.mean(1) for name, each in r.items()}
+    mean = {name: along.mean_over_t(each) for name, each in r.items()}
     ratios = {f"{other} / {one}": mean[other] / mean[one] for one, other in PAIRS}
     return {"r": dict(r), MEAN: mean, RATIO: ratios}
 

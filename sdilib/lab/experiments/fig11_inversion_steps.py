@@ -12,7 +12,7 @@ from sdilib.lab.experiments.shared.images import CLOSENESS, DETAIL, OFF_DETAIL, 
 NUM_INVERSION_STEPS = (1, 3, 5, 10, 20, 30)
 """Values of n; the paper chose 10."""
 
-SHARE, RESIDUAL = "fine detail, off DDIM's", "residual of eq. 8, mean over t"
+SHARE, RESIDUAL = "fine detail, off DDIM's", "residual of eq. 8"
 GAIN, RELATIVE = "gain of n = 30 over n = 10", "relative to DDIM's"
 
 

@@ -101,8 +101,9 @@ def _verdict(claim: Mapping[str, Any]) -> str:
 
 def _counted(claims: Sequence[Mapping[str, Any]]) -> str:
     count = Counter(map(_verdict, claims))
-    said = ", ".join(f"{count[of]} {of}" for of in ("yes", "not shown", "**no**", "not tested"))
-    return f"{len(claims)} claims: {said}."
+    kinds = ("yes", "not shown", "**no**", "not tested")
+    said = ", ".join(f"{count[of]} {of}" for of in kinds if count[of]) or "none"
+    return f"Claims: {len(claims)} ({said})."
 
 
 def _share(claims: Sequence[Mapping[str, Any]]) -> str:

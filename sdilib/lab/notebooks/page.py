@@ -66,7 +66,7 @@ class Page:
 
     @cached_property
     def items(self) -> tuple[list[str], list[int]]:
-        """Every prompt with every seed, prompt by prompt: two lists of equal length."""
+        """Every prompt with seeds of its own, prompt by prompt: two lists of equal length."""
         return items(self.prompts, self.config.get("num_seeds", 1), first_seed=self.seed)
 
     @property

@@ -16,7 +16,7 @@ def test_the_gallery_says_what_holds(save):
     save()
     page = gallery(save.folder)
     text = page.read_text()
-    assert "3 claims: 1 yes, 0 not shown, 1 **no**, 1 not tested." in text
+    assert "Claims: 3 (1 yes, 1 **no**, 1 not tested)." in text
     assert "| [A title](#a-title) | 1 of 2, 1 **no**, 1 not tested |" in text
     assert "| **no** | a \\| b. *a note* | mean 0.123 | 8 |" in text
     assert "Tested by: a test." in text

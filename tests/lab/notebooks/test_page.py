@@ -18,7 +18,7 @@ def page(tmp_path, monkeypatch):
     return begin("fig01_teaser", "smoke", model="tiny", folder=str(tmp_path / "out"), seed=3)
 
 
-def test_items_are_the_models_prompts_with_every_seed(page):
+def test_items_are_the_models_prompts_with_seeds(page):
     assert page.items == (list(page.prompts), [3])
     assert len(page.prompts) == page.config["num_prompts"] == 1
 

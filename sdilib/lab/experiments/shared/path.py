@@ -214,6 +214,17 @@ def residuals(
     return _along(asked, kappa, lambda _: ask, "residual")
 
 
+def mean_over_t(r: Float[Tensor, "items times"]) -> Float[Tensor, " items"]:
+    """Return the geometric mean of residuals over a path's times, by item.
+
+    They fall with t by orders of magnitude: the arithmetic mean would be that of the highest t alone.
+
+    Args:
+        r: from `residuals`.
+    """
+    return r.log().mean(1).exp()
+
+
 @torch.no_grad()
 def denoised(path: Path, kappa: Latents) -> Latents:
     """Return the single-step denoised images of a path's x0(t) noised with kappa (eqs. 5, 10), on CPU.
@@ -277,7 +288,7 @@ def sdi_with(make: MakeKappa, guidance_scale: float = 7.5) -> RuleFrom:
 def images(
     model: StableDiffusion,
     prompts: Sequence[str],
-    seed: int,
+    seeds: Sequence[int],
     rules: Mapping[str, RuleFrom | None],
     *,
     num_steps: int,
@@ -288,12 +299,12 @@ def images(
     Args:
         model: frozen.
         prompts: one per image.
-        seed: the same for every image.
+        seeds: one per image.
         rules: by name; None samples by DDIM instead.
         num_steps: of each run.
         guidance_scale: gamma of DDIM, and of the image that the others start from.
     """
-    items, made = (model, prompts, [seed] * len(prompts)), {}
+    items, made = (model, prompts, seeds), {}
     start = {"num_steps": num_steps, "start_guidance_scale": guidance_scale}
     for name, rule in rules.items():
         if rule is None:

@@ -15,6 +15,7 @@ from sdilib.lab.experiments.shared.path import (
     fine_detail,
     follow,
     images,
+    mean_over_t,
     noises,
     relative_error,
     residuals,
@@ -117,6 +118,11 @@ def test_a_residual_can_be_that_of_another_gamma(path, oracle):
     assert (residuals(path, kappa) - residuals(other, kappa)).abs().max() > 1e-3
 
 
+def test_a_mean_over_t_is_geometric():
+    r = torch.tensor([[1e-4, 1.0], [2.0, 8.0]])
+    torch.testing.assert_close(mean_over_t(r), torch.tensor([1e-2, 4.0]))
+
+
 def test_a_models_path_is_that_of_its_images(tiny, monkeypatch):
     monkeypatch.setattr(BATCH, 1)
     prompts, seeds = ["a red mug", "a blue rocket"], [0, 1]
@@ -129,9 +135,9 @@ def test_a_models_path_is_that_of_its_images(tiny, monkeypatch):
 
 def test_images_are_of_whole_runs_and_with_the_cached_choice_they_are_ddims(tiny):
     rules = {"DDIM": None, "cached": sdi_with(Cached), "random": sdi_with(RandomNoise)}
-    made = images(tiny, ["a red mug", "a blue rocket"], 0, rules, num_steps=4)
+    made = images(tiny, ["a red mug", "a blue rocket"], [0, 1], rules, num_steps=4)
     assert list(made) == list(rules)
-    ddim = ddim_images(tiny, ["a red mug", "a blue rocket"], [0, 0], num_steps=4)
+    ddim = ddim_images(tiny, ["a red mug", "a blue rocket"], [0, 1], num_steps=4)
     assert torch.equal(made["DDIM"], ddim.images)
     torch.testing.assert_close(made["cached"], made["DDIM"], rtol=1e-3, atol=1e-3)
     assert (made["random"] - made["DDIM"]).abs().max() > 1e-2
