@@ -137,6 +137,7 @@ class Controls(ipywidgets.VBox):
                 if key not in ("prompt", "model", "rule") and type(value) in _PLAIN
             }
         self._rules: dict[str, dict[str, Any]] = {name: {} for name in SCENES}
+        self._usual: dict[str, dict[str, Any]] = {name: {} for name in SCENES}
         self._run, self._rest = ipywidgets.VBox(), ipywidgets.VBox()
         self._more = folded("more settings", self._rest)
         heads = [ipywidgets.HTML(f"<h4>{t}</h4>") for t in ("what is asked for", "guidance", "run")]
@@ -192,9 +193,13 @@ class Controls(ipywidgets.VBox):
             return
         wanted = method.settings(scene, sampled, own["steps"].value)
         some = {name for each in METHODS.values() for name in each.settings(scene)} - {"rule"}
-        for name, control in (own | self._rules[scene]).items():
-            if name in some:
-                control.value = wanted.get(name, self._begun[id(control)])
+        for name in some & own.keys():
+            own[name].value = wanted.get(name, self._begun[id(own[name])])
+        of_rule = self._rules[scene]
+        first = {"kappa": "inversion", "guidance_scale": sampled}  # on which others depend
+        for name in first.keys() & of_rule.keys():
+            of_rule[name].value = wanted.get(name, first[name])
+        self._follow(wanted)
 
     def _plain(self) -> list[Any]:
         """All that have a value of their own; the rule before its settings."""
@@ -206,11 +211,14 @@ class Controls(ipywidgets.VBox):
         return [control for each in self._own.values() for control in each.values()]
 
     def _read(self) -> dict[str, Any]:
-        """What the chosen rule reads, and with it the chosen noise, and what they begin with."""
+        """What the chosen rule reads, and with it the chosen noise, and what they begin with at the present gamma."""
         rule, kappa = self.rule.value, self._rules[self.scene.value].get("kappa")
         preset = self._preset(self.scene.value)
         read = rule_settings(rule)
+        gamma = self._rules[self.scene.value].get("guidance_scale")
         chosen = {name: of for name, of in preset.items() if name == "guidance_scale"}
+        if gamma is not None:
+            chosen["guidance_scale"] = gamma.value
         if kappa is not None:
             chosen["kappa"] = kappa.value
         read = rule_settings(rule, {name: of for name, of in chosen.items() if name in read})
@@ -228,9 +236,33 @@ class Controls(ipywidgets.VBox):
             part.observe(self._changed, "value")
 
     def _changed(self, change: Any) -> None:
-        if change.owner in (self.scene, self.rule, self._rules[self.scene.value].get("kappa")):
+        of_rules = self._rules[self.scene.value]
+        if change.owner in (self.scene, self.rule, of_rules.get("kappa")):
             self._arrange()
+        elif change.owner is of_rules.get("guidance_scale"):
+            self._follow()
         self._announce()
+
+    def _follow(self, wanted: Mapping[str, Any] | None = None) -> None:
+        """Let the rule's settings, which were not changed by hand, follow the rule, its noise and its gamma.
+
+        Args:
+            wanted: if given, all follow, these with their own values.
+        """
+        try:
+            read = self._read()
+        except ValueError:  # `config` says so
+            return
+        usual, of_rules = self._usual[self.scene.value], self._rules[self.scene.value]
+        for name in of_rules.keys() & read.keys() - {"guidance_scale", "kappa"}:
+            if read[name] is None:
+                continue
+            control = of_rules[name]
+            if wanted is not None:
+                control.value = wanted.get(name, read[name])
+            elif control.value == usual.get(name, control.value):
+                control.value = read[name]
+            usual[name] = read[name]
 
     def _arrange(self) -> None:
         """Show the settings that the rule reads, and those of the scene."""
@@ -246,6 +278,7 @@ class Controls(ipywidgets.VBox):
             of_rules[name] = _control(name, read[name], means)
             self._begun[id(of_rules[name])] = read[name]
             self._watch(of_rules[name])
+        self._follow()
         self.of_the_rule.children = [of_rules[name] for name in read]
         for chosen, known in ((self.rule, RULES), (of_rules.get("kappa"), KAPPAS)):
             if chosen is not None:

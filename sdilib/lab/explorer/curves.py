@@ -1,5 +1,6 @@
 """The explorer's pictures: the curves of one run or several, and images beside them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -72,7 +73,7 @@ def _draw(panels: Sequence[Axes], logs: Logs) -> None:
             steps = [record["step"] + 1 for record in log]
             axes.plot(
                 steps,
-                [record[name] for record in log],
+                [record.get(name, math.nan) for record in log],  # a skipped step has neither
                 mark if name == "t" else line,
                 color=hue,
                 linewidth=1.4,
@@ -81,7 +82,7 @@ def _draw(panels: Sequence[Axes], logs: Logs) -> None:
             )
         if name == "t":
             axes.set_ylim(-0.03, 1.03)
-        elif any(record[name] > 0 for log in logs.values() for record in log):
+        elif any(record.get(name, 0) > 0 for log in logs.values() for record in log):
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")

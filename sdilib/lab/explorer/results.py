@@ -155,6 +155,10 @@ class Results:
         before = {tile.run["folder"]: tile for tile in self.tiles}
         self.tiles = [self._tile(run, before.get(run["folder"])) for run in found[: self._most]]
         self._grid.children = self.tiles
+        for tile in before.values():
+            if tile not in self.tiles:  # the page would keep it, and its picture
+                for part in (*tile.children, tile):
+                    part.close()
         self._more.layout.display = "" if len(found) > self._most else "none"
         size = sum(run["bytes"] for run in known if not run["example"]) / 2**20
         empty = "" if known else ": make one in the explorer, or by sdilib run"
@@ -331,5 +335,8 @@ def _thumbnail(folder: Path) -> Image.Image | None:
     kept = [*sorted((folder / "frames").glob("*.png")), *folder.glob("image.png")]
     if not kept:
         return None
-    with Image.open(kept[-1]) as image:
-        return image.convert("RGB")
+    try:
+        with Image.open(kept[-1]) as image:
+            return image.convert("RGB")
+    except OSError:  # damaged, or being written
+        return None

@@ -24,7 +24,9 @@ from sdilib.checks import positive_int, reject
 from sdilib.distillation import Step
 from sdilib.lab.experiments.shared.canvas import noise_images
 from sdilib.lab.runs import distilled, runs_folder
+from sdilib.lab.runs.folders import DONE
 from sdilib.stable_diffusion import StableDiffusion
+from sdilib.storage import partial_path
 from sdilib.text_to_3d import Built3D, Text3D
 from sdilib.text_to_image import Built2D, Text2D
 from sdilib.threads import set_threads
@@ -199,14 +201,21 @@ class _Run:
             return snapshot.latest(replace(snapshot.frames[-1], view=self._view()))
 
     def save(self, root: str | Path) -> Path:
-        """Move the finished run to the folder of all runs."""
+        """Copy the finished run to the folder of all runs, whole or not at all."""
         if self.folder is None or self.snapshot.state != "finished":
             reject("run", self.snapshot.state, "a finished one")
         target = runs_folder(root) / self.folder.name
-        if self.folder != target and not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(self.folder, target)
-        self.folder = target
+        if (target / DONE).is_file():
+            return target
+        if target.exists():
+            reject("run", target.name, f"one that is not unfinished in {root}: go on with it there")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = partial_path(target)
+        try:
+            shutil.copytree(self.folder, beside)
+            beside.rename(target)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
         return target
 
     def _work(self, before: threading.Thread | None) -> None:

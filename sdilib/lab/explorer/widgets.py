@@ -11,6 +11,7 @@ import html
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets
@@ -285,12 +286,23 @@ class Explorer:
         }
         name = address(shown.config.on(model.device), model.hash).replace("-", "_")
         folder = runs_folder(self._root) / "figures"
-        write_figure(folder, name, figure, record)
-        self.saved.value = said(f"saved: {folder / name}.png, .pdf and .json")
+
+        def save() -> str:
+            write_figure(folder, name, figure, record)
+            return f"{folder / name}.png, .pdf and .json"
+
+        self._saving(save)
 
     def save_run(self) -> None:
         """Keep the finished run among the runs on disk."""
-        self.saved.value = said(f"saved: {self.session.save(self._root)}")
+        self._saving(lambda: self.session.save(self._root))
+
+    def _saving(self, save: Callable[[], Any]) -> None:
+        """Save, and say where to, or why not."""
+        try:
+            self.saved.value = said(f"saved: {save()}")
+        except (OSError, ValueError) as error:
+            self.saved.value = said(str(error), wrong=True)
 
     def close(self) -> None:
         """End the run and take the widget away."""
@@ -311,7 +323,6 @@ class Explorer:
             program = code(self.controls.config())
         except ValueError as error:
             wrong = str(error)
-        self.buttons["start"].disabled = bool(wrong)
         self.code.value = program  # never that of other settings
         self._copy.value = _COPY.format(code=html.escape(program), off="disabled" if wrong else "")
         for slider in self.turn:

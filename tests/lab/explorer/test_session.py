@@ -1,6 +1,8 @@
 """A run on its own thread: what may be done to it, what it shows, and that it ends."""
 
+import errno
 import gc
+import shutil
 import subprocess
 import sys
 import threading
@@ -242,6 +244,26 @@ def test_a_saved_run_is_one_that_the_library_finds(session, tmp_path):
     assert found.seconds <= ended.seconds + 1
     assert session.model.num_forwards - before <= 2  # it was not made again
     assert torch.equal(found.scene.values, ended.frames[-1].latents["after"])
+    (folder / "done.json").unlink()
+    with pytest.raises(ValueError, match=f"run='{folder.name}': expected one that is not unfinish"):
+        session.save(tmp_path)
+    shutil.rmtree(folder)
+    assert (session.save(tmp_path) / "done.json").is_file()
+
+
+def test_a_run_is_saved_whole_or_not_at_all(session, tmp_path, monkeypatch):
+    session.start(SHORT)
+    session.wait(timeout=LIMIT)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil.copytree, "__defaults__", (False, None, full, False, False))
+        with pytest.raises(OSError, match="no space"):
+            session.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert session.save(tmp_path).is_dir()
 
 
 def test_pauses_are_no_work(session, tmp_path):

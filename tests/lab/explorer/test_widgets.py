@@ -11,14 +11,14 @@ from ipywidgets import Text
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sdilib.guidance.named import RULES
+from sdilib.guidance.named import RULES, rule_settings
 from sdilib.lab.explorer import widgets
 from sdilib.lab.explorer.controls import WordPicker
 from sdilib.lab.explorer.curves import explored, run_curves
 from sdilib.lab.explorer.parts import folded
 from sdilib.lab.explorer.session import FRONT, code
 from sdilib.lab.explorer.widgets import Explorer
-from sdilib.lab.methods import METHODS
+from sdilib.lab.methods import METHODS, method_of
 from sdilib.lab.presets import resolve
 from sdilib.lab.runs import known_runs
 from sdilib.lab.world.captions import WORDS
@@ -161,7 +161,6 @@ def test_a_wrong_value_is_one_sentence_and_starts_nothing(
 ):
     explorer.controls.named[control].value = value
     assert sentence in explorer.status.value  # as soon as it is typed
-    assert explorer.buttons["start"].disabled
     assert explorer.code.value == ""
     explorer.start()
     assert sentence in explorer.status.value
@@ -405,7 +404,6 @@ def test_values_that_do_not_go_together_disable_start(explorer):
     assert not explorer.buttons["start"].disabled
     explorer.controls.scene.value = "nerf"
     explorer.controls.named["kappa"].value = "cached"
-    assert explorer.buttons["start"].disabled
     assert "kappa=&#x27;cached&#x27;: expected another one in 3D" in explorer.status.value
     explorer.controls.scene.value = "image"
     assert not explorer.buttons["start"].disabled
@@ -463,10 +461,42 @@ def test_what_is_folded_is_shown_by_a_button_and_hidden_again():
 
 
 @pytest.mark.parametrize("scene", ["image", "nerf"])
+@pytest.mark.parametrize("published", [False, True])
+def test_each_rule_has_its_own_settings_whichever_was_chosen_before(explorer, scene, published):
+    controls = explorer.controls
+    controls.named["num_inversion_steps"].value = 10
+    controls.scene.value = scene
+    usual = Text3D.INVERSION if scene == "nerf" else {"inversion_start": 0.1}
+    for rule in (*RULES, "ism", "sdi"):
+        controls.rule.value = rule
+        if published:
+            controls.published.click()
+        found = controls.config().rule_settings
+        gamma = found.get("guidance_scale", 7.5)
+        wanted = rule_settings(rule, {"guidance_scale": gamma} if "guidance_scale" in found else {})
+        wanted |= {name: of for name, of in usual.items() if name in wanted}
+        if published:
+            method = method_of(rule).settings(scene, 3.0, controls.named["steps"].value)
+            wanted |= {name: of for name, of in method.items() if name in wanted}
+            assert gamma == method.get("guidance_scale", 3.0)
+        assert found == wanted, rule
+
+
+def test_the_inversions_gamma_follows_that_of_the_rule_until_it_is_given(explorer):
+    named = explorer.controls.named
+    named["guidance_scale"].value = 5.0
+    assert named["inversion_guidance_scale"].value == -5.0
+    named["inversion_guidance_scale"].value = 1.0
+    named["guidance_scale"].value = 7.5
+    assert named["inversion_guidance_scale"].value == 1.0
+
+
+@pytest.mark.parametrize("scene", ["image", "nerf"])
 def test_a_method_is_as_published_and_sdi_is_again_as_it_began(explorer, scene):
     controls = explorer.controls
     controls.scene.value = scene
     controls.named["seed"].value = 3
+    controls.named["num_inversion_steps"].value = 10
     begun = controls.config()
     for name in ("SDS", "VSD", "HiFA", "SDI"):
         controls.rule.value = METHODS[name].rule
@@ -541,3 +571,10 @@ def test_slow_painting_leaves_the_run_half_of_the_time(explorer):
     until(lambda: len(ended) > 3)
     pauses = [min(b - at for b in began if b > at) for at in ended[:3]]
     assert min(pauses) > 0.4
+
+
+def test_a_skipped_step_is_a_gap_in_the_curves():
+    whole = {"t": 0.5, "residual": 0.1, "gradient": 0.2}
+    log = [{"step": 0, **whole}, {"step": 1, "t": 0.4, "skipped": 1}, {"step": 2, **whole}]
+    assert run_curves({"": log}).axes[0].lines[0].get_ydata()[1] != 0.1
+    assert len(run_curves({"": log[1:2]}).axes) == 3
