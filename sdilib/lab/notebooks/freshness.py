@@ -40,6 +40,8 @@ TABLE = "same_numbers.json"
 
 Pairs = Mapping[str, list[list[str]]]
 
+_OF_A_FIGURE = {"notebook"}
+
 
 def figure_folder(preset: str, folder: str | Path = "") -> Path:
     """Return the folder that a notebook's figures go to.
@@ -69,11 +71,15 @@ def read_records(folder: str | Path) -> list[dict[str, Any]]:
         folder: where the figures are.
 
     Raises:
-        ValueError: no such folder.
+        ValueError: no such folder, or a JSON file in it that is no figure's.
     """
     if not Path(folder).is_dir():
         reject("folder", str(folder), "a folder of figures")
-    return [read_json(path) for path in sorted(Path(folder).glob("*.json"))]
+    records = {path: read_json(path) for path in sorted(Path(folder).glob("*.json"))}
+    for path, record in records.items():
+        if not (isinstance(record, dict) and record.keys() >= _OF_A_FIGURE):
+            reject("folder", str(folder), f"a folder of figures; {path.name} is not one's record")
+    return list(records.values())
 
 
 def digest(content: bytes | ast.Module) -> str:
@@ -281,7 +287,7 @@ def _changed(record: Mapping[str, Any], folder: Path, notebooks: Path) -> str:
     run = config.get("run", {})
     for of, used in ((notebook, config), ("run3d", run if isinstance(run, Mapping) else {})):
         expected = resolve(of, used["preset"]) if of in NOTEBOOKS and "preset" in used else {}
-        if other := [k for k, v in expected.items() if k != "model" and used.get(k, v) != v]:
+        if other := [k for k, v in expected.items() if k != "model" and used.get(k) != v]:
             return f"the preset {used['preset']} has another {', '.join(other)} now"
     # A figure of formulas alone records no weights, and random ones have no files: neither goes stale.
     if (

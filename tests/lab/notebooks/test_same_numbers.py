@@ -38,6 +38,11 @@ def test_the_same_numbers_are_kept_and_others_are_not(made, record, tmp_path):
     folder, notebook = tmp_path / "full", record["notebook"]
     said = add_pairs(made("one", "1"), made("two", "2", numbers=again), folder)
     assert said == {notebook: "same"}
+    arm = NUMBERS | {"a": {"random κ, equal cost": [1.0]}}  # a method, not what it cost
+    other = NUMBERS | {"a": {"random κ, equal cost": [2.0]}}
+    said = add_pairs(made("two", "2", numbers=arm), made("three", "3", numbers=other), folder)
+    assert said[notebook].endswith("has another number: /a/random κ, equal cost/0")
+    made("two", "2", numbers=again)
     for changes, reason in (
         ({"numbers": {"a": {"SDI": [1.0, 2.0]}}}, "has another number: /a/SDI/1"),
         ({"numbers": {"a": {"SDI": [1.0]}}}, "has another number: /a/SDI/1"),
