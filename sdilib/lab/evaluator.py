@@ -323,7 +323,7 @@ class Evaluator(CLIP):
         return right
 
     def _pixels(self, images: Images) -> Tensor:
-        return normalised(images, self.image_size)
+        return normalised(images.cpu(), self.image_size)
 
     def _read(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         longest = self._tokenizer.model_max_length

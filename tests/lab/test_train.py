@@ -112,6 +112,7 @@ def test_an_autoencoder_comes_first_and_is_never_unpickled(data, tmp_path):
         (lambda: VAEConfig(varied=1.5), "varied=1.5: "),
         (lambda: VAEConfig(channels=()), r"channels=\(\): "),
         (lambda: EvaluatorConfig(width=100, heads=3), "width=100: "),
+        (lambda: EvaluatorConfig(data_seed=2), "data_seed=2: expected none of 0, 2, 101"),
     ],
 )
 def test_settings_that_cannot_train_are_refused_by_name(make, sentence):
@@ -144,6 +145,9 @@ def test_a_folder_with_the_checkpoint_of_another_training_is_refused(data, tmp_p
         train_unet(replace(TINY_UNET, dropped=0.2), data, **folders)
     train_unet(replace(TINY_UNET, loop=replace(LOOP, steps=2)), data, **folders)  # prolonged
     assert int(load_tensors(tmp_path / "unet" / CHECKPOINT)["step"]) == 2
+    make_vae(replace(TINY_VAE, seed=1), image_size=16).save_pretrained(tmp_path / "other")
+    with pytest.raises(ValueError, match=r"^out='.*unet': expected a folder without .*\(vae='"):
+        train_unet(TINY_UNET, data, **folders | {"vae": tmp_path / "other"})
 
 
 class Truth(torch.nn.Module):

@@ -269,3 +269,6 @@ def test_dataset_is_made_once_and_holds_the_scenes(tmp_path):
     picture = render_world(scene, height=16, width=16).image
     np.testing.assert_array_equal(data.images[13], (picture * 255).round().astype(np.uint8))
     assert data.images.shape == (20, 16, 16, 3)
+    with pytest.raises(ValueError, match=r"folder='.*data': expected .*\(there: count=20\)"):
+        make_dataset(tmp_path / "data", count=24, image_size=16, seed=5)
+    assert (tmp_path / "data" / "images.npy").stat().st_mtime_ns == stamp

@@ -41,6 +41,8 @@ from sdilib.storage import save_tensors, write_json
 _CHUNK = 256
 HELD_OUT_EVERY = 12  # one scene in twelve: the share of held-out combinations among all
 TEST_SEED = 2
+_TAKEN = (0, TEST_SEED, 101, 102, 103, 104)
+"""Seeds of the scenes that the denoiser is trained on, the evaluator is tested on, and a model's card is measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class EvaluatorConfig:
         batch: pictures a step.
         count: number of training renders.
         test_count: number of unseen renders that the accuracy is measured on.
-        data_seed: of the training renders; not the denoiser's.
+        data_seed: of the training renders; none of `_TAKEN`, on which it is tested or others are trained.
         seed: of weights, batches and dirt.
         loop: steps, learning rate and so on.
 
@@ -84,6 +86,8 @@ class EvaluatorConfig:
         """Refuse what no training can use."""
         for name in ("layers", "heads", "patch", "embedding", "batch", "count", "test_count"):
             positive_int(name, getattr(self, name))
+        if self.data_seed in _TAKEN:
+            reject("data_seed", self.data_seed, f"none of {', '.join(map(str, _TAKEN))}")
         if self.width < 1 or self.width % (2 * self.heads):
             reject("width", self.width, f"a multiple of twice heads={self.heads}")
 

@@ -100,18 +100,19 @@ def check_channels(channels: Sequence[int], groups: int) -> None:
         reject("channels", channels, f"positive multiples of groups={groups}")
 
 
-def keep_settings(out: Path, config: Any) -> None:
+def keep_settings(out: Path, config: Any, **trained_on: Any) -> None:
     """Write a training's settings into its folder, unless it has a checkpoint with other settings.
 
     Args:
         out: folder of the checkpoint.
         config: a dataclass with a `loop`, of which the length, the cool-down, the device and the times between writes may
             change from call to call.
+        **trained_on: what else a training is of, such as the number of pictures; kept like the settings.
 
     Raises:
         ValueError: any other setting differs from the checkpoint's.
     """
-    settings = json.loads(json.dumps(asdict(config)))
+    settings = json.loads(json.dumps(asdict(config) | trained_on))
     path = out / SETTINGS
     if path.is_file() and (out / CHECKPOINT).is_file():
         before, now = (_flat(values) for values in (read_json(path), settings))
@@ -194,7 +195,10 @@ def train_loop(
     first = state.load(out / CHECKPOINT)
     saved = time.monotonic()
     exported = saved - config.export_seconds + 120.0  # the first export comes after two minutes
-    with (out / "log.jsonl").open("a") as log, tqdm(total=config.steps, initial=first) as bar:
+    with (
+        (out / "log.jsonl").open("a" if first else "w") as log,
+        tqdm(total=config.steps, initial=first) as bar,
+    ):
         for step in range(first, config.steps):
             numbers = state.advance(step, loss)
             bar.update()

@@ -199,11 +199,12 @@ def train_unet(
         pipeline: folder to which a `StableDiffusionPipeline` is written, repeatedly during training.
 
     Raises:
-        ValueError: no trained autoencoder in `vae`, or a checkpoint of other settings in `out`.
+        ValueError: no trained autoencoder in `vae`, or in `out` a checkpoint of other settings, pictures or another
+            autoencoder, whose latents are others.
     """
     check_autoencoder(vae)
     out = Path(out)
-    keep_settings(out, config)
+    keep_settings(out, config, pictures=len(data.captions), vae=hash_files(vae))
     autoencoder = AutoencoderKL.from_pretrained(str(vae), use_safetensors=True)
     autoencoder.eval().requires_grad_(False)
     # The library keeps the folder a part was read from, and would write it into every export.

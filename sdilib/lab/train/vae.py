@@ -107,7 +107,7 @@ def train_vae(config: VAEConfig, data: WorldData, *, out: str | Path) -> Autoenc
         out: folder for the checkpoint, the log and the result.
     """
     out = Path(out)
-    keep_settings(out, config)
+    keep_settings(out, config, pictures=len(data.captions))
     device = training_device(config.loop.device)
     vae = make_vae(config, image_size=data.images.shape[1])
     with initialised(config.seed):

@@ -13,7 +13,7 @@ from jaxtyping import Int, UInt8
 from tqdm import tqdm
 
 from sdilib.cameras import VIEWS
-from sdilib.checks import positive_int
+from sdilib.checks import positive_int, reject
 from sdilib.lab.world.captions import caption, is_held_out
 from sdilib.lab.world.kinds import COLOURS, OBJECT_NAMES, PATTERNS
 from sdilib.lab.world.render import render_batch
@@ -83,7 +83,7 @@ def make_dataset(
         held_out_every: one scene in so many is of a combination kept out of training; 0 for none.
 
     Raises:
-        ValueError: a number below its minimum.
+        ValueError: a number below its minimum, or a folder with another data set, which may be in use.
     """
     folder = Path(folder)
     info = {
@@ -94,8 +94,11 @@ def make_dataset(
         "objects": list(OBJECT_NAMES),
     }
     done = folder / "info.json"
-    if not (done.exists() and read_json(done) == info):
-        done.unlink(missing_ok=True)
+    if done.exists():
+        if other := {name: of for name, of in read_json(done).items() if info.get(name) != of}:
+            was = ", ".join(f"{name}={of!r}" for name, of in other.items())
+            reject("folder", str(folder), f"a folder without another data set (there: {was})")
+    else:
         _draw(folder, count, image_size, seed, held_out_every)
         write_json(done, info)
     return WorldData(

@@ -20,7 +20,7 @@ def ball(x, y, z, radius):
 @njit(cache=True, inline="always")
 @no_type_check
 def ellipsoid(x, y, z, rx, ry, rz):
-    """Ellipsoid with the radii (rx, ry, rz): a bound, first order near the surface."""
+    """Ellipsoid with the radii (rx, ry, rz): a lower bound, exact in sign, and loose along the longer radii."""
     scaled = np.sqrt((x / rx) ** 2 + (y / ry) ** 2 + (z / rz) ** 2)
     return (scaled - 1.0) * min(rx, ry, rz)
 
