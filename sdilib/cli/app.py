@@ -5,6 +5,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from sdilib.checks import positive_int
 from sdilib.cli.arguments import Command, integer
 
 _OURS = "'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws://localhost:* ws://127.0.0.1:*"
@@ -35,6 +36,10 @@ def _app(options: argparse.Namespace) -> int:
     from traitlets.config import Config
     from voila.app import Voila
 
+    from sdilib.stable_diffusion.names import check_name
+
+    check_name(options.model)
+    positive_int("port", options.port, at_most=65_535)
     root = str(Path(options.root).resolve())
     lines = ["from sdilib.lab.explorer import App", f"App({options.model!r}, {root!r})"]
     notebook = nbformat.v4.new_notebook(

@@ -61,6 +61,7 @@ def add_run(command: Command) -> None:
     add(
         "--set",
         nargs="*",
+        action="extend",
         default=[],
         metavar="name=value",
         help="further settings: of the rule, and those of sdilib.Text3D, or with --scene image sdilib.Text2D",

@@ -81,7 +81,7 @@ def _refused(run: Mapping[str, Any], root: str, mesh: Mapping[str, Any]) -> str:
     """Export a run, or return why not: the others are exported all the same."""
     try:
         _export(run, root, mesh)
-    except ValueError as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         return str(error)
     return ""
 
@@ -109,7 +109,8 @@ def whole_name(given: str, known: Sequence[str], root: str) -> str:
     Raises:
         ValueError: no such run, or several.
     """
-    found = [given] if given in known else [name for name in known if name.startswith(given)]
+    begun = [name for name in known if given and name.startswith(given)]
+    found = [given] if given in known else begun
     if len(found) == 1:
         return found[0]
     if found:

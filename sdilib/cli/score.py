@@ -34,7 +34,8 @@ def add_score(command: Command) -> None:
     add("--workers", type=integer, default=1, help="processes; 1 (default)")
     add("--root", default="runs", help="folder of all runs")
     add("--out", default="build/score", help="folder of the tables and pictures")
-    add("--set", nargs="*", default=[], metavar="name=value", help="of the rule, or of its runs")
+    many = {"nargs": "*", "action": "extend", "default": [], "metavar": "name=value"}
+    add("--set", **many, help="of the rule, or of its runs")
 
 
 def _score(options: argparse.Namespace) -> int:

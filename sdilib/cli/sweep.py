@@ -37,6 +37,7 @@ def add_sweep(command: Command) -> None:
     add(
         "--slurm",
         nargs="*",
+        action="extend",
         default=None,
         metavar="name=value",
         help="submit to Slurm instead; options of submitit, such as timeout_min=240 slurm_partition=gpu",

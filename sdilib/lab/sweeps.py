@@ -39,7 +39,7 @@ from sdilib.stable_diffusion.folders import check_folder, words_of
 from sdilib.stable_diffusion.names import BUNDLED, RANDOM, check_name, model_folder
 from sdilib.stable_diffusion.precision import AUTO
 from sdilib.stable_diffusion.text import check_words
-from sdilib.storage import read_json
+from sdilib.storage import hash_json, read_json
 from sdilib.text_to_3d import Text3D
 from sdilib.text_to_image import Text2D
 from sdilib.threads import set_threads
@@ -146,7 +146,10 @@ def _outcomes(
 
     # As one graph: many that are submitted one by one keep a scheduler from its workers.
     common = {"root": root, "threads": threads, "version": _version()}
-    futures = client.map(_make, list(every.values()), key=list(every), pure=False, **common)
+    # On a shared scheduler, another's runs of the same names lie elsewhere.
+    keys = [f"{name}-{hash_json(common)[:8]}" for name in every]
+    futures = client.map(_make, list(every.values()), key=keys, pure=False, **common)
+    names = dict(zip(keys, every, strict=True))
     # With results: otherwise each is asked for by itself, one after the other.
     ended = as_completed(futures, with_results=True, raise_errors=False)
     for count, (future, found) in enumerate(ended):
@@ -159,9 +162,10 @@ def _outcomes(
         _, error, _ = found
         if isinstance(error, KilledWorker):
             died = f"{error.allowed_failures + 1} workers died of it (out of memory?)"
-            yield Outcome(future.key, "killed", died, 0.0)
+            yield Outcome(names[future.key], "killed", died, 0.0)
         else:
-            yield Outcome(future.key, "failed", f"{type(error).__name__}: {error}", 0.0)
+            said = f"{type(error).__name__}: {error}"
+            yield Outcome(names[future.key], "failed", said, 0.0)
 
 
 def _make(settings: Mapping[str, Any], root: str, threads: int, version: str = "") -> Outcome:
@@ -368,6 +372,8 @@ def _config(row: Mapping[str, Any]) -> Config:
     settings = dict(row)
     kind = SCENES[one_of("scene", settings.pop("scene", "nerf"), SCENES)]
     preset = like("preset", settings.pop("preset", ""), "")
+    if preset and kind is not Text3D:
+        reject("preset", preset, "none for images: a preset is of 3D runs")
     of_preset = resolve("run3d", preset) if preset else {}
     settings.setdefault("prompt", "")  # one that is lacking may be misspelt: unknown names first
     like("rule_settings", settings.get("rule_settings", {}), {})
@@ -375,7 +381,7 @@ def _config(row: Mapping[str, Any]) -> Config:
         if own.name in settings and isinstance(own.default, bool | int | float | str):
             # One form: it names the run.
             settings[own.name] = like(own.name, settings[own.name], own.default)
-    if of_preset and kind is Text3D:
+    if of_preset:
         of_preset.pop("preset")
         settings = fitting(of_preset, settings.get("rule", "sdi")) | settings
     return kind.of(**settings)

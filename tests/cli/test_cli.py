@@ -242,6 +242,7 @@ def test_a_negative_prompt_changes_the_run_and_is_a_setting_of_it(scene, tmp_pat
         ("sdi-b-", "expected the beginning of one run's name, not of several: sdi-b-3, sdi-b-33"),
         ("sid-a", "expected one of the runs in runs, such as sdi-a-1, sdi-a-2, sdi-b-3, sdi-b-33"),
         ("zzz", "expected one of the runs in runs"),
+        ("", "expected one of the runs in runs"),
     ],
 )
 def test_a_beginning_names_a_run_if_it_is_of_one_only(given, message, tmp_path, capsys):
@@ -530,3 +531,19 @@ def test_sdilib_is_a_module_to_run():
     )
     assert done.returncode == 0
     assert "check-figures" in done.stdout
+
+
+def test_settings_may_be_given_one_by_one(tmp_path, capsys):
+    words = ["run", "--prompt", "a red mug", "--scene", "image", "--model", "tiny", "--steps", "3"]
+    words += ["--set", "entropy=0.1", "--set", "tau_max=0", "weight=1"]
+    assert main([*words, "--root", str(tmp_path)]) == 0
+    (config,) = tmp_path.glob("*/config.json")
+    made = json.loads(config.read_text())
+    assert (made["entropy"], made["tau_max"], made["weight"]) == (0.1, 0.0, "1")
+
+
+def test_a_rule_that_leaves_the_program_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text("import sys\nsys.exit('no licence')\n")
+    words = ["run", "--prompt", "a red mug", "--scene", "image", "--model", "tiny"]
+    assert main([*words, "--rule", str(tmp_path / "mine.py")]) == 1
+    assert capsys.readouterr().err == "sdilib: no licence\n"

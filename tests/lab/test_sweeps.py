@@ -179,7 +179,7 @@ def test_a_csv_is_a_run_per_line():
         ('prompt = "a"\nruns = 3', "runs=3: expected tables, each under [[runs]]"),
         ('prompt = "a"\nruns = ["b"]', "runs=['b']: expected tables, each under [[runs]]"),
         ('prompt = "a"\neach = [3]', "each=[3]: expected a table of lists, [each]"),
-        ('prompt = "a"\nscene = "image"\npreset = "x"', "preset='x': expected one of smoke"),
+        ('prompt = "a"\nscene = "image"\npreset = "x"', "preset='x': expected none for images"),
         (f"seed = {'9' * 5000}", "file='bad.toml': expected TOML (Exceeds the limit"),
     ],
 )

@@ -37,7 +37,8 @@ def grade(notebook: str | Path, *, seconds: float = 60.0) -> Verdict:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(found), "MPLBACKEND": "agg"}
     with tempfile.TemporaryDirectory(prefix="sdilib") as folder:
         out, said = Path(folder) / "verdict.json", Path(folder) / "errors.txt"
-        words = [sys.executable, "-m", "sdilib.lab.exercises", path.name, str(out)]
+        # Not with the folder of what is handed in among those that modules are found in.
+        words = [sys.executable, "-P", "-m", "sdilib.lab.exercises", path.name, str(out)]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         try:
             # A file: a pipe would be waited for as long as any process that the notebook started has it open.
