@@ -195,6 +195,7 @@ def load_tensors(path: str | Path) -> dict[str, "torch.Tensor"]:
     """
     from safetensors import SafetensorError, safe_open
 
+    open(path, "rb").close()  # safetensors does not say why it cannot
     try:
         with safe_open(str(path), "pt") as file:
             written = (file.metadata() or {}).get("digest")

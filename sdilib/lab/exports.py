@@ -90,12 +90,13 @@ def gif_bytes(
 
     Args:
         frames: clamped to [0, 1].
-        frames_per_second: at which it plays.
+        frames_per_second: at which it plays, at most 50; a GIF counts in hundredths of a second, so others than 50, 25,
+            20, 10 … are rounded.
 
     Raises:
-        ValueError: a number below 1.
+        ValueError: a number outside its range.
     """
-    positive_int("frames_per_second", frames_per_second)
+    positive_int("frames_per_second", frames_per_second, at_most=50)
     return _gif(_bytes(frames), frames_per_second)
 
 

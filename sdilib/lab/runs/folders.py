@@ -7,6 +7,7 @@ written last.
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -118,23 +119,25 @@ def known_runs(root: str | Path = "runs") -> list[dict[str, Any]]:
         cannot read its settings), `steps` taken and `bytes`. No code of a user's own rule is run.
     """
     found = []
-    for path in sorted(Path(root).glob(f"*/{CONFIG}")):
-        folder, config = path.parent, read_json(path)
-        if not (isinstance(config, dict) and config.keys() >= _OF_A_RUN):
-            continue
-        done = read_json(folder / DONE) if (folder / DONE).exists() else None
-        log = read_log(folder / LOG)
-        found.append(
-            {
-                "name": folder.name,
-                "config": config,
-                "state": "unfinished" if not done else "diverged" if done["diverged"] else "done",
-                "older": _is_older(config),
-                "steps": log[-1]["step"] + 1 if log else 0,
-                "bytes": sum(map(_size, folder.rglob("*"))),
-            }
-        )
+    for path in sorted(Path(root).glob(f"[!.]*/{CONFIG}")):  # not one that is being copied
+        with suppress(FileNotFoundError):  # one that is being removed
+            config = read_json(path)
+            if isinstance(config, dict) and config.keys() >= _OF_A_RUN:
+                found.append(_known(path.parent, config))
     return found
+
+
+def _known(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    done = read_json(folder / DONE) if (folder / DONE).exists() else None
+    log = read_log(folder / LOG)
+    return {
+        "name": folder.name,
+        "config": config,
+        "state": "unfinished" if not done else "diverged" if done["diverged"] else "done",
+        "older": _is_older(config),
+        "steps": log[-1]["step"] + 1 if log else 0,
+        "bytes": sum(map(_size, folder.rglob("*"))),
+    }
 
 
 def _is_older(settings: Mapping[str, Any]) -> bool:

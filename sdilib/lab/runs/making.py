@@ -144,7 +144,7 @@ def distilled(
             try:
                 return _finished(built, folder)
             except OSError as error:
-                if error.errno is not None:  # not of the scene's tensors
+                if error.errno not in (None, errno.ENOENT):  # it may be there, and whole
                     raise
                 _log.warning("a finished run's scene cannot be read: %s; making it again", error)
                 done.unlink()
