@@ -109,7 +109,8 @@ def frechet_distance(
 def kernel_distance(features: Features, others: Float[Tensor, "more width"]) -> float:
     """Return the unbiased squared kernel distance of two sets of features, with the kernel (x·y / width + 1)^3.
 
-    Its mean is 0 for two sets from the same distribution, whatever their sizes, so it can be negative.
+    Its mean is 0 for two sets of independent draws from the same distribution, whatever their sizes, so it can be negative.
+    Sets that are paired, as by the same prompts or cameras, lie below 0, since pairs count between sets and not within.
 
     Args:
         features: two items or more.

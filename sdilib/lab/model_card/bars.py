@@ -141,7 +141,13 @@ BARS = (
         )
         for name, low in _SHARES.items()
     ),
-    Bar("γ of the least kernel distance", _best_scale, low=5.0, high=10.0, form="{:g}"),
+    Bar(
+        "γ of the least kernel distance, by a tenth of the samples",
+        _best_scale,
+        low=5.0,
+        high=10.0,
+        form="{:g}",
+    ),
     Bar("saturation at γ = 100 over that at 7.5", _burning, low=1.25),
     Bar(
         "deviation of the noise that inversion finds, at t = 0.9",

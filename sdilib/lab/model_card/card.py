@@ -63,6 +63,7 @@ def write_model_card(
         image_size=read_json(folder / "world.json")["image_size"],
         build=build,
         known=before if same and not again else {},
+        again=again,
     )
     measured["evaluator"] |= {"name": evaluator, "hash": judge}
     written = Path(out or folder)

@@ -92,6 +92,7 @@ def measure(
     build: str | Path = "build/model-card",
     fits: int = len(COLOURS),
     known: Mapping[str, Any] = MappingProxyType({}),
+    again: bool = False,
 ) -> dict[str, Any]:
     """Measure a model of the world: 2 * 50 sample-forwards per sample at γ = 7.5, 50 at γ = 1, as many for the sweep.
 
@@ -105,6 +106,7 @@ def measure(
         build: folder in which samples are kept.
         fits: number of objects fitted to true views through the autoencoder, half a minute each.
         known: parts of an earlier measurement with the same arguments; only the others are measured.
+        again: measure also what is kept in `build`, but for the samples, whose names say what they are.
 
     Returns:
         What `quality.json` holds.
@@ -209,7 +211,9 @@ def measure(
         "likeness": alike,
         DIVERSITY: varied,
         "autoencoder, dB": lambda: autoencoder_psnr(rendered(_OTHERS), after()),
-        "to distil from": lambda: _kept(folder / f"to-distil-from-{judge_hash}.json", to_distil),
+        "to distil from": lambda: _kept(
+            folder / f"to-distil-from-{judge_hash}.json", to_distil, again
+        ),
         OTHER_BACKGROUNDS: elsewhere,
         "nearest training picture": copied,
     }
@@ -226,8 +230,8 @@ def measure(
     }
 
 
-def _kept(path: Path, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    if not path.is_file():
+def _kept(path: Path, made: Callable[[], dict[str, Any]], again: bool) -> dict[str, Any]:
+    if again or not path.is_file():
         write_json(path, made())
     return read_json(path)
 
