@@ -75,9 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _train(words[1:])
         options = _parser().parse_args(words)
         return options.command(options)
-    except (
-        SystemExit
-    ) as stop:  # from argparse, after --help or an error; or from a reader's own rule
+    except SystemExit as stop:  # from argparse, after --help or an error, or from a reader's rule
         return _say(stop.code, 1) if isinstance(stop.code, str) else int(stop.code or 0)
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,12 +13,8 @@ from typing import Any
 from sdilib.lab.notebooks.freshness import TABLE, known_pairs, read_records, version
 from sdilib.storage import write_json
 
-_MEASURED = {
-    "seconds",
-    "cost",
-    "forwards and seconds",
-}  # these hold times, which differ from run to run
-_MEASURED |= {"memory", "memory (GB)", "peak memory (GiB)"}
+_TIMES = {"seconds", "cost", "forwards and seconds"}
+_MEASURED = _TIMES | {"memory", "memory (GB)", "peak memory (GiB)"}  # differ from run to run
 
 
 def add_pairs(before: Path, after: Path, folder: Path) -> dict[str, str]:
