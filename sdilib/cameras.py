@@ -7,6 +7,7 @@ The convention is that of the world's renderer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -168,26 +169,27 @@ class Camera:
             height: of the images, in pixels.
             width: of the images, in pixels.
             dtype: of the rays; they are computed in float64.
-            device: of the rays.
+            device: of the rays, and where they are computed.
 
         Raises:
             ValueError: a size below 1.
         """
         positive_int("height", height)
         positive_int("width", width)
-        axes = self.axes.double()
-        scale = 2 * torch.tan(torch.deg2rad(self.fov_degrees.double()) / 2) / height
-        u = (torch.arange(width, dtype=torch.float64) + 0.5 - 0.5 * width) * scale[:, None]
-        v = (0.5 * height - 0.5 - torch.arange(height, dtype=torch.float64)) * scale[:, None]
-        ahead = torch.tensor(-1.0, dtype=torch.float64)
+        exact: Any = {"dtype": torch.float64, "device": device}
+        axes, distance = self.axes.to(**exact), self.distance.to(**exact)
+        scale = (2 * torch.tan(torch.deg2rad(self.fov_degrees.double()) / 2) / height).to(device)
+        u = (torch.arange(width, **exact) + 0.5 - 0.5 * width) * scale[:, None]
+        v = (0.5 * height - 0.5 - torch.arange(height, **exact)) * scale[:, None]
+        ahead = torch.full((), -1.0, **exact)
         along = torch.stack(torch.broadcast_tensors(u[:, None, :], v[:, :, None], ahead), -1)
         directions = along @ axes[:, None]  # rows of axes are the frame: (u, v, -1) in the world
         length = directions.norm(dim=-1, keepdim=True)
-        origins = (self.distance.double()[:, None] * axes[:, 2])[:, None, None].expand_as(along)
+        origins = (distance[:, None] * axes[:, 2])[:, None, None].expand_as(along)
         return Rays(
-            origins.to(device, dtype).contiguous(),
-            (directions / length).to(device, dtype),
-            (1 / length[..., 0]).to(device, dtype),
+            origins.to(dtype).contiguous(),
+            (directions / length).to(dtype),
+            (1 / length[..., 0]).to(dtype),
         )
 
 
@@ -203,7 +205,7 @@ def sample_cameras(
     overhead_degrees: tuple[float, float] = (60.0, 80.0),
     antipodal: bool = False,
 ) -> Camera:
-    """Draw cameras, each quantity uniformly over its range; the defaults are those of the world's views.
+    """Draw cameras, each quantity uniformly over its range; the defaults are near the middle of the world's views.
 
     Args:
         batch: how many.
@@ -214,7 +216,8 @@ def sample_cameras(
         fov_degrees: range.
         overhead_share: probability of a view from above, in [0, 1].
         overhead_degrees: range of elevation of those views.
-        antipodal: whether every second camera is placed opposite the one before it (MV-SDI, 2606.29964).
+        antipodal: whether every second camera is placed opposite the one before it, at its elevation (MV-SDI,
+            2606.29964).
 
     Raises:
         ValueError: a range whose ends are in the wrong order, or a camera outside `LIMITS`.
@@ -242,5 +245,7 @@ def sample_cameras(
     if not antipodal:
         return camera
     number = torch.arange(batch)
-    pairs = camera.select(number - number % 2)
-    return replace(pairs, azimuth_degrees=pairs.azimuth_degrees + 180 * (number % 2))
+    first = number - number % 2
+    azimuth = camera.azimuth_degrees[first] + 180 * (number % 2)
+    elevation = camera.elevation_degrees[first]
+    return replace(camera, azimuth_degrees=azimuth, elevation_degrees=elevation)

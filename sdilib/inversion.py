@@ -21,6 +21,8 @@ from sdilib.seeds import Generators, normal, uniform
 
 _ROUNDING = 1e-6  # in t: a step this short counts as none
 
+_DIFFERENTIATED = 16_384  # numbers in latents that one pass differentiates: the bundled model's 16
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kappa:
@@ -306,14 +308,24 @@ class GradientDescent(KappaChoice):
         self, x0: Latents, t: Times, denoise: GuidedDenoiser, generator: Generators
     ) -> Kappa:
         """Return the last iterate; see `KappaChoice`."""
-        noise = normal(x0, generator)
+        drawn = normal(x0, generator)
+        # The denoiser's graph is held for few items at a time: for one of Stable Diffusion's size it takes a gigabyte.
+        few = max(1, _DIFFERENTIATED // x0[0].numel())
+        parts = [
+            self._descended(x0[items], drawn[items], t[items], denoise.select(items))
+            for items in torch.arange(len(x0)).split(few)
+        ]
+        noise = torch.cat(parts)
+        return Kappa(noise, t, noise)
+
+    def _descended(self, x0: Latents, noise: Latents, t: Times, denoise: GuidedDenoiser) -> Latents:
         for _ in range(self.num_iterations):
             with torch.enable_grad():
                 variable = noise.detach().requires_grad_()
                 wrong = variable - denoise(denoise.schedule.add_noise(x0.detach(), variable, t), t)
                 (gradient,) = torch.autograd.grad(wrong.square().sum() / 2, variable)
             noise = noise - self.learning_rate * gradient
-        return Kappa(noise, t, noise)
+        return noise
 
 
 @dataclass(frozen=True, slots=True)

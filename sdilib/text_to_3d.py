@@ -4,6 +4,7 @@ A `Text3D` holds the whole configuration of a run as plain values. `build` turns
 optimiser and a rule, and `Built3D.steps` then distils step by step.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -44,6 +45,8 @@ from sdilib.schedule import T_SCHEDULES, TimeSchedule
 from sdilib.seeds import generator
 from sdilib.stable_diffusion import StableDiffusion
 from sdilib.stable_diffusion.precision import usable_precision
+
+_log = logging.getLogger(__name__)
 
 Ends = Sequence[int | float]
 """A range's two ends, the lower first."""
@@ -222,6 +225,16 @@ class Text3D(RunSettings):
         """How t varies."""
         return TimeSchedule(self.t_schedule, self.t_start, self.t_end)
 
+    def around(self, azimuths: Sequence[int | float]) -> Camera:
+        """Return cameras to look at the object with: from the middle of the run's distances and fields of view.
+
+        Args:
+            azimuths: in degrees, one per camera.
+        """
+        # Rounded, so that the middle of the world's distances is 3.6 and not a bit below it.
+        distance, fov = (round(sum(of) / 2, 6) for of in (self.distance, self.fov_degrees))
+        return Camera.around(azimuths, distance=distance, fov_degrees=fov)
+
     @property
     def penalties(self) -> Penalties:
         """The penalties that keep the volume plausible."""
@@ -250,6 +263,8 @@ class Text3D(RunSettings):
             reject(
                 "size", self.size, f"a multiple of {model.factor}, the model's pixels per latent"
             )
+        if self.size != (native := model.factor * model.latent_shape[-1]):
+            _log.warning("size=%d: the model is meant for %d pixels", self.size, native)
         config = self.on(model.device)
         model.require_precision(config.precision)
         scene, groups = _nerf_scene(config, model.device)
@@ -294,7 +309,7 @@ class Built3D(Generic[Shown]):
     @property
     def image(self) -> Float[Tensor, "3 height width"]:
         """The object as it is now, always from the same viewpoint, in [0, 1], on CPU."""
-        return self.scene.views(Camera.around([_AZIMUTH])).image[0].clamp(0, 1)
+        return self.scene.views(self.config.around([_AZIMUTH])).image[0].clamp(0, 1)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Restore the scene of a finished run, seen from four sides at the settings' `size`.

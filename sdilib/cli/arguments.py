@@ -11,14 +11,18 @@ Command = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.Arg
 """Adds a command to the program, given its name, its function and a line of help; returns its parser."""
 
 
-def add_preset(parser: argparse.ArgumentParser, *, model: bool = False) -> None:
+def add_preset(
+    parser: argparse.ArgumentParser, *, model: bool = False, default: str = "laptop"
+) -> None:
     """Add the option for the preset, and for the model that goes with it.
 
     Args:
         parser: the command's parser.
         model: whether the command takes a model.
+        default: the preset; "" depends on the model.
     """
-    parser.add_argument("--preset", default="laptop", help="smoke, laptop (default), full or gpu")
+    usual = "(default)" if default else "(default for models of the bundled world; for others gpu)"
+    parser.add_argument("--preset", default=default, help=f"smoke, laptop {usual}, full or gpu")
     if model:
         parser.add_argument(
             "--model", default="", help="mini, a folder or a hub id; default: the preset's"

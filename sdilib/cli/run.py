@@ -29,7 +29,7 @@ def add_run(command: Command) -> None:
         default="sdi",
         help="sdi (default), sds, ism, or another of sdilib.RULES; or one of your own, as rule.py, rule.py:Rule or module:Rule",
     )
-    add_preset(parser, model=True)
+    add_preset(parser, model=True, default="")
     add(
         "--variant",
         default="paper",
@@ -108,7 +108,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     from sdilib.lab.paper_settings import OFFICIAL_2D, official
     from sdilib.lab.practice import SAMPLED
     from sdilib.lab.presets import fitting, resolve
-    from sdilib.stable_diffusion.names import check_name
+    from sdilib.stable_diffusion.names import check_name, of_world
 
     text("prompt", options.prompt)
     text("negative_prompt", options.negative_prompt, empty=True)
@@ -119,13 +119,14 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     from sdilib.lab.methods import method_of
 
     rule, scene = options.rule, one_of("scene", options.scene, ("nerf", "image"))
-    method = method_of(rule)
+    method, model = method_of(rule), options.model
+    preset = options.preset or ("laptop" if not model or of_world(model) else "gpu")
     if scene == "nerf":
-        settings = resolve("run3d", options.preset, model=options.model, steps=options.steps)
+        settings = resolve("run3d", preset, model=model, steps=options.steps)
         settings = fitting(settings, rule)
     else:
         steps = "sds_steps" if method.image else "sdi_steps"
-        found = resolve("run", options.preset, model=options.model, **{steps: options.steps})
+        found = resolve("run", preset, model=model, **{steps: options.steps})
         own = ("model", "guidance_scale", "start_guidance_scale", "inversion_start")
         settings = {name: found[name] for name in own if name in found}
         settings = fitting(settings, rule) | {"steps": found[steps]}

@@ -1,7 +1,7 @@
 """Exports of a run: a turntable, a strip of views, a mesh with vertex colours."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from sdilib.nerf.field import NeRF
 from sdilib.scenes import Scene3D
 from sdilib.storage import atomic_write, partial_path
 
+Around = Callable[[Sequence[int | float]], Camera]
+
 MESH_KINDS = ("glb", "obj", "ply")
 
-_ELEVATION = 15.0  # of the camera, in degrees
 _CRUMB = 1 / 20  # of the largest part's area
 _RATE = 16  # frames of a turntable per second
 _SIDE = 256  # pixels per side that small renders are enlarged to there
@@ -33,6 +34,7 @@ def write_strip(
     path: str | Path,
     *,
     azimuths: Sequence[int | float] = (0, 45, 90, 135, 180, 225, 270, 315),
+    around: Around = Camera.around,
 ) -> Path:
     """Write views side by side as PNG.
 
@@ -40,8 +42,9 @@ def write_strip(
         scene: what is seen.
         path: of the file.
         azimuths: in degrees.
+        around: the cameras at some azimuths, such as a run's `Text3D.around`.
     """
-    return atomic_write(path, png_bytes(_images(scene, azimuths)))
+    return atomic_write(path, png_bytes(_images(scene, around(azimuths))))
 
 
 def png_bytes(images: Float[torch.Tensor, "n 3 height width"]) -> bytes:
@@ -55,13 +58,16 @@ def png_bytes(images: Float[torch.Tensor, "n 3 height width"]) -> bytes:
     return drawn.getvalue()
 
 
-def turntable(scene: Scene3D, path: str | Path, *, num_frames: int = 48) -> Path:
+def turntable(
+    scene: Scene3D, path: str | Path, *, num_frames: int = 48, around: Around = Camera.around
+) -> Path:
     """Write one turn around the object, as GIF or MP4 according to the path's suffix.
 
     Args:
         scene: what is seen.
         path: ends in .gif or .mp4.
         num_frames: of the turn.
+        around: as in `write_strip`.
 
     Raises:
         ValueError: another suffix, or a number below 1.
@@ -70,15 +76,17 @@ def turntable(scene: Scene3D, path: str | Path, *, num_frames: int = 48) -> Path
     kind = path.suffix.lower()
     if kind not in (".gif", ".mp4"):
         reject("path", str(path), "a file that ends in .gif or .mp4")
-    frames = _turn(scene, positive_int("num_frames", num_frames))
+    frames = _turn(scene, positive_int("num_frames", num_frames), around)
     path.parent.mkdir(parents=True, exist_ok=True)
     return _write_mp4(frames, path) if kind == ".mp4" else atomic_write(path, _gif(frames, _RATE))
 
 
-def _turn(scene: Scene3D, num_frames: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+def _turn(
+    scene: Scene3D, num_frames: int, around: Around
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     """One frame at a time: at the size of a GPU's run, all together take gigabytes."""
     for k in range(num_frames):
-        seen = _images(scene, [360 * k / num_frames])
+        seen = _images(scene, around([360 * k / num_frames]))
         zoom = max(1, _SIDE // seen.shape[-1])
         yield _bytes(torch.nn.functional.interpolate(seen, scale_factor=zoom, mode="bicubic"))[0]
 
@@ -234,10 +242,8 @@ def _matt(tree: dict[str, Any]) -> None:
             primitive["material"] = 0
 
 
-def _images(
-    scene: Scene3D, azimuths: Sequence[int | float]
-) -> Float[torch.Tensor, "views 3 height width"]:
-    return scene.views(Camera.around(azimuths, elevation_degrees=_ELEVATION)).image.clamp(0, 1)
+def _images(scene: Scene3D, camera: Camera) -> Float[torch.Tensor, "views 3 height width"]:
+    return scene.views(camera).image.clamp(0, 1)
 
 
 def _bytes(

@@ -32,6 +32,7 @@ SHADINGS = ("albedo", "diffuse", "textureless")
 
 _VISIBLE = 1e-4  # samples reached by less light than this are left out
 _STRETCH = 8  # samples of a ray that are evaluated before checking whether light is left
+_STRETCH_ON_CUDA = 64  # where the check waits for the device
 _NORMAL_WEIGHT = 0.064  # of a ray's light, the most that samples without a normal take together
 _TINY = 1e-6
 _AMBIENT, _DIFFUSE = 0.1, 0.9  # threestudio's light, whose sum is 1
@@ -289,7 +290,8 @@ def _march_dense(
     edges = torch.minimum(torch.maximum(edges, near), far)
     start, end = edges[:, :-1], edges[:, 1:]
     light, found = torch.ones_like(near[:, 0]), []
-    for a, b in zip(start.split(_STRETCH, 1), end.split(_STRETCH, 1), strict=True):
+    stretch = _STRETCH_ON_CUDA if origins.is_cuda else _STRETCH
+    for a, b in zip(start.split(stretch, 1), end.split(stretch, 1), strict=True):
         lit = light > _VISIBLE
         places, points = marcher.occupancy.looked_into(origins, directions, a, b, lit)
         if found and not len(points):
@@ -303,7 +305,7 @@ def _march_dense(
     weights, _, _ = nerfacc.render_weight_from_density(start, end, torch.cat(tables, 1))
 
     def packed(values: Tensor) -> Tensor:
-        parts = zip(values.split(_STRETCH, 1), places, strict=True)
+        parts = zip(values.split(stretch, 1), places, strict=True)
         return torch.cat([part.flatten()[where] for part, where in parts])
 
     ray = torch.arange(len(start), device=start.device)[:, None].expand(start.shape)

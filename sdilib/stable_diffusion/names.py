@@ -68,6 +68,16 @@ def check_name(model: str) -> None:
         reject("model", model, expected)
 
 
+def of_world(model: str) -> bool:
+    """Return whether a name stands for a model that draws the bundled world; a hub id does not.
+
+    Args:
+        model: as for `load_pipeline`.
+    """
+    folder = model_folder(model)
+    return model in RANDOM or (folder is not None and (folder / WORDS).is_file())
+
+
 def _is_hub_id(model: str) -> bool:
     return model.count("/") == 1 and not model.startswith((".", "/", "~"))
 

@@ -38,7 +38,7 @@ def check_tokenizer(tokenizer: Any, text_encoder: torch.nn.Module) -> None:
         ValueError: two words have the same tokens, the vocabulary's last word comes in pieces, or the text encoder has no
             row for some token.
     """
-    special = set(tokenizer.all_special_tokens)
+    special = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
     vocabulary = {token: k for token, k in tokenizer.get_vocab().items() if token not in special}
     one, other = tokenizer(["a", "mug"], add_special_tokens=False).input_ids
     if one == other or not one or not other or not vocabulary:

@@ -145,6 +145,18 @@ def test_every_rule_of_the_library_is_run_by_name(rule, expected, tmp_path):
     assert json.loads(path.read_text()).items() >= expected.items()
 
 
+def test_the_preset_of_a_run_is_the_models(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("sdilib.lab.presets.resolve", lambda *of, **_: asked.append(of[1]) or {}[0])
+    Path("another").mkdir()
+    for words in ("", "--model mini", "--model tiny", "--model another", "--model some/one"):
+        with pytest.raises(KeyError):
+            main(["run", "--prompt", "a red mug", *words.split()])
+    with pytest.raises(KeyError):
+        main(["run", "--prompt", "a red mug", "--model", "another", "--preset", "laptop"])
+    assert asked == ["laptop"] * 3 + ["gpu"] * 2 + ["laptop"]
+
+
 SMALL = "--model tiny --preset smoke --set size=16 levels=4 finest_resolution=16".split()
 
 

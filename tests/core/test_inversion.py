@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from sdilib import inversion
 from sdilib.denoiser import GuidedDenoiser
 from sdilib.guidance import SDI, View
 from sdilib.inversion import (
@@ -184,6 +185,20 @@ def test_descent_lowers_the_residual_through_the_denoiser(x0, oracle):
     start = residual(x0, normal(x0, each()), t=TIMES, denoise=denoise)
     found = GradientDescent()(x0, TIMES, denoise, each())
     assert bool((residual(x0, found.noise, t=TIMES, denoise=denoise) < start).all())
+
+
+def test_descent_in_parts_is_descent_at_once(x0, denoise, monkeypatch):
+    whole = GradientDescent()(x0, TIMES, denoise, each()).noise
+    monkeypatch.setattr(inversion, "_DIFFERENTIATED", 2 * x0[0].numel())
+    sizes, inner = [], GradientDescent._descended
+    monkeypatch.setattr(
+        GradientDescent,
+        "_descended",
+        lambda self, x0, *rest: sizes.append(len(x0)) or inner(self, x0, *rest),
+    )
+    parts = GradientDescent()(x0, TIMES, denoise, each()).noise
+    assert sizes == [2, 1]
+    torch.testing.assert_close(parts, whole, rtol=1e-9, atol=1e-9)
 
 
 def test_entropy_is_added_once_at_the_end_and_off_by_default(x0, denoise):

@@ -62,6 +62,7 @@ def test_a_run_goes_on_from_tensors_on_the_cpu(through):
 
 @pytest.mark.gpu
 @on_cuda
+@pytest.mark.filterwarnings("ignore:backend='tinycudann'")
 def test_a_whole_step_at_512_takes_less_than_the_aim():
     found = gpu_check.check_step(torch.device("cuda"))
     assert found.numbers["peak_gib"] < gpu_check.AIM_GIB

@@ -69,6 +69,6 @@ def test_figures_and_claims_take_what_is_there(found):
     assert found["claim"] == 1
 
 
-def test_a_step_waits_for_the_device_three_times(found):
+def test_a_step_reads_from_the_device_three_times(found):
     # Is all finite, is anything visible, and what goes into the log.
     assert found["waits"] == 3

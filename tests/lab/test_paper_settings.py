@@ -51,7 +51,7 @@ def test_the_papers_numbers():
     stated |= {"distance": (1.5, 2.0), "fov_degrees": (40.0, 70.0), "radius": 2.0, "size": 512}
     stated |= {"elevation_degrees": (-10.0, 45.0), "levels": 16, "log2_table_size": 19}
     stated |= {"base_resolution": 16, "finest_resolution": 4096, "first_levels": 8}
-    stated |= {"num_samples": 512, "blob_height": 10.0, "blob_radius": 0.5, "t_end": 0.2}
+    stated |= {"num_samples": 296, "blob_height": 10.0, "blob_radius": 0.5, "t_end": 0.2}
     stated |= {"activation": "softplus", "background_learning_rate": 0.001, "shading": 0.3}
     stated |= {"textureless": 0.75, "through": "encoder", "t_schedule": "linear"}
     settings = as_paper()

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from sdilib.cameras import Camera
 from sdilib.checks import reject
 from sdilib.lab.exports import (
     MESH_KINDS,
@@ -101,7 +100,7 @@ def write_mesh_page(run: Finished[Any], surface: Mesh) -> Path:
         run: whose scene is a field.
         surface: of the field.
     """
-    poster = png_bytes(run.scene.views(Camera.around([22.5])).image)
+    poster = png_bytes(run.scene.views(run.config.around([22.5])).image)
     page = mesh_page(surface, title=run.config.prompt, poster=poster)
     return atomic_write(run.folder / MESH_PAGE, page)
 
@@ -112,6 +111,6 @@ def _pictures(run: Finished[Any], model: StableDiffusion) -> dict[str, Callable[
         drawn = png_bytes(model.decode(run.scene.values).float())
         return {"image.png": partial(atomic_write, content=drawn)}
     return {
-        "views.png": partial(write_strip, run.scene),
-        "turntable.gif": partial(turntable, run.scene),
+        "views.png": partial(write_strip, run.scene, around=run.config.around),
+        "turntable.gif": partial(turntable, run.scene, around=run.config.around),
     }

@@ -284,6 +284,7 @@ def _finished(built: Built3D | Built2D, folder: Path) -> Finished[Any]:
     done = read_json(folder / folders.DONE)
     if not done["diverged"]:
         built.restore(load_tensors(folder / folders.SCENE))
+        built.optimizer.zero_grad()  # a table keeps hundreds of scenes, and needs no gradients
     return Finished(
         folder=folder,
         config=built.config,

@@ -147,6 +147,16 @@ def test_occupancy_skips_most_of_space_and_changes_nothing():
     torch.testing.assert_close(skipped.image, everything.image, rtol=0, atol=1e-6)
 
 
+def test_the_length_of_a_stretch_changes_nothing(monkeypatch):
+    camera, field = Camera.around([40], elevation_degrees=20), Truth("mug", "red", "striped")
+    short = view(field, camera, 16, num_samples=96)
+    monkeypatch.setattr("sdilib.nerf.render._STRETCH", 64)
+    long = view(field, camera, 16, num_samples=96)
+    for name in ("image", "opacity", "depth", "variance"):
+        # Light below a ten-thousandth is left out, where a stretch begins.
+        torch.testing.assert_close(getattr(long, name), getattr(short, name), rtol=0, atol=1e-3)
+
+
 def test_what_no_light_reaches_is_not_looked_into_and_changes_nothing(monkeypatch):
     asked = []
 
@@ -253,6 +263,27 @@ def test_normals_of_a_ball_point_outwards():
     assert float(normal[0, 4, 7, 1]) > 0.3  # upwards
     # Only rays that graze the soft edge pass some of it from behind.
     assert float(seen.backfacing.max()) < 0.02
+
+
+def test_a_surface_seen_from_behind_costs_the_square_of_its_tilt():
+    class Tilted:
+        # Density rises along the direction, so that the normal is its opposite everywhere.
+        along = torch.tensor([0.8, 0.0, 0.6], dtype=torch.float64)
+        scale = torch.ones((), dtype=torch.float64, requires_grad=True)
+
+        def density(self, points):
+            return 3 * (4 * (points @ self.along)).exp()
+
+        def density_and_colour(self, points):
+            return self.scale * self.density(points), torch.zeros_like(points)
+
+    camera = Camera.around([0], elevation_degrees=0)
+    behind = Camera.around([180], elevation_degrees=0)
+    for pose, cosine in ((camera, 0.6), (behind, 0.0)):
+        seen = view(Tilted(), pose, 1, dtype=torch.float64, normals=True)
+        expected = cosine**2 * float(seen.opacity.detach())
+        assert float(seen.backfacing) == pytest.approx(expected, rel=0.03, abs=1e-3)
+        assert not seen.backfacing.requires_grad  # its weights and normals are given
 
 
 @pytest.mark.parametrize(("shading", "albedo"), [("diffuse", 0.4), ("textureless", 1.0)])

@@ -148,6 +148,16 @@ def test_a_tokenizer_that_does_not_say_its_length_has_the_text_encoders(folder):
     assert torch.equal(one, other)
 
 
+def test_a_token_added_to_the_vocabulary_is_no_word_that_merges_make(folder):
+    pipeline = random_pipeline("tiny")
+    pipeline.tokenizer.add_tokens("<sks>")
+    pipeline.text_encoder.resize_token_embeddings(len(pipeline.tokenizer))
+    pipeline.save_pretrained(folder)
+    model = StableDiffusion.from_pretrained(str(folder))
+    one, other = model.embed(["a <sks> mug", "a mug"]).conditional
+    assert not torch.equal(one, other)
+
+
 def test_half_precision_on_the_cpu_is_said_by_nobody_else(folder, capfd):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

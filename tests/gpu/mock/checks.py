@@ -27,7 +27,7 @@ class OnCUDA(torch.Tensor):
 
     Attributes:
         held: the same tensor on the CPU.
-        waits: how often the CPU has waited for numbers of the device.
+        waits: how often the CPU has read numbers of the device; CUDA also waits where a mask selects, for the size.
     """
 
     held: torch.Tensor
