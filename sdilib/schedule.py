@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -46,7 +47,12 @@ _ONLY = (
 """Scheduler settings that would mean another kind of model: the only value accepted for each, and why."""
 
 DRAWN = ("random", "lowered", "window")
-T_SCHEDULES = ("linear", "sqrt", "dreamtime", *DRAWN)
+T_SCHEDULES = ("linear", "sqrt", "dreamtime", "pieces", *DRAWN)
+
+_PIECES = (
+    (0.0, 0.1, 0.5, 1.0),
+    (0.0, 0.3, 0.6, 0.8),
+)  # shares of the run, and of the range gone by then
 
 _LOWERED_FROM = 0.2  # share of the run: step 5,000 of ProlificDreamer's 25,000
 
@@ -191,7 +197,7 @@ class NoiseSchedule:
         return 1 / (1 + self.sigma(t) ** 2)
 
     def add_noise(self, x0: Latents, noise: Latents, t: Time) -> Latents:
-        """Return x_t = sqrt(alpha_cumprod) x0 + sqrt(1 - alpha_cumprod) noise (eq. 7).
+        """Return x_t = sqrt(alpha_cumprod) x0 + sqrt(1 - alpha_cumprod) noise (eq. 9).
 
         Args:
             x0: clean images or latents.
@@ -309,11 +315,12 @@ class TimeSchedule:
 
     Attributes:
         kind: "linear" (Algorithm 2), "sqrt" (HiFA, 2305.18766), "dreamtime" (2306.12422: most steps
-            at middle times); or drawn, uniform and independent for each item: "random" from the whole range
+            at middle times), "pieces" (CFD, 2501.05445: linear through 30 % and 60 % of the range, after a tenth and a
+            half of the run, to 80 %); or drawn, uniform and independent for each item: "random" from the whole range
             (Algorithm 1), "lowered" from its lower half after a fifth of the run (ProlificDreamer, 2305.16213),
             "window" from a half that falls from the upper to the lower one (ScaleDreamer, 2407.02040).
         t_start: highest time, in (0, 1].
-        t_end: lowest time, in [0, t_start]; t would reach it just after the last step.
+        t_end: lowest time, in [0, t_start]; t would reach it just after the last step, in pieces not at all.
 
     Raises:
         ValueError: an unknown kind, or a time outside its range.
@@ -357,9 +364,12 @@ class TimeSchedule:
             low, high = self._range(done)
             # 1 - U lies in (0, 1]: t = 0, where nothing is left to denoise, is never drawn.
             return low + (high - low) * (1 - uniform(batch, generator))
-        gone = {"linear": lambda: done, "sqrt": lambda: done**0.5}.get(
-            self.kind, lambda: 1 - _dreamtime(done)
-        )()
+        gone = {
+            "linear": lambda: done,
+            "sqrt": lambda: done**0.5,
+            "pieces": lambda: float(np.interp(done, *_PIECES)),
+            "dreamtime": lambda: 1 - _dreamtime(done),
+        }[self.kind]()
         t = self.t_start + (self.t_end - self.t_start) * gone
         return torch.full((batch,), t, dtype=torch.float64)
 

@@ -11,6 +11,9 @@ from sdilib.sampling import denoise_back
 from sdilib.schedule import Latents, Times, spread
 from sdilib.seeds import Generators, normal
 
+_PER_LATENT = 48
+"""Numbers in an image per number in its latents, in the models that lambda_rgb was chosen for."""
+
 
 @dataclass(frozen=True, eq=False)
 class HiFA(WeightedRule):
@@ -31,7 +34,8 @@ class HiFA(WeightedRule):
         weight: w(t), one of `WEIGHTS`; "sigma" weights x0 - x0_hat by a constant, as published.
         num_denoising_steps: denoising steps for the whole range of t.
         eta: fraction of DDPM's noise in each step, in [0, 1]; 1 as published.
-        rgb_weight: lambda_rgb, the weight of the image term, at least 0; unused for a scene in latents.
+        rgb_weight: lambda_rgb, the weight of the image term beside that of latents at 512², at least 0; for a codec with
+            fewer numbers in the image per latent it is raised as much. Unused for a scene in latents.
 
     Raises:
         ValueError: a setting outside its range.
@@ -59,8 +63,10 @@ class HiFA(WeightedRule):
         sigma, image_along = schedule.sigma(t), None
         decode = getattr(self.denoiser, "decode", None)
         if self.rgb_weight and decode is not None and view.image is not None:
-            seen = functional.interpolate(decode(clean), view.image.shape[-2:], mode="area")
-            image_along = self.rgb_weight * (view.image - seen) / spread(sigma, view.image)
+            shown = decode(clean).clamp(0, 1)
+            seen = functional.interpolate(shown, view.image.shape[-2:], mode="area")
+            weight = self.rgb_weight * _PER_LATENT * x0[0].numel() / view.image[0].numel()
+            image_along = weight * (view.image - seen) / spread(sigma, view.image)
         return Direction(noise, eps, (x0 - clean) / spread(sigma, x0), image_along)
 
 

@@ -145,11 +145,12 @@ class CFD(WeightedRule):
     first update and kept: SDI with the "fixed" kappa. Costs 2 UNet sample-forwards per item.
 
     Differences from the published code: cells of space replace a warped texture integrated over each pixel, so that
-    neighbours within one cell share their noise; noise is never renewed. The authors let t fall piecewise from 0.98.
+    neighbours within one cell share their noise; noise is never renewed. The authors let t fall in pieces from 0.98
+    (`t_schedule="pieces"`).
 
     Attributes:
         denoiser: frozen.
-        guidance_scale: gamma; the authors use 7 in 2D and 70 in the first stage in 3D.
+        guidance_scale: gamma; the authors' 7 in 2D and 70 in the first stage in 3D are 8 and 71 in eq. 3.
         weight: w(t), one of `WEIGHTS`.
 
     Raises:

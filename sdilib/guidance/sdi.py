@@ -82,9 +82,8 @@ class SDI(WeightedRule):
 class MVSDI(SDI):
     """Multi-view SDI: SDI with views in pairs from opposite sides of the object.
 
-    Of a run's K `cameras`, every second one is placed opposite the one before it, at the same elevation, distance and
-    field of view. With one camera, and in 2D, this is SDI. The authors take 10,000 / K steps with K = 2 or 4, for the same
-    number of UNet calls.
+    Of a run's K `cameras`, every second one is placed opposite the one before it, at the same elevation. With one camera,
+    and in 2D, this is SDI. The authors take 10,000 / K steps with K = 2 or 4, for the same number of UNet calls.
 
     Attributes:
         antipodal: tells a run to use such pairs.

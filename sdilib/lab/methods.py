@@ -1,12 +1,11 @@
 """Published methods as data: rule, settings, the paper's numbers, and the small search that tunes all of them alike.
 
-Settings are the authors' as far as they carry over: gamma, what a rule has of its own, and whether t is drawn or falls. Its
-schedules are simpler here. VSD, ESD and CSD lower the highest t to 0.5 in the course of a run, ISM draws t from [0.02, 0.5]
-after a warm-up, and ASD's window falls from [0.5, 0.98] to [0.02, 0.5] (`t_schedule="lowered"` and `"window"` come near to
-these); here they draw t from the whole range from 0.02 on, as do all rules that draw it. CFD's t falls piece by piece, here
-evenly. The optimiser is Adam, or in 2D the whole step of SDI, MV-SDI and PFD, while VSD's authors take AdamW and SJC's Adamax.
-In 3D all have SDI's regularisers; SJC has its emptiness loss and HiFA its z-variance loss in addition, which SDI's settings for
-the bundled model lack.
+Settings are the authors' as far as they carry over: gamma, in the paper's eq. 3; what a rule has of its own; and how t is drawn
+or falls. VSD, ESD, ISM, CSD and the second stage of SDS-Bridge lower the highest t in the course of a run (here all after a
+fifth), ASD draws t from a window that falls, and CFD's t falls piece by piece in 3D. CSD's gamma is 1 for its authors, whose
+gradient is not weighed against penalties by its size; here it has that of SDS. The optimiser is Adam, or in 2D the whole step of
+SDI, MV-SDI and PFD, while VSD's authors take AdamW and SJC's Adamax. In 3D all have SDI's regularisers; SJC has its emptiness
+loss and HiFA its z-variance loss in addition, which SDI's settings for the bundled model lack.
 
 Steps are set by the budget, the same for all; learning rates are chosen by this repository for its models, or by the search.
 A method whose rule is not in `RULES` is left out.
@@ -77,20 +76,21 @@ class Method:
 def scaled(settings: Settings, guidance_scale: float) -> dict[str, float]:
     """Return the gamma of settings for Stable Diffusion, if they name one, scaled to a model sampled with another.
 
-    CSD's only scales the gradient and stays.
-
     Args:
         settings: of a method.
         guidance_scale: gamma that the model is sampled with.
     """
     asked = settings.get("guidance_scale")
-    if asked is None or settings.get("rule") == "csd":
+    if asked is None:
         return {}
     return {"guidance_scale": asked * guidance_scale / SAMPLED}
 
 
 _ADAM: Settings = {"learning_rate": 0.1, "latents": "free"}
 """In 2D their authors optimise latents that nothing holds to an image's; a rule that inverts has to see an image."""
+
+
+_LOWERED: Settings = {"t_schedule": "lowered"}
 
 
 def _drawn(rule: str, gamma: float, **more: Any) -> Method:
@@ -103,33 +103,33 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "SDS": _drawn("sds", 100.0, weight="1-alpha"),
         "SJC": replace(_drawn("sjc", 100.0), nerf={"emptiness": _EMPTINESS}),
-        "VSD": _drawn("vsd", 7.5, adapter_rate=1e-4),
-        "ESD": replace(_drawn("esd", 7.5, adapter_rate=1e-4), of_views=True),
+        "VSD": _drawn("vsd", 7.5, adapter_rate=1e-4, **_LOWERED),
+        "ESD": replace(_drawn("esd", 7.5, adapter_rate=1e-4, **_LOWERED), of_views=True),
         "HiFA": replace(
             _drawn("hifa-one-step", 100.0, t_schedule="sqrt", t_end=0.3),
             nerf={"z_variance": 100 / _ELEMENTS},
         ),
         "SDI": Method("sdi"),
-        "ISM": replace(_drawn("ism", 7.5), image={"learning_rate": 0.1}),
+        "ISM": replace(_drawn("ism", 7.5, **_LOWERED), image={"learning_rate": 0.1}),
         "HiFA, official": _drawn("hifa", 100.0, t_schedule="sqrt", t_end=0.3),
         "NFSD": _drawn("nfsd", 7.5),
-        "CSD": _drawn("csd", 1.0),
+        "CSD": _drawn("csd", 100.0, **_LOWERED),
         "StableSD": _drawn("stablesd", 7.5),
         "SteinDreamer": _drawn("steindreamer", 100.0),
         "PFD": Method("pfd"),
         "MV-SDI": Method("mv-sdi", of_views=True),
-        "ASD": _drawn("asd", 7.5),
+        "ASD": _drawn("asd", 7.5, t_schedule="window"),
         "SDS-Bridge": Method(
             "sds-bridge",
             SDS_TIMES,
             {"guidance_scale": 40.0, **_ADAM},
-            {"guidance_scale": 100.0, "first_share": 0.8},
+            {"guidance_scale": 100.0, "first_share": 0.8, "wanted": "", **_LOWERED},
         ),
         "CFD": Method(
             "cfd",
             SDS_TIMES | {"t_schedule": "linear"},
-            {"guidance_scale": 7.0, **_ADAM},
-            {"guidance_scale": 70.0},
+            {"guidance_scale": 8.0, **_ADAM},
+            {"guidance_scale": 71.0, "t_schedule": "pieces"},
         ),
     }
 )

@@ -160,6 +160,13 @@ def test_dreamtime_falls_and_spends_most_steps_at_middle_times():
     assert share == pytest.approx(0.491, abs=0.005)
 
 
+def test_pieces_are_cfds():
+    times = TimeSchedule("pieces", t_start=0.98, t_end=0.02)
+    t = [float(times.at(i, 20)) for i in (0, 1, 2, 10, 15)]
+    gone = [0, 0.15, 0.3, 0.6, 0.7]
+    assert t == pytest.approx([0.98 - 0.96 * share for share in gone])
+
+
 @pytest.mark.parametrize("t_schedule", [name for name in T_SCHEDULES if name not in DRAWN])
 def test_annealing_stays_between_its_ends_and_falls(t_schedule):
     times = TimeSchedule(t_schedule, t_start=0.9, t_end=0.3)

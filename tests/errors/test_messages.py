@@ -204,7 +204,8 @@ TABLE: dict[str, Callable[[], object]] = {
         MIXTURE, inversion_guidance_scale=math.inf
     ),
     (
-        "t_schedule='lineer': expected one of linear, sqrt, dreamtime, random, lowered, window; did you mean linear?"
+        "t_schedule='lineer': expected one of linear, sqrt, dreamtime, pieces, random, lowered, window; "
+        "did you mean linear?"
     ): lambda: run(t_schedule="lineer"),
     "through='encode': expected one of encoder, decoder; did you mean encoder?": lambda: Text3D(
         "a mug", through="encode"

@@ -61,10 +61,11 @@ def test_an_images_methods_differ():
     assert "ESD" in known_methods("ESD", "image")
 
 
-def test_a_gamma_is_scaled_unless_it_only_scales_the_gradient():
+def test_a_gamma_is_scaled():
     methods = known_methods("all")
     assert methods["SDS"].settings("nerf", 3.0)["guidance_scale"] == 40.0
-    assert methods["CSD"].settings("nerf", 3.0)["guidance_scale"] == 1.0
+    assert methods["CSD"].settings("nerf", 3.0)["guidance_scale"] == 40.0
+    assert methods["CFD"].settings("nerf", 3.0)["guidance_scale"] == pytest.approx(28.4)
     assert methods["SDS-Bridge"].settings("image")["guidance_scale"] == 40.0
     assert methods["SDS-Bridge"].settings("nerf")["first_share"] == 0.8
 

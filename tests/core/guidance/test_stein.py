@@ -55,6 +55,20 @@ def test_the_depths_variate_has_the_mean_zero(oracle, x0, times, deep):
     assert bool((drawn.mean(0).abs() < 4.5 * error).all())
 
 
+def test_each_item_has_the_coefficients_of_its_own_time(oracle, x0, view):
+    # On eps = 0 with moments (k / 10, 0), -k / 10 of the noise itself is left.
+    zero = GaussianMixture(oracle.means, oracle.stds, oracle.weights)
+    zero.branches = lambda x_t, t, conditions: tuple(0 * x_t for _ in conditions)
+    rule = SteinDreamer(zero, 1.0, weight="1", memory=1.0)
+    moments = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).double().repeat(10, 1, 1)
+    moments[:, 0, 2] = torch.arange(10) / 10
+    rule.load_state_dict({"moments": moments})
+    t = torch.tensor([0.85, 0.55, 0.15], dtype=torch.float64)
+    update = rule(x0, t, view, draws())
+    expected = -torch.tensor([0.8, 0.5, 0.1]).double().reshape(-1, 1, 1, 1) * update.kappa
+    torch.testing.assert_close(update.gradient, expected)
+
+
 @pytest.mark.parametrize("deep_view", [False, True])
 def test_of_a_gaussian_no_variance_is_left_and_the_mean_stays(deep_view, blob, x0, generator):
     row = torch.zeros(256, dtype=torch.long)

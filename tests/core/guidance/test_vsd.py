@@ -1,5 +1,7 @@
 """VSD and ESD: fresh, perfect, learning, before and after, resumed; on an oracle and with LoRA."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from made_up import draws
@@ -90,6 +92,35 @@ def test_phi_learns_the_noise_in_what_the_scene_shows(planar):
     before = missed()
     rule(x0, t, view, generator_at(0, 0, "guidance"))
     assert missed() < 0.5 * before
+
+
+class Spy:
+    """An adapter that predicts nothing and notes what it is trained on."""
+
+    def __init__(self, x0):
+        self.learned, self.seen = {"nothing": torch.nn.Parameter(x0.new_zeros(1))}, []
+
+    def __call__(self, x_t, t, condition, pose):
+        if torch.is_grad_enabled():
+            self.seen.append((x_t.detach(), t, condition, pose))
+        return 0 * x_t + self.learned["nothing"]
+
+
+def test_phi_learns_at_its_own_times_and_noises_and_mostly_with_the_pose(
+    oracle, x0, times, view, cameras
+):
+    spy = Spy(x0)
+    oracle.adapter = lambda rank: spy
+    update = VSD(oracle, 7.5, adapter_steps=400)(x0, times, replace(view, camera=cameras), draws())
+    noisy, t, conditions, pose = zip(*spy.seen, strict=True)
+    dropped = torch.cat([(each == 0).all(1) for each in pose]).double().mean()
+    assert float(dropped) == pytest.approx(0.1, abs=0.04)
+    assert float(torch.cat(t).mean()) == pytest.approx(0.5, abs=0.05)
+    assert torch.cat(t).unique().numel() == 400 * 3
+    assert all(each is view.prompt.conditional for each in conditions)
+    alpha = oracle.schedule.alpha_cumprod(t[0]).reshape(-1, 1, 1, 1)
+    noise = (noisy[0] - alpha.sqrt() * x0) / (1 - alpha).sqrt()
+    assert not torch.allclose(noise, update.kappa)
 
 
 def test_before_and_after_differ_by_when_phi_learns(oracle, x0, times, view):
