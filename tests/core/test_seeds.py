@@ -17,6 +17,16 @@ def test_each_part_of_an_address_counts(other):
     assert not torch.equal(draw(1, 2, "x", 3), draw(*other))
 
 
+def test_the_parts_of_an_address_do_not_run_together():
+    assert not torch.equal(draw(1, 12, "x", 0), draw(11, 2, "x", 0))
+
+
+def test_an_address_names_the_same_stream_in_every_version():
+    # Stored runs depend on it.
+    drawn = torch.randint(2**31, (3,), generator=generator(0, 137, "guidance", 2))
+    assert drawn.tolist() == [1753482888, 915203931, 2126381106]
+
+
 def test_an_item_draws_what_it_would_draw_alone():
     like = torch.zeros(3, 2, 2)
     together = normal(like, [generator(0, 0, "x", i) for i in range(3)])

@@ -21,7 +21,7 @@ from sdilib.nerf.field import NeRF
 from sdilib.nerf.hash_grid import HashGrid
 from sdilib.nerf.regularisers import Penalties
 from sdilib.nerf.scene import NeRFScene
-from sdilib.seeds import generator
+from sdilib.seeds import generator, normal
 from sdilib.text_to_3d import EmptySceneError, Text3D
 from sdilib.text_to_image import Text2D
 
@@ -51,6 +51,21 @@ def pull_to(latents, schedule):
         return Update.from_noises(x0, t, **noises, weight="1", num_forwards=0)
 
     return rule
+
+
+def test_an_object_is_looked_at_from_the_middle_of_the_runs_distances():
+    camera = replace(SMALL, distance=(1.5, 2.0), fov_degrees=(40, 70)).around([0, 90])
+    assert (camera.distance.tolist(), camera.fov_degrees.tolist()) == ([1.75] * 2, [55.0] * 2)
+    assert Text3D("a mug").around([0]).distance.tolist() == [3.6]
+
+
+def test_another_size_than_the_models_is_announced(tiny, caplog):
+    native = tiny.factor * tiny.latent_shape[-1]
+    replace(SMALL, size=native).build(tiny)
+    assert not caplog.messages
+    replace(SMALL, size=2 * native).build(tiny)
+    (said,) = caplog.messages
+    assert said == f"size={2 * native}: the model is meant for {native} pixels"
 
 
 @pytest.mark.parametrize("kappa", ["random", "fixed", "fixed point", "gradient descent"])
@@ -151,13 +166,51 @@ def test_mv_sdi_by_name_looks_from_opposite_sides(tiny):
     [*product(RULES, ["encoder"]), *product(("sdi", "sds", "ism"), ["decoder"])],
 )
 def test_every_rule_moves_a_3d_scene(name, through, tiny):
-    built = changed_rule(name, steps=2, updates=1, through=through).build(tiny)
-    before = {key: value.clone() for key, value in built.scene.state_dict().items()}
+    alone = {"sparsity": 0.0, "opaqueness": 0.0}  # which would move it without a rule
+    built = changed_rule(name, steps=2, updates=1, through=through, **alone).build(tiny)
+    before = built.scene.nerf.grid.table.detach().clone()
     steps = list(built.steps())
     assert [step.step for step in steps] == [0, 1]
     assert all(bool(step.update.gradient.isfinite().all()) for step in steps)
-    after = built.scene.state_dict()
-    assert any(not torch.equal(after[key], value) for key, value in before.items())
+    assert not torch.equal(built.scene.nerf.grid.table, before)
+
+
+def test_a_runs_draws_have_their_addresses(tiny):
+    config = changed_rule("sds", t_schedule="random", seed=5)
+    for step in config.build(tiny).steps():
+        time, guidance = (
+            [generator(5, step.step, purpose, item) for item in range(2)]
+            for purpose in ("time", "guidance")
+        )
+        assert torch.equal(step.update.kappa, normal(step.x0, guidance))
+        drawn = config.times.at(step.step, config.steps, generator=time, batch=2)
+        assert torch.equal(step.t, drawn)
+        assert drawn[0] != drawn[1]
+    one, other = (changed(seed=seed).build(tiny).scene.nerf.grid.table for seed in (0, 5))
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("base", "change"),
+    [
+        ({}, {"blob_height": 2.0}),
+        ({}, {"finest_resolution": 12}),
+        ({}, {"num_samples": 8}),
+        ({}, {"background_saturation": 0.0}),
+        ({"levels": 6, "progressive_share": 1.0}, {"first_levels": 2}),
+        ({"levels": 6, "progressive_share": 1.0}, {"progressive_start": 0.9}),
+    ],
+)
+def test_each_setting_reaches_the_scene(base, change, tiny):
+    def end(settings):
+        *_, last = changed_rule("sds", **settings).build(tiny).steps()
+        return last.x0
+
+    assert not torch.equal(end(base), end(base | change))
+
+
+def test_patches_reach_the_scene(tiny):
+    assert changed(rays_per_patch=64).build(tiny).scene._rays_per_patch == 64
 
 
 def test_a_rule_is_told_how_much_of_the_run_is_done(tiny):

@@ -26,6 +26,7 @@ RUNS = {
         t_end=0.02,
         learning_rate=0.05,
         steps=4,
+        seed=3,
     ),
 }
 

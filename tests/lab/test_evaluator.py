@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import sqrtm
 from transformers import CLIPModel
 
 import sdilib
@@ -316,6 +317,23 @@ def test_frechet_distance_of_gaussians_is_that_of_their_parameters(generator):
     assert frechet_distance(a, b) == pytest.approx(1 + 1 + 0.25, rel=0.05)
     turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64)).Q
     assert frechet_distance(a @ turn, b @ turn) == pytest.approx(frechet_distance(a, b))
+
+
+def test_frechet_distance_where_covariances_do_not_commute(generator):
+    one = torch.tensor([[3.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.3]])
+    other = torch.tensor([[0.5, 0.0, 0.0], [2.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    a, b = (torch.randn(4000, 3, generator=generator) @ mixed for mixed in (one, other))
+    a, b = a.double(), b.double()
+    s, t = (each.T.cov().numpy() for each in (a, b))
+    shift = float((a.mean(0) - b.mean(0)).square().sum())
+    expected = shift + np.trace(s + t - 2 * sqrtm(s @ t).real)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+
+
+def test_kernel_distance_of_points_is_the_kernels_sum():
+    # (x · y / 2 + 1)^3 is 27 among the twos, and 1 elsewhere.
+    twos = torch.tensor([[2.0, 0.0], [2.0, 0.0]])
+    assert kernel_distance(twos, torch.zeros(2, 2)) == pytest.approx(27 + 1 - 2)
 
 
 def test_kernel_distance_is_unbiased_and_sees_a_shift(generator):

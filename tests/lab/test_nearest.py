@@ -46,6 +46,12 @@ def test_objects_that_differ_as_the_worlds_do_cover_their_family():
     assert same.recall == 0
 
 
+def test_recall_is_the_share_of_the_family_within_reach_of_the_neighbours():
+    fitted = np.array([[-0.9], [-0.8], [-0.6], [-0.5]])  # of 2, a union of intervals
+    assert mode_coverage(fitted, neighbours=1).recall == pytest.approx(0.3, abs=0.05)
+    assert mode_coverage(fitted, neighbours=2).recall == pytest.approx(0.4, abs=0.05)
+
+
 def test_a_few_objects_cover_nothing_that_could_be_measured():
     with pytest.raises(ValueError, match="fitted=3: expected more rows than neighbours=3"):
         mode_coverage(np.zeros((3, 4)))

@@ -157,6 +157,30 @@ def test_a_light_is_drawn_with_the_views_and_goes_with_them():
     assert torch.equal(seen.render().image, dark.render().image)
 
 
+def test_the_light_comes_from_where_the_camera_is():
+    seen, cosines = scene(occupancy_resolution=2, shading=1.0), []
+    for step in range(100):
+        seen.look(seen.camera, generator_at(0, step, "camera"))
+        light = torch.nn.functional.normalize(seen._looking.light, dim=-1)
+        cosines.append((light * seen.camera.axes[:, 2]).sum(-1))
+    assert float(torch.stack(cosines).mean()) > 0.3
+
+
+def test_a_random_background_is_drawn_for_each_view_and_step():
+    seen, corner = scene(small(background="random", blob_height=-50.0)), []
+    for step in range(2):
+        seen.look(seen.camera, generator_at(0, step, "camera"))
+        corner.append(seen.render().image.detach()[:, :, 0, 0])
+    assert not torch.equal(corner[0], corner[1])
+    assert not torch.equal(corner[0][0], corner[0][1])
+
+
+@pytest.mark.parametrize("name", ["emptiness", "orientation"])
+def test_a_penalty_that_needs_a_measure_of_rays_gets_it(name):
+    measured = scene(penalties=Penalties(**{name: 1.0})).render().measured
+    assert float(measured[name]) > 0
+
+
 def test_so_many_steps_are_lit_and_so_many_of_those_are_white():
     seen = scene(occupancy_resolution=2, shading=0.75, textureless=0.5)
     drawn = []

@@ -85,6 +85,19 @@ def test_the_machine_has_memory_left():
     assert free is None or free > 0
 
 
+def test_a_containers_limit_counts_but_not_its_cached_files(monkeypatch):
+    files = {
+        "/proc/meminfo": "MemTotal: 9000 kB\nMemAvailable: 8000 kB\n",
+        "/sys/fs/cgroup/memory.max": "5000000\n",
+        "/sys/fs/cgroup/memory.current": "3000000\n",
+        "/sys/fs/cgroup/memory.stat": "active_file 7\ninactive_file 1000000\n",
+    }
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: files[str(path)])
+    assert free_bytes(torch.device("cpu")) == 5_000_000 - 3_000_000 + 1_000_000
+    files["/sys/fs/cgroup/memory.max"] = "max\n"
+    assert free_bytes(torch.device("cpu")) == 8000 * 1024
+
+
 def test_too_much_is_refused_with_a_patch_that_fits(tiny, monkeypatch, tmp_path):
     needed = run_bytes(LARGE, tiny, 0) / 2**30
     monkeypatch.setattr(memory, "free_bytes", lambda device: 2**31)
