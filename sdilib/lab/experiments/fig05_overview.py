@@ -92,7 +92,7 @@ class Overview:
     Attributes:
         t: time to which the renders are noised.
         x0: latents of the renders before the step.
-        x_t: by rule, "SDI" and "SDS": the renders noised by its kappa (eq. 7).
+        x_t: by rule, "SDI" and "SDS": the renders noised by its kappa (eq. 9).
         updates: by rule.
         ladder: the first item's noisy latents after each step of the inversion.
         ladder_times: their times, rising to t.

@@ -63,7 +63,7 @@ class Noised:
     """Renders noised and denoised by a rule, on CPU.
 
     Attributes:
-        x_t: the noised renders (eq. 7).
+        x_t: the noised renders (eq. 9).
         denoised: their single-step denoised images (eq. 5).
         kappa: the noises.
         num_forwards: UNet sample-forwards per render, all times together.

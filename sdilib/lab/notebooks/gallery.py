@@ -21,7 +21,7 @@ _SAID = ("**What differs", "**What it says")
 
 
 def statements() -> list[dict[str, str]]:
-    """Return the paper's main statements: "paper", the "figure" that tests one, and how its "claim" begins."""
+    """Return the paper's main statements: "paper", the "figure" that tests one, and its "claim", or how several begin."""
     with Path(__file__).with_name("statements.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -86,7 +86,9 @@ def _stated(claims: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     rows = []
     for each in statements():
         figure, begins = each["figure"], each["claim"]
-        found = [of for of in claims.get(figure, ()) if of["claim"].startswith(begins)]
+        known = claims.get(figure, ())
+        found = [of for of in known if of["claim"] == begins]
+        found = found or [of for of in known if of["claim"].startswith(begins)]
         if found:
             given = {_verdict(of) for of in found}
             said = given.pop() if len(given) == 1 else f"in part: {_share(found)}"
