@@ -18,7 +18,7 @@
 # the model what is wrong with the picture, and corrects the object. Its first form, SDS, takes the same step as
 # the image sampler DDIM, once DDIM is written in the variable $x_0(t)$, the image denoised in a single step. They
 # differ in one term, the noise $\kappa$ that is added before denoising: DDIM keeps the noise it predicted one
-# step earlier, while SDS draws a fresh one. SDI recovers it by inverting DDIM.
+# step earlier, while SDS draws a fresh one. SDI approximates it by inverting DDIM.
 #
 # **This notebook** runs the three side by side in the plane, where everything is exact, and then DDIM, SDI with
 # DDIM's own noise, and SDS on a small text-to-image model. Compare the paths with DDIM's: with DDIM's own noise

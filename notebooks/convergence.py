@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Convergence: how long is long enough
 #
-# **The question.** The paper compares all methods after 10,000 optimiser steps. After fewer steps, a comparison
-# may measure how fast a method is rather than where it ends. For each method, after how many steps do further
-# ones change nothing? Who is ahead at equal steps, and who at equal cost?
+# **The question.** The paper compares methods after 10,000 optimiser steps, or 25,000. After fewer steps, a
+# comparison may measure how fast a method is rather than where it ends. For each method, after how many steps do
+# further ones change nothing? Who is ahead at equal steps, and who at equal cost?
 #
 # **This notebook** runs each method at several lengths. Look for the ring on each curve: from there on it is
 # flat. A curve without a ring still falls at the last length.
@@ -69,9 +69,9 @@ page.save(figure, record, study.claims(made, steps), seconds=made.seconds)
 # The first claims say which methods gain little by the last doubling. Where one still gains, a comparison at that
 # length is about speed, and a figure that makes it should say so.
 #
-# On the bundled model SDI's mean is best at the shortest length and worsens from there, which counts as flat; ISM's
-# is flat from the next. The rules that draw their noise still gain at the last length, where no method is shown to
-# be ahead. The curves over sample-forwards lie much closer together than those over steps.
+# On the bundled model SDI's mean is best at the shortest length and worsens from there, which counts as flat;
+# ISM's is flat from the next. The means of the rules that draw their noise still fall at the last length, where no
+# method is shown to be ahead. The curves over sample-forwards lie much closer together than those over steps.
 #
 # ## Try
 #

@@ -50,7 +50,8 @@ page = begin("fig01_teaser", preset, **where, **sizes, guidance_scale=guidance_s
 
 # %% [markdown]
 # Every method makes one image per prompt and seed, all from the same noise. In 2D the image is its own scene,
-# $g(\psi, c) = \psi$, in latent space.
+# $g(\psi, c) = \psi$, in latent space. Before each step, latents are decoded and encoded again, so that an
+# inversion sees an image; eq. 10 has no such step, nor has the cached κ (figure X1 compares both).
 #
 # - **DDIM**, eq. 2, and **SDI with the cached κ**, eq. 10 with the previous prediction, are one sampler in two
 #   variables.

@@ -53,7 +53,8 @@ prompts, seeds = page.items
 # %% [markdown]
 # DDIM's run gives both variables, $x(t)$ and $x_0(t)$. Beside them stands a latent scene, $g(\psi, c) = \psi$,
 # updated by eq. 10 with κ from DDIM inversion, as in 3D. A second scene uses the cached κ, which in 2D makes
-# eq. 10 equal to DDIM. Both scenes begin at $x_0(1)$.
+# eq. 10 equal to DDIM. Both scenes begin at $x_0(1)$. Before each of its steps the first is decoded and encoded
+# again, so that the inversion sees an image; eq. 10 has no such step (figure X1 compares both).
 
 # %%
 size = {name: page.config[name] for name in ("num_steps", "guidance_scale")}

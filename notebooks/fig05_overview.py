@@ -15,7 +15,7 @@
 # # Figure 5: one step of SDI
 #
 # **The paper's claim.** A step of SDI renders the scene, inverts the render by DDIM up to noise level t, denoises
-# it with the frozen model, and sends the denoised image back into the scene. The noise κ found by inversion
+# it at t - τ with the frozen model, and sends the denoised image back into the scene. The noise κ found by inversion
 # depends on the render, whereas SDS draws a random one at every step.
 #
 # **This notebook** draws the paper's diagram of the method with the pictures of a real step in its boxes. The
@@ -61,10 +61,11 @@ drawn = {"prompt": page.prompts[0], "t": made.t, "ladder_times": made.ladder_tim
 page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers, groups=page.items[0]))
 
 # %% [markdown]
-# **What differs from the paper.** Neither claim was shown at this step, although on the prompt shown SDI's
-# target looks cleaner. Over a whole path an inversion at -γ solves eq. 8 a little better than a random κ (figure 9).
-# The paper shows the step on a 3D render; here it is taken on an image of the bundled model. In 2D DDIM knows the
-# exact κ, so the distance to its own next x0(t) can be measured, too.
+# **What differs from the paper.** Neither claim was shown at this step, although on the prompt shown SDI's target
+# looks cleaner. Here τ = 0: the image is inverted up to the t at which it is denoised. Over a whole path an
+# inversion at -γ solves eq. 8 a little better than a random κ (figure 9). The paper shows the step on a 3D render;
+# here it is taken on an image of the bundled model. In 2D DDIM knows the exact κ, so the distance to its own next
+# x0(t) can be measured, too.
 #
 # ## Try
 #

@@ -47,7 +47,7 @@ page = begin("fig06_intermediates", preset, model=model, folder=folder, seed=see
 
 # %% [markdown]
 # In 2D the "render" is an image part-way through sampling: DDIM's $x_0(t)$ at `scene_t`. It is noised to every t
-# (eq. 7), with a random κ and with the κ of DDIM inversion, and denoised by eq. 5 at the γ that the model is
+# (eq. 9), with a random κ and with the κ of DDIM inversion, and denoised by eq. 5 at the γ that the model is
 # sampled with.
 
 # %%
@@ -74,7 +74,8 @@ page.save(figure, {"times": experiment.TIMES, **numbers}, claims)
 # **What differs from the paper.** All three points hold: with inverted noise the updates of neighbouring t agree;
 # $x_0(t)$ has more fine detail at large t, where SDS's is blurred and changes its shape; and the noise is
 # stronger on the object than on the background, most so at large t. But it covers the background, too: the
-# difference is small. And at large t SDI's $x_0(t)$ has stronger colours than the render.
+# difference is small. And at large t SDI's $x_0(t)$ has stronger colours than the render. SDS's κ is a
+# new draw at each t; what one draw for all t would do was not measured.
 #
 # ## Try
 #

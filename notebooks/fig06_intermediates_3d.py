@@ -30,7 +30,7 @@ folder: str = ""  # where the figure goes; "" is paper_figures/<preset>
 root: str = ""  # folder of all 3D runs; "" is runs/ of the repository
 quality: str = ""  # preset of each run's own settings
 num_prompts: int = 0  # 1 to 16; one side of the first is shown
-seed: int = 0  # of every run and noise
+seed: int = 0  # the first; each prompt has one of its own
 
 # %%
 import time
@@ -47,10 +47,10 @@ page = begin("fig06_intermediates_3d", preset, model=model, folder=folder, seed=
 
 # %% [markdown]
 # The renders show four sides of each object after half of SDI's steps. Each is encoded, noised to every t
-# (eq. 7), with a random κ and with the κ of DDIM inversion, and denoised by eq. 5 at the γ of the runs.
+# (eq. 9), with a random κ and with the κ of DDIM inversion, and denoised by eq. 5 at the γ of the runs.
 
 # %%
-made = compared(page, halfway(page.run), root=root)
+made = compared(page, halfway(page.run), root=root, seeds_apart=True)
 began = time.perf_counter()
 render, prompts = sides(made.looked["SDI"], page.prompts)
 x0 = page.model.encode(render.to(page.model.device)).detach()
@@ -76,8 +76,9 @@ page.save(figure, {"times": experiment.TIMES, **numbers}, claims, seconds=second
 # %% [markdown]
 # **What differs from the paper.** All three points hold on every object: with inverted noise, neighbouring t pull
 # in the same direction, images denoised at large t have more fine detail, and κ lies on the object. But to the
-# eye, part of SDI's detail at large t is too much colour, on the background as well. The runs themselves begin at
-# t = 0.6.
+# eye, part of SDI's detail at large t is too much colour, on the background as well. And SDS's κ is a new draw at
+# each t: what one draw for all t would do to the first number was not measured. The runs themselves begin at t =
+# 0.6.
 #
 # ## Try
 #

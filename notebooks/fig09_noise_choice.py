@@ -65,7 +65,8 @@ numbers = experiment.measures(path)
 
 # %% [markdown]
 # Then eq. 10 is run from beginning to end with each choice, one image per prompt. Here an inexact κ leads the run
-# away from DDIM's path, and the next κ is chosen wherever that has led.
+# away from DDIM's path, and the next κ is chosen wherever that has led. Before each step, latents are decoded and
+# encoded again, except with the cached κ: eq. 10 has no such step (figure X1 compares both).
 
 # %%
 size = {name: page.config[name] for name in ("num_steps", "guidance_scale")}

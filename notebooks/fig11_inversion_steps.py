@@ -49,7 +49,8 @@ page = begin("fig11_inversion_steps", preset, **where, **sizes, guidance_scale=g
 
 # %% [markdown]
 # SDI takes its steps by eq. 10, with κ from an inversion at $\gamma_\mathrm{inv} = -\gamma$ in int(n·t) steps. In
-# 2D there is an image to aim for: DDIM's, of the same noise.
+# 2D there is an image to aim for: DDIM's, of the same noise. Before each step, latents are decoded and encoded
+# again, so that the inversion sees an image; eq. 10 has no such step (figure X1 compares both).
 
 # %%
 steps = experiment.NUM_INVERSION_STEPS

@@ -51,7 +51,8 @@ page = begin("figA14_from_ism", preset, **where, **sizes, ddim_steps=ddim_steps)
 
 # %% [markdown]
 # All runs start from the same noise and take the same Adam steps along
-# $\sigma(t)\,[\epsilon(x(t), t, y) - \ldots]$. Each line below adds one change.
+# $\sigma(t)\,[\epsilon(x(t), t, y) - \ldots]$, at latents that are decoded and encoded again before each. Each line
+# below adds one change.
 #
 # 1. **ISM**: t ~ U(0.02, 0.5); x(t) by inversion with the empty prompt, from which the last interval's prediction
 #    is subtracted.

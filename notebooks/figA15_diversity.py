@@ -50,7 +50,8 @@ page = begin("figA15_diversity", preset, **where, **sizes, sds_steps=sds_steps)
 # A seed sets the noise that a run starts from and the noises drawn on its way: SDS draws one at each step; DDIM,
 # and SDI by inversion (τ = 0, no $H(t)$), draw none. The distance between two images is the root mean square
 # difference of their pixels, each averaged over 4 × 4 neighbours first so that grain counts little; a prompt's
-# distance is the mean over all pairs of its seeds. SDS is run as practised, but with larger steps where the
+# distance is the mean over all pairs of its seeds. SDS and SDI see latents that are decoded and encoded again
+# before each step, which DDIM's are not. SDS is run as practised, but with larger steps where the
 # preset gives it few of them.
 
 # %%

@@ -72,7 +72,8 @@ page.save(figure, drawn | numbers, verdicts(experiment.CLAIMS, numbers))
 # $\gamma_\mathrm{inv} = -\gamma$ it looks cleanest, but it is not what *cached* shows: of the three inversions,
 # this one leads farthest from x0(t) at every t shown.
 #
-# One prompt proves nothing: this figure is for the eye. Figure 9 measures.
+# One prompt proves nothing: this figure is for the eye, and its only claim is an identity. Figure 9 measures the
+# choices, and figure 10 the γ of the inversion.
 #
 # ## Try
 #

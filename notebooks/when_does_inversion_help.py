@@ -90,8 +90,9 @@ page.save(figure, numbers | sweeps | derived, claims)
 #
 # *Where one view does not tell the classes apart*, guidance at γ = 7.5 with whole steps carries a random κ away
 # from all textures, which only many more steps undo. SDI, whose inversion has a negative γ, ends nearer. Now and
-# then it, too, ends far from every texture, with $H(t)$ or without. Which ring does so depends on the last digits of the
-# arithmetic; that $H(t)$ helps there was *not shown*. At γ = 1 a random κ ends nearer than SDI without $H(t)$.
+# then it, too, ends far from every texture, with $H(t)$ or without. Which ring does so depends on the last digits
+# of the arithmetic; that $H(t)$ helps there was *not shown*. At γ = 1 a random κ ends nearer than SDI without
+# $H(t)$.
 #
 # *Small steps* do a random κ no harm. SDI without $H(t)$ stays far from every texture at each size of step.
 #

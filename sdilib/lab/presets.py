@@ -25,6 +25,10 @@ MODELS = {"smoke": "mini", "laptop": "mini", "full": "mini", "gpu": _STABLE_DIFF
 """The model of each preset: the bundled one, and the paper's, which has to be on disk or on the hub."""
 
 
+OF_RUNS = ("background_saturation",)
+"""Settings of 3D runs that a notebook may have values of its own for."""
+
+
 class Setting(NamedTuple):
     """A parameter's value at each preset; None leaves it at its default.
 

@@ -3,6 +3,9 @@
 NUM_EXAMPLES = 16
 """Number of a model's `example_prompts`, and so the most that a notebook can be given."""
 
+SEEDS = 100
+"""From a prompt's first seed to the next prompt's: with a shared one, prompts would share noise and cameras."""
+
 WORLD_PROMPTS = (
     "a red spotted mushroom",
     "an orange striped cottage",

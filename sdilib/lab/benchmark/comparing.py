@@ -1,7 +1,7 @@
 """Methods on the same prompts, seeds and budget: their runs loaded or computed, and ranked.
 
-A *variant* is a method's settings, including its rule. It is run on every *item*: each prompt with each seed, prompt by
-prompt.
+A *variant* is a method's settings, including its rule. It is run on every *item*: each prompt with each of its seeds, prompt
+by prompt. No two prompts share a seed.
 """
 
 from collections import defaultdict
@@ -26,6 +26,7 @@ from sdilib.lab.methods import PAPERS, Method, candidates, search_prompts, table
 from sdilib.lab.notebooks.page import Page
 from sdilib.lab.practice import SAMPLED
 from sdilib.lab.presets import fitting, resolve
+from sdilib.lab.prompts import SEEDS
 from sdilib.lab.runs import Finished, distilled
 from sdilib.lab.runs.folders import SCENES
 from sdilib.stable_diffusion import StableDiffusion
@@ -42,6 +43,8 @@ BUDGETS = ("steps", "forwards")
 _TITLES = {"steps": "equal optimiser steps", "forwards": "equal sample-forwards"}
 _OURS = "SDI"
 
+_BEFORE_SEARCH = 100  # prompts whose seeds are left to tables
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Benchmark:
@@ -51,7 +54,7 @@ class Benchmark:
         scene: "image" or "nerf".
         run: settings of a run by SDI; a variant changes them.
         prompts: without view words.
-        seeds: of each prompt.
+        seeds: of the first prompt; the k-th after it has `SEEDS` k more.
         model: frozen.
         encoder: computes the scores.
         evaluator: judge of the world's objects; None for a model of another world.
@@ -120,7 +123,8 @@ class Benchmark:
             ValueError: an invalid setting; before the first run.
             Interrupted: Ctrl-C; finished runs are kept, and the same call continues with the rest.
         """
-        items = [(prompt, seed) for prompt in self.prompts for seed in self.seeds]
+        numbered = list(enumerate(self.prompts))
+        items = [(prompt, seed + SEEDS * k) for k, prompt in numbered for seed in self.seeds]
         configs = {n: [self.config(of, *item) for item in items] for n, of in variants.items()}
         every = [config for each in configs.values() for config in each]
         if self.workers > 1:
@@ -186,7 +190,8 @@ class Benchmark:
             a diverged run lose to those without.
         """
         prompts = search_prompts(self.model.draws_world)
-        apart = replace(self.fewer, prompts=prompts)
+        seeds = [seed + SEEDS * _BEFORE_SEARCH for seed in self.fewer.seeds]
+        apart = replace(self, prompts=prompts, seeds=seeds)
         best, record = {}, {}
         for name, method in methods.items():
             tried = list(candidates(method, self.scene, self.sampled, self.run["steps"]))
@@ -197,7 +202,6 @@ class Benchmark:
             best[name] = tried[order[0]]
             rows = zip(tried, scores, diverged, strict=True)
             record[name] = [{"settings": s, SCORE: x, "diverged": d} for s, x, d in rows]
-        seeds = list(apart.seeds)
         return best, {"prompts": prompts, "seeds": seeds, "measure": SCORE, "tried": record}
 
     def results(

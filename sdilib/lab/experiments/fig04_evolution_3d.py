@@ -6,18 +6,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sdilib.lab.claims import Claim, Less, verdicts
+from sdilib.lab.claims import Claim, Less, Within, verdicts
 from sdilib.lab.experiments.shared.drawing import Figure
 from sdilib.lab.experiments.shared.objects import Comparison, turns
 from sdilib.lab.metrics import high_frequency_energy
 
 VARIANTS = {"SDI": {}}
 
-DETAIL, LEFT = "fine detail", "distance to the end"
+DETAIL, LEFT, MOST = "fine detail", "distance to the end", "most fine detail"
 
 CLAIMS = (
     Less("The render has less fine detail at first than at the end", DETAIL, "first", "end"),
     Less("Half-way it is nearer to its end than at first", LEFT, "half-way", "first"),
+    Within(
+        "It is never noisy: at most twice as fine in detail as at its end", MOST, "run", at_most=2.0
+    ),
 )
 
 Films = Mapping[str, Float[Tensor, "times 3 height width"]]
@@ -59,6 +62,8 @@ def claims(
     staged = {
         name: {stage: each[:, k] for stage, k in stages.items()} for name, each in numbers.items()
     }
+    detail = numbers[DETAIL]
+    staged[MOST] = {"run": detail.amax(1) / detail[:, -1]}
     return verdicts(CLAIMS, staged, groups=prompts)
 
 

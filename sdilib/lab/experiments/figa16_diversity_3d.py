@@ -5,27 +5,28 @@ object's *kind*: 16 in all.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sdilib.lab.claims import Less, Within
-from sdilib.lab.evaluator import meant
 from sdilib.lab.experiments.shared import drawing
 from sdilib.lab.experiments.shared.drawing import MOST_COLUMNS, ONE_LINE, Figure
 from sdilib.lab.experiments.shared.images import places, seed_distance
-from sdilib.lab.experiments.shared.objects import CAMERAS, Comparison, Looked, nearest_member
+from sdilib.lab.experiments.shared.objects import (
+    WORLD,
+    Comparison,
+    Looked,
+    nearest_member,
+    own_object,
+)
 from sdilib.lab.practice import SDS_3D, high_sds
 from sdilib.lab.world.nearest import Coverage, mode_coverage
-from sdilib.lab.world.render import pictures
-from sdilib.lab.world.scene import Background, WorldScene
 
-BURNT, BLURRY, WORLD = "SDS, high γ", "SDS", "the world"
+BURNT, BLURRY = "SDS, high γ", "SDS"
 
 
 def variants(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -77,16 +78,8 @@ def views(made: Comparison) -> dict[str, list[Looked]]:
     if made.judge is not None:
         size = found["SDI"][0].images.shape[-1]
         seeds = [made.prompts[:k].count(y) for k, y in enumerate(made.prompts)]
-        found[WORLD] = [_drawn(y, s, size) for y, s in zip(made.prompts, seeds, strict=True)]
+        found[WORLD] = [own_object(y, s, size) for y, s in zip(made.prompts, seeds, strict=True)]
     return found
-
-
-def _drawn(prompt: str, seed: int, size: int) -> Looked:
-    scene = meant(prompt)
-    random = np.random.default_rng([16, seed, *scene.numbers])
-    one = WorldScene.drawn(scene.name, scene.colour, scene.pattern, random)
-    scenes = [replace(one, camera=camera, background=Background()) for camera in CAMERAS]
-    return Looked(*pictures(scenes, size))
 
 
 def fitted_shapes(

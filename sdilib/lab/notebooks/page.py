@@ -102,8 +102,9 @@ class Page:
 
     @cached_property
     def run(self) -> dict[str, Any]:
-        """The settings of a 3D run, from the preset that `quality` names."""
-        return presets.resolve("run3d", self.config["quality"], model=self.config["model"])
+        """The settings of a 3D run: from the preset that `quality` names, and the notebook's own."""
+        run = presets.resolve("run3d", self.config["quality"], model=self.config["model"])
+        return run | {name: self.config[name] for name in presets.OF_RUNS if name in self.config}
 
     def save(
         self,

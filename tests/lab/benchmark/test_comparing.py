@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from made_up import SMALL
 
 from sdilib.lab.benchmark.comparing import Benchmark, Results
 from sdilib.lab.benchmark.scored import Scored
+from sdilib.lab.benchmark.table import Column, Ranking
 from sdilib.lab.encoders import Encoder
 from sdilib.lab.methods import Method, known_methods
 from sdilib.lab.runs import Finished
@@ -115,6 +118,13 @@ def test_the_search_is_the_same_for_all_and_on_other_prompts(bench, results):
         assert chosen.settings().items() >= best["settings"].items()
 
 
+def test_no_two_prompts_share_a_seed_nor_does_the_search(results):
+    table = next(iter(results.scored.values()))
+    for runs in table.runs.values():
+        assert [run.config.seed for run in runs] == [0, 1, 100, 101]
+    assert results.search["seeds"] == [10_000, 10_001]
+
+
 def test_every_number_has_an_item_and_the_table_names_its_encoder(results):
     for scored in results.scored.values():
         for of in scored.numbers.values():
@@ -124,12 +134,28 @@ def test_every_number_has_an_item_and_the_table_names_its_encoder(results):
     shown = [column.measure for column in ranking.measured]
     assert shown[:5] == ["CLIP Score", "R-precision", "quality", "sharpness", "real"]
     assert {"diversity", "diverged", "seconds", "peak memory (GiB)"} <= set(shown)
-    assert (
-        "Encoder: brightness; R-precision among 43 prompts; model: tiny."
-        not in ranking.table.markdown()
-    )
     assert "Encoder: brightness" in ranking.table.markdown()
-    assert [claim.holds for claim in results.claims()] == [None] * 3
+    assert [claim.holds for claim in results.claims()] == [None] * 3  # of two prompts
+
+
+@pytest.mark.parametrize(("more", "holds"), [(1.0, True), (-1.0, False)])
+def test_the_papers_claim_holds_where_sdi_scores_higher(more, holds):
+    scores, prompts = np.linspace(30, 31, 10), [f"prompt {k}" for k in range(10)]
+    numbers = {"CLIP Score": {"SDI": scores + more, "SDS": scores}}
+    made = Results({})
+    made.__dict__["rankings"] = [Ranking("Title", [Column("CLIP Score")], numbers, prompts)]
+    assert [claim.holds for claim in made.claims()] == [holds]
+
+
+def test_settings_with_a_diverged_run_lose_the_search(bench, monkeypatch):
+    best = SimpleNamespace(
+        runs={"0": [SimpleNamespace(diverged="")], "1": [SimpleNamespace(diverged="it did")]},
+        clip={"0": {"CLIP Score": [1.0]}, "1": {"CLIP Score": [2.0]}},
+    )
+    tried = [{"rule": "sds"}, {"rule": "sds", "guidance_scale": 3.0}]
+    monkeypatch.setattr(Benchmark, "compared", lambda self, variants: best)
+    monkeypatch.setattr("sdilib.lab.benchmark.comparing.candidates", lambda *_: iter(tried))
+    assert bench.searched({"SDS": METHODS["SDS"]})[0] == {"SDS": tried[0]}
 
 
 def test_diversity_is_a_prompts_own(results):

@@ -32,9 +32,12 @@ def test_detail_rises_and_the_distance_to_the_end_falls(made):
     numbers = measures(shown)
     assert (numbers["fine detail"].diff(dim=1) > 0).all()
     torch.testing.assert_close(numbers["distance to the end"][0], torch.tensor([0.4, 0.2, 0.0]))
-    first, half = claims(numbers, list(shown))
+    first, half, most = claims(numbers, list(shown))
     assert (first.n, first.holds, first.measured["agree"]) == (7, None, 1.0)
     assert half.measured["half-way (mean)"] == pytest.approx(0.2)
     assert half.measured["first (mean)"] == pytest.approx(0.4)
+    assert most.measured["most fine detail (mean)"] == pytest.approx(1.0)
+    noise = numbers | {"fine detail": numbers["fine detail"].flip(1)}
+    assert claims(noise, list(shown))[2].measured["most fine detail (mean)"] > 2
     titles = [axes.get_title() for axes in draw(times, shown).axes]
     assert (len(titles), titles[:3]) == (12, ["t = 0.90", "t = 0.50", "t = 0.10"])

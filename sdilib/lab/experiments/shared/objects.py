@@ -33,6 +33,7 @@ from sdilib.lab.metrics import (
     kernel_distance,
     saturation,
 )
+from sdilib.lab.prompts import SEEDS
 from sdilib.lab.runs import Finished, distilled
 from sdilib.lab.world.nearest import nearest_shape, rendered
 from sdilib.lab.world.render import pictures
@@ -68,6 +69,9 @@ PLAIN = {"saturation": saturation, "fine detail": high_frequency_energy}
 """Measures of images that need no judge."""
 
 COST = "sample-forwards"
+
+WORLD = "the world"
+"""Name of objects that the world itself draws, among methods."""
 
 PANELS = ("object", "colour", "IoU", "kernel distance"), ("view", *PLAIN, COST)
 """Measures drawn, in two rows of panels."""
@@ -178,6 +182,7 @@ class Comparison:
         *,
         panels: Sequence[Sequence[str]] = PANELS,
         derived: Numbers | None = None,
+        beside: Mapping[str, Sequence[Looked]] | None = None,
         colours: Mapping[str, str] | None = None,
     ) -> drawing.Figure:
         """Draw each method's views, and below them rows of panels with a tick per run and a dot for the mean.
@@ -188,6 +193,7 @@ class Comparison:
             ours: the method drawn in SDI's colour.
             panels: measures by row; those that were not measured are left out.
             derived: as in `check`.
+            beside: views of further objects, by name, for rows below the methods'.
             colours: by method, in place of `ours`.
         """
         shown = min(2, len(self.prompts))
@@ -196,7 +202,7 @@ class Comparison:
         columns[:: len(views)] = [f"{prompt}: {columns[0]}" for prompt in self.prompts[:shown]]
         rows = {
             name: torch.cat([each.images[views] for each in looked[:shown]])
-            for name, looked in self.looked.items()
+            for name, looked in {**self.looked, **(beside or {})}.items()
         }
         known: Mapping[str, Any] = {**self.numbers, **(derived or {})}
         lines = [{name: known[name] for name in line if name in known} for line in panels]
@@ -235,24 +241,33 @@ def run_of(settings: Settings, prompt: str, **changes: Any) -> Text3D:
     return Text3D.of(prompt=prompt, **common | changes)
 
 
-def compared(page: Page, variants: Mapping[str, Settings], *, root: str | Path = "") -> Comparison:
+def compared(
+    page: Page,
+    variants: Mapping[str, Settings],
+    *,
+    root: str | Path = "",
+    seeds_apart: bool = False,
+) -> Comparison:
     """Load the runs of a figure, or compute those that do not exist; all prompts of a seed together.
 
     Args:
         page: the notebook's.
         variants: the changes that each method makes to SDI's settings.
         root: folder of all runs; see `runs.runs_folder`.
+        seeds_apart: whether each prompt has seeds of its own. If not, prompts share theirs, and with them noise and
+            cameras, so that they are not quite independent.
 
     Raises:
         ValueError: an invalid setting; before the first run.
         Interrupted: Ctrl-C; finished runs are kept, and the same call continues with the rest.
     """
     num_seeds = page.config.get("num_seeds", 1)
+    places = [SEEDS * k if seeds_apart else 0 for k in range(len(page.prompts))]
     configs = [
-        (name, run_of(page.run, prompt, **{"seed": page.seed + number} | dict(changes)))
+        (name, run_of(page.run, prompt, **{"seed": page.seed + number + place} | dict(changes)))
         for name, changes in variants.items()
         for number in range(num_seeds)
-        for prompt in page.prompts
+        for place, prompt in zip(places, page.prompts, strict=True)
     ]
     runs: dict[str, list[Finished]] = {name: [] for name in variants}
     for name, config in tqdm(configs, desc="runs", unit="run"):
@@ -282,8 +297,7 @@ def halfway(settings: Settings) -> dict[str, dict[str, Any]]:
 def looked_at(run: Finished) -> Looked:
     """Return the 16 views of a run's object; empty ones if the run diverged.
 
-    They are seen from the middle of the run's range of distances, with the middle of its fields of view: for runs in the
-    world, as its own objects are.
+    They are seen as `Text3D.around` says: for runs in the world, as its own objects are.
 
     Args:
         run: rendered at its own size.
@@ -291,10 +305,7 @@ def looked_at(run: Finished) -> Looked:
     if run.scene is None:
         opacity = torch.zeros(len(AZIMUTHS), run.config.size, run.config.size)
         return Looked(torch.full_like(opacity, BACKGROUND)[:, None].expand(-1, 3, -1, -1), opacity)
-    # Rounded, so that the middle of the world's distances is 3.6 and not a bit below it.
-    distance, fov = (round(sum(of) / 2, 6) for of in (run.config.distance, run.config.fov_degrees))
-    pose = {"elevation_degrees": ELEVATION, "distance": distance, "fov_degrees": fov}
-    seen = run.scene.views(Camera.around(AZIMUTHS, **pose))
+    seen = run.scene.views(run.config.around(AZIMUTHS))
     return Looked(seen.image.clamp(0, 1), seen.opacity)
 
 
@@ -400,6 +411,21 @@ def _overlap(mine: Tensor, opacity: Tensor) -> Float[Tensor, "mine true"]:
     truth = (opacity > _COVERED).flatten(1).double()
     both = mine @ truth.T
     return both / (mine.sum(1, keepdim=True) + truth.sum(1) - both).clamp_min(1)
+
+
+def own_object(prompt: str, number: int, size: int) -> Looked:
+    """Return the views of an object that the world draws for a prompt, over the background that objects are judged on.
+
+    Args:
+        prompt: names an object of the world.
+        number: of the draw; another one is another object.
+        size: of the views, in pixels.
+    """
+    scene = meant(prompt)
+    random = np.random.default_rng([16, number, *scene.numbers])
+    one = WorldScene.drawn(scene.name, scene.colour, scene.pattern, random)
+    scenes = [replace(one, camera=camera, background=Background()) for camera in CAMERAS]
+    return Looked(*pictures(scenes, size))
 
 
 def sides(

@@ -127,6 +127,10 @@ def test_each_seed_of_a_page_is_a_run_of_each_prompt(page, tmp_path):
     runs = [(run.config.prompt, run.config.seed) for run in made.runs["SDI"]]
     assert runs == [("a mug", 7), ("a cat", 7), ("a mug", 8), ("a cat", 8)]
     assert made.prompts == [prompt for prompt, _ in runs]
+    made = compared(
+        SimpleNamespace(**vars(page) | changes), {"SDI": {}}, root=tmp_path, seeds_apart=True
+    )
+    assert [run.config.seed for run in made.runs["SDI"]] == [7, 107, 8, 108]
 
 
 def test_claims_name_what_stands_in_for_the_kernel_distance():
