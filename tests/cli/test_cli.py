@@ -133,7 +133,7 @@ def test_inversions_of_the_bundled_models_images_begin_later_where_there_are_any
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        ("csd", {"steps": 4, "t_schedule": "random", "learning_rate": 0.1}),
+        ("csd", {"steps": 4, "t_schedule": "lowered", "learning_rate": 0.1}),
         ("hifa", {"steps": 4, "t_schedule": "sqrt", "learning_rate": 0.1}),
         ("pfd", {"steps": 3, "t_schedule": "linear", "learning_rate": 0.0}),
     ],
