@@ -84,14 +84,14 @@ page.save(figure, results.record, results.claims(), seconds=results.seconds)
 # the backward passes in which VSD trains its adapter. This learns at a rate that lets it learn within a short run; at
 # its authors' own it would hardly differ from CSD. In an image ESD is VSD, and MV-SDI is SDI, so both are left out.
 #
-# On the bundled model and at authors' settings, SDI's CLIP Score was not shown to be higher than any other's; ISM's,
-# NFSD's and StableSD's are higher at both budgets: the paper's inversion errs in its first steps here and burns the
-# image (figure 1 in 2D). At equal steps CFD and ISM score best. Equal cost moves CFD and SDS-Bridge down and VSD up,
-# and brings the fine detail of most rules that draw their noise near the renders'. The search brings most rules
-# together: SDI by Adam in place of whole steps no longer burns, and scores higher than CSD, PFD, ASD and SDS-Bridge;
-# CFD and HiFA's official form still score higher than SDI, and the others were not told apart from it. For nearly all
-# rules it prefers the γ of sampling to the authors', which tames the saturation and costs fine detail. SteinDreamer's
-# images are nearly SDS's: without a depth it has only the first of its control variates.
+# On the bundled model and at authors' settings, SDI's CLIP Score is higher than CSD's at both budgets, and at equal
+# cost than CFD's and SDS-Bridge's. ISM's, StableSD's and CFD's are higher than SDI's at equal steps, VSD's and PFD's
+# at equal cost: the paper's inversion errs in its first steps here and burns the image (figure 1 in 2D). Equal cost
+# moves CFD and SDS-Bridge down and VSD and PFD up, and brings the fine detail of most rules that draw their noise
+# near the renders'. The search brings most rules together: SDI by Adam in place of whole steps no longer burns, and
+# scores higher than CSD; VSD and CFD score higher than SDI, and the others were not told apart from it. It
+# prefers a lower γ wherever the authors' is high. SteinDreamer's images are nearly SDS's: without a depth it has only
+# the first of its control variates.
 #
 # ## Try
 #
