@@ -60,7 +60,7 @@ def test_a_step_is_of_the_papers_settings_with_all_levels_of_the_grid(monkeypatc
         gpu_check.check_step(CPU, size=16, model="tiny")
     (run,) = asked
     assert (run.distance, run.radius, run.perp_neg) == ((1.5, 2.0), 2.0, 1.0)
-    assert (run.levels, run.log2_table_size, run.num_samples) == (16, 19, 512)
+    assert (run.levels, run.log2_table_size, run.num_samples) == (16, 19, 296)
     assert run.rule_settings["entropy"] == 0.3
     assert run.progressive_share == 0.0
 
