@@ -85,12 +85,12 @@ page.save(figure, numbers, verdicts(experiment.CLAIMS, numbers, groups=prompts))
 # %% [markdown]
 # **What differs from the paper.** As in the paper, SDS is blurred at DDIM's γ and burnt at a high one, and the
 # identity holds to rounding. But SDI by the paper's inversion does not come near DDIM's image: it ends farther
-# from it than SDS. Blotches grow on the background, and the saturation and fine detail with them. This begins in
-# the first steps of the inversion: one that *begins* at t = 0.1 from drawn noise leads nearer to DDIM's image and
-# leaves no blotches, though some backgrounds are tinted. Inversions are known to err there where images are smooth
-# (2410.23530); why they do so much on the bundled model was not measured. That the inversion begun later ends
-# nearer to DDIM's image than SDS, or to its fine detail, was not shown: it makes an image of its own. Runs in 3D
-# begin at a lower t (figure 1 in 3D).
+# from it than SDS, in saturation, too. Blotches grow on the background, and the saturation and fine detail with
+# them. This begins in the first steps of the inversion: one that *begins* at t = 0.1 from drawn noise leads nearer
+# to DDIM's image and leaves no blotches, though some backgrounds are tinted. Inversions are known to err there
+# where images are smooth (2410.23530); why they do so much on the bundled model was not measured. That the
+# inversion begun later ends nearer to DDIM's image than SDS, or to its fine detail, was not shown, but its
+# saturation is nearer: it makes an image of its own. Runs in 3D begin at a lower t (figure 1 in 3D).
 #
 # With SDI's annealing and whole steps, SDS has on average no less fine detail than DDIM, although its κ is
 # random, and it costs less than SDI. So here a random κ alone does not blur. Random t and small steps do; which

@@ -28,10 +28,8 @@ CLAIMS = (
     *(
         Less(f"{said} is closer to DDIM's {what} than {rival}", off, ours, rival)
         for said, ours in _OURS.items()
-        for off, what, rival in (
-            (OFF_DETAIL, "fine detail", BLURRY),
-            (OFF_COLOUR, "saturation", BURNT),
-        )
+        for off, what in ((OFF_DETAIL, "fine detail"), (OFF_COLOUR, "saturation"))
+        for rival in (BLURRY, BURNT)
     ),
     *(
         Less(f"{said} is closer to DDIM's image than SDS (PSNR)", CLOSENESS, BLURRY, ours)
