@@ -49,10 +49,8 @@ _ONLY = (
 DRAWN = ("random", "lowered", "window")
 T_SCHEDULES = ("linear", "sqrt", "dreamtime", "pieces", *DRAWN)
 
-_PIECES = (
-    (0.0, 0.1, 0.5, 1.0),
-    (0.0, 0.3, 0.6, 0.8),
-)  # shares of the run, and of the range gone by then
+# Shares of the run, and of the range of t gone by then.
+_PIECES = ((0.0, 0.1, 0.5, 1.0), (0.0, 0.3, 0.6, 0.8))
 
 _LOWERED_FROM = 0.2  # share of the run: step 5,000 of ProlificDreamer's 25,000
 
